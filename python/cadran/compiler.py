@@ -48,17 +48,11 @@ class Compiler:
             OutputColumnOrderMode,
         )
 
-        named = [group.name for group in query.group_by if not _is_parameter(group)]
-        others = [_parameter(group) for group in query.group_by if _is_parameter(group)]
         try:
-            order_names, order_others = _order_by(query)
             request = MetricFlowQueryRequest.create(
                 metric_names=query.metrics or None,
-                group_by_names=named or None,
-                group_by=others or None,
                 where_constraints=query.where or None,
-                order_by_names=order_names or None,
-                order_by=order_others or None,
+                **_grouping(query),
                 limit=query.limit,
                 time_constraint_start=query.start,
                 time_constraint_end=query.end,
@@ -166,45 +160,61 @@ def _make_engine(project: Project) -> Any:
     return MetricFlowEngine(SemanticManifestLookup(manifest), CompileOnly())
 
 
-def _is_parameter(group: GroupBy) -> bool:
-    """Whether its grain or date part stands apart from its name."""
-    return group.grain is not None or group.date_part is not None
+def _grouping(query: Query) -> dict[str, Any]:
+    """Group-by and order-by arguments: all names, or all parameters when one item needs it."""
+    from metricflow_semantics.specs.query_param_implementations import (
+        MetricParameter,
+        OrderByParameter,
+    )
+
+    groups = {name: group for group in query.group_by for name in (group.name, group.column)}
+    order = _order_by(query, groups)
+    if not any(group.grain or group.date_part for group in query.group_by):
+        names = [group.name for group in query.group_by]
+        ordered = [
+            ("-" if down else "") + (groups[n].name if n in groups else n) for n, down in order
+        ]
+        return {"group_by_names": names or None, "order_by_names": ordered or None}
+    return {
+        "group_by": [_parameter(group) for group in query.group_by],
+        "order_by": [
+            OrderByParameter(
+                order_by=_parameter(groups[name]) if name in groups else MetricParameter(name=name),
+                descending=down,
+            )
+            for name, down in order
+        ],
+    }
 
 
 def _parameter(group: GroupBy) -> Any:
     from metricflow_semantic_interfaces.type_enums.date_part import DatePart
-    from metricflow_semantics.specs.query_param_implementations import TimeDimensionParameter
+    from metricflow_semantics.specs.query_param_implementations import (
+        DimensionOrEntityParameter,
+        TimeDimensionParameter,
+    )
 
+    if group.asked_grain is None and group.date_part is None:
+        return DimensionOrEntityParameter(name=group.name)
     return TimeDimensionParameter(
-        name=group.name,
-        grain=group.grain.lower() if group.grain else None,
+        name=group.base,
+        grain=group.asked_grain,
         date_part=DatePart(group.date_part.lower()) if group.date_part else None,
     )
 
 
-def _order_by(query: Query) -> tuple[list[str], list[Any]]:
-    """What to order by, as names and as parameters; by default time, then the dimensions."""
-    from metricflow_semantics.specs.query_param_implementations import OrderByParameter
-
-    groups = {name: group for group in query.group_by for name in (group.name, group.column)}
+def _order_by(query: Query, groups: dict[str, GroupBy]) -> list[tuple[str, bool]]:
+    """The columns to order by and whether descending; by default time, then the dimensions."""
     asked = query.order_by
     if not asked and query.ordered and not query.min_max_only:
         times = [g for g in query.group_by if g.asked_grain or g.base == "metric_time"]
         others = [g for g in query.group_by if g not in times]
         asked = tuple(group.column for group in (*times, *others))
-    names, parameters = [], []
     for item in asked:
-        name = item.removeprefix("-")
-        group = groups.get(name)
-        if group is None and name not in query.metrics:
+        if item.removeprefix("-") not in {*groups, *query.metrics}:
             choices = [*query.metrics, *groups]
-            raise UnknownNameError("column to order by", name, choices, where=" in this question")
-        if group is not None and _is_parameter(group):
-            target = _parameter(group)
-            parameters.append(OrderByParameter(order_by=target, descending=item.startswith("-")))
-        else:
-            names.append(item if group is None else item.replace(name, group.name))
-    return names, parameters
+            raise UnknownNameError("column to order by", item, choices, where=" in this question")
+    return [(item.removeprefix("-"), item.startswith("-")) for item in asked]
 
 
 def _first_words(error: Exception) -> str:
