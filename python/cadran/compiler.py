@@ -207,8 +207,14 @@ def _order_by(query: Query, groups: dict[str, GroupBy]) -> list[tuple[str, bool]
     """The columns to order by and whether descending; by default time, then the dimensions."""
     asked = query.order_by
     if not asked and query.ordered and not query.min_max_only:
-        times = [g for g in query.group_by if g.asked_grain or g.base == "metric_time"]
-        others = [g for g in query.group_by if g not in times]
+        times = [
+            group
+            for group in query.group_by
+            # A bare name beside one with a grain would name two columns to MetricFlow.
+            if group.asked_grain
+            or (group.base == "metric_time" and sum(g.base == group.base for g in query.group_by) < 2)  # noqa: PLR2004
+        ]
+        others = [g for g in query.group_by if g not in times and g.base != "metric_time"]
         asked = tuple(group.column for group in (*times, *others))
     for item in asked:
         if item.removeprefix("-") not in {*groups, *query.metrics}:

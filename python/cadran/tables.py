@@ -115,7 +115,7 @@ def _stale(layer: Layer, root: Path) -> list[Path]:
 
 def kpi_tables(layer: Layer) -> list[KpiTable]:
     """One KPI table per saved query of the project itself, in the order of their names."""
-    dbt = layer.project.dbt_manifest()
+    dbt = layer.project.dbt_manifest
     own = dbt["metadata"]["project_name"]
     saved = [query for query in dbt["saved_queries"].values() if query["package_name"] == own]
     return [_kpi_table(layer, dbt, query) for query in sorted(saved, key=lambda q: q["name"])]
@@ -135,13 +135,18 @@ def _kpi_table(layer: Layer, dbt: dict[str, Any], saved: dict[str, Any]) -> KpiT
     }
     sql = layer.sql(**asked)
     types = layer.warehouse.column_types(sql)
-    columns = [_column(layer, column, kind, parts) for column, kind in types.items()]
-    groups = [column.name for column in columns if column.additivity is None]
+    described = {item["name"]: item["description"] for item in layer.dimensions(query.metrics)}
+    groups = {
+        group.column: " ".join((described.get(group.base) or group.base).split())
+        + (f" Start of the {group.asked_grain}." if group.asked_grain else "")
+        for group in query.group_by
+    }
+    columns = [_column(layer, column, kind, parts, groups) for column, kind in types.items()]
     folder = FOLDER / Path(saved["path"]).parent
     return KpiTable(
         path=folder / name,
-        sql=_model(_with_refs(sql, layer, dbt), columns, groups, options),
-        documentation=_documentation(name, saved, columns, groups),
+        sql=_model(_with_refs(sql, layer, dbt), columns, list(groups), options),
+        documentation=_documentation(name, saved, columns, list(groups)),
     )
 
 
@@ -195,12 +200,13 @@ def _additivity(layer: Layer, name: str) -> str:
     return "semi_additive" if aggregation["non_additive_dimension"] else "additive"
 
 
-def _column(layer: Layer, name: str, data_type: str, parts: dict[str, list[str]]) -> Column:
+def _column(
+    layer: Layer, name: str, data_type: str, parts: dict[str, list[str]], groups: dict[str, str]
+) -> Column:
     # The warehouse sums integers into a wider type that BI drivers cannot read.
     data_type = "bigint" if data_type in INTEGERS else data_type.lower()
-    if name not in layer.metric_names:
-        described = layer.describe_dimension(name)
-        return Column(name, data_type, described, None)
+    if name in groups:
+        return Column(name, data_type, groups[name], None)
     metric = layer.metric(name)
     card = metric["config"]["meta"].get("kpi")
     return Column(
@@ -220,7 +226,7 @@ def _with_refs(sql: str, layer: Layer, dbt: dict[str, Any]) -> str:
         for node in dbt["nodes"].values()
         if node["resource_type"] == "model"
     }
-    for relation in layer.project.relations():
+    for relation in layer.project.relations:
         if relation in models:
             sql = re.sub(
                 rf"(?<![\w.\"]){re.escape(relation)}(?![\w.\"])",
