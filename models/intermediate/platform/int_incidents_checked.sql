@@ -1,7 +1,9 @@
 {{ cadran.checked_rows(
     ref('stg_telemetry__incidents'),
     key=['incident_id'],
-    order_by=['started_at', 'restored_at', 'detected_at', 'acknowledged_at', 'service_id', 'severity', 'cause'],
+    order_by=[
+        'started_at', 'restored_at', 'detected_at', 'acknowledged_at', 'service_id', 'severity', 'cause',
+    ],
     references=[('service_id', (ref('dim_services'), 'service_id'))],
     rules=[
         ("marked.detected_at < marked.started_at", "detected before it started"),

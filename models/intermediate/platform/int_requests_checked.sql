@@ -29,6 +29,9 @@
             ~ buckets | join(", marked.") ~ ") is not null",
             "some latency buckets are missing",
         ),
-        (in_buckets ~ " <> marked.request_count", "the latency buckets do not add up to request_count"),
+        (
+            in_buckets ~ " <> marked.request_count",
+            "the latency buckets do not add up to request_count",
+        ),
     ],
 ) }}
