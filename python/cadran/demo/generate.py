@@ -47,7 +47,7 @@ def _silent(_: str) -> None:
     """Tell nobody."""
 
 
-def generate(
+def generate(  # noqa: PLR0913 - each is a choice of the user, named when called
     out: Path,
     *,
     seed: int = 7,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .operations import Incident
     from .shop import Shop
 
-AFTER_PURCHASE, AFTER_SUPPORT = 0.318, 0.305  # share that answers
+AFTER_PURCHASE, AFTER_SUPPORT = 0.345, 0.305  # share that answers
 ANONYMOUS = 0.04
 MEMORY_DAYS = 7  # how long an incident is held against the shop
 # Shares of the scores 1 to 5.

@@ -23,7 +23,10 @@ SHOP_WEEK = (1.06, 1.00, 0.98, 0.97, 0.94, 0.92, 1.13)
 OFFICE_WEEK = (1.30, 1.34, 1.32, 1.28, 1.12, 0.34, 0.30)
 
 # Weight of each hour of a local day.
-SHOP_DAY = (10, 6, 4, 3, 3, 5, 12, 26, 40, 50, 56, 58, 64, 60, 54, 52, 54, 60, 68, 78, 90, 84, 56, 26)  # fmt: skip
+SHOP_DAY = (
+    10, 6, 4, 3, 3, 5, 12, 26, 40, 50, 56, 58,
+    64, 60, 54, 52, 54, 60, 68, 78, 90, 84, 56, 26,
+)  # fmt: skip
 OFFICE_DAY = (2, 1, 1, 1, 1, 2, 6, 20, 62, 90, 98, 92, 66, 78, 96, 94, 86, 66, 36, 20, 14, 10, 6, 3)
 
 HOLIDAY_DEMAND = 0.82
@@ -108,13 +111,14 @@ def holidays(plan: Plan) -> Flags:
 def yearly(plan: Plan) -> Floats:
     """Demand of the season by day: smooth between the middles of the months."""
     position = (plan.days - plan.days.astype("datetime64[Y]")).astype(np.int64) / 365.25 * 12 - 0.5
-    return np.interp(position, np.arange(12), MONTH_DEMAND, period=12).astype(np.float64)
+    smooth: Floats = np.interp(position, np.arange(12), MONTH_DEMAND, period=12).astype(np.float64)
+    return smooth
 
 
 def growth(plan: Plan, by_year: float) -> Floats:
     """Level by day that grows by a share each year; 1 in the middle of the period."""
     day = np.arange(len(plan.days))
-    level: Floats = (1 + by_year) ** ((day - len(day) / 2) / 365.25)
+    level: Floats = np.exp(np.log1p(by_year) * (day - len(day) / 2) / 365.25)
     return level
 
 
@@ -122,7 +126,8 @@ def shop_demand(plan: Plan) -> Floats:
     """Season x week x holiday x promotion of the shop by day, without growth."""
     week = np.array(SHOP_WEEK)[weekdays(plan)]
     feast = np.where(holidays(plan), HOLIDAY_DEMAND, 1.0)
-    return yearly(plan) * week * feast * promotion_factor(plan, "sessions")
+    demand: Floats = yearly(plan) * week * feast * promotion_factor(plan, "sessions")
+    return demand
 
 
 def office_demand(plan: Plan) -> Floats:
