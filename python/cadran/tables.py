@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cadran.errors import CardError, ProjectError
+from cadran.query import DAY_OR_COARSER
 
 if TYPE_CHECKING:
     from cadran.layer import Layer
@@ -206,6 +207,8 @@ def _column(
     # The warehouse sums integers into a wider type that BI drivers cannot read.
     data_type = "bigint" if data_type in INTEGERS else data_type.lower()
     if name in groups:
+        if name.rpartition("__")[2] in DAY_OR_COARSER:
+            data_type = "date"
         return Column(name, data_type, groups[name], None)
     metric = layer.metric(name)
     card = metric["config"]["meta"].get("kpi")

@@ -61,3 +61,9 @@ def raw(demo):
     return connection
 
 
+
+
+@pytest.fixture(scope="session")
+def project_root():
+    """The dbt project itself."""
+    return ROOT

@@ -36,5 +36,6 @@ joined as (
 
 select
     *,
-    booked_date >= {{ dbt.dateadd('year', 1, 'min(booked_date) over ()') }} as has_year_before
+    booked_date >= {{ dbt.dateadd('year', 1, 'min(booked_date) over ()') }} as has_year_before,
+    {{ dbt.dateadd('year', 1, 'booked_date') }} <= max(booked_date) over () as has_year_after
 from joined

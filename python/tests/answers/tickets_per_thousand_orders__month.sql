@@ -13,7 +13,12 @@ orders as (
         date_trunc('month', timezone('Europe/Paris', timezone('UTC', ordered_at)))::date as month,
         count(distinct order_id) as number
     from shop.orders
-    where customer_id in (select customer_id from shop.customers)
+    where
+        currency = 'EUR'
+        and customer_id in (
+            select customer_id from shop.customers
+            where segment in ('consumer', 'business', 'developer')
+        )
     group by all
 )
 select

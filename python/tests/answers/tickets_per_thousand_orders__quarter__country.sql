@@ -2,6 +2,7 @@
 with
 customers as (
     select customer_id, min(country) as country from shop.customers
+    where segment in ('consumer', 'business', 'developer')
     group by all
 ),
 happened as (
@@ -11,7 +12,7 @@ happened as (
     union all
     select distinct 'o', order_id, customer_id, ordered_at
     from shop.orders
-    where customer_id in (select customer_id from customers)
+    where currency = 'EUR' and customer_id in (select customer_id from customers)
 )
 select
     date_trunc('quarter', timezone('Europe/Paris', timezone('UTC', happened_at)))::date as quarter,
