@@ -11,17 +11,7 @@
     {% endfor -%}
     marked as (
         select
-            staged.*,
-            row_number() over (
-                partition by
-                    {% for column in key -%}
-                    staged.{{ column }},
-                    {% endfor -%}
-                    case when staged.fault is null then 1 else 0 end
-                order by {% for column in order_by -%}
-                    staged.{{ column }}{{ ', ' if not loop.last }}
-                {%- endfor %}
-            ) as occurrence
+            staged.*
             {%- for column, parent in references %},
             case
                 when staged.{{ column }} is not null and known_{{ column }}.{{ column }} is null
@@ -34,19 +24,46 @@
         left join known_{{ column }}
             on staged.{{ column }} = known_{{ column }}.{{ column }}
         {%- endfor %}
+    ),
+
+    judged as (
+        select
+            marked.*,
+            case
+                when marked.fault is not null then marked.fault
+                {%- for condition, reason in rules %}
+                when {{ condition }} then '{{ reason }}'
+                {%- endfor %}
+                {%- for column, parent in references %}
+                when marked.lacks_{{ column }} = 1 then '{{ column }} is unknown'
+                {%- endfor %}
+            end as broken_rule
+        from marked
+    ),
+
+    {# Only rows without any other fault compete for their key: a broken row never displaces
+       a sound one. -#}
+    ranked as (
+        select
+            judged.*,
+            row_number() over (
+                partition by
+                    {% for column in key -%}
+                    judged.{{ column }},
+                    {% endfor -%}
+                    case when judged.broken_rule is null then 1 else 0 end
+                order by {% for column in order_by -%}
+                    judged.{{ column }}{{ ', ' if not loop.last }}
+                {%- endfor %}
+            ) as occurrence
+        from judged
     )
 
     select
-        marked.*,
+        ranked.*,
         case
-            when marked.fault is not null then marked.fault
-            {%- for condition, reason in rules %}
-            when {{ condition }} then '{{ reason }}'
-            {%- endfor %}
-            when marked.occurrence > 1 then '{{ key | join(", ") }} stands more than once'
-            {%- for column, parent in references %}
-            when marked.lacks_{{ column }} = 1 then '{{ column }} is unknown'
-            {%- endfor %}
+            when ranked.broken_rule is not null then ranked.broken_rule
+            when ranked.occurrence > 1 then '{{ key | join(", ") }} stands more than once'
         end as rejection_reason
-    from marked
+    from ranked
 {%- endmacro %}

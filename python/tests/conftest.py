@@ -49,7 +49,8 @@ def layer(demo):
 @pytest.fixture(scope="session")
 def raw(demo):
     """A connection that sees the raw files as `<source>.<table>` and nothing else."""
-    connection = duckdb.connect(config={"TimeZone": "UTC"})
+    connection = duckdb.connect()
+    connection.execute("set TimeZone = 'UTC'")
     for source in ("shop", "helpdesk", "telemetry"):
         connection.execute(f"create schema {source}")
         for entry in sorted((demo.data / source).iterdir()):
@@ -60,3 +61,9 @@ def raw(demo):
     return connection
 
 
+
+
+@pytest.fixture(scope="session")
+def project_root():
+    """The dbt project itself."""
+    return ROOT

@@ -1,6 +1,6 @@
 {{ cadran.checked_rows(
     ref('stg_shop__orders'),
     key=['order_id'],
-    order_by=['ordered_at', 'customer_id', 'amount'],
+    order_by=['ordered_at', 'customer_id', 'amount', 'status', 'channel', 'country', 'session_id'],
     references=[('customer_id', (ref('dim_customers'), 'customer_id'))],
 ) }}

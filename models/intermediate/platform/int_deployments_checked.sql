@@ -1,0 +1,15 @@
+{{ cadran.checked_rows(
+    ref('stg_telemetry__deployments'),
+    key=['deployment_id'],
+    order_by=['deployed_at', 'service_id', 'is_failed', 'incident_id'],
+    references=[
+        ('service_id', (ref('dim_services'), 'service_id')),
+        ('incident_id', (ref('fct_incidents'), 'incident_id')),
+    ],
+    rules=[
+        (
+            "marked.incident_id is not null and not marked.is_failed",
+            "caused an incident and is not failed",
+        ),
+    ],
+) }}

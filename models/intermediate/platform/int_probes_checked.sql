@@ -1,0 +1,6 @@
+{{ cadran.checked_rows(
+    ref('stg_telemetry__probes'),
+    key=['service_id', 'region', 'probed_at'],
+    order_by=['is_up', 'response_ms'],
+    references=[('service_id', (ref('dim_services'), 'service_id'))],
+) }}

@@ -1,0 +1,8 @@
+{{ cadran.checked_rows(
+    ref('stg_telemetry__request_lines'),
+    key=['request_id'],
+    order_by=[
+        'received_at', 'service_id', 'route', 'method', 'status', 'duration_ms', 'is_timeout',
+    ],
+    references=[('service_id', (ref('dim_services'), 'service_id'))],
+) }}

@@ -1,0 +1,37 @@
+{#- Bounds of the buckets are those of the contract; every count is on `marked`, the staged row. -#}
+{%- set buckets = [
+    'le_50_count', 'le_100_count', 'le_200_count', 'le_300_count', 'le_500_count',
+    'le_1000_count', 'le_2500_count', 'le_5000_count', 'gt_5000_count',
+] -%}
+{%- set in_buckets = 'marked.' ~ buckets | join(' + marked.') -%}
+
+{#- A sum with a null is null: it says in one test whether every bucket is known. -#}
+{{ cadran.checked_rows(
+    ref('stg_telemetry__requests'),
+    key=['service_id', 'route', 'minute_at'],
+    order_by=['request_count', 'error_5xx_count', 'timeout_count', 'error_4xx_count'] + buckets,
+    references=[('service_id', (ref('dim_services'), 'service_id'))],
+    rules=[
+        (
+            "marked.minute_at <> " ~ dbt.date_trunc('minute', 'marked.minute_at'),
+            "minute_at is not the first instant of a minute",
+        ),
+        (
+            "marked.error_5xx_count + marked.timeout_count > marked.request_count",
+            "more 5xx and timeouts than requests",
+        ),
+        (
+            "marked.error_5xx_count + marked.error_4xx_count > marked.request_count",
+            "more 5xx and 4xx than requests",
+        ),
+        (
+            "(" ~ in_buckets ~ ") is null and coalesce(marked."
+            ~ buckets | join(", marked.") ~ ") is not null",
+            "some latency buckets are missing",
+        ),
+        (
+            in_buckets ~ " <> marked.request_count",
+            "the latency buckets do not add up to request_count",
+        ),
+    ],
+) }}

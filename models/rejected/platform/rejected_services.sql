@@ -1,0 +1,2 @@
+select * from {{ ref('int_services_checked') }}
+where rejection_reason is not null

@@ -1,0 +1,2 @@
+select * from {{ ref('int_satisfaction_answers_checked') }}
+where rejection_reason is not null

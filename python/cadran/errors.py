@@ -1,0 +1,88 @@
+"""What can go wrong, in one tree.
+
+    CadranError
+    ├── ProjectError (FileNotFoundError)      the project is not there, or not built
+    ├── CardError (ValueError)                a KPI's card says what it must not, or too little
+    ├── QueryError (ValueError)               the question makes no sense
+    │   └── UnknownNameError (LookupError)    a name in it does not exist
+    ├── NotGovernedError (PermissionError)    the KPI is not defined at that grain or dimension
+    └── WarehouseError (RuntimeError)         the warehouse cannot be read, or refused the SQL
+
+Every message names what is wrong, where, and what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class CadranError(Exception):
+    """Anything that Cadran refuses or cannot do."""
+
+
+class ProjectError(CadranError, FileNotFoundError):
+    """The dbt project or its artefacts are not where they should be."""
+
+    def __str__(self) -> str:
+        """The sentence alone: OSError would print it as an argument tuple."""
+        return str(self.args[0])
+
+
+class CardError(CadranError, ValueError):
+    """A KPI's card is incomplete or holds a value that is not allowed."""
+
+
+class QueryError(CadranError, ValueError):
+    """The question cannot be answered as it is asked."""
+
+
+class UnknownNameError(QueryError, LookupError):
+    """A name in the question does not exist.
+
+    Attributes:
+        name: the name that was asked.
+        suggestions: existing names that look like it, the nearest first.
+        allowed: every name that could stand there.
+    """
+
+    def __init__(self, kind: str, name: str, allowed: Iterable[str], where: str = "") -> None:
+        """Say which name of which kind is unknown, and what it might have meant."""
+        self.name = name
+        self.allowed = tuple(sorted(set(allowed)))
+        self.suggestions = near_misses(name, self.allowed)
+        parts = [f"There is no {kind} '{name}'{where}."]
+        if self.suggestions:
+            parts.append(f"Did you mean {' or '.join(repr(s) for s in self.suggestions)}?")
+        parts.append(f"Allowed: {listing(self.allowed)}.")
+        super().__init__(" ".join(parts))
+
+
+class NotGovernedError(CadranError, PermissionError):
+    """The KPI is asked at a grain or by a dimension that is not on its card."""
+
+    def __str__(self) -> str:
+        """The sentence alone: OSError would print it as an argument tuple."""
+        return str(self.args[0])
+
+
+class WarehouseError(CadranError, RuntimeError):
+    """The warehouse cannot be opened, or refused a statement."""
+
+
+def near_misses(name: str, allowed: Iterable[str]) -> tuple[str, ...]:
+    """At most three allowed names that look like the one given, the nearest first."""
+    by_folded = {other.lower(): other for other in allowed}
+    found = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=0.6)
+    return tuple(by_folded[other] for other in found)
+
+
+def listing(names: Iterable[str], most: int = 40) -> str:
+    """Names in one line, cut after `most` with the number left out."""
+    shown = list(names)
+    rest = len(shown) - most
+    text = ", ".join(shown[:most]) or "none"
+    return f"{text} and {rest} more" if rest > 0 else text

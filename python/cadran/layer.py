@@ -1,0 +1,306 @@
+"""The layer: the one door through which every number leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cadran import cards as card_reader
+from cadran import plans, project, warehouse
+from cadran.errors import UnknownNameError
+from cadran.governed import govern
+from cadran.query import GroupBy, Query, ask
+from cadran.where import names_in
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from cadran.cards import Card
+    from cadran.compiler import Compiler
+    from cadran.result import Result
+
+
+class Layer:
+    """Answers questions about the KPIs and metrics of one built project. Thread-safe."""
+
+    def __init__(self, built: project.Project, *, plan_cache: bool = True) -> None:
+        """Take a project; nothing is read until it is needed."""
+        self.project = built
+        self._plans = plans.PlanCache(built.plans if plan_cache else None)
+
+    # What there is to ask ---------------------------------------------------------------------
+
+    @cached_property
+    def _metrics(self) -> dict[str, dict[str, Any]]:
+        return {metric["name"]: metric for metric in self.project.semantic_manifest["metrics"]}
+
+    @cached_property
+    def _cards(self) -> dict[str, Card]:
+        return {
+            name: card_reader.read(metric, lambda name=name: self.project.file_of(name))
+            for name, metric in self._metrics.items()
+            if card_reader.carried_by(metric) is not None
+        }
+
+    def kpis(self) -> list[Card]:
+        """Every KPI's card, strategic ones first, then by name.
+
+        Raises:
+            CardError: a card is broken; the message names its file, KPI and key.
+        """
+        return sorted(self._cards.values(), key=lambda c: (card_reader.TIERS.index(c.tier), c.name))
+
+    def card(self, name: str) -> Card:
+        """The card of one KPI.
+
+        Raises:
+            UnknownNameError: there is no such KPI.
+        """
+        if name not in self._cards:
+            raise UnknownNameError("KPI", name, self._cards)
+        return self._cards[name]
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every metric that is not hidden: name, label, description, type and whether a KPI."""
+        return [
+            {
+                "name": name,
+                "label": metric["label"] or name,
+                "description": metric["description"] or "",
+                "type": metric["type"],
+                "is_kpi": card_reader.carried_by(metric) is not None,
+            }
+            for name, metric in sorted(self._metrics.items())
+            if not metric["type_params"].get("is_private")
+        ]
+
+    def metric(self, name: str) -> dict[str, Any]:
+        """One metric as the semantic manifest defines it, hidden ones included.
+
+        Raises:
+            UnknownNameError: there is no such metric.
+        """
+        if name not in self._metrics:
+            raise UnknownNameError("metric", name, self._metrics)
+        return self._metrics[name]
+
+    def dimensions(self, metrics: str | Iterable[str]) -> list[dict[str, str]]:
+        """What all these metrics can be grouped by: name, type and description.
+
+        Raises:
+            UnknownNameError: a metric does not exist.
+        """
+        names = [metrics] if isinstance(metrics, str) else list(metrics)
+        for name in names:
+            self.metric(name)
+        key = self._key("dimensions", sorted(names))
+        found: list[dict[str, str]] | None = self._plans.get(key)
+        if found is None:
+            found = self._compiler.group_bys(names)
+            self._plans.put(key, found)
+        return found
+
+    def dimension_values(self, dimension: str, metrics: str | Iterable[str] = ()) -> list[Any]:
+        """The values of a dimension as far as the metrics have them, sorted, without NULL.
+
+        Raises:
+            UnknownNameError: the metrics have no such dimension.
+        """
+        names = [metrics] if isinstance(metrics, str) else list(metrics)
+        for name in names:
+            self.metric(name)
+        key = self._key("values", dimension, sorted(names))
+        sql: str | None = self._plans.get(key)
+        if sql is None:
+            sql = self._compiler.dimension_values_sql(GroupBy(dimension), names)
+            self._plans.put(key, sql)
+        values = self.warehouse.arrow(sql).column(0).to_pylist()
+        return sorted(value for value in values if value is not None)
+
+    def saved_queries(self) -> list[dict[str, str]]:
+        """Every saved query: name, label and description."""
+        return [
+            {
+                "name": query["name"],
+                "label": query["label"] or query["name"],
+                "description": query["description"] or "",
+            }
+            for query in self.project.semantic_manifest["saved_queries"]
+        ]
+
+    def saved_query(self, name: str) -> Query:
+        """The question that a saved query asks.
+
+        Raises:
+            UnknownNameError: there is no such saved query.
+        """
+        saved = {q["name"]: q for q in self.project.semantic_manifest["saved_queries"]}
+        if name not in saved:
+            raise UnknownNameError("saved query", name, saved)
+        asked = saved[name]["query_params"]
+        filters = (asked["where"] or {}).get("where_filters", [])
+        return ask(
+            metrics=asked["metrics"],
+            group_by=[_item(text)[0] for text in asked["group_by"]],
+            where=[one["where_sql_template"] for one in filters],
+            order_by=[f"{sign}{item.column}" for item, sign in map(_item, asked["order_by"] or ())],
+            limit=asked["limit"],
+        )
+
+    # Asking -----------------------------------------------------------------------------------
+
+    def query(  # noqa: PLR0913 - these are the names that dbt-sl-sdk gave its users
+        self,
+        metrics: str | Iterable[str] = (),
+        group_by: str | GroupBy | Iterable[str | GroupBy] = (),
+        where: str | Iterable[str] = (),
+        order_by: str | Iterable[str] = (),
+        limit: int | None = None,
+        start: str | dt.date | None = None,
+        end: str | dt.date | None = None,
+        *,
+        saved_query: str | None = None,
+        governed: bool = True,
+        min_max_only: bool = False,
+        apply_group_by: bool = True,
+        ordered: bool = True,
+    ) -> Result:
+        """The answer to a question, computed in the warehouse from the one definition.
+
+        Args:
+            metrics: names of metrics or KPIs.
+            group_by: dimensions, `customer__country`; times with a grain, `metric_time__month`;
+                or `GroupBy` for a grain or date part given apart.
+            where: MetricFlow templates, "{{ Dimension('order_id__channel') }} = 'web'"; all hold.
+            order_by: columns, with `-` before the descending ones; by default time, then
+                dimensions, NULL last.
+            limit: at most so many rows; 0 gives the columns without a row.
+            start: first day or instant, included.
+            end: last day or instant, included.
+            saved_query: start from this saved query; the other arguments add to it.
+            governed: False asks the metric behind a KPI, outside its card; the result says so.
+            min_max_only: only the least and greatest value of the one dimension asked.
+            apply_group_by: False keeps duplicate rows of a question without metrics.
+            ordered: False leaves the order to the warehouse.
+
+        Raises:
+            UnknownNameError: a name does not exist.
+            NotGovernedError: a KPI is asked at a grain or dimension that is not on its card.
+            QueryError: the question makes no sense.
+            WarehouseError: the warehouse cannot be read or refuses a filter.
+        """
+        from cadran.result import Result, exact
+
+        question = self._question(
+            saved_query,
+            ask(metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
+                apply_group_by=apply_group_by, ordered=ordered, partial=saved_query is not None),
+        )  # fmt: skip
+        question, cards = self._governed(question, governed=governed)
+        sql = self._sql(question)
+        table = exact(self.warehouse.arrow(sql), question)
+        return Result(table, sql, question, cards, governed=governed or not cards)
+
+    def sql(self, *args: Any, **kwargs: Any) -> str:
+        """The SQL of a question; takes the arguments of `query`, and runs nothing.
+
+        Raises:
+            CadranError: as `query`, but for what only the warehouse can refuse.
+        """
+        governed, saved = kwargs.pop("governed", True), kwargs.pop("saved_query", None)
+        question = self._question(saved, ask(*args, partial=saved is not None, **kwargs))
+        return self._sql(self._governed(question, governed=governed)[0])
+
+    @cached_property
+    def warehouse(self) -> warehouse.Warehouse:
+        """The warehouse, opened by its first statement."""
+        return warehouse.connect(self.project.database, self.project.database_alias)
+
+    def close(self) -> None:
+        """Let go of the warehouse file; the next question opens it again."""
+        self.warehouse.close()
+
+    # How --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _compiler(self) -> Compiler:
+        from cadran.compiler import Compiler
+
+        return Compiler(self.project)
+
+    def _question(self, saved_query: str | None, asked: Query) -> Query:
+        if saved_query is None:
+            return asked
+        saved = self.saved_query(saved_query)
+        return replace(
+            asked,
+            metrics=(*saved.metrics, *(m for m in asked.metrics if m not in saved.metrics)),
+            group_by=(*saved.group_by, *(g for g in asked.group_by if g not in saved.group_by)),
+            where=(*saved.where, *asked.where),
+            order_by=asked.order_by or saved.order_by,
+            limit=saved.limit if asked.limit is None else asked.limit,
+        )
+
+    def _governed(self, question: Query, *, governed: bool) -> tuple[Query, dict[str, Card]]:
+        metrics = [self.metric(name) for name in question.metrics]
+        carded = [m["name"] for m in metrics if card_reader.carried_by(m) is not None]
+        cards = {name: self.card(name) for name in carded}
+        if cards and governed:
+            question = govern(question, list(cards.values()), self.dimensions)
+        return question, cards
+
+    def _sql(self, question: Query) -> str:
+        if question.limit == 0:
+            whole = self._sql(replace(question, limit=None, ordered=False, order_by=()))
+            return f"select * from (\n{whole}\n) as answer limit 0"
+        key = self._key("sql", question.key())
+        sql: str | None = self._plans.get(key)
+        if sql is None:
+            sql = self._compiler.sql(question)
+            self._plans.put(key, sql)
+        return sql
+
+    def _key(self, *parts: object) -> str:
+        return plans.key_of(self._identity, *parts)
+
+    @cached_property
+    def _identity(self) -> list[str]:
+        """What a plan depends on beside the question."""
+        from importlib.metadata import version
+
+        from cadran import __version__
+
+        return [self.project.fingerprint, "duckdb", version("metricflow"), __version__]
+
+
+def _item(text: str) -> tuple[GroupBy, str]:
+    """An entry of a saved query, written as a name or as a template; and `-` if descending."""
+    if "(" not in text:
+        return GroupBy(text.removeprefix("-")), "-" if text.startswith("-") else ""
+    named = names_in("{{ " + text + " }}")
+    items = [*named.dimensions, *(GroupBy(name) for name in (*named.entities, *named.metrics))]
+    return items[0], "-" if named.descending else ""
+
+
+def open_layer(
+    project_dir: Path | str | None = ".",
+    *,
+    manifest: Path | str | None = None,
+    database: Path | str | None = None,
+    plan_cache: bool = True,
+) -> Layer:
+    """The layer of a built dbt project, or of a semantic manifest and a warehouse.
+
+    Args:
+        project_dir: the folder of the dbt project.
+        manifest: a `semantic_manifest.json`, instead of a project.
+        database: the DuckDB file; by default the one of the project's profile.
+        plan_cache: False keeps compiled questions in memory only.
+
+    Raises:
+        ProjectError: there is no dbt project there.
+    """
+    return Layer(project.find(project_dir, manifest, database), plan_cache=plan_cache)

@@ -1,0 +1,173 @@
+"""Where a built dbt project keeps what the layer reads: artefacts and the warehouse."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cadran.errors import ProjectError
+
+
+class Project:
+    """The artefacts of one project. Every file is read when it is first needed, once."""
+
+    def __init__(self, semantic_manifest: Path, database: Path | None, root: Path | None) -> None:
+        """Name the files; nothing is read yet."""
+        self.semantic_manifest_path = semantic_manifest
+        self.root = root
+        self._database = database
+
+    @cached_property
+    def _text(self) -> bytes:
+        try:
+            return self.semantic_manifest_path.read_bytes()
+        except OSError:
+            raise ProjectError(
+                f"There is no {self.semantic_manifest_path}. Run `dbt build` (or `dbt parse`)"
+                " in the project first, or name the manifest with manifest=."
+            ) from None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the semantic manifest: every definition is in it."""
+        return hashlib.sha256(self._text).hexdigest()
+
+    @cached_property
+    def semantic_manifest(self) -> dict[str, Any]:
+        """MetricFlow's own artefact, as JSON."""
+        try:
+            manifest: dict[str, Any] = json.loads(self._text)
+            manifest["metrics"], manifest["semantic_models"]  # noqa: B018 - both must be there
+        except (ValueError, KeyError, TypeError):
+            raise ProjectError(
+                f"{self.semantic_manifest_path} is no semantic manifest. Run `dbt parse` again."
+            ) from None
+        return manifest
+
+    @cached_property
+    def dbt_manifest(self) -> dict[str, Any]:
+        """dbt's manifest, which knows files, models and lineage.
+
+        Raises:
+            ProjectError: it does not lie beside the semantic manifest.
+        """
+        path = self.semantic_manifest_path.with_name("manifest.json")
+        try:
+            manifest: dict[str, Any] = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            raise ProjectError(
+                f"There is no readable {path}. Run `dbt parse` in the project."
+            ) from None
+        return manifest
+
+    def file_of(self, metric: str) -> str:
+        """The file that defines a metric, or the semantic manifest when dbt's is not there."""
+        try:
+            nodes = self.dbt_manifest["metrics"].values()
+        except ProjectError:
+            return str(self.semantic_manifest_path)
+        files = [node["original_file_path"] for node in nodes if node["name"] == metric]
+        return files[0] if files else str(self.semantic_manifest_path)
+
+    @cached_property
+    def database(self) -> Path:
+        """The DuckDB file: the one named, else the one of the profile."""
+        if self._database is not None:
+            return self._database
+        if self.root is None:
+            raise ProjectError("A manifest alone names no warehouse: give database= as well.")
+        return _profile_database(self.root)
+
+    @cached_property
+    def database_alias(self) -> str | None:
+        """The database name that compiled SQL writes before each schema, if it writes one."""
+        for model in self.semantic_manifest["semantic_models"]:
+            alias = model["node_relation"]["database"]
+            if alias:
+                return str(alias)
+        return None
+
+    @cached_property
+    def relations(self) -> tuple[str, ...]:
+        """The physical relations that metrics and time spines read, quoted as in compiled SQL."""
+        configuration = self.semantic_manifest["project_configuration"]
+        nodes = [model["node_relation"] for model in self.semantic_manifest["semantic_models"]]
+        nodes += [spine["node_relation"] for spine in configuration["time_spines"]]
+        return tuple(sorted({node["relation_name"] for node in nodes}))
+
+    @property
+    def plans(self) -> Path | None:
+        """The folder for compiled questions, in dbt's target folder; None when this is no such."""
+        folder = self.semantic_manifest_path.parent
+        is_target = self.root is not None or (folder / "manifest.json").exists()
+        return folder / "cadran" / "plans" if is_target else None
+
+
+def find(
+    project_dir: Path | str | None, manifest: Path | str | None, database: Path | str | None
+) -> Project:
+    """The project in a folder, or the one whose semantic manifest is named.
+
+    Raises:
+        ProjectError: there is neither a project nor a manifest there.
+    """
+    named = Path(database) if database is not None else None
+    if manifest is not None:
+        return Project(Path(manifest), named, None)
+    root = Path(project_dir or ".")
+    if not (root / "dbt_project.yml").exists():
+        raise ProjectError(
+            f"There is no dbt_project.yml in {root.resolve()}. Name the project's folder, or"
+            " give manifest= and database=."
+        )
+    target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
+    return Project(root / target / "semantic_manifest.json", named, root)
+
+
+def _profile_database(root: Path) -> Path:
+    import yaml
+    from jinja2 import StrictUndefined
+    from jinja2.exceptions import TemplateError
+    from jinja2.sandbox import SandboxedEnvironment
+
+    name = yaml.safe_load((root / "dbt_project.yml").read_text(encoding="utf-8")).get("profile")
+    folders = [os.environ.get("DBT_PROFILES_DIR"), root, Path.home() / ".dbt"]
+    paths = [Path(folder) / "profiles.yml" for folder in folders if folder]
+    path = next((path for path in paths if path.exists()), None)
+    if path is None:
+        raise ProjectError(
+            f"No profiles.yml for the profile '{name}': looked in"
+            f" {', '.join(str(path.parent) for path in paths)}."
+        )
+
+    def env_var(variable: str, default: str | None = None) -> str:
+        value = os.environ.get(variable, default)
+        if value is None:
+            raise ProjectError(f"{path}: the environment variable {variable} is not set.")
+        return value
+
+    profiles = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if name not in profiles:
+        raise ProjectError(f"{path} has no profile '{name}', which dbt_project.yml asks for.")
+    environment = SandboxedEnvironment(undefined=StrictUndefined)
+
+    def rendered(value: object) -> str:
+        try:
+            return environment.from_string(str(value)).render(env_var=env_var)
+        except TemplateError as error:
+            raise ProjectError(f"{path}: {value} cannot be read: {error}") from None
+
+    profile = profiles[name]
+    target = os.environ.get("DBT_TARGET") or rendered(profile.get("target", "default"))
+    output = profile.get("outputs", {}).get(target)
+    if output is None:
+        raise ProjectError(f"{path}: the profile '{name}' has no output '{target}'.")
+    if output.get("type") != "duckdb":
+        raise ProjectError(
+            f"{path}: the output '{target}' is of type {output.get('type')}; Cadran reads duckdb."
+        )
+    return root / rendered(output.get("path", "warehouse.duckdb"))

@@ -1,0 +1,168 @@
+"""An answer: Arrow first, other forms on request."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from cadran.errors import UnknownNameError
+from cadran.query import DAY_OR_COARSER
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from cadran.cards import Card
+    from cadran.query import Query
+
+_MOST_ROWS_SHOWN = 20
+
+
+class Result:
+    """The answer to a question.
+
+    Attributes:
+        sql: what the warehouse ran.
+        query: the question, in its one form.
+        governed: whether every KPI in it was asked as its card allows. When False the numbers are
+            those of the metrics behind the KPIs, and must not be quoted as the KPIs.
+    """
+
+    def __init__(
+        self, table: pa.Table, sql: str, query: Query, cards: dict[str, Card], *, governed: bool
+    ) -> None:
+        """Wrap rows that the layer has computed."""
+        self._table = table
+        self._cards = cards
+        self.sql = sql
+        self.query = query
+        self.governed = governed
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics in it, in the order asked."""
+        return self.query.metrics
+
+    @property
+    def columns(self) -> list[str]:
+        """Column names: what it is grouped by, then the metrics."""
+        return list(self._table.column_names)
+
+    def card(self, name: str) -> Card:
+        """The card of one of its KPIs.
+
+        Raises:
+            UnknownNameError: no KPI of that name is in the answer.
+        """
+        if name not in self._cards:
+            raise UnknownNameError("KPI", name, self._cards, where=" in this answer")
+        return self._cards[name]
+
+    def to_arrow(self) -> pa.Table:
+        """The rows: DECIMAL exact, counts int64, grains date32 (day and up) or timestamp."""
+        return self._table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows as a DataFrame backed by Arrow types, so that decimals and nulls stay exact.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        _need("pandas")
+        import pandas as pd
+
+        return self._table.to_pandas(types_mapper=pd.ArrowDtype)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The rows as a Polars DataFrame.
+
+        Raises:
+            ImportError: Polars is not installed.
+        """
+        _need("polars")
+        import polars as pl
+
+        frame = pl.from_arrow(self._table)
+        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __repr__(self) -> str:
+        kind = "" if self.governed else ", not governed"
+        return f"<Result {len(self)} rows: {', '.join(self.columns)}{kind}>"
+
+    def _repr_html_(self) -> str:
+        from cadran.formats import number
+
+        def heading(column: str) -> str:
+            card = self._cards.get(column)
+            if card is None:
+                return html.escape(column)
+            return f"{html.escape(card.label)} <small>({html.escape(card.unit)})</small>"
+
+        def cell(column: str, value: Any) -> str:
+            card = self._cards.get(column)
+            text = number(value, card.unit, card.decimals) if card and value is not None else value
+            align = "right" if column in self.metrics else "left"
+            shown = html.escape("" if text is None else str(text))
+            return f'<td style="text-align:{align}">{shown}</td>'
+
+        rows = self._table.slice(0, _MOST_ROWS_SHOWN).to_pylist()
+        body = "".join(
+            "<tr>" + "".join(cell(name, value) for name, value in row.items()) + "</tr>"
+            for row in rows
+        )
+        heads = "".join(f"<th>{heading(column)}</th>" for column in self.columns)
+        versions = ", ".join(f"{c.label} version {c.version}" for c in self._cards.values())
+        notes = [f"{len(self):,} rows" + (f", {len(rows)} shown" if len(rows) < len(self) else "")]
+        notes += [versions] if versions and self.governed else []
+        if not self.governed:
+            notes.append("<b>not the governed KPI: asked outside its card</b>")
+        return f"<table><tr>{heads}</tr>{body}</table><p>{'; '.join(notes)}</p>"
+
+
+def exact(table: pa.Table, query: Query) -> pa.Table:
+    """The warehouse's rows with their exact types, what they are grouped by first.
+
+    DuckDB sums integers into 128 bits, which arrive as decimal(38, 0): they become int64. Grains
+    of a day and coarser become dates.
+
+    Raises:
+        pyarrow.ArrowInvalid: a count does not fit 64 bits.
+    """
+    import pyarrow as pa
+
+    grains = {group.column for group in query.group_by if group.asked_grain in DAY_OR_COARSER}
+    grains |= {
+        f"{group.base}__{grain}"
+        for group in query.group_by
+        if group.asked_grain is None and group.date_part is None
+        for grain in DAY_OR_COARSER
+    }
+    metrics = [name for name in query.metrics if name in table.column_names]
+    wanted = [name for name in table.column_names if name not in metrics] + metrics
+    if wanted != table.column_names:
+        table = table.select(wanted)
+    for index, field in enumerate(table.schema):
+        kind = field.type
+        if pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision > 18:  # noqa: PLR2004
+            cast = pa.int64()
+        elif field.name in grains and pa.types.is_timestamp(kind):
+            cast = pa.date32()
+        elif pa.types.is_unsigned_integer(kind) or pa.types.is_int32(kind):
+            cast = pa.int64()
+        else:
+            continue
+        table = table.set_column(index, pa.field(field.name, cast), table.column(index).cast(cast))
+    return table
+
+
+def _need(package: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec(package) is None:
+        raise ImportError(
+            f"to_{package} needs {package}: install it with `pip install cadran[{package}]`."
+        )

@@ -1,0 +1,13 @@
+-- group_by: metric_time__quarter incident__cause
+with sound as (
+    select distinct on (incident_id) *
+    from telemetry.incidents
+    where
+        service_id in (select service_id from telemetry.services)
+        and started_at is not null
+        and coalesce(restored_at >= started_at, true)
+    order by incident_id, started_at
+)
+select date_trunc('quarter', started_at), coalesce(cause, 'unknown'), count(*)
+from sound
+group by 1, 2

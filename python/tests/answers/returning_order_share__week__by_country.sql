@@ -1,0 +1,27 @@
+-- group_by: metric_time__week order_id__country
+with
+
+orders as (
+    select distinct on (order_id)
+        order_id,
+        customer_id,
+        session_id,
+        channel,
+        country,
+        amount,
+        ordered_at,
+        cast((ordered_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day
+    from shop.orders
+    where customer_id in (select customer_id from shop.customers)
+),
+
+firsts as (
+    select customer_id, min((ordered_at, order_id)) as first_order
+    from orders
+    group by customer_id
+)
+
+select cast(date_trunc('week', day) as date), country, avg(((ordered_at, order_id) > first_order)::int)
+from orders
+inner join firsts using (customer_id)
+group by all

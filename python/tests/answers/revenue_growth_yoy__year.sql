@@ -1,0 +1,44 @@
+-- group_by: metric_time__year
+with
+
+lines as (
+    select
+        l.*,
+        o.channel,
+        c.country as customer_country,
+        c.segment,
+        p.category,
+        l.quantity * p.unit_cost as cost,
+        cast((l.booked_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day
+    from shop.order_lines as l
+    inner join (select distinct order_id, customer_id, channel from shop.orders) as o
+        on l.order_id = o.order_id
+    inner join shop.customers as c on o.customer_id = c.customer_id
+    inner join shop.products as p on l.product_id = p.product_id
+),
+
+days as (
+    select unnest(generate_series(min(day), max(day), interval 1 day))::date as day from lines
+),
+
+daily as (
+    select day, sum(amount) as amount
+    from days
+    left join lines using (day)
+    group by all
+),
+
+compared as (
+    select
+        n.day,
+        n.amount as amount_now,
+        t.amount as amount_then
+    from daily as n
+    inner join daily as t
+        on t.day = n.day - interval 1 year
+)
+
+select cast(date_trunc('year', day) as date), coalesce(sum(amount_now), 0)::double
+    / nullif(sum(amount_then), 0)::double - 1
+from compared
+group by all

@@ -1,0 +1,141 @@
+"""Requests are appended by the hour: what is late is taken in, and nothing is counted twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNTERS = """
+    0 as error_5xx_count, 0 as timeout_count, 0 as error_4xx_count, request_count as le_50_count,
+    0 as le_100_count, 0 as le_200_count, 0 as le_300_count, 0 as le_500_count,
+    0 as le_1000_count, 0 as le_2500_count, 0 as le_5000_count, 0 as gt_5000_count
+"""
+
+
+class Shop:
+    """One service that is measured by the minute, and the warehouses built from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        (self.data / "telemetry" / "requests").mkdir(parents=True)
+        self.write(
+            "services.parquet",
+            "select 'shop' as service_id, 'Shop' as service_name, 'web' as team, "
+            "'critical' as tier",
+        )
+
+    def write(self, name: str, query: str) -> None:
+        duckdb.sql(f"copy ({query}) to '{self.data / 'telemetry' / name}' (format parquet)")
+
+    def write_minutes(self, name: str, route: str, first: str, last: str, count: int = 5) -> None:
+        self.write(
+            f"requests/{name}.parquet",
+            f"""
+            with minutes as (
+                select unnest(generate_series(
+                    timestamp '{first}', timestamp '{last}', interval 1 minute
+                )) as minute_at, {count} as request_count
+            )
+            select 'shop' as service_id, '{route}' as route, minute_at, request_count, {COUNTERS}
+            from minutes
+            """,
+        )
+
+    def dbt(self, command: str, select: str, *flags: str, database: str = "appended"):
+        return subprocess.run(
+            [
+                Path(sys.executable).with_name("dbt"), "--no-use-colors", command,
+                "--project-dir", ROOT, "--profiles-dir", ROOT,
+                "--target-path", self.folder / "target", "--log-path", self.folder / "logs",
+                "--select", select,
+                "--vars", json.dumps({
+                    "cadran_domains": ["platform"],
+                    "cadran_sources": str(self.data),
+                    "cadran_late_hours": 6,
+                }),
+                *flags,
+            ],
+            env=os.environ
+            | {"CADRAN_DATABASE": str(self.folder / f"{database}.duckdb"), "DO_NOT_TRACK": "1"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def build(self, *flags: str, database: str = "appended") -> None:
+        built = self.dbt(
+            "run", "+fct_requests_minutely rejected_requests", *flags, database=database
+        )
+        assert built.returncode == 0, built.stdout[-3000:]
+
+    def requests(self, database: str = "appended") -> set[tuple]:
+        with duckdb.connect(self.folder / f"{database}.duckdb", read_only=True) as warehouse:
+            rows = warehouse.sql("select * from marts.fct_requests_minutely").fetchall()
+        assert len(rows) == len(set(rows))
+        return set(rows)
+
+    def counts(self, route: str, database: str = "appended") -> dict[str, int]:
+        with duckdb.connect(self.folder / f"{database}.duckdb", read_only=True) as warehouse:
+            return dict(
+                warehouse.execute(
+                    "select strftime(minute_at, '%d %H:%M'), request_count "
+                    "from marts.fct_requests_minutely where route = ?",
+                    [route],
+                ).fetchall()
+            )
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A day and a half of minutes that was built, to which an hour of all sorts was appended."""
+    shop = Shop(tmp_path_factory.mktemp("incremental"))
+    shop.write_minutes("first", "/", "2026-03-01 00:00:00", "2026-03-02 11:59:00")
+    shop.write_minutes("gone", "/gone", "2026-03-02 10:00:00", "2026-03-02 10:02:00")
+    shop.build()
+    assert len(shop.requests()) == 36 * 60 + 3
+
+    shop.write_minutes("new", "/", "2026-03-02 12:00:00", "2026-03-02 12:59:00")
+    shop.write_minutes("late", "/late", "2026-03-02 05:59:00", "2026-03-02 06:10:00")
+    shop.write_minutes("again", "/", "2026-03-02 11:30:00", "2026-03-02 11:31:00", count=2)
+    shop.write_minutes("broken", "/broken", "2026-03-02 11:00:30", "2026-03-02 11:00:30")
+    (shop.data / "telemetry" / "requests" / "gone.parquet").unlink()
+    shop.build()
+    return shop
+
+
+def test_rows_that_are_new_and_rows_that_are_late_are_taken_in(shop):
+    assert len(shop.counts("/")) == 37 * 60
+    late = shop.counts("/late")
+    assert min(late) == "02 05:59", "the first instant of the window belongs to it"
+    assert len(late) == 12
+
+
+def test_rows_that_changed_or_went_within_the_window_are_as_the_source_has_them_now(shop):
+    counts = shop.counts("/")
+    assert (counts["02 11:29"], counts["02 11:30"], counts["02 11:31"]) == (5, 2, 2)
+    assert shop.counts("/gone") == {}
+    assert shop.counts("/broken") == {}
+
+
+def test_an_incremental_run_equals_a_full_refresh(shop):
+    shop.build("--full-refresh", database="refreshed")
+    assert shop.requests() == shop.requests("refreshed")
+
+
+def test_what_arrives_later_than_the_window_is_noticed_and_taken_in_by_a_full_refresh(shop):
+    before = shop.requests()
+    shop.write_minutes("too_late", "/too_late", "2026-03-02 06:58:00", "2026-03-02 06:58:00")
+    shop.build()
+    assert shop.requests() == before
+    noticed = shop.dbt("test", "rejected_requests")
+    assert noticed.returncode == 1
+    assert "accepted_plus_rejected_is_raw_rejected_requests" in noticed.stdout
+
+    shop.build("--full-refresh")
+    assert shop.counts("/too_late") == {"02 06:58": 5}
