@@ -118,8 +118,8 @@ def _attach(
     if not any((loaded.place(source) or "").startswith("schema:") for source in sources):
         return None
     if database is None:
-        from cadran import project  # noqa: PLC0415 - only where a source is in the warehouse
-        from cadran.errors import ProjectError  # noqa: PLC0415
+        from cadran import project
+        from cadran.errors import ProjectError
 
         try:
             database = project.find(loaded.project_dir).database

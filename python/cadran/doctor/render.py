@@ -86,7 +86,7 @@ class Models:
 
     @staticmethod
     def _broken() -> type[Exception]:
-        import duckdb  # noqa: PLC0415 - heavy, and loaded by whoever made the connection
+        import duckdb
 
         return duckdb.Error
 

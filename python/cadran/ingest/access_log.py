@@ -87,7 +87,7 @@ def ingest(
     Raises:
         LogError: a log does not exist or cannot be read, or the service has no usable name.
     """
-    import duckdb  # noqa: PLC0415 - `cadran --help` must not wait for it
+    import duckdb
 
     started = time.perf_counter()
     service_id = re.sub(r"[^a-z0-9]+", "_", service.lower()).strip("_")
@@ -141,7 +141,7 @@ def _take(
 
 
 def _parse(connection: duckdb.DuckDBPyConnection, file: Path, log_format: str) -> None:
-    import duckdb  # noqa: PLC0415 - see ingest()
+    import duckdb
 
     for encoding in ("utf-8", "latin-1"):  # in latin-1 each byte is a character: nothing fails
         sql = parsing.READ.format(file=tables.literal(str(file)), encoding=encoding)
