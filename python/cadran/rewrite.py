@@ -175,8 +175,10 @@ def _aggregate_table(select: exp.Select, fact: exp.Table) -> bool:
     alias = fact.alias_or_name
     if not select.args.get("group") or select.find(exp.Window, exp.Subquery):
         return False
-    sums = [call for call in select.find_all(exp.AggFunc) if _is_of(call, alias)]
-    if not _all_decompose(list(select.find_all(exp.AggFunc))) or not sums:
+    sums = list(select.find_all(exp.AggFunc))
+    # Each aggregate moves inside, so each must look at the fact alone (or at no column, as a count
+    # written SUM(1)): one that looked at the spine would afterwards see fewer rows.
+    if not sums or not _all_decompose(sums) or not all(_is_of(call, alias) for call in sums):
         return False
     inner = exp.select().from_(fact.copy())
     for number, call in enumerate(sums):
@@ -279,8 +281,7 @@ def _all_decompose(calls: list[exp.AggFunc]) -> bool:
 
 
 def _is_of(call: exp.AggFunc, alias: str) -> bool:
-    """Whether an aggregate looks at this fact and at nothing else."""
+    """Whether an aggregate looks at this fact, or at no column, and at nothing else."""
     from sqlglot import exp
 
-    tables = {column.table for column in call.find_all(exp.Column)}
-    return tables == {alias}
+    return {column.table for column in call.find_all(exp.Column)} <= {alias}
