@@ -2,13 +2,22 @@
 -- resolved, plus what was reopened, adds up by team and priority over the whole history.
 with
 
+days as (
+    select * from {{ ref('fct_ticket_backlog_daily') }}
+),
+
+last_day as (
+    select max(snapshot_date) as snapshot_date from days
+),
+
 backlog as (
     select
-        team,
-        priority,
-        open_ticket_count
-    from {{ ref('fct_ticket_backlog_daily') }}
-    where snapshot_date = (select max(snapshot_date) from {{ ref('fct_ticket_backlog_daily') }})
+        days.team,
+        days.priority,
+        days.open_ticket_count
+    from days
+    inner join last_day
+        on days.snapshot_date = last_day.snapshot_date
 ),
 
 tickets as (
