@@ -29,7 +29,8 @@ inner join lines
     on orders.order_id = lines.order_id
 left join rejected
     on orders.order_id = rejected.order_id
-where rejected.order_id is null
+where
+    rejected.order_id is null
     and (
         (orders.is_cancelled and lines.net_amount <> 0)
         or (not orders.is_cancelled and lines.cancellation_count > 0)

@@ -28,5 +28,6 @@ left join sales
     on orders.order_id = sales.order_id
 left join rejected
     on orders.order_id = rejected.order_id
-where rejected.order_id is null
+where
+    rejected.order_id is null
     and orders.ordered_amount <> coalesce(sales.sale_amount, 0)
