@@ -7,8 +7,8 @@ with
 
 cases as (
     select
-        cast(instant as timestamp) as instant,
-        cast(expected as date) as expected
+        cast(written.instant as timestamp) as instant,
+        cast(written.expected as date) as expected
     from (
         values
         ('2026-01-31 22:59:59', '2026-01-31'),
@@ -20,7 +20,7 @@ cases as (
         ('2026-03-29 22:00:00', '2026-03-30'),
         ('2026-10-25 22:59:59', '2026-10-25'),
         ('2026-10-25 23:00:00', '2026-10-26')
-    )
+    ) as written (instant, expected)
 )
 
 select * from cases

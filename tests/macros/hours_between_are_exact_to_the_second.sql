@@ -5,16 +5,16 @@ with
 
 cases as (
     select
-        cast(start_at as timestamp) as start_at,
-        cast(stop_at as timestamp) as stop_at,
-        expected
+        cast(written.start_at as timestamp) as start_at,
+        cast(written.stop_at as timestamp) as stop_at,
+        written.expected
     from (
         values
         ('2026-01-31 23:30:00', '2026-02-01 01:00:00', 1.5),
         ('2026-03-28 12:00:00', '2026-03-29 12:00:00', 24),
         ('2026-01-01 00:00:00', '2026-01-01 00:00:36', 0.01),
         ('2026-01-01 00:00:00', '2026-01-01 00:00:00', 0)
-    )
+    ) as written (start_at, stop_at, expected)
 )
 
 select * from cases
