@@ -54,50 +54,84 @@ def merge_sibling_aggregates(sql: str, dialect: str) -> str:
         if first is None or not isinstance(first.this, exp.Subquery):
             continue
         for join in list(select.args.get("joins") or ()):
-            if join.side == "FULL" and _same_rows(first.this, join.this):
-                _merge(select, first.this, join)
+            if join.side == "FULL" and _merged(select, first.this, join):
                 changed = True
     return tree.sql(dialect=dialect, pretty=True) if changed else sql
 
 
-def _same_rows(left: exp.Subquery, right: exp.Expression) -> bool:
-    """Whether two subqueries group the same rows by the same columns, and only aggregate."""
+def _merged(select: exp.Select, kept: exp.Subquery, join: exp.Join) -> bool:
+    """Compute a joined aggregate in the one that is kept, where both group the same rows."""
     from sqlglot import exp
 
-    if not isinstance(right, exp.Subquery) or not isinstance(right.this, exp.Select):
+    left, right = _flat(kept), _flat(join.this)
+    if left is None or right is None or _frame(left[0]) != _frame(right[0]):
         return False
-    frames = []
-    for side in (left.this, right.this):
-        if not isinstance(side, exp.Select) or not side.args.get("group"):
-            return False
-        if side.find(exp.Window, exp.Subquery, exp.Distinct, exp.Limit, exp.Having):
-            return False
-        frame = side.copy()
-        frame.set("expressions", [])
-        frames.append(frame.sql(comments=False))
-    return frames[0] == frames[1]
-
-
-def _merge(select: exp.Select, kept: exp.Subquery, join: exp.Join) -> None:
-    """Move the columns of a joined aggregate into the one that is kept; drop the join."""
-    from sqlglot import exp
-
-    inner = kept.this
-    there = {column.alias_or_name: column.unalias().sql() for column in inner.selects}
-    names = {}
-    for column in join.this.this.selects:
+    aggregate, shown = left
+    there = {column.alias_or_name: column.unalias().sql() for column in aggregate.selects}
+    computed = {}
+    for column in right[0].selects:
         name = column.alias_or_name
-        if there.get(name) == column.unalias().sql():
-            names[name] = name
-            continue
-        names[name] = name if name not in there else f"{name}_{join.this.alias}"
-        there[names[name]] = column.unalias().sql()
-        inner.select(exp.alias_(column.unalias().copy(), names[name]), copy=False)
+        if there.get(name) != column.unalias().sql():
+            name = name if name not in there else f"{name}_{join.this.alias}"
+            there[name] = column.unalias().sql()
+            aggregate.select(exp.alias_(column.unalias().copy(), name), copy=False)
+        computed[column.alias_or_name] = exp.column(name)
+    names = {}
+    for name, expression in right[1].items():
+        moved = _over(expression, computed)
+        names[name] = name if shown.get(name, moved) == moved else f"{name}_{join.this.alias}"
+        shown[names[name]] = moved
     joined = join.this.alias
     join.pop()
     for column in select.find_all(exp.Column):
         if column.table == joined:
             column.replace(exp.column(names[column.name], table=kept.alias))
+    outer = exp.select(*(exp.alias_(expression, name) for name, expression in shown.items()))
+    kept.set("this", outer.from_(aggregate.subquery("aggregated")))
+    return True
+
+
+def _flat(side: exp.Expression) -> tuple[exp.Select, dict[str, exp.Expression]] | None:
+    """An aggregate and what is shown of it as expressions over its columns; None if it is more."""
+    from sqlglot import exp
+
+    select = side.this if isinstance(side, exp.Subquery) else None
+    if not isinstance(select, exp.Select) or select.find(exp.Window, exp.Distinct, exp.Limit):
+        return None
+    if select.args.get("group"):
+        return select, {name: exp.column(name) for name in select.named_selects}
+    source = select.args.get("from_") or select.args.get("from")
+    if source is None or any(select.args.get(part) for part in ("joins", "where", "having")):
+        return None
+    inner = _flat(source.this)
+    if inner is None or any(isinstance(node, exp.AggFunc) for node in _nodes(select.selects)):
+        return None
+    shown = {column.alias_or_name: _over(column.unalias(), inner[1]) for column in select.selects}
+    return inner[0], shown
+
+
+def _nodes(expressions: list[exp.Expression]) -> list[exp.Expression]:
+    return [node for expression in expressions for node in expression.walk()]
+
+
+def _over(expression: exp.Expression, computed: dict[str, exp.Expression]) -> exp.Expression:
+    """An expression with each column replaced by what computes it."""
+    from sqlglot import exp
+
+    def replaced(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Column):
+            inner = computed[node.name].copy()
+            return inner if isinstance(inner, exp.Column | exp.Func) else exp.paren(inner)
+        return node
+
+    return expression.copy().transform(replaced)
+
+
+def _frame(select: exp.Select) -> str:
+    """All of an aggregate but its columns."""
+    frame = select.copy()
+    frame.set("expressions", [])
+    return str(frame.sql(comments=False))
 
 
 def aggregate_before_range_join(sql: str, dialect: str) -> str:
