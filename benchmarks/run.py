@@ -162,7 +162,7 @@ def in_process(rounds: int) -> tuple[list[list[object]], float, float]:
 
 def raw_tables() -> str:
     """The two tables under short names, for the hand-written SQL."""
-    return "orders as (from bench.orders), customers as (from bench.customers)"
+    return "orders as (from bench.bench.orders), customers as (from bench.bench.customers)"
 
 
 def whole_processes(environment: dict[str, str], rounds: int) -> list[list[object]]:

@@ -11,8 +11,11 @@
 {% macro duckdb__source_rows(source_name, table_name) %}
     {# Named in every case, so that lineage begins at the source. #}
     {% set relation = source(source_name, table_name) %}
+    {% if not execute %}
+        {{ return(relation) }}
+    {% endif %}
     {% set place = cadran.source_place(source_name) %}
-    {% if place.startswith('schema:') or not execute %}
+    {% if place.startswith('schema:') %}
         {{ return(relation) }}
     {% endif %}
 

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import CadranError, QueryError, UnknownNameError
-from cadran.rewrite import aggregate_before_range_join
+from cadran.rewrite import faster
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,7 @@ class Compiler:
             raise
         except Exception as error:
             raise self._refusal(query, error) from None
-        return aggregate_before_range_join(sql, dialect="duckdb")
+        return faster(sql, dialect="duckdb")
 
     def dimension_values_sql(self, dimension: GroupBy, metrics: Iterable[str]) -> str:
         """The SQL that lists the values of a dimension, as far as the metrics have them."""
