@@ -9,7 +9,7 @@ with
 lines as (
     select order_lines.*
     from {{ ref('fct_order_lines') }} as order_lines
-    left outer join {{ ref('rejected_order_lines') }} as rejected
+    left join {{ ref('rejected_order_lines') }} as rejected
         on order_lines.order_id = rejected.order_id
     where rejected.order_id is null
 ),
@@ -37,7 +37,7 @@ select
     sales.quantity as sold_quantity,
     sales.amount as sold_amount
 from cancellations
-left outer join sales
+left join sales
     on
         cancellations.order_id = sales.order_id
         and cancellations.product_id = sales.product_id

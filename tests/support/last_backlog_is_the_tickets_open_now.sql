@@ -2,22 +2,17 @@
 -- resolved, plus what was reopened, adds up by team and priority over the whole history.
 with
 
-days as (
-    select * from {{ ref('fct_ticket_backlog_daily') }}
-),
-
-last_day as (
-    select max(snapshot_date) as snapshot_date from days
-),
-
 backlog as (
     select
-        days.team,
-        days.priority,
-        days.open_ticket_count
-    from days
-    inner join last_day
-        on days.snapshot_date = last_day.snapshot_date
+        daily.team,
+        daily.priority,
+        daily.open_ticket_count
+    from {{ ref('fct_ticket_backlog_daily') }} as daily
+    where
+        daily.snapshot_date = (
+            select max(every_day.snapshot_date)
+            from {{ ref('fct_ticket_backlog_daily') }} as every_day
+        )
 ),
 
 tickets as (
