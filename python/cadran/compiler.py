@@ -6,6 +6,7 @@ is pinned. It is imported by the first question whose plan is not cached.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from cadran.project import Project
     from cadran.query import GroupBy, Query
+
+# MetricFlow refuses a later end. UTC without a zone, as all times here.
+_FIRST, _LAST = dt.datetime(1900, 1, 1), dt.datetime(2040, 12, 31)  # noqa: DTZ001
 
 
 class Compiler:
@@ -54,8 +58,7 @@ class Compiler:
                 where_constraints=query.where or None,
                 **_grouping(query),
                 limit=query.limit,
-                time_constraint_start=query.start,
-                time_constraint_end=query.end,
+                **_time_range(query),
                 min_max_only=query.min_max_only,
                 apply_group_by=query.apply_group_by,
                 output_column_order_mode=OutputColumnOrderMode.INPUT_ORDER,
@@ -158,6 +161,20 @@ def _make_engine(project: Project) -> Any:
     text = project.semantic_manifest_path.read_text(encoding="utf-8")
     manifest = parse_manifest_from_dbt_generated_manifest(text)
     return MetricFlowEngine(SemanticManifestLookup(manifest), CompileOnly())
+
+
+def _time_range(query: Query) -> dict[str, dt.datetime]:
+    """The range as MetricFlow takes it; it would begin an open one in 2000 and drop what is older.
+
+    Raises:
+        QueryError: the range lies outside the years that MetricFlow can compute.
+    """
+    if query.start is None and query.end is None:
+        return {}
+    start, end = max(query.start or _FIRST, _FIRST), min(query.end or _LAST, _LAST)
+    if start > end:
+        raise QueryError(f"Only times from {_FIRST.year} to {_LAST.year} can be asked.")
+    return {"time_constraint_start": start, "time_constraint_end": end}
 
 
 def _grouping(query: Query) -> dict[str, Any]:
