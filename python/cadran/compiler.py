@@ -74,8 +74,10 @@ class Compiler:
         """The SQL that lists the values of a dimension, as far as the metrics have them."""
         from cadran.query import ask
 
-        return self.sql(ask(metrics=(), group_by=[dimension])) if not metrics else self._values(
-            dimension, tuple(metrics)
+        return (
+            self.sql(ask(metrics=(), group_by=[dimension]))
+            if not metrics
+            else self._values(dimension, tuple(metrics))
         )
 
     def _values(self, dimension: GroupBy, metrics: tuple[str, ...]) -> str:
@@ -99,9 +101,11 @@ class Compiler:
             kind = type(item).__name__.lower()
             if kind == "dimension":
                 kind = str(item.type.value)
-            name = item.granularity_free_dunder_name if hasattr(
-                item, "granularity_free_dunder_name"
-            ) else item.name
+            name = (
+                item.granularity_free_dunder_name
+                if hasattr(item, "granularity_free_dunder_name")
+                else item.name
+            )
             listed[name] = {"name": name, "type": kind, "description": item.description or ""}
         return [listed[name] for name in sorted(listed)]
 
@@ -229,7 +233,10 @@ def _order_by(query: Query, groups: dict[str, GroupBy]) -> list[tuple[str, bool]
             for group in query.group_by
             # A bare name beside one with a grain would name two columns to MetricFlow.
             if group.asked_grain
-            or (group.base == "metric_time" and sum(g.base == group.base for g in query.group_by) < 2)  # noqa: PLR2004
+            or (
+                group.base == "metric_time"
+                and sum(g.base == group.base for g in query.group_by) < 2
+            )  # noqa: PLR2004
         ]
         others = [g for g in query.group_by if g not in times and g.base != "metric_time"]
         asked = tuple(group.column for group in (*times, *others))

@@ -132,7 +132,9 @@ def _texts(what: str, value: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(text.strip() for text in values)
 
 
-def _instant(what: str, value: str | dt.date | None, *, closes_day: bool = False) -> dt.datetime | None:
+def _instant(
+    what: str, value: str | dt.date | None, *, closes_day: bool = False
+) -> dt.datetime | None:
     if value is None:
         return None
     if isinstance(value, str):
