@@ -87,7 +87,7 @@ class Layer:
             UnknownNameError: there is no such metric.
         """
         if name not in self._metrics:
-            raise UnknownNameError("metric", name, self._metrics)
+            raise UnknownNameError("metric", name, [metric["name"] for metric in self.metrics()])
         return self._metrics[name]
 
     def dimensions(self, metrics: str | Iterable[str]) -> list[dict[str, str]]:
