@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 # MetricFlow refuses a later end. UTC without a zone, as all times here.
 _FIRST, _LAST = dt.datetime(1900, 1, 1), dt.datetime(2040, 12, 31)  # noqa: DTZ001
+
+_LAST_DAY = re.compile(
+    r"(DATE_TRUNC\('(?:second|minute|hour)', [\w.]+\) BETWEEN '[^']+' AND '\d{4}-\d\d-\d\d)'"
+)
 
 
 class Compiler:
@@ -68,7 +73,7 @@ class Compiler:
             raise
         except Exception as error:  # noqa: BLE001 - MetricFlow raises many kinds
             raise self._refusal(query, error) from None
-        return faster(sql, dialect="duckdb")
+        return faster(_whole_last_day(sql), dialect="duckdb")
 
     def dimension_values_sql(self, dimension: GroupBy, metrics: Iterable[str]) -> str:
         """The SQL that lists the values of a dimension, as far as the metrics have them."""
@@ -242,6 +247,15 @@ def _order_by(query: Query, groups: dict[str, GroupBy]) -> list[tuple[str, bool]
             choices = [*query.metrics, *groups]
             raise UnknownNameError("column to order by", item, choices, where=" in this question")
     return [(item.removeprefix("-"), item.startswith("-")) for item in asked]
+
+
+def _whole_last_day(sql: str) -> str:
+    """The statement with the last day of a range whole for times finer than a day.
+
+    MetricFlow widens a range to whole periods, but ends it with the first instant of its last day:
+    a metric by the minute would lose all of that day but midnight.
+    """
+    return _LAST_DAY.sub(r"\1 23:59:59.999999'", sql)
 
 
 def _first_words(error: Exception) -> str:
