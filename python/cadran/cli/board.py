@@ -115,8 +115,8 @@ def _cells(row: Row, lang: str, *, is_coloured: bool) -> list[str]:
     return [
         card.label,
         formats.measure(row.value, card.unit, decimals=decimals, lang=lang),
-        formats.change(row.value, row.previous, card.unit, lang=lang),
-        formats.change(row.value, row.year_before, card.unit, lang=lang),
+        formats.change(row.value, row.previous, card.unit, decimals=decimals, lang=lang),
+        formats.change(row.value, row.year_before, card.unit, decimals=decimals, lang=lang),
         formats.measure(
             row.target.target if row.target else None, card.unit, decimals=decimals, lang=lang
         ),

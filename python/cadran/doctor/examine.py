@@ -122,7 +122,7 @@ def _attach(
         from cadran.errors import ProjectError
 
         try:
-            database = project.find(loaded.project_dir).database
+            database = project.find(loaded.project_dir, None, None).database
         except ProjectError:
             database = loaded.project_dir / "warehouse.duckdb"
     if not database.is_file():
