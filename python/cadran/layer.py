@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from cadran import cards as card_reader
@@ -40,7 +40,7 @@ class Layer:
     @cached_property
     def _cards(self) -> dict[str, Card]:
         return {
-            name: card_reader.read(metric, lambda name=name: self.project.file_of(name))
+            name: card_reader.read(metric, partial(self.project.file_of, name))
             for name, metric in self._metrics.items()
             if card_reader.carried_by(metric) is not None
         }
@@ -84,7 +84,7 @@ class Layer:
             UnknownNameError: there is no such metric.
         """
         if name not in self._metrics:
-            raise UnknownNameError("metric", name, self._metrics)
+            raise UnknownNameError("metric", name, [metric["name"] for metric in self.metrics()])
         return self._metrics[name]
 
     def dimensions(self, metrics: str | Iterable[str]) -> list[dict[str, str]]:
@@ -152,7 +152,7 @@ class Layer:
 
     # Asking -----------------------------------------------------------------------------------
 
-    def query(  # noqa: PLR0913 - these are the names that dbt-sl-sdk gave its users
+    def query(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
         self,
         metrics: str | Iterable[str] = (),
         group_by: str | GroupBy | Iterable[str | GroupBy] = (),

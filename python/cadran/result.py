@@ -94,7 +94,7 @@ class Result:
         return f"<Result {len(self)} rows: {', '.join(self.columns)}{kind}>"
 
     def _repr_html_(self) -> str:
-        from cadran.formats import number
+        from cadran.formats import measure
 
         def heading(column: str) -> str:
             card = self._cards.get(column)
@@ -104,7 +104,7 @@ class Result:
 
         def cell(column: str, value: Any) -> str:
             card = self._cards.get(column)
-            text = number(value, card.unit, card.decimals) if card and value is not None else value
+            text = measure(value, card.unit, decimals=card.decimals) if card else value
             align = "right" if column in self.metrics else "left"
             shown = html.escape("" if text is None else str(text))
             return f'<td style="text-align:{align}">{shown}</td>'

@@ -55,7 +55,9 @@ def test_an_additive_kpi_is_the_sum_of_its_members_and_of_its_months(layer, card
 
 def test_counts_are_integers_and_money_is_decimal(layer, cards):
     for card in cards:
-        kind = str(layer.query([card.name], group_by=["metric_time__month"]).to_arrow()[card.name].type)
+        kind = str(
+            layer.query([card.name], group_by=["metric_time__month"]).to_arrow()[card.name].type
+        )
         if card.additivity == "additive" and card.unit == "EUR":
             assert kind.startswith("decimal128"), (card.name, kind)
         elif card.additivity == "additive":
