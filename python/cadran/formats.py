@@ -9,6 +9,7 @@ from typing import Any
 THIN = "\N{NARROW NO-BREAK SPACE}"
 WIDE = "\N{NO-BREAK SPACE}"
 DASH = "\N{EN DASH}"
+FRENCH = str.maketrans(",.", f"{THIN},")
 BARS = "▁▂▃▄▅▆▇█"
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "hours": "h", "minutes": "min", "seconds": "s"}
 SHORT = {"%", "ms", "h", "min", "s"}
@@ -25,7 +26,7 @@ def number(value: Any, *, decimals: int = 0, lang: str = "en", sign: bool = Fals
         rounded = abs(rounded)  # no "-0"
     text = f"{rounded:{'+' if sign and rounded else ''},.{decimals}f}"
     if lang == "fr":
-        text = text.translate(str.maketrans({",": THIN, ".": ","}))
+        text = text.translate(FRENCH)
     return text
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from cadran.cli.app import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,7 +168,8 @@ def test_order_limit_where_and_time_reach_the_layer(place):
     done = run(
         "query", "net_revenue,order_count", "--group-by", "metric_time__month", "order_id__channel",
         "--where", where, "--start", "2026-01-01", "--end", "2026-06-30",
-        "--order-by", "-net_revenue", "metric_time__month", "--limit", "3", "--format", "json", *place,
+        "--order-by", "-net_revenue", "metric_time__month", "--limit", "3",
+        "--format", "json", *place,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
@@ -197,7 +199,13 @@ def test_the_list_as_json_is_an_array_of_cards(place, layer):
 def test_a_kpi_is_shown_with_its_formula_lineage_targets_and_sql(place, layer):
     page = run("show", "net_revenue", *place).stdout
     card = layer.card("net_revenue")
-    for wanted in (card.label, card.formula[:30], card.owner.business, "SELECT", "source shop.order_lines"):
+    for wanted in (
+        card.label,
+        card.formula[:30],
+        card.owner.business,
+        "SELECT",
+        "source shop.order_lines",
+    ):
         assert wanted in page
     shown = json.loads(run("show", "net_revenue", "--format", "json", *place).stdout)
     assert shown == [card.to_dict()]
@@ -227,7 +235,7 @@ def test_tables_are_written_and_then_agree(project, built):
     folder = project / "models" / "kpis"
     run("tables", cwd=project, environment=built)
     assert run("tables", "--check", cwd=project, environment=built).returncode == 0
-    model = sorted(folder.rglob("*.sql"))[0]
+    model = min(folder.rglob("*.sql"))
     model.write_text(model.read_text(encoding="utf-8") + "-- changed\n", encoding="utf-8")
     done = run("tables", "--check", cwd=project, environment=built)
     assert done.returncode == 1

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+
 from cadran import formats, periods
 from cadran.board import Status, Target, make
 from cadran.cli.board import text
@@ -65,8 +66,8 @@ def test_where_lower_is_better_the_thresholds_stand_above_the_target():
         (12345, "orders", 0, "12,345", "12\u202f345"),
         (5.25, "hours", 1, "5.3\xa0h", "5,3\xa0h"),
         (-0.2, "orders", 0, "0", "0"),
-        (None, "EUR", 0, "–", "–"),
-        (float("nan"), "EUR", 0, "–", "–"),
+        (None, "EUR", 0, formats.DASH, formats.DASH),
+        (float("nan"), "EUR", 0, formats.DASH, formats.DASH),
     ],
 )
 def test_numbers_look_as_each_language_wants(value, unit, decimals, english, french):
@@ -99,7 +100,9 @@ def test_the_board_shows_what_the_layer_answers(layer):
         asked = layer.query([row.card.name], "metric_time__month", start=date(2025, 10, 1),
                             end=date(2026, 10, 31)).to_arrow().to_pylist()  # fmt: skip
         found = {line["metric_time__month"]: line[row.card.name] for line in asked}
-        values = [found.get(date(year, month, 1)) for year, month in ((2026, 10), (2026, 9), (2025, 10))]
+        values = [
+            found.get(date(year, month, 1)) for year, month in ((2026, 10), (2026, 9), (2025, 10))
+        ]
         assert [row.value, row.previous, row.year_before] == pytest.approx(values)
         assert row.history[-1] == row.value
 
@@ -115,10 +118,16 @@ def test_the_page_has_a_line_for_every_kpi_and_says_each_status_in_words(layer, 
     assert "\x1b[31m" in text(board, lang, is_coloured=True) or "critical" not in page
 
 
-def test_the_board_as_json_is_an_array_of_objects(layer, capsys, demo):
+def test_the_board_as_json_is_an_array_of_objects(capsys, demo):
     from cadran.cli import main
 
-    place = ["--manifest", str(demo.target / "semantic_manifest.json"), "--database", str(demo.database)]
+    assert demo.returncode == 0, demo.log[-3000:]
+    place = [
+        "--manifest",
+        str(demo.target / "semantic_manifest.json"),
+        "--database",
+        str(demo.database),
+    ]
     assert main(["board", "net_revenue", "--format", "json", *place]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["name"] == "net_revenue"

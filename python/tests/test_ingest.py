@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import gzip
-from datetime import datetime
 
 import duckdb
 import pytest
+
 from cadran.ingest import ingest
 from cadran.ingest.access_log import LogError
 from cadran.ingest.tables import OccupiedError
 
-START = '1.2.3.4 - - [17/May/2015:00:30:03 +0200]'
+START = "1.2.3.4 - - [17/May/2015:00:30:03 +0200]"
 
 
-def line(request='GET /a HTTP/1.1', status=200, tail=' "-" "agent"', start=START):
+def line(request="GET /a HTTP/1.1", status=200, tail=' "-" "agent"', start=START):
     return f'{start} "{request}" {status} 512{tail}'
 
 
@@ -44,10 +44,10 @@ def counts(out):
 def test_a_minute_has_one_row_for_each_route_in_utc(write, out):
     log = write(line(), line(status=503), line("GET /b HTTP/1.1", 404))
     ingest([log], service="Web Site", out=out)
-    columns = "service_id, route, minute_at, request_count, error_5xx_count, error_4xx_count"
+    columns = "route, cast(minute_at as varchar), request_count, error_5xx_count, error_4xx_count"
     assert sorted(rows(out, "requests", columns)) == [
-        ("web_site", "/a", datetime(2015, 5, 16, 22, 30), 2, 1, 0),
-        ("web_site", "/b", datetime(2015, 5, 16, 22, 30), 1, 0, 1),
+        ("/a", "2015-05-16 22:30:00", 2, 1, 0),
+        ("/b", "2015-05-16 22:30:00", 1, 0, 1),
     ]
     assert rows(out, "services", "service_id, service_name, tier") == [
         ("web_site", "Web Site", "standard")

@@ -62,7 +62,7 @@ class Summary:
         return sum(file.unparsed for file in self.files)
 
 
-def ingest(
+def ingest(  # noqa: PLR0913 - the flags of the command
     files: Sequence[Path],
     *,
     service: str,
