@@ -29,11 +29,11 @@ def data(tmp_path):
         ],
         "sessions": ["session_id,visitor_id,customer_id,channel,device,country,started_at",
                      "s1,v1,c1,web,desktop,FR,2026-01-03 09:00:00"],
-        "orders": ["order_id,customer_id,session_id,channel,country,currency,status,ordered_at,"
-                   "amount",
+        "orders": [("order_id,customer_id,session_id,channel,country,currency,status,ordered_at,"
+                    "amount"),
                    "o1,c1,s1,web,FR,EUR,completed,2026-01-03 09:10:00,5.00"],
-        "order_lines": ["order_line_id,order_id,product_id,line_type,quantity,unit_price,amount,"
-                        "booked_at",
+        "order_lines": [("order_line_id,order_id,product_id,line_type,quantity,unit_price,amount,"
+                         "booked_at"),
                         "l1,o1,p1,sale,1,5.00,5.00,2026-01-03 09:10:00"],
     }  # fmt: skip
     for table, lines in tables.items():
