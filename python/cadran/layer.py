@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cadran import cards as card_reader
 from cadran import plans, project, warehouse
 from cadran.errors import UnknownNameError
-from cadran.governed import govern
+from cadran.governed import TIME, govern
 from cadran.query import GroupBy, Query, ask
 from cadran.where import names_in
 
@@ -90,38 +90,60 @@ class Layer:
             raise UnknownNameError("metric", name, [metric["name"] for metric in self.metrics()])
         return self._metrics[name]
 
-    def dimensions(self, metrics: str | Iterable[str]) -> list[dict[str, str]]:
+    def dimensions(
+        self, metrics: str | Iterable[str] = (), *, governed: bool = True
+    ) -> list[dict[str, str]]:
         """What all these metrics can be grouped by: name, type and description.
+
+        Args:
+            metrics: one name or several.
+            governed: leave out what is not on the cards of the KPIs among them.
 
         Raises:
             UnknownNameError: a metric does not exist.
         """
         names = [metrics] if isinstance(metrics, str) else list(metrics)
-        for name in names:
-            self.metric(name)
+        cards = [self.card(name) for name in names if self._is_kpi(name)] if governed else []
         key = self._key("dimensions", sorted(names))
         found: list[dict[str, str]] | None = self._plans.get(key)
         if found is None:
+            for name in names:
+                self.metric(name)
             found = self._compiler.group_bys(names)
             self._plans.put(key, found)
-        return found
+        return [
+            item
+            for item in found
+            if item["name"] == TIME or all(item["name"] in card.dimensions for card in cards)
+        ]
 
-    def dimension_values(self, dimension: str, metrics: str | Iterable[str] = ()) -> list[Any]:
+    def dimension_values(
+        self, dimension: str, metrics: str | Iterable[str] = (), *, governed: bool = True
+    ) -> list[Any]:
         """The values of a dimension as far as the metrics have them, sorted, without NULL.
+
+        Args:
+            dimension: its name; a time with its grain.
+            metrics: one name or several, or none for all values that there are.
+            governed: hold the KPIs among the metrics to their cards.
 
         Raises:
             UnknownNameError: the metrics have no such dimension.
+            NotGovernedError: it is not on the card of a KPI among them.
         """
-        names = [metrics] if isinstance(metrics, str) else list(metrics)
-        for name in names:
-            self.metric(name)
-        key = self._key("values", dimension, sorted(names))
+        question = ask(metrics, [dimension])
+        cards = self._cards_of(question)
+        if cards and governed:
+            question = govern(question, list(cards.values()), self._all_dimensions)
+        key = self._key("values", question.key())
         sql: str | None = self._plans.get(key)
         if sql is None:
-            sql = self._compiler.dimension_values_sql(GroupBy(dimension), names)
+            sql = self._compiler.dimension_values_sql(question.group_by[0], question.metrics)
             self._plans.put(key, sql)
-        values = self.warehouse.arrow(sql).column(0).to_pylist()
-        return sorted(value for value in values if value is not None)
+        from cadran.result import exact
+
+        table = exact(self.warehouse.arrow(sql), replace(question, metrics=()))
+        return sorted(value for value in table.column(0).to_pylist() if value is not None)
 
     def saved_queries(self) -> list[dict[str, str]]:
         """Every saved query: name, label and description."""
@@ -277,7 +299,7 @@ class Layer:
             question = replace(question, where=where)
         cards = self._cards_of(question)
         if cards and governed:
-            question = govern(question, list(cards.values()), self.dimensions)
+            question = govern(question, list(cards.values()), self._all_dimensions)
         if question.limit == 0:
             whole = replace(question, limit=None, ordered=False, order_by=())
             sql = f"select * from (\n{self._compiler.sql(whole)}\n) as answer limit 0"
@@ -287,8 +309,13 @@ class Layer:
         return {"sql": sql, "group_by": groups}
 
     def _cards_of(self, question: Query) -> dict[str, Card]:
-        carded = (n for n in question.metrics if card_reader.carried_by(self.metric(n)) is not None)
-        return {name: self.card(name) for name in carded}
+        return {name: self.card(name) for name in question.metrics if self._is_kpi(name)}
+
+    def _is_kpi(self, name: str) -> bool:
+        return card_reader.carried_by(self.metric(name)) is not None
+
+    def _all_dimensions(self, metrics: Iterable[str]) -> list[dict[str, str]]:
+        return self.dimensions(metrics, governed=False)
 
     def _key(self, *parts: object) -> str:
         return plans.key_of(self._identity, *parts)
