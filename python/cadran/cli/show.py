@@ -149,7 +149,7 @@ def _values(layer: Layer, card: Card, lang: str) -> list[str]:
         return [str(problem)]
     found = {row[name]: row[card.name] for row in answer.to_pylist()}
     values = [found.get(start) for start in starts]
-    span = f"{periods.label(starts[0], grain, lang)} {formats.DASH} {periods.label(latest, grain, lang)}"
+    span = f" {formats.DASH} ".join(periods.label(at, grain, lang) for at in (starts[0], latest))
     shown = [
         f"{periods.label(start, grain, lang):<16}"
         + formats.measure(found.get(start), card.unit, decimals=card.decimals, lang=lang)
