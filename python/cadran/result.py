@@ -147,7 +147,7 @@ def exact(table: pa.Table, query: Query) -> pa.Table:
 
 
 def _dates(query: Query) -> set[str]:
-    """The columns that hold dates: times at a day or coarser, whose grain may be left to default."""
+    """The columns that hold dates: times at a day or coarser, also where no grain was given."""
     times = [group for group in query.group_by if not group.date_part]
     bases = [group.base for group in times if not group.asked_grain]
     names = {group.column for group in times if group.asked_grain in DAY_OR_COARSER}
