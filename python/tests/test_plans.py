@@ -75,7 +75,7 @@ def test_a_forged_plan_is_not_believed(ask, manifest):
     assert ask().startswith(RIGHT)
 
 
-def test_a_plan_under_another_plans_name_is_not_believed(ask, manifest, tiny):
+def test_a_plan_under_another_plans_name_is_not_believed(ask, manifest):
     ask()
     [kept, *_] = plans(manifest)
     cache = PlanCache(kept.parent)
