@@ -16,7 +16,7 @@
     {% endif %}
     {% set place = cadran.source_place(source_name) %}
     {% if place.startswith('schema:') %}
-        {{ return(relation) }}
+        {{ return(cadran.with_optional_columns(relation, source_name, table_name)) }}
     {% endif %}
 
     {% set stem = place.rstrip('/') ~ '/' ~ source_name ~ '/' ~ table_name %}
@@ -37,7 +37,8 @@
         {% if matching %}
             {% set one_file = stem ~ ending %}
             {% set pattern = one_file if one_file in matching else stem ~ '/**/*' ~ ending %}
-            {{ return(reader.replace('{}', "'" ~ pattern ~ "'")) }}
+            {% set rows = reader.replace('{}', "'" ~ pattern ~ "'") %}
+            {{ return(cadran.with_optional_columns(rows, source_name, table_name)) }}
         {% endif %}
     {% endfor %}
     {{ exceptions.raise_compiler_error(
@@ -45,5 +46,25 @@
         ~ stem ~ ".parquet, .csv or .csv.gz nor such files in " ~ stem
         ~ "/. Put the file there, point cadran_sources elsewhere, or take the domain out of "
         ~ "cadran_domains; `cadran doctor` lists everything that is missing."
+    ) }}
+{% endmacro %}
+
+
+{# A column that the contract does not require may be absent: it reads as empty. #}
+{% macro with_optional_columns(rows, source_name, table_name) %}
+    {% set present = run_query(
+        "select lower(column_name) from (describe select * from " ~ rows ~ ")"
+    ).columns[0].values() | list %}
+    {% set absent = [] %}
+    {% for column in cadran.contract_columns(source_name, table_name)
+        if not column.config.meta.required and column.name | lower not in present %}
+        {% do absent.append("null as " ~ column.name) %}
+    {% endfor %}
+    {% if not absent %}
+        {{ return(rows) }}
+    {% endif %}
+    {{ return(
+        "(select * from " ~ rows ~ " union all by name select " ~ absent | join(", ")
+        ~ " where false) as padded"
     ) }}
 {% endmacro %}
