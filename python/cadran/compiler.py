@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from metricflow.engine.metricflow_engine import (
@@ -36,7 +37,8 @@ from metricflow_semantics.specs.query_param_implementations import (
 from metricflow_semantics.time.dateutil_adjuster import DateutilTimePeriodAdjuster
 
 from cadran.errors import CadranError, QueryError, UnknownNameError
-from cadran.names import first_unknown
+from cadran.filters import Fields
+from cadran.names import first_unknown, gist
 from cadran.query import GroupBy, Query, ask
 from cadran.rewrite import faster
 from cadran.where import names_in
@@ -118,7 +120,8 @@ class Compiler:
                 output_column_order_mode=OutputColumnOrderMode.INPUT_ORDER,
             )
             with self._lock:
-                self._periods.sub_daily = "metric_time" in self._sub_daily(query.metrics)
+                ranged = query.start is not None or query.end is not None
+                self._periods.sub_daily = ranged and self._is_sub_daily(query.metrics)
                 self._periods.as_asked = not any(g.base == "metric_time" for g in query.group_by)
                 sql: str = self._engine.explain(request).sql_statement.sql
         except CadranError:
@@ -167,7 +170,7 @@ class Compiler:
             groups += [*named.dimensions, *map(GroupBy, named.entities)]
         found = first_unknown(groups, self._known(query.metrics), query.metrics)
         of = f" for {', '.join(query.metrics)}" if query.metrics else ""
-        return found or QueryError(f"MetricFlow refuses the question{of}: {_gist(error)}")
+        return found or QueryError(f"MetricFlow refuses the question{of}: {gist(error)}")
 
     def _known(self, metrics: Iterable[str]) -> dict[str, list[str]]:
         """What metrics can be grouped by, each with its grains when it is a time."""
@@ -184,14 +187,12 @@ class Compiler:
                 grains.append(item.time_grain.name)
         return known
 
-    def _sub_daily(self, metrics: Iterable[str]) -> set[str]:
-        """The times that one of the metrics has at less than a day."""
-        return {
-            name
+    def _is_sub_daily(self, metrics: Iterable[str]) -> bool:
+        """Whether one of the metrics has a time finer than a day."""
+        return any(
+            not _SUB_DAILY.isdisjoint(self._known([metric]).get("metric_time", ()))
             for metric in metrics
-            for name, grains in self._known([metric]).items()
-            if not _SUB_DAILY.isdisjoint(grains)
-        }
+        )
 
     def _check_cumulative(self, query: Query) -> None:
         """MetricFlow writes invalid SQL for a range of a cumulative metric without a time.
@@ -199,15 +200,36 @@ class Compiler:
         Raises:
             QueryError: the question is of that kind.
         """
-        if (query.start or query.end) and not any(g.base == "metric_time" for g in query.group_by):
-            metrics = self._project.semantic_manifest["metrics"]
-            types = {metric["name"]: metric["type"] for metric in metrics}
-            for name in query.metrics:
-                if types.get(name) == "cumulative":
-                    raise QueryError(
-                        f"{name} is cumulative: with start or end it needs metric_time in"
-                        " group_by, such as metric_time__day."
-                    )
+        timed = {group.base.rpartition("__")[2] for group in query.group_by} & self._times
+        if timed or (query.start is None and query.end is None):
+            return
+        for name in query.metrics:
+            if self._is_cumulative(name):
+                raise QueryError(
+                    f"{name} is cumulative: with start or end it needs metric_time in group_by,"
+                    " such as metric_time__day."
+                )
+
+    def _is_cumulative(self, name: str) -> bool:
+        """Whether a metric, or one that it is made of, is cumulative."""
+        metric = self._metrics[name]
+        made_of = metric.get("type_params") or {}
+        inputs = [
+            made_of.get("numerator"),
+            made_of.get("denominator"),
+            *(made_of.get("metrics") or ()),
+        ]
+        return metric["type"] == "cumulative" or any(
+            self._is_cumulative(one["name"]) for one in inputs if one
+        )
+
+    @cached_property
+    def _metrics(self) -> dict[str, dict[str, Any]]:
+        return {metric["name"]: metric for metric in self._project.semantic_manifest["metrics"]}
+
+    @cached_property
+    def _times(self) -> frozenset[str]:
+        return Fields.of(self._project.semantic_manifest).times
 
 
 class _CompileOnly:
@@ -248,7 +270,6 @@ def _grouping(query: Query) -> dict[str, Any]:
 
 
 def _parameter(group: GroupBy) -> Any:
-
     if group.asked_grain is None and group.date_part is None:
         return DimensionOrEntityParameter(name=group.name)
     return TimeDimensionParameter(
@@ -276,11 +297,3 @@ def _order_by(query: Query, groups: dict[str, GroupBy]) -> list[tuple[str, bool]
             choices = [*query.metrics, *groups]
             raise UnknownNameError("column to order by", item, choices, where=" in this question")
     return [(item.removeprefix("-"), item.startswith("-")) for item in asked]
-
-
-def _gist(error: Exception) -> str:
-    """The telling paragraph of one of MetricFlow's long messages."""
-    text = str(error)
-    _, found, rest = text.partition("Message:")
-    words = (rest if found else text).strip().split("\n\n")[0].split()
-    return " ".join(words) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The error for a name that one cannot group or filter by, found among what one can."""
+"""What to say when MetricFlow refuses: the name that does not exist, or else its own words."""
 
 from __future__ import annotations
 
@@ -34,3 +34,11 @@ def first_unknown(
         if grain and grain.lower() not in known[name]:
             return UnknownNameError("grain", grain, known[name], where=f" of {name}{of}")
     return None
+
+
+def gist(error: Exception) -> str:
+    """The telling paragraph of one of MetricFlow's long messages."""
+    text = str(error)
+    _, found, rest = text.partition("Message:")
+    words = (rest if found else text).strip().split("\n\n")[0].split()
+    return " ".join(words) or type(error).__name__
