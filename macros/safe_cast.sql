@@ -23,6 +23,16 @@
             then try_cast(cast({{ field }} as varchar) as timestamptz) at time zone 'UTC'
         else try_cast({{ field }} as timestamp)
     end
+    {%- elif type | lower in ['integer', 'bigint'] -%}
+    {#- A fraction is no whole number: the plain cast would round it. #}
+    case
+        when typeof({{ field }}) not like '%INT%'
+            then case
+                when try_cast({{ field }} as double) = try_cast({{ field }} as {{ type }})
+                    then try_cast({{ field }} as {{ type }})
+            end
+        else try_cast({{ field }} as {{ type }})
+    end
     {%- else -%}
     try_cast({{ field }} as {{ type }})
     {%- endif %}

@@ -12,7 +12,6 @@ class Level(StrEnum):
 
     STOPS = "stops the build"
     REJECTS = "rows are rejected"
-    MISREADS = "times are misread"
     NOTE = "note"
 
 
