@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran import cards as card_reader
@@ -158,12 +159,19 @@ class Catalog:
 
     @cached_property
     def _identity(self) -> list[str]:
-        """What a plan depends on beside the question."""
+        """What a plan depends on beside the question.
+
+        An installation for development changes without its version, so the files that compile
+        count too.
+        """
         from importlib.metadata import version
 
         from cadran import __version__
 
-        return [self.project.fingerprint, "duckdb", version("metricflow"), __version__]
+        modules = ("compiler.py", "filters.py", "governed.py", "layer.py", "rewrite.py")
+        found = [Path(__file__).with_name(name).stat() for name in modules]
+        code = ",".join(f"{file.st_size}:{file.st_mtime_ns}" for file in found)
+        return [self.project.fingerprint, "duckdb", version("metricflow"), __version__, code]
 
 
 def _item(text: str) -> tuple[GroupBy, str]:
