@@ -89,13 +89,8 @@ def times(connection: duckdb.DuckDBPyConnection, there: Found) -> list[Finding]:
         if not column.data_type.startswith("timestamp") or kind not in {HAS_ZONE, "VARCHAR"}:
             continue
         name = f'"{column.name}"'
-        moved = (
-            "true"
-            if kind == HAS_ZONE
-            else (
-                f"try_cast({name} as timestamp) <> try_cast({name} as timestamptz) at time zone 'UTC'"
-            )
-        )
+        instant = f"try_cast({name} as timestamptz) at time zone 'UTC'"
+        moved = "true" if kind == HAS_ZONE else f"try_cast({name} as timestamp) <> {instant}"
         count, example = connection.execute(
             f"select count(*), any_value({name}) from {there.relation} where {moved}"
         ).fetchone() or (0, None)
