@@ -1,0 +1,1 @@
+"""What keeps a KPI honest: rules, versions, the ledger of what was published."""
