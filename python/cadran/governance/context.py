@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran import cards as card_reader
 from cadran.errors import CadranError, CardError, ProjectError
+from cadran.plans import PlanCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +56,12 @@ class SeedRow:
 class Context:
     """One project under examination."""
 
-    def __init__(self, layer: Layer, settings: Settings, today: dt.date) -> None:
+    def __init__(
+        self, layer: Layer, settings: Settings, today: dt.date, *, with_values: bool = False
+    ) -> None:
         """Take what was read; everything else is read when a rule asks for it."""
+        self.with_values = with_values
+        self.cache = PlanCache(layer.project.plans)
         self.layer = layer
         self.settings = settings
         self.today = today
