@@ -1,1 +1,1 @@
-"""What keeps a KPI honest: rules, versions, the ledger of what was published."""
+"""What keeps a definition from changing unseen, and a published number from being rewritten."""

@@ -152,7 +152,7 @@ class Context:
 
     def line(self, file: str, name: str) -> int | None:
         """The line of a YAML file where something is named; None when it is not found."""
-        pattern = re.compile(rf"\s*(?:- )?\{{?name:\s*[\"']?{re.escape(name)}[\"']?\s*(?:$|,)")
+        pattern = re.compile(rf"\s*(?:- )?\{{?name:\s*[\"']?{re.escape(name)}[\"']?\s*(?:$|,|#)")
         for number, text in enumerate(self._lines(file), 1):
             if pattern.match(text):
                 return number

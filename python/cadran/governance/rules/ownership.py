@@ -47,7 +47,8 @@ def card_can_be_read(context: Context) -> Iterator[Finding]:
         value = context.raw[name].get(key.split(".")[0])
         is_told = key.split(".")[0] in _TOLD and (not value or "." in key or key == "owner")
         if not is_told or "unknown" in str(problem):
-            yield Finding(kpi=name, message=str(problem).partition(": ")[2].rstrip("."))
+            sentence = str(problem).partition(f"key '{key}': ")[2].rstrip(".")
+            yield Finding(kpi=name, message=f"the key '{key}' {sentence}")
 
 
 @rule(
@@ -147,8 +148,12 @@ def formula(context: Context) -> Iterator[Finding]:
         text = _text(card.get("formula"))
         if not text:
             yield Finding(kpi=name, message="the formula is missing")
-        elif is_circular(text, name, _text(card["label"])) and not is_operation(text):
+        elif _only_repeats(text, name, card):
             yield Finding(kpi=name, message=f"the formula only repeats the name: '{text}'")
+
+
+def _only_repeats(text: str, name: str, card: dict[str, Any]) -> bool:
+    return is_circular(text, name, _text(card["label"])) and not is_operation(text)
 
 
 @rule(
@@ -169,6 +174,8 @@ def formula_names_inputs(context: Context) -> Iterator[Finding]:
     """Find inputs of which no word stands in the formula."""
     for name, card in context.raw.items():
         text = _text(card.get("formula"))
+        if _only_repeats(text, name, card):
+            continue
         said = stems(text)
         for entry in context.inputs(name) if text else ():
             metric = context.metrics.get(entry["name"]) or {}

@@ -93,13 +93,13 @@ def additivity_right(context: Context) -> Iterator[Finding]:
         not keep is broken on most days, until nobody looks at it any more.""",
     example="""
 # wrong: the source may be 6 hours old before anybody is told
-refresh: {every: 1 hour, late_after: 3 hours}      # on the card
-freshness: {warn_after: {count: 6, period: hour}}  # on the source
+refresh: {every: 1 hour, late_after: 3 hours}  # on the card
+config: {meta: {late_after: 6 hours}}          # on the source
 # right
 refresh: {every: 6 hours, late_after: 8 hours}
 """,
-    remedy="""Let `refresh.late_after` be no less than `refresh.every` and than `warn_after` of
-        each source.""",
+    remedy="""Let `refresh.late_after` be no less than `refresh.every`, and than the age from
+        which each source is late.""",
 )
 def freshness_possible(context: Context) -> Iterator[Finding]:
     """Hold each card's promise of freshness against its sources."""
@@ -111,7 +111,7 @@ def freshness_possible(context: Context) -> Iterator[Finding]:
             )
             yield Finding(kpi=card.name, message=message)
         for source in _sources(context, card.name):
-            limit = _allowed_age(source)
+            limit = _late_after(source)
             if limit and late < _minutes(limit):
                 name = f"{source['source_name']}.{source['name']}"
                 yield Finding(
@@ -191,15 +191,17 @@ def no_personal_dimension(context: Context) -> Iterator[Finding]:
 @rule(
     "TEC06",
     title="Each source under a KPI says how fresh it is",
-    rationale="""Freshness can only be promised of data whose delivery is known. dbt's own
-        `freshness` on the source says it.""",
+    rationale="""Freshness can only be promised of data whose delivery is known: by dbt's own
+        `freshness` on the source, or by `late_after` in its meta where dbt cannot measure it
+        (files).""",
     example="""
 sources:
   - name: shop
-    # wrong: nothing; right:
+    # wrong: nothing; right: either of
     config: {freshness: {warn_after: {count: 2, period: hour}}}
+    config: {meta: {late_after: 2 hours}}
 """,
-    remedy="Give the source `config.freshness.warn_after`.",
+    remedy="Give the source `config.freshness.warn_after`, or `config.meta.late_after`.",
     severity=Severity.WARNING,
 )
 def source_freshness(context: Context) -> Iterator[Finding]:
@@ -207,7 +209,7 @@ def source_freshness(context: Context) -> Iterator[Finding]:
     told: set[str] = set()
     for name in context.raw:
         for source in _sources(context, name):
-            if not _allowed_age(source) and source["source_name"] not in told:
+            if not _late_after(source) and source["source_name"] not in told:
                 told.add(source["source_name"])
                 yield Finding(
                     message=f"the source {source['source_name']} does not say how fresh it is",
@@ -230,13 +232,17 @@ def _sources(context: Context, kpi: str) -> list[dict[str, Any]]:
     ]
 
 
-def _allowed_age(source: dict[str, Any]) -> str | None:
+def _late_after(source: dict[str, Any]) -> str | None:
+    """The age from which a source is late, such as "2 hours"; None when it does not say."""
     freshness = source.get("freshness") or {}
     for key in ("warn_after", "error_after"):
         given = freshness.get(key) or {}
         if given.get("count"):
             plural = "s" if given["count"] > 1 else ""
             return f"{given['count']} {given['period']}{plural}"
+    for meta in ((source.get("config") or {}).get("meta"), source.get("source_meta")):
+        if meta and meta.get("late_after"):
+            return str(meta["late_after"])
     return None
 
 
