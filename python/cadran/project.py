@@ -78,6 +78,9 @@ class Project:
         """The DuckDB file: the one named, else the one of the profile."""
         if self._database is not None:
             return self._database
+        named = os.environ.get("CADRAN_DATABASE")
+        if named:
+            return (self.root or Path()) / named  # relative to the project, as dbt reads it
         if self.root is None:
             raise ProjectError("A manifest alone names no warehouse: give database= as well.")
         return _profile_database(self.root)

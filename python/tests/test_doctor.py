@@ -159,3 +159,15 @@ def test_counts_are_those_of_the_rejected_models_of_the_build(demo):
             if finding.table == table and finding.level is Level.REJECTS
         }
         assert counted == rejected[f"rejected_{table.split('.')[1]}"], table
+
+
+def test_a_missing_optional_column_does_not_hide_the_rows(data):
+    write(data, "orders", [
+        "order_id,customer_id,channel,country,currency,status,ordered_at,amount",
+        "o1,c1,web,FR,EUR,completed,2026-01-03 09:10:00,5.00",
+        "o2,c1,web,FR,USD,completed,2026-01-03 09:10:00,5.00",
+    ])  # fmt: skip
+    found = {(f.table, f.column): f.level for f in ask(data).findings}
+    assert found[("shop.orders", "currency")] is Level.REJECTS
+    assert found[("shop.orders", "session_id")] in {Level.STOPS, Level.NOTE}
+    assert len(found) == 2

@@ -23,10 +23,10 @@ FILES = {
         dora,,consumer,2025-01-01 08:00:00
     """,
     "products": """
-        product_id,product_name,category,unit_cost,list_price
-        pen,Pen,office,2.50,5.00
-        ink,Ink,office,-1,3.00
-        cap,Cap,office,cheap,3.00
+        product_id,product_name,category,unit_cost
+        pen,Pen,office,2.50
+        ink,Ink,office,-1
+        cap,Cap,office,cheap
     """,
     "sessions": """
         session_id,visitor_id,customer_id,channel,device,country,started_at

@@ -87,7 +87,9 @@ class Report:
 
 def _paragraph(finding: Finding) -> list[str]:
     what = f"{finding.table}.{finding.column}" if finding.column else finding.table
-    rows = "" if finding.rows is None else f" ({finding.rows:,} rows)"
+    rows = (
+        "" if finding.rows is None else f" ({finding.rows:,} row{'s' if finding.rows != 1 else ''})"
+    )
     lines = [
         f"{finding.level.value.upper()}  {what}: {finding.problem}{rows}",
         f"    file      {finding.file}",
