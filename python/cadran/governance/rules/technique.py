@@ -37,24 +37,27 @@ MINUTES = {"minute": 1, "hour": 60, "day": 1440, "week": 10080, "month": 43200}
         time it needs.""",
 )
 def can_be_queried(context: Context) -> Iterator[Finding]:
-    """Compile every KPI at each grain, and by each dimension."""
+    """Compile every KPI at all its grains and dimensions at once; one by one where that fails."""
     for card in context.cards.values():
-        coarsest = max(card.grains, key=GRAINS.index)
+        if not _refused(context, card, card.grains, card.dimensions):
+            continue
         for grain in card.grains:
-            problem = _refused(context, card, grain, ())
+            problem = _refused(context, card, (grain,), ())
             if problem:
                 yield Finding(kpi=card.name, message=f"the grain '{grain}': {problem}")
-        if not card.dimensions or not _refused(context, card, coarsest, card.dimensions):
-            continue
+        coarsest = max(card.grains, key=GRAINS.index)
         for dimension in card.dimensions:
-            problem = _refused(context, card, coarsest, (dimension,))
+            problem = _refused(context, card, (coarsest,), (dimension,))
             if problem:
                 yield Finding(kpi=card.name, message=f"the dimension '{dimension}': {problem}")
 
 
-def _refused(context: Context, card: Card, grain: str, dimensions: tuple[str, ...]) -> str | None:
+def _refused(
+    context: Context, card: Card, grains: tuple[str, ...], dimensions: tuple[str, ...]
+) -> str | None:
+    times = [f"metric_time__{grain}" for grain in grains]
     try:
-        context.layer.sql([card.name], [f"metric_time__{grain}", *dimensions], ordered=False)
+        context.layer.sql([card.name], [*times, *dimensions], ordered=False)
     except CadranError as problem:
         return str(problem)
     return None
