@@ -188,6 +188,8 @@ class Context:
         for node in self.dbt.get("nodes", {}).values():
             if node["resource_type"] == "seed" and node["name"] == wanted and self.root:
                 file = node["original_file_path"]
+                if not (self.root / file).exists():  # the seed of an installed package
+                    continue
                 with (self.root / file).open(encoding="utf-8", newline="") as stream:
                     reader = csv.DictReader(stream)
                     return [SeedRow(row, file, reader.line_num) for row in reader]
