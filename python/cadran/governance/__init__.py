@@ -1,0 +1,1 @@
+"""What keeps a definition from changing unseen, and a published number from being rewritten."""

@@ -1,0 +1,295 @@
+"""SQL in one form: two statements that mean the same look the same, as far as can be proved.
+
+A statement is qualified, its steps merged, its unused columns dropped, its predicates simplified
+and its inner names replaced by numbers. What remains is what decides the values: sources, filters,
+expressions, joins and groups. Only rewrites that never change a result are used, so two meanings
+are never taken for one; two forms of one meaning may now and then be taken for two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlglot import exp
+
+# The most that merging steps may enlarge a statement, in times its size.
+_MOST_GROWTH = 64
+_INTERNAL_NAME = re.compile(r'"_[tc]\d+"')
+
+
+class NotCanonical(ValueError):  # noqa: N818 - it is an answer, and every caller has another way
+    """The statement cannot be brought into one form."""
+
+
+def canonical(sql: str, dialect: str, columns: dict[str, list[str]] | None = None) -> str:
+    """The one form of a statement, on many lines.
+
+    Args:
+        sql: a query, whose leaves are tables.
+        dialect: sqlglot's name of its dialect.
+        columns: known columns of leaf tables, by their dotted names; needed only where a column
+            is written without its table beside several tables.
+
+    Raises:
+        NotCanonical: it cannot be parsed, or a column cannot be told to its table.
+    """
+    try:
+        return _canonical(sql, dialect, columns or {})
+    except Exception as error:
+        # Whatever sqlglot trips over, there is another way: the text itself.
+        raise NotCanonical(_first_line(error)) from error
+
+
+def checksum(text: str) -> str:
+    """The SHA-256 of a text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(sql: str, dialect: str, columns: dict[str, list[str]]) -> str:
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.optimizer.annotate_types import annotate_types
+    from sqlglot.optimizer.canonicalize_internal_names import canonicalize_internal_names
+    from sqlglot.optimizer.eliminate_ctes import eliminate_ctes
+    from sqlglot.optimizer.eliminate_subqueries import eliminate_subqueries
+    from sqlglot.optimizer.merge_subqueries import merge_subqueries
+    from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
+    from sqlglot.optimizer.pushdown_projections import pushdown_projections
+    from sqlglot.optimizer.qualify import qualify
+    from sqlglot.optimizer.qualify_tables import qualify_tables
+    from sqlglot.optimizer.simplify import simplify
+
+    tree: Any = sqlglot.parse_one(sql, dialect=dialect)
+    if tree.find(exp.Command):
+        raise NotCanonical("it holds a statement that is not understood")
+    for node in tree.walk():
+        node.comments = None
+    _name_calls(tree, dialect)
+    # The columns of a leaf are often not known: what merely copies one is seen through first.
+    tree = normalize_identifiers(tree, dialect=dialect)
+    tree = eliminate_subqueries(qualify_tables(tree, dialect=dialect))
+    _see_through_copies(tree)
+    tree = eliminate_ctes(tree)
+    schema = _schema(tree, columns)
+    tree = qualify(tree, dialect=dialect, schema=schema)
+    tree = pushdown_projections(tree)
+    for _ in range(8):
+        before = tree.copy()
+        tree = eliminate_subqueries(tree)
+        _see_through_copies(tree)
+        tree = merge_subqueries(tree, max_copy_factor=_MOST_GROWTH)
+        tree = eliminate_ctes(tree)
+        if tree == before:
+            break
+    tree = pushdown_projections(tree)
+    tree = annotate_types(tree, schema=schema, dialect=dialect)
+    tree = simplify(tree, dialect=dialect)
+    _number_outputs(tree)
+    for _ in range(2):
+        _order_ctes(tree)
+        _number_aliases(tree)
+        tree = canonicalize_internal_names(tree)
+        _order_projections(tree)
+    _number_aliases(tree)
+    tree = canonicalize_internal_names(tree)
+    text: str = tree.sql(dialect=dialect, pretty=True, normalize_functions="upper", comments=False)
+    return text
+
+
+def _schema(tree: exp.Expr, columns: dict[str, list[str]]) -> dict[str, Any]:
+    """The columns of the leaves: those that are known, and those that the statement asks of them."""
+    from sqlglot import exp
+    from sqlglot.optimizer.scope import traverse_scope
+
+    nested: dict[str, Any] = {}
+
+    def add(table: exp.Table, names: Iterable[str]) -> None:
+        tables = nested.setdefault(table.catalog, {}).setdefault(table.db, {})
+        tables.setdefault(table.name, {}).update(dict.fromkeys(names, "unknown"))
+
+    for table in tree.find_all(exp.Table):
+        if table.db:
+            add(table, columns.get(f"{table.catalog}.{table.db}.{table.name}", ()))
+    for scope in traverse_scope(tree):
+        leaves = {n: s for n, s in scope.sources.items() if isinstance(s, exp.Table) and s.db}
+        aliases = _aliases(scope.expression)
+        for column in scope.columns:
+            if column.table in leaves:
+                add(leaves[column.table], [column.name])
+            elif not column.table and len(scope.selected_sources) == 1 and leaves:
+                if column.name not in aliases and not scope.can_be_correlated:
+                    add(next(iter(leaves.values())), [column.name])
+    return nested
+
+
+def _aliases(select: exp.Expr) -> set[str]:
+    """Names given in a SELECT that are not also, by their own expression, names of columns."""
+    from sqlglot import exp
+
+    if not isinstance(select, exp.Select):
+        return set()
+    return {
+        projection.alias
+        for projection in select.expressions
+        if isinstance(projection, exp.Alias)
+        and all(column.name != projection.alias for column in projection.find_all(exp.Column))
+    }
+
+
+def _name_calls(tree: exp.Expr, dialect: str) -> None:
+    """Take a table function of constants, such as a reader of a file, for a table of its text."""
+    from sqlglot import exp
+
+    for table in list(tree.find_all(exp.Table)):
+        call = table.this
+        if isinstance(call, exp.Func) and not _depends_on_rows(call):
+            table.set("this", exp.to_identifier(call.sql(dialect=dialect), quoted=True))
+            table.set("db", exp.to_identifier("call", quoted=True))
+            if not table.alias:
+                table.set("alias", exp.TableAlias(this=exp.to_identifier("rows_read")))
+        if isinstance(table.this, exp.Identifier) and table.db and not table.catalog:
+            table.set("catalog", exp.to_identifier("here", quoted=True))
+
+
+def _depends_on_rows(call: exp.Func) -> bool:
+    from sqlglot import exp
+
+    columns = [
+        column
+        for column in call.find_all(exp.Column)
+        # In `union_by_name = true` the name is that of an argument.
+        if not (isinstance(column.parent, exp.EQ) and column.arg_key == "this")
+    ]
+    return bool(columns) or call.find(exp.Query) is not None
+
+
+def _see_through_copies(tree: exp.Expr) -> None:
+    """Take `select * from x` for x, where the columns of x are not known and cannot be listed."""
+    from sqlglot import exp
+
+    with_ = tree.args.get("with_")
+    if with_ is None or with_.args.get("recursive"):
+        return
+    copies = {
+        cte.alias: table for cte in with_.expressions if (table := _only_table(cte)) is not None
+    }
+    if not copies:
+        return
+    for table in list(tree.find_all(exp.Table)):
+        seen = table
+        while not seen.db and seen.name in copies:
+            seen = copies[seen.name]
+        if seen is not table:
+            through = seen.copy()
+            through.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name)))
+            for key in ("joins", "laterals", "sample", "pivots"):
+                if table.args.get(key):
+                    return
+            table.replace(through)
+
+
+def _only_table(cte: exp.CTE) -> exp.Table | None:
+    from sqlglot import exp
+
+    select = cte.this
+    if not isinstance(select, exp.Select) or cte.args["alias"].columns:
+        return None
+    given = {key for key, value in select.args.items() if value}
+    if given - {"expressions", "from_", "kind"} or select.args.get("kind"):
+        return None
+    if len(select.expressions) != 1:
+        return None
+    star = select.expressions[0]
+    is_star = isinstance(star, exp.Star) or (
+        isinstance(star, exp.Column) and isinstance(star.this, exp.Star)
+    )
+    inner = star.this if isinstance(star, exp.Column) else star
+    if not is_star or any(inner.args.get(key) for key in ("except_", "replace", "rename")):
+        return None
+    table = select.args["from_"].this
+    if not isinstance(table, exp.Table) or any(
+        table.args.get(key) for key in ("joins", "laterals", "sample", "pivots")
+    ):
+        return None
+    return table
+
+
+def _number_outputs(tree: exp.Expr) -> None:
+    """Drop the names of the columns that come out: they are no part of the meaning."""
+    from sqlglot import exp
+
+    if not isinstance(tree, exp.Select):
+        return
+    for number, projection in enumerate(tree.expressions):
+        value = projection.unalias()
+        if not isinstance(value, exp.Star):
+            projection.replace(exp.alias_(value.copy(), f"out_{number}", quoted=True))
+
+
+def _order_ctes(tree: exp.Expr) -> None:
+    """Put steps in the order in which they are first needed."""
+    from sqlglot import exp
+
+    with_ = tree.args.get("with_")
+    if with_ is None or with_.args.get("recursive"):
+        return
+    steps = {cte.alias: cte for cte in with_.expressions}
+    ordered: dict[str, exp.CTE] = {}
+
+    def visit(tables: Iterable[exp.Table]) -> None:
+        for table in tables:
+            if not table.db and table.name in steps and table.name not in ordered:
+                visit(steps[table.name].find_all(exp.Table, bfs=False))
+                ordered[table.name] = steps[table.name]
+
+    tree.set("with_", None)
+    visit(list(tree.find_all(exp.Table, bfs=False)))
+    if ordered:
+        tree.set("with_", exp.With(expressions=list(ordered.values())))
+
+
+def _number_aliases(tree: exp.Expr) -> None:
+    """Give every use of a table an alias of its own, so that the writer's choice leaves no trace."""
+    from sqlglot import exp
+    from sqlglot.optimizer.scope import traverse_scope
+
+    number = 0
+    for scope in traverse_scope(tree):
+        renamed = {}
+        for alias, (node, _) in scope.selected_sources.items():
+            if isinstance(node, exp.Table | exp.Subquery):
+                renamed[alias] = f"use_{number}"
+                number += 1
+                node.set("alias", exp.TableAlias(
+                    this=exp.to_identifier(renamed[alias], quoted=True),
+                    columns=getattr(node.args.get("alias"), "columns", None),
+                ))  # fmt: skip
+        for column in scope.columns:
+            if column.table in renamed:
+                column.set("table", exp.to_identifier(renamed[column.table], quoted=True))
+
+
+def _order_projections(tree: exp.Expr) -> None:
+    """Put the columns of inner steps in one order; by position they matter only in set operations."""
+    from sqlglot import exp
+
+    with_ = tree.args.get("with_")
+    for cte in with_.expressions if with_ else ():
+        select = cte.this
+        if isinstance(select, exp.Select) and not cte.args["alias"].columns:
+            select.set(
+                "expressions",
+                sorted(
+                    select.expressions, key=lambda p: _INTERNAL_NAME.sub("_", p.unalias().sql())
+                ),
+            )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return re.sub(r"\x1b\[[0-9;]*m", "", lines[0]) if lines else type(error).__name__
