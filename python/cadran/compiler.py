@@ -37,7 +37,15 @@ class Compiler:
             return self._engine_made
 
     def sql(self, query: Query) -> str:
-        """The SQL of a question.
+        """The SQL of a question, in the shape that is quickest to run.
+
+        Raises:
+            CadranError: as `plain_sql`.
+        """
+        return aggregate_before_range_join(self.plain_sql(query), dialect="duckdb")
+
+    def plain_sql(self, query: Query) -> str:
+        """The SQL of a question as MetricFlow writes it.
 
         Raises:
             UnknownNameError: a metric, dimension or grain in it does not exist.
@@ -65,7 +73,7 @@ class Compiler:
             raise
         except Exception as error:
             raise self._refusal(query, error) from None
-        return aggregate_before_range_join(sql, dialect="duckdb")
+        return sql
 
     def dimension_values_sql(self, dimension: GroupBy, metrics: Iterable[str]) -> str:
         """The SQL that lists the values of a dimension, as far as the metrics have them."""

@@ -70,6 +70,7 @@ def _canonical(sql: str, dialect: str, columns: dict[str, list[str]]) -> str:
     for node in tree.walk():
         node.comments = None
     _name_calls(tree, dialect)
+    _close_facts(tree)
     # The columns of a leaf are often not known: what merely copies one is seen through first.
     tree = normalize_identifiers(tree, dialect=dialect)
     tree = eliminate_subqueries(qualify_tables(tree, dialect=dialect))
@@ -156,6 +157,16 @@ def _name_calls(tree: exp.Expr, dialect: str) -> None:
             table.set("catalog", exp.to_identifier("here", quoted=True))
 
 
+def _close_facts(tree: exp.Expr) -> None:
+    """Drop the names of facts from which a time spine takes its ends: they may be renamed."""
+    from sqlglot import exp
+
+    for table in tree.find_all(exp.Table):
+        if table.catalog == "model":
+            table.set("db", exp.to_identifier("any", quoted=True))
+            table.set("this", exp.to_identifier("fact", quoted=True))
+
+
 def _depends_on_rows(call: exp.Func) -> bool:
     from sqlglot import exp
 
@@ -199,7 +210,7 @@ def _only_table(cte: exp.CTE) -> exp.Table | None:
     from sqlglot import exp
 
     select = cte.this
-    if not isinstance(select, exp.Select) or cte.args["alias"].columns:
+    if not isinstance(select, exp.Select) or cte.alias_column_names:
         return None
     given = {key for key, value in select.args.items() if value}
     if given - {"expressions", "from_", "kind"} or select.args.get("kind"):
@@ -269,7 +280,7 @@ def _number_aliases(tree: exp.Expr) -> None:
                 number += 1
                 node.set("alias", exp.TableAlias(
                     this=exp.to_identifier(renamed[alias], quoted=True),
-                    columns=node.args["alias"].columns if node.args.get("alias") else None,
+                    columns=getattr(node.args.get("alias"), "columns", None),
                 ))  # fmt: skip
         for column in scope.columns:
             if column.table in renamed:
@@ -283,7 +294,7 @@ def _order_projections(tree: exp.Expr) -> None:
     with_ = tree.args.get("with_")
     for cte in with_.expressions if with_ else ():
         select = cte.this
-        if isinstance(select, exp.Select) and not cte.args["alias"].columns:
+        if isinstance(select, exp.Select) and not cte.alias_column_names:
             select.set(
                 "expressions",
                 sorted(select.expressions, key=lambda p: _INTERNAL_NAME.sub("_", p.unalias().sql())),
