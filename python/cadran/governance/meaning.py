@@ -16,6 +16,7 @@ from cadran.governance.canonical import NotCanonical, canonical, checksum
 from cadran.governance.closure import Graph, Node
 from cadran.governance.compiled import compiled
 from cadran.governance.expand import Expansion, whole
+from cadran.governance.twofold import TwoFold
 from cadran.plans import PlanCache, key_of
 from cadran.query import GRAINS, ask
 
@@ -114,6 +115,7 @@ class Meanings:
         self._expansion = Expansion(self.graph, DIALECT, layer.project.root)
         folder = layer.project.plans
         self._cache = PlanCache(folder.with_name("meanings") if folder else None)
+        self._two_fold = TwoFold(DIALECT)
         self._definitions: dict[str, Definition] = {}
         self._tools = [FORM, version("metricflow"), version("sqlglot")]
 
@@ -137,11 +139,16 @@ class Meanings:
                          if definition.note else [])  # fmt: skip
             kept = self._cache.get(key)
             if kept is None:
-                kept = checksum(definition.canonical(question))
+                kept = self._hash(definition, question)
                 self._cache.put(key, kept)
             for label, grain in zip(question.labels, question.grains, strict=True):
                 found[label] = checksum(f"{kept} {grain}")
         return found
+
+    def _hash(self, definition: Definition, question: Question) -> str:
+        if definition.note:
+            return checksum(definition.canonical(question))
+        return self._two_fold.hash(question.sql, definition.steps, definition.columns)
 
     def meanings(self, kpi: str) -> list[Meaning]:
         """The meaning of a KPI at each grain, and by each dimension."""
