@@ -11,9 +11,12 @@
 {% macro duckdb__source_rows(source_name, table_name) %}
     {# Named in every case, so that lineage begins at the source. #}
     {% set relation = source(source_name, table_name) %}
-    {% set place = cadran.source_place(source_name) %}
-    {% if place.startswith('schema:') or not execute %}
+    {% if not execute %}
         {{ return(relation) }}
+    {% endif %}
+    {% set place = cadran.source_place(source_name) %}
+    {% if place.startswith('schema:') %}
+        {{ return(cadran.with_optional_columns(relation, source_name, table_name)) }}
     {% endif %}
 
     {% set stem = place.rstrip('/') ~ '/' ~ source_name ~ '/' ~ table_name %}
@@ -34,7 +37,8 @@
         {% if matching %}
             {% set one_file = stem ~ ending %}
             {% set pattern = one_file if one_file in matching else stem ~ '/**/*' ~ ending %}
-            {{ return(reader.replace('{}', "'" ~ pattern ~ "'")) }}
+            {% set rows = reader.replace('{}', "'" ~ pattern ~ "'") %}
+            {{ return(cadran.with_optional_columns(rows, source_name, table_name)) }}
         {% endif %}
     {% endfor %}
     {{ exceptions.raise_compiler_error(

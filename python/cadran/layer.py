@@ -6,12 +6,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cadran import cards as card_reader
-from cadran import plans, project, warehouse
-from cadran.errors import UnknownNameError
+from cadran import project, warehouse
+from cadran.definitions import Definitions
 from cadran.governed import govern
 from cadran.query import GroupBy, Query, ask
-from cadran.where import names_in
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,140 +17,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cadran.cards import Card
-    from cadran.compiler import Compiler
     from cadran.result import Result
 
 
-class Layer:
+class Layer(Definitions):
     """Answers questions about the KPIs and metrics of one built project. Thread-safe."""
 
     def __init__(self, built: project.Project, *, plan_cache: bool = True) -> None:
         """Take a project; nothing is read until it is needed."""
-        self.project = built
-        self._plans = plans.PlanCache(built.plans if plan_cache else None)
+        super().__init__(built, plan_cache=plan_cache)
+        self._known: dict[tuple[Query, bool], tuple[str, Query]] = {}
 
-    # What there is to ask ---------------------------------------------------------------------
-
-    @cached_property
-    def _metrics(self) -> dict[str, dict[str, Any]]:
-        return {metric["name"]: metric for metric in self.project.semantic_manifest["metrics"]}
-
-    @cached_property
-    def _cards(self) -> dict[str, Card]:
-        return {
-            name: card_reader.read(metric, lambda name=name: self.project.file_of(name))
-            for name, metric in self._metrics.items()
-            if card_reader.carried_by(metric) is not None
-        }
-
-    def kpis(self) -> list[Card]:
-        """Every KPI's card, strategic ones first, then by name.
-
-        Raises:
-            CardError: a card is broken; the message names its file, KPI and key.
-        """
-        return sorted(self._cards.values(), key=lambda c: (card_reader.TIERS.index(c.tier), c.name))
-
-    def card(self, name: str) -> Card:
-        """The card of one KPI.
-
-        Raises:
-            UnknownNameError: there is no such KPI.
-        """
-        if name not in self._cards:
-            raise UnknownNameError("KPI", name, self._cards)
-        return self._cards[name]
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """Every metric that is not hidden: name, label, description, type and whether a KPI."""
-        return [
-            {
-                "name": name,
-                "label": metric["label"] or name,
-                "description": metric["description"] or "",
-                "type": metric["type"],
-                "is_kpi": card_reader.carried_by(metric) is not None,
-            }
-            for name, metric in sorted(self._metrics.items())
-            if not metric["type_params"].get("is_private")
-        ]
-
-    def metric(self, name: str) -> dict[str, Any]:
-        """One metric as the semantic manifest defines it, hidden ones included.
-
-        Raises:
-            UnknownNameError: there is no such metric.
-        """
-        if name not in self._metrics:
-            raise UnknownNameError("metric", name, self._metrics)
-        return self._metrics[name]
-
-    def dimensions(self, metrics: str | Iterable[str]) -> list[dict[str, str]]:
-        """What all these metrics can be grouped by: name, type and description.
-
-        Raises:
-            UnknownNameError: a metric does not exist.
-        """
-        names = [metrics] if isinstance(metrics, str) else list(metrics)
-        for name in names:
-            self.metric(name)
-        key = self._key("dimensions", sorted(names))
-        found: list[dict[str, str]] | None = self._plans.get(key)
-        if found is None:
-            found = self._compiler.group_bys(names)
-            self._plans.put(key, found)
-        return found
-
-    def dimension_values(self, dimension: str, metrics: str | Iterable[str] = ()) -> list[Any]:
-        """The values of a dimension as far as the metrics have them, sorted, without NULL.
-
-        Raises:
-            UnknownNameError: the metrics have no such dimension.
-        """
-        names = [metrics] if isinstance(metrics, str) else list(metrics)
-        for name in names:
-            self.metric(name)
-        key = self._key("values", dimension, sorted(names))
-        sql: str | None = self._plans.get(key)
-        if sql is None:
-            sql = self._compiler.dimension_values_sql(GroupBy(dimension), names)
-            self._plans.put(key, sql)
-        values = self.warehouse.arrow(sql).column(0).to_pylist()
-        return sorted(value for value in values if value is not None)
-
-    def saved_queries(self) -> list[dict[str, str]]:
-        """Every saved query: name, label and description."""
-        return [
-            {
-                "name": query["name"],
-                "label": query["label"] or query["name"],
-                "description": query["description"] or "",
-            }
-            for query in self.project.semantic_manifest["saved_queries"]
-        ]
-
-    def saved_query(self, name: str) -> Query:
-        """The question that a saved query asks.
-
-        Raises:
-            UnknownNameError: there is no such saved query.
-        """
-        saved = {q["name"]: q for q in self.project.semantic_manifest["saved_queries"]}
-        if name not in saved:
-            raise UnknownNameError("saved query", name, saved)
-        asked = saved[name]["query_params"]
-        filters = (asked["where"] or {}).get("where_filters", [])
-        return ask(
-            metrics=asked["metrics"],
-            group_by=[_item(text)[0] for text in asked["group_by"]],
-            where=[one["where_sql_template"] for one in filters],
-            order_by=[f"{sign}{item.column}" for item, sign in map(_item, asked["order_by"] or ())],
-            limit=asked["limit"],
-        )
-
-    # Asking -----------------------------------------------------------------------------------
-
-    def query(  # noqa: PLR0913 - these are the names that dbt-sl-sdk gave its users
+    def query(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
         self,
         metrics: str | Iterable[str] = (),
         group_by: str | GroupBy | Iterable[str | GroupBy] = (),
@@ -174,12 +50,13 @@ class Layer:
             metrics: names of metrics or KPIs.
             group_by: dimensions, `customer__country`; times with a grain, `metric_time__month`;
                 or `GroupBy` for a grain or date part given apart.
-            where: MetricFlow templates, "{{ Dimension('order_id__channel') }} = 'web'"; all hold.
+            where: conditions that all hold: "order_id__channel = 'web'", or the same as a
+                MetricFlow template, "{{ Dimension('order_id__channel') }} = 'web'".
             order_by: columns, with `-` before the descending ones; by default time, then
                 dimensions, NULL last.
             limit: at most so many rows; 0 gives the columns without a row.
-            start: first day or instant, included.
-            end: last day or instant, included.
+            start: first day or instant, included; widened to the whole period of the grain asked.
+            end: last day or instant, included; a day is included whole.
             saved_query: start from this saved query; the other arguments add to it.
             governed: False asks the metric behind a KPI, outside its card; the result says so.
             min_max_only: only the least and greatest value of the one dimension asked.
@@ -192,16 +69,16 @@ class Layer:
             QueryError: the question makes no sense.
             WarehouseError: the warehouse cannot be read or refuses a filter.
         """
-        from cadran.result import Result, exact
+        from cadran.result import Result, arranged, dates
 
         question = self._question(
             saved_query,
             ask(metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
                 apply_group_by=apply_group_by, ordered=ordered, partial=saved_query is not None),
         )  # fmt: skip
-        question, cards = self._governed(question, governed=governed)
-        sql = self._sql(question)
-        table = exact(self.warehouse.arrow(sql), question)
+        sql, question = self._planned(question, governed=governed)
+        cards = self._cards_of(question)
+        table = arranged(self.warehouse.arrow(sql, dates(question)), question)
         return Result(table, sql, question, cards, governed=governed or not cards)
 
     def sql(self, *args: Any, **kwargs: Any) -> str:
@@ -212,7 +89,7 @@ class Layer:
         """
         governed, saved = kwargs.pop("governed", True), kwargs.pop("saved_query", None)
         question = self._question(saved, ask(*args, partial=saved is not None, **kwargs))
-        return self._sql(self._governed(question, governed=governed)[0])
+        return self._planned(question, governed=governed)[0]
 
     @cached_property
     def warehouse(self) -> warehouse.Warehouse:
@@ -223,13 +100,33 @@ class Layer:
         """Let go of the warehouse file; the next question opens it again."""
         self.warehouse.close()
 
-    # How --------------------------------------------------------------------------------------
+    def dimension_values(
+        self, dimension: str, metrics: str | Iterable[str] = (), *, governed: bool = True
+    ) -> list[Any]:
+        """The values of a dimension as far as the metrics have them, sorted, without NULL.
 
-    @cached_property
-    def _compiler(self) -> Compiler:
-        from cadran.compiler import Compiler
+        Args:
+            dimension: its name; a time with its grain.
+            metrics: one name or several, or none for all values that there are.
+            governed: hold the KPIs among the metrics to their cards.
 
-        return Compiler(self.project)
+        Raises:
+            UnknownNameError: the metrics have no such dimension.
+            NotGovernedError: it is not on the card of a KPI among them.
+        """
+        question = ask(metrics, [dimension])
+        cards = self._cards_of(question)
+        if cards and governed:
+            question = govern(question, list(cards.values()), self._all_dimensions)
+        key = self._key("values", question.key())
+        sql: str | None = self._plans.get(key)
+        if sql is None:
+            sql = self._compiler.dimension_values_sql(question.group_by[0], question.metrics)
+            self._plans.put(key, sql)
+        from cadran.result import dates
+
+        table = self.warehouse.arrow(sql, dates(question))
+        return sorted(value for value in table.column(0).to_pylist() if value is not None)
 
     def _question(self, saved_query: str | None, asked: Query) -> Query:
         if saved_query is None:
@@ -244,45 +141,46 @@ class Layer:
             limit=saved.limit if asked.limit is None else asked.limit,
         )
 
-    def _governed(self, question: Query, *, governed: bool) -> tuple[Query, dict[str, Card]]:
-        metrics = [self.metric(name) for name in question.metrics]
-        carded = [m["name"] for m in metrics if card_reader.carried_by(m) is not None]
-        cards = {name: self.card(name) for name in carded}
+    def _planned(self, question: Query, *, governed: bool) -> tuple[str, Query]:
+        """The SQL of a question, and the question as its KPIs' cards let it stand.
+
+        Only what was found sound is kept, and the cards are part of the manifest in the key: a kept
+        plan needs neither its filters read nor its cards checked again.
+        """
+        known = self._known.get((question, governed))
+        if known is None:
+            key = self._key("plan", question.key(), governed)
+            kept: dict[str, Any] | None = self._plans.get(key)
+            if kept is None:
+                kept = self._compiled(question, governed=governed)
+                self._plans.put(key, kept)
+            groups = tuple(GroupBy(*parts) for parts in kept["group_by"])
+            known = kept["sql"], replace(question, group_by=groups)
+            self._known[question, governed] = known
+        return known
+
+    def _compiled(self, question: Query, *, governed: bool) -> dict[str, Any]:
+        for name in question.metrics:
+            self.metric(name)
+        if question.where:
+            from cadran.filters import Fields, templated
+
+            fields = Fields.of(self.project.semantic_manifest)
+            where = tuple(templated(text, fields) for text in question.where)
+            question = replace(question, where=where)
+        cards = self._cards_of(question)
         if cards and governed:
-            question = govern(question, list(cards.values()), self.dimensions)
-        return question, cards
-
-    def _sql(self, question: Query) -> str:
+            question = govern(question, list(cards.values()), self._all_dimensions)
         if question.limit == 0:
-            whole = self._sql(replace(question, limit=None, ordered=False, order_by=()))
-            return f"select * from (\n{whole}\n) as answer limit 0"
-        key = self._key("sql", question.key())
-        sql: str | None = self._plans.get(key)
-        if sql is None:
+            whole = replace(question, limit=None, ordered=False, order_by=())
+            sql = f"select * from (\n{self._compiler.sql(whole)}\n) as answer limit 0"
+        else:
             sql = self._compiler.sql(question)
-            self._plans.put(key, sql)
-        return sql
+        groups = [[group.name, group.grain, group.date_part] for group in question.group_by]
+        return {"sql": sql, "group_by": groups}
 
-    def _key(self, *parts: object) -> str:
-        return plans.key_of(self._identity, *parts)
-
-    @cached_property
-    def _identity(self) -> list[str]:
-        """What a plan depends on beside the question."""
-        from importlib.metadata import version
-
-        from cadran import __version__
-
-        return [self.project.fingerprint, "duckdb", version("metricflow"), __version__]
-
-
-def _item(text: str) -> tuple[GroupBy, str]:
-    """An entry of a saved query, written as a name or as a template; and `-` if descending."""
-    if "(" not in text:
-        return GroupBy(text.removeprefix("-")), "-" if text.startswith("-") else ""
-    named = names_in("{{ " + text + " }}")
-    items = [*named.dimensions, *(GroupBy(name) for name in (*named.entities, *named.metrics))]
-    return items[0], "-" if named.descending else ""
+    def _cards_of(self, question: Query) -> dict[str, Card]:
+        return {name: self.card(name) for name in question.metrics if self._is_kpi(name)}
 
 
 def open_layer(

@@ -1,4 +1,8 @@
-{#- No two rows have the same values in these columns; NULL counts as a value. -#}
+{#-
+    No two rows have the same values in these columns; NULL counts as a value.
+
+    columns: list of column names.
+-#}
 {% test unique_combination(model, columns) %}
     select
         {{ columns | join(', ') }},

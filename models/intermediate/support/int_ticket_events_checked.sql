@@ -19,6 +19,9 @@
     order_by=['occurred_at', 'ticket_id', 'event_type'],
     rules=[
         ('marked.ticket_opened_at is null', 'ticket_id is unknown'),
-        ('marked.occurred_at < marked.ticket_opened_at', 'occurred_at is before the ticket was opened'),
+        (
+            'marked.occurred_at < marked.ticket_opened_at',
+            'occurred_at is before the ticket was opened',
+        ),
     ],
 ) }}

@@ -19,7 +19,9 @@ lives as (
     select
         firsts.ticket_id,
         date_trunc('year', timezone('Europe/Paris', timezone('UTC', firsts.first_at)))::date as year,
-        bool_or(events.event_type = 'reopened' and events.occurred_at >= firsts.first_at) as is_back
+        bool_or(
+            events.event_type = 'reopened' and events.occurred_at >= firsts.first_at
+        ) as is_back
     from firsts
     inner join helpdesk.ticket_events as events on firsts.ticket_id = events.ticket_id
     group by all

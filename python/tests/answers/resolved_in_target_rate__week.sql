@@ -18,8 +18,12 @@ firsts as (
 judged as (
     select
         date_trunc('week', timezone('Europe/Paris', timezone('UTC', first_at)))::date as week,
-        epoch(first_at)::bigint - epoch(opened_at)::bigint
-        <= map {'urgent': 8, 'high': 24, 'normal': 72, 'low': 120}[priority] * 3600 as in_target
+        epoch(first_at)::bigint - epoch(opened_at)::bigint <= 3600 * case priority
+            when 'urgent' then 8
+            when 'high' then 24
+            when 'normal' then 72
+            else 120
+        end as in_target
     from firsts
 )
 select

@@ -1,0 +1,5 @@
+"""The command line: `cadran COMMAND ...`."""
+
+from cadran.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,141 @@
+"""The command `cadran`: finds the command that is meant, runs it, and says what went wrong.
+
+Exit codes: 0 done, 1 findings (of `doctor`, `tables --check`), 2 wrong use or impossible.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from cadran.errors import CadranError, listing, near_misses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, FINDINGS, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+# Command: the module that knows it (loaded only when it is asked for) and what it does.
+COMMANDS = {
+    "list": ("catalogue", "the KPIs, metrics or saved queries there are"),
+    "show": ("show", "the card of a KPI as a page: definition, SQL, lineage, targets, last values"),
+    "query": ("ask", "the answer to a question"),
+    "sql": ("ask", "the SQL of a question, without running it"),
+    "values": ("ask", "the values of a dimension"),
+    "board": ("board", "the KPI board: latest complete period, changes, targets, status"),
+    "tables": ("tables", "write or check the KPI tables in models/kpis"),
+    "doctor": ("doctor", "check input data against the contracts before a build"),
+    "ingest": ("ingest", "take access logs into the request contract"),
+    "demo": ("demo", "write the data of the demo company"),
+}
+
+EPILOG = """\
+examples:
+  cadran list
+  cadran show net_revenue
+  cadran query net_revenue --group-by metric_time__month --format csv
+  cadran COMMAND --help
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it on stderr and leave with the code for wrong use."""
+        self.exit(WRONG, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    command = arguments[0]
+    if not command.startswith("-") and command not in COMMANDS:
+        meant = near_misses(command, COMMANDS)
+        hint = f"did you mean {meant[0]}?" if meant else f"there are {listing(COMMANDS)}."
+        print(f"cadran: there is no command '{command}': {hint}", file=sys.stderr)
+        return WRONG
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a sparkline must not break a plain terminal
+    try:
+        parsed = _parser(command).parse_args(_prepared(arguments))
+    except SystemExit as done:
+        return int(done.code or 0)
+    return _run(parsed)
+
+
+def _parser(command: str) -> Parser:
+    parser = Parser(
+        prog="cadran",
+        description="One KPI, one definition, one number everywhere.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (module, summary) in COMMANDS.items():
+        described = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == command:
+            importlib.import_module(f"cadran.cli.{module}").add(described, name)
+            described.add_argument(
+                "--debug", action="store_true", help="show the traceback of an error"
+            )
+    return parser
+
+
+def _prepared(arguments: list[str]) -> list[str]:
+    """The arguments with `--order-by a -b` as `--order-by=a --order-by=-b`.
+
+    A name with a leading `-` sorts downwards; argparse alone would take it for an option.
+    """
+    prepared: list[str] = []
+    ordering = False
+    for argument in arguments:
+        if argument == "--order-by":
+            ordering = True
+        elif ordering and not argument.startswith("--") and argument != "-h":
+            prepared.append(f"--order-by={argument}")
+        else:
+            ordering = False
+            prepared.append(argument)
+    return prepared
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    try:
+        code = int(parsed.run(parsed))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader had enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        print("cadran: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as problem:
+        if parsed.debug:
+            raise
+        print(f"cadran: {_sentence(problem)}", file=sys.stderr)
+        return WRONG
+    return code
+
+
+def _sentence(problem: Exception) -> str:
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    if isinstance(problem, (CadranError, OSError, ImportError)):
+        return text
+    return f"{type(problem).__name__}: {text} (run it again with --debug for the traceback)"
+
+
+def _version() -> str:
+    from cadran import __version__
+
+    return f"cadran {__version__}"

@@ -1,0 +1,120 @@
+"""`cadran query`, `cadran sql` and `cadran values`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from cadran.cli.common import add_project, examples, open_layer
+from cadran.cli.output import add_format, write
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(parser: argparse.ArgumentParser, name: str) -> None:
+    """Describe the command's arguments."""
+    if name == "values":
+        _add_values(parser)
+        return
+    parser.add_argument("metrics", nargs="*", metavar="METRIC", help="KPIs or metrics")
+    parser.add_argument(
+        "--group-by",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="dimensions, times with a grain: metric_time__month customer__country",
+    )
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="FILTER",
+        help="\"{{ Dimension('order_id__channel') }} = 'web'\"; several must all hold",
+    )
+    parser.add_argument("--start", metavar="TIME", help="first day or instant, included")
+    parser.add_argument("--end", metavar="TIME", help="last day or instant, included")
+    parser.add_argument(
+        "--order-by",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="columns, with a - before the descending ones (default: time, then dimensions)",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="at most so many rows")
+    parser.add_argument("--saved-query", metavar="NAME", help="start from a saved query")
+    parser.add_argument(
+        "--ungoverned",
+        action="store_true",
+        help="ask the metric behind a KPI, outside its card: the answer is not the KPI",
+    )
+    if name == "query":
+        add_format(parser)
+        examples(
+            parser,
+            "cadran query net_revenue average_order_value --group-by metric_time__month",
+            "cadran query net_revenue --group-by customer__country --start 2026-01-01 "
+            "--order-by -net_revenue --limit 5",
+            "cadran query --saved-query kpi_daily_commerce --format parquet --output daily.parquet",
+        )
+    else:
+        examples(parser, "cadran sql net_revenue --group-by metric_time__month")
+    add_project(parser)
+    parser.set_defaults(run=_query if name == "query" else _sql)
+
+
+def _add_values(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dimension", metavar="DIMENSION", help="such as customer__country")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="METRIC",
+        help="only the values that these metrics have",
+    )
+    add_format(parser)
+    add_project(parser)
+    examples(parser, "cadran values customer__country --metrics net_revenue")
+    parser.set_defaults(run=_values)
+
+
+def _question(parsed: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "metrics": _names(parsed.metrics),
+        "group_by": _names(parsed.group_by),
+        "where": parsed.where,
+        "order_by": _names(parsed.order_by),
+        "limit": parsed.limit,
+        "start": parsed.start,
+        "end": parsed.end,
+        "saved_query": parsed.saved_query,
+        "governed": not parsed.ungoverned,
+    }
+
+
+def _names(words: list[str]) -> list[str]:
+    """Names given apart or with commas between them, as `mf` takes them."""
+    return [name.strip() for word in words for name in word.split(",") if name.strip()]
+
+
+def _query(parsed: argparse.Namespace) -> int:
+    result = open_layer(parsed).query(**_question(parsed))
+    write(result.to_arrow(), parsed.format, parsed.output)
+    if not result.governed:
+        print("cadran: asked outside its card: this is not the KPI", file=sys.stderr)
+    return 0
+
+
+def _sql(parsed: argparse.Namespace) -> int:
+    print(open_layer(parsed).sql(**_question(parsed)))
+    return 0
+
+
+def _values(parsed: argparse.Namespace) -> int:
+    import pyarrow as pa
+
+    values = open_layer(parsed).dimension_values(parsed.dimension, _names(parsed.metrics))
+    write(pa.table({parsed.dimension: values}), parsed.format, parsed.output)
+    return 0

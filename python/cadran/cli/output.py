@@ -1,0 +1,174 @@
+"""Rows on the screen, in a pipe or in a file: table, CSV, JSON, JSON lines, Parquet, Arrow."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+import math
+import os
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cadran.errors import QueryError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator
+
+    import pyarrow as pa
+
+FORMATS = ("table", "csv", "json", "jsonl", "parquet", "arrow")
+BINARY = ("parquet", "arrow")
+
+
+def add_format(parser: argparse.ArgumentParser, *, formats: tuple[str, ...] = FORMATS) -> None:
+    """Add the flags for the form of the rows and the place they go to."""
+    binary = "; parquet and arrow (an IPC stream) need --output or a pipe"
+    parser.add_argument(
+        "--format",
+        choices=formats,
+        default=formats[0],
+        help=f"form of the rows (default: %(default)s){binary if 'arrow' in formats else ''}",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
+
+
+def write(table: pa.Table, form: str, output: Path | None = None) -> None:
+    """Write an Arrow table; a file appears when it is whole.
+
+    Raises:
+        QueryError: a binary form was asked for a screen.
+    """
+    if form in BINARY:
+        _bytes(_binary(table, form, output), output)
+        return
+    batches = (row for batch in table.to_batches(max_chunksize=20_000) for row in batch.to_pylist())
+    write_text(table.column_names, batches, form, output)
+
+
+def write_rows(rows: list[dict[str, Any]], form: str, output: Path | None = None) -> None:
+    """Write rows that did not come from the warehouse; lists become words in a table or CSV."""
+    if form in BINARY:
+        import pyarrow as pa
+
+        write(pa.Table.from_pylist(rows), form, output)
+        return
+    write_text(list(rows[0]) if rows else [], iter(rows), form, output)
+
+
+def write_text(
+    names: list[str], rows: Iterator[dict[str, Any]], form: str, output: Path | None
+) -> None:
+    """Write rows in one of the forms that are text."""
+    if output is None:
+        _stream(names, rows, form, sys.stdout)
+        return
+    aside = _aside(output)
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as stream:
+            _stream(names, rows, form, stream)
+        aside.replace(output)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def json_text(value: Any) -> str:
+    """The JSON text of a value: decimals in full, times in ISO form, NaN as null."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else "null"
+    if isinstance(value, (dt.date, dt.time)):
+        return json.dumps(value.isoformat())
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(str(key))}: {json_text(item)}" for key, item in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(json_text, value)) + "]"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _stream(names: list[str], rows: Iterable[dict[str, Any]], form: str, stream: TextIO) -> None:
+    if form == "csv":
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    elif form == "jsonl":
+        stream.writelines(f"{json_text(row)}\n" for row in rows)
+    elif form == "json":
+        separator = "[\n"
+        for row in rows:
+            stream.write(f"{separator}  {json_text(row)}")
+            separator = ",\n"
+        stream.write("[]\n" if separator == "[\n" else "\n]\n")
+    else:
+        stream.write(_table(names, list(rows)) + "\n")
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, (list, tuple)):
+        return " ".join(str(_cell(item)) for item in value)
+    if isinstance(value, dict):
+        return json_text(value)
+    return value
+
+
+def _table(names: list[str], rows: list[dict[str, Any]]) -> str:
+    from tabulate import tabulate
+
+    if not names:
+        return "(nothing)"
+    numeric = [
+        all(isinstance(row[name], (int, float, Decimal, type(None))) for row in rows)
+        for name in names
+    ]
+    return str(
+        tabulate(
+            [["" if row[name] is None else _cell(row[name]) for name in names] for row in rows],
+            headers=names,
+            tablefmt="simple",
+            disable_numparse=True,
+            colalign=["right" if number else "left" for number in numeric] if rows else None,
+        )
+    )
+
+
+def _binary(table: pa.Table, form: str, output: Path | None) -> bytes:
+    if output is None and sys.stdout.isatty():
+        raise QueryError(f"{form} is not for a screen: name a file with --output, or use a pipe.")
+    buffer = io.BytesIO()
+    if form == "parquet":
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, buffer, compression="zstd")
+    else:
+        from pyarrow import ipc
+
+        with ipc.new_stream(buffer, table.schema) as stream:
+            stream.write_table(table)
+    return buffer.getvalue()
+
+
+def _bytes(content: bytes, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        return
+    aside = _aside(output)
+    try:
+        aside.write_bytes(content)
+        aside.replace(output)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _aside(output: Path) -> Path:
+    return output.with_name(f".{output.name}.{os.getpid()}")

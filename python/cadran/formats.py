@@ -1,0 +1,97 @@
+"""Numbers, changes and sparklines as people read them, in English and in French."""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+THIN = "\N{NARROW NO-BREAK SPACE}"
+WIDE = "\N{NO-BREAK SPACE}"
+DASH = "\N{EN DASH}"
+FRENCH = str.maketrans(",.", f"{THIN},")
+BARS = "▁▂▃▄▅▆▇█"
+SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "hours": "h", "minutes": "min", "seconds": "s"}
+SHORT = {"%", "ms", "h", "min", "s"}
+CURRENCIES = {"€", "$", "£"}
+
+
+def number(value: Any, *, decimals: int = 0, lang: str = "en", sign: bool = False) -> str:
+    """The number with grouped thousands, rounded half up; a dash where there is no value."""
+    exact = _decimal(value)
+    if exact is None:
+        return DASH
+    rounded = exact.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+    if not rounded:
+        rounded = abs(rounded)  # no "-0"
+    text = f"{rounded:{'+' if sign and rounded else ''},.{decimals}f}"
+    if lang == "fr":
+        text = text.translate(FRENCH)
+    return text
+
+
+def measure(value: Any, unit: str, *, decimals: int = 0, lang: str = "en") -> str:
+    """The value with its unit: a `%` is stored as a fraction and shown times 100.
+
+    Units that are plain nouns (orders, tickets) are left to the label beside the number.
+    """
+    exact = _decimal(value)
+    if exact is None:
+        return DASH
+    if unit == "%":
+        exact *= 100
+    return with_unit(number(exact, decimals=decimals, lang=lang), unit, lang=lang)
+
+
+def with_unit(text: str, unit: str, *, lang: str = "en") -> str:
+    """The text of a number with the symbol of its unit in the place the language wants."""
+    symbol = SYMBOLS.get(unit, unit)
+    if symbol in CURRENCIES:
+        if lang == "fr":
+            return f"{text}{WIDE}{symbol}"
+        return f"-{symbol}{text[1:]}" if text.startswith("-") else f"{symbol}{text}"
+    if symbol == "%":
+        return f"{text}{THIN}%" if lang == "fr" else f"{text}%"
+    return f"{text}{WIDE}{symbol}" if symbol in SHORT else text
+
+
+def change(value: Any, before: Any, unit: str, *, decimals: int = 1, lang: str = "en") -> str:
+    """The change from `before` to `value`: in percent for amounts, in points for a `%`.
+
+    Points have the decimals of the rate itself; percent have one.
+    """
+    now, then = _decimal(value), _decimal(before)
+    if now is None or then is None or (unit != "%" and not then):
+        return DASH
+    if unit == "%":
+        points = number((now - then) * 100, decimals=max(decimals, 1), lang=lang, sign=True)
+        return f"{points}{WIDE}{'pt' if lang == 'fr' else 'pp'}"
+    percent = number((now - then) / abs(then) * 100, decimals=1, lang=lang, sign=True)
+    return with_unit(percent, "%", lang=lang)
+
+
+def sparkline(values: list[Any]) -> str:
+    """One bar for each value, from the lowest to the highest; a dot where there is none."""
+    known = [exact for value in values if (exact := _decimal(value)) is not None]
+    if not known:
+        return "·" * len(values)
+    low, span = min(known), max(known) - min(known)
+    marks = []
+    for value in values:
+        exact = _decimal(value)
+        if exact is None:
+            marks.append("·")
+        elif not span:
+            marks.append(BARS[len(BARS) // 2])
+        else:
+            marks.append(BARS[int((exact - low) / span * (len(BARS) - 1))])
+    return "".join(marks)
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if value is None:
+        return None
+    if isinstance(value, float):
+        return Decimal(repr(value)) if math.isfinite(value) else None
+    exact = Decimal(value)
+    return exact if exact.is_finite() else None

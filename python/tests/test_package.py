@@ -1,0 +1,219 @@
+"""Another dbt project installs this one: it gets the tools, and none of the demo's business."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from datetime import date
+from decimal import Decimal
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import duckdb
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CONSUMER = Path(__file__).parent / "consumer"
+
+
+def dbt(folder, *arguments):
+    """Run dbt in a folder as a user of the consumer project does."""
+    program = Path(sys.executable).with_name("dbt")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DBT_", "CADRAN_"))
+    } | {"DO_NOT_TRACK": "1"}
+    return subprocess.run(
+        [program, "--no-use-colors", *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def clean_copy(target):
+    """This repository as a fresh clone has it: what git knows or would take in."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    return target
+
+
+@pytest.fixture(scope="module")
+def consumer(tmp_path_factory):
+    """The bakery, a project of its own, with Cadran among its packages."""
+    folder = tmp_path_factory.mktemp("consumer") / "bakery"
+    shutil.copytree(CONSUMER, folder, ignore=shutil.ignore_patterns("dbt_packages", "target"))
+    (folder / "packages.yml").write_text(f"packages:\n  - local: {json.dumps(str(ROOT))}\n")
+    installed = dbt(folder, "deps")
+    assert installed.returncode == 0, installed.stdout
+    built = dbt(folder, "build")
+    return SimpleNamespace(
+        folder=folder,
+        database=folder / "bakery.duckdb",
+        returncode=built.returncode,
+        log=built.stdout,
+        manifest=json.loads((folder / "target" / "manifest.json").read_text()),
+    )
+
+
+@pytest.fixture(scope="module")
+def warehouse(consumer):
+    assert consumer.returncode == 0, consumer.log[-3000:]
+    with duckdb.connect(str(consumer.database), read_only=True) as connection:
+        yield connection
+
+
+def test_the_consumer_builds_with_every_test_passing(consumer):
+    assert consumer.returncode == 0, consumer.log[-3000:]
+
+
+def test_only_the_governance_models_come_with_the_package(consumer):
+    models = {
+        node["name"]
+        for node in consumer.manifest["nodes"].values()
+        if node["package_name"] == "cadran" and node["resource_type"] in {"model", "seed"}
+    }
+    assert models == {"kpi_catalog", "kpi_dimensions", "objectives", "kpi_targets"}
+
+
+def test_no_metric_semantic_model_or_saved_query_of_the_demo_comes_along(consumer):
+    for kind in ("metrics", "semantic_models", "saved_queries", "unit_tests"):
+        packages = {node["package_name"] for node in consumer.manifest[kind].values()}
+        assert packages <= {"bakery"}, kind
+
+
+def test_the_catalogue_holds_the_kpi_of_the_consumer_to_the_letter(warehouse):
+    found = warehouse.sql(
+        "select kpi, label_fr, definition_en, definition_fr, version, decimals, review_by,"
+        " not_for_en, models, project, file_path from governance.kpi_catalog"
+    ).fetchall()
+    assert found == [
+        (
+            "loaves_per_customer",
+            "Pains par client",
+            'Loaves sold per customer served, the baker\'s "daily bread".',
+            "Nombre de pains vendus par client servi, l'indicateur du « pain quotidien ».",
+            2,
+            1,
+            date(2027, 6, 30),
+            "flour used; bread given away",
+            "fct_sales",
+            "bakery",
+            "models/metrics.yml",
+        )
+    ]
+
+
+def test_grains_and_dimensions_of_the_card_are_rows(warehouse):
+    found = warehouse.sql(
+        'select kind, name, group_by from governance.kpi_dimensions order by kind, "position"'
+    ).fetchall()
+    assert found == [
+        ("dimension", "sale__customer_name", "sale__customer_name"),
+        ("grain", "day", "metric_time__day"),
+        ("grain", "month", "metric_time__month"),
+    ]
+
+
+def test_targets_are_typed_bounded_and_joined_to_the_kpis_that_exist(warehouse):
+    found = warehouse.sql(
+        "select kpi, period_start, period_end, target, direction"
+        " from governance.kpi_targets order by period_end"
+    ).fetchall()
+    assert found == [
+        ("loaves_per_customer", date(2026, 2, 1), date(2026, 2, 28), Decimal("2.5"), "up"),
+        ("loaves_per_customer", date(2026, 1, 1), date(2026, 3, 31), Decimal("2.4"), "up"),
+    ]
+
+
+def test_a_project_without_objectives_has_an_empty_table_of_the_right_types(warehouse):
+    objectives = warehouse.sql("select * from governance.objectives")
+    assert objectives.fetchall() == []
+    types = dict(zip(objectives.columns, map(str, objectives.types), strict=True))
+    assert types["objective"] == types["owner"] == "VARCHAR"
+    assert types["strategic_kpi_count"] == "BIGINT"
+
+
+def test_the_macros_work_with_the_defaults_of_a_project_that_sets_nothing(warehouse):
+    # Without a time zone of its own the business day is the day in UTC.
+    days = warehouse.sql("select sold_date from analytics.fct_sales order by 1").fetchall()
+    assert days == [(date(2026, 1, 31),), (date(2026, 2, 2),)]
+
+
+def test_the_generic_tests_refuse_what_they_are_there_to_refuse(consumer, tmp_path):
+    assert consumer.returncode == 0, consumer.log[-3000:]
+    bakery = shutil.copytree(consumer.folder, tmp_path / "bakery", symlinks=True)
+    model = bakery / "models" / "fct_sales.sql"
+    sound = model.read_text()
+    first_sale = sound.split("union all")[0]
+    model.write_text(f"{sound}union all\n{first_sale.replace('3 as loaves', '0 as loaves')}")
+    refused = dbt(bakery, "build", "--select", "fct_sales")
+    assert refused.returncode == 1, refused.stdout
+    failed = re.findall(r"Failure in test (\w+)|test (\w+) \(", refused.stdout)
+    failed = {name for names in failed for name in names}
+    assert "a_sale_has_bread" in failed
+    assert any(name.startswith("cadran_unique_combination_fct_sales") for name in failed)
+
+
+def test_every_macro_is_documented_with_its_arguments_and_their_types(consumer):
+    macros = {
+        node["name"]: node
+        for node in consumer.manifest["macros"].values()
+        if node["package_name"] == "cadran"
+        # Not the generic tests, which say it in their own file, nor the forms by dialect.
+        and "__" not in node["name"] and not node["name"].startswith("test_")
+    }  # fmt: skip
+    assert len(macros) > 10
+    for name, macro in macros.items():
+        assert macro["description"], name
+        assert (ROOT / macro["original_file_path"]).stem == name
+        signature = re.search(rf"macro {name}\((.*?)\)\s*-?%}}", macro["macro_sql"], re.DOTALL)
+        wanted = re.findall(r"(\w+)(?:=[^,]*)?(?:,|$)", signature[1])
+        assert [argument["name"] for argument in macro["arguments"]] == wanted, name
+        assert all(each["type"] and each["description"] for each in macro["arguments"]), name
+
+
+def test_the_wheel_holds_the_typed_package_and_its_command(tmp_path):
+    found = {each.name: each.version for each in metadata.distributions()}.get("setuptools", "0")
+    if int(found.split(".")[0]) < 77:
+        pytest.skip("no setuptools of 77 or later is installed to build a wheel with, offline")
+    source = clean_copy(tmp_path / "clone")
+    built = subprocess.run(
+        [
+            sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index",
+            "--quiet", "--disable-pip-version-check", "--wheel-dir", tmp_path, source,
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "No module named pip" in built.stderr:
+        pytest.skip("pip is not installed, so no wheel can be built")
+    assert built.returncode == 0, built.stderr[-2000:]
+    (wheel,) = tmp_path.glob("cadran-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        entry_points = next(name for name in names if name.endswith("entry_points.txt"))
+        assert "cadran = cadran.cli:main" in archive.read(entry_points).decode()
+    assert {"cadran/__init__.py", "cadran/py.typed", "cadran/cli/__init__.py"} <= set(names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not [name for name in names if "tests" in Path(name).parts]
+
+
+def test_the_installed_command_is_the_package_s_own():
+    script = Path(sysconfig.get_path("scripts")) / "cadran"
+    if not script.exists():
+        pytest.skip("cadran is not installed in this environment")
+    helped = subprocess.run([script, "--help"], capture_output=True, text=True, check=False)
+    assert helped.returncode == 0
+    assert "query" in helped.stdout
