@@ -61,11 +61,16 @@ FORCE:
 build: .venv/.stamp ## dbt build: every model, test and unit test on the data there is
 	@$(DBT) build --exclude-resource-type saved_query
 
-lint: .venv/.stamp ## Python and SQL: style, format and types
+lint: .venv/.stamp ## Python and SQL: style, format and types; every KPI against the rules
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+<<<<<<< HEAD
 	@.venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models tests examples
+=======
+	@.venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models tests
+	@$(CADRAN) check
+>>>>>>> i3check
 
 test: lint ## Lint, then dbt build with its tests and unit tests on a small demo, then pytest
 	$(STEP) 'Tests'

@@ -177,7 +177,7 @@ class _Reader:
         return card
 
     def wrong(self, key: str, sentence: str) -> None:
-        raise CardError(f"{self.file()}: KPI '{self.name}', key '{key}': {sentence}.")
+        raise CardError(f"{self.file()}: KPI '{self.name}', key '{key}': {sentence}.", key)
 
     def keys(self, prefix: str, given: object, kind: type, apart: tuple[str, ...] = ()) -> None:
         if not isinstance(given, dict):

@@ -33,7 +33,16 @@ class ProjectError(CadranError, FileNotFoundError):
 
 
 class CardError(CadranError, ValueError):
-    """A KPI's card is incomplete or holds a value that is not allowed."""
+    """A KPI's card is incomplete or holds a value that is not allowed.
+
+    Attributes:
+        key: the key of the card that is meant, such as `owner.business`; None when there is none.
+    """
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        """Say it in a sentence that names file, KPI and key."""
+        self.key = key
+        super().__init__(message)
 
 
 class QueryError(CadranError, ValueError):

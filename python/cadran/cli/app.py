@@ -1,6 +1,6 @@
 """The command `cadran`: finds the command that is meant, runs it, and says what went wrong.
 
-Exit codes: 0 done, 1 findings (of `doctor`, `tables --check`), 2 wrong use or impossible.
+Exit codes: 0 done, 1 findings (of `check`, `doctor`, `tables --check`), 2 wrong use or impossible.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ COMMANDS = {
     "values": ("ask", "the values of a dimension"),
     "board": ("board", "the KPI board: latest complete period, changes, targets, status"),
     "tables": ("tables", "write or check the KPI tables in models/kpis"),
+    "check": ("check", "hold every KPI against the rules: the gate of continuous integration"),
     "doctor": ("doctor", "check input data against the contracts before a build"),
     "ingest": ("ingest", "take access logs into the request contract"),
     "demo": ("demo", "write the data of the demo company"),

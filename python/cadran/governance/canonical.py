@@ -269,9 +269,7 @@ def _see_through_copies(tree: exp.Expr) -> None:
     if with_ is None or with_.args.get("recursive"):
         return
     copies = {
-        cte.alias: table
-        for cte in with_.expressions
-        if (table := _only_table(cte)) is not None
+        cte.alias: table for cte in with_.expressions if (table := _only_table(cte)) is not None
     }
     if not copies:
         return
@@ -379,7 +377,9 @@ def _order_projections(tree: exp.Expr) -> None:
         if isinstance(select, exp.Select) and not cte.alias_column_names:
             select.set(
                 "expressions",
-                sorted(select.expressions, key=lambda p: _INTERNAL_NAME.sub("_", p.unalias().sql())),
+                sorted(
+                    select.expressions, key=lambda p: _INTERNAL_NAME.sub("_", p.unalias().sql())
+                ),
             )
 
 

@@ -1,0 +1,55 @@
+"""`cadran check`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from cadran.cli.common import add_project, examples, open_layer
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "sarif", "github"),
+        default="text",
+        help="for a person, a program, code scanning, or annotations of a pull request",
+    )
+    parser.add_argument("--only", nargs="+", metavar="CODE", help="run these rules alone")
+    parser.add_argument(
+        "--explain",
+        metavar="CODE",
+        help="show a rule with its reason and an example; all: list them",
+    )
+    parser.add_argument(
+        "--values",
+        action="store_true",
+        help="hold targets against the values of the warehouse as well",
+    )
+    add_project(parser)
+    examples(
+        parser,
+        "cadran check",
+        "cadran check --explain OWN01",
+        "cadran check --only LIFE01 LIFE03",
+        "cadran check --format github",
+    )
+    parser.set_defaults(run=_check)
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    from cadran.governance import artefacts, check, render, rule_pages
+
+    if parsed.explain:
+        print(rule_pages.terminal(parsed.explain))
+        return 0
+    layer = open_layer(parsed)
+    if artefacts.refresh(layer.project):
+        print("cadran: the artefacts were older than the files; ran `dbt parse`", file=sys.stderr)
+    report = check.check(layer, only=parsed.only or (), with_values=parsed.values)
+    print(render.FORMS[parsed.format](report))
+    return 1 if report.has_errors else 0

@@ -1,0 +1,251 @@
+"""What a rule may look at: the project as it is defined, its cards, settings, objectives, targets.
+
+Cards are read twice. `raw` has them as they are written, so that a rule can say what is missing;
+`cards` has those that can be read. Nothing here needs a built warehouse but `value`.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import re
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from cadran import cards as card_reader
+from cadran.errors import CadranError, CardError, ProjectError
+from cadran.plans import PlanCache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cadran.cards import Card
+    from cadran.governance.settings import Settings
+    from cadran.layer import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRow:
+    """One row of a seed: its values by column, its file and its line there."""
+
+    values: dict[str, str]
+    file: str
+    line: int
+
+    def __getitem__(self, column: str) -> str:
+        """The value of a column, empty when the seed has no such column."""
+        return (self.values.get(column) or "").strip()
+
+    def number(self, column: str) -> float | None:
+        """The value of a column as a number; None when it is none."""
+        try:
+            return float(self[column])
+        except ValueError:
+            return None
+
+    def date(self, column: str) -> dt.date | None:
+        """The value of a column as a date; None when it is none."""
+        try:
+            return dt.date.fromisoformat(self[column])
+        except ValueError:
+            return None
+
+
+class Context:
+    """One project under examination."""
+
+    def __init__(
+        self, layer: Layer, settings: Settings, today: dt.date, *, with_values: bool = False
+    ) -> None:
+        """Take what was read; everything else is read when a rule asks for it."""
+        self.with_values = with_values
+        self.cache = PlanCache(layer.project.plans)
+        self.layer = layer
+        self.settings = settings
+        self.today = today
+
+    @property
+    def root(self) -> Path | None:
+        """The project's folder; None for a manifest without a project."""
+        return self.layer.project.root
+
+    @cached_property
+    def dbt(self) -> dict[str, Any]:
+        """The manifest of dbt; empty where there is none beside the semantic one."""
+        try:
+            return self.layer.project.dbt_manifest
+        except ProjectError:
+            return {}
+
+    # Metrics and cards ------------------------------------------------------------------------
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """Every metric of the semantic manifest, hidden ones included."""
+        return {
+            metric["name"]: metric for metric in self.layer.project.semantic_manifest["metrics"]
+        }
+
+    @cached_property
+    def raw(self) -> dict[str, dict[str, Any]]:
+        """Each KPI's card as it is written, `label` and `description` of the metric with it."""
+        found = {}
+        for name, metric in sorted(self.metrics.items()):
+            card = card_reader.carried_by(metric)
+            if card is not None:
+                own = {"label": metric["label"], "description": metric["description"]}
+                found[name] = own | (card if isinstance(card, dict) else {})
+        return found
+
+    @cached_property
+    def _read(self) -> tuple[dict[str, Card], dict[str, CardError]]:
+        cards, broken = {}, {}
+        for name in self.raw:
+            try:
+                cards[name] = card_reader.read(self.metrics[name], partial(self.file, name))
+            except CardError as problem:
+                broken[name] = problem
+        return cards, broken
+
+    @property
+    def cards(self) -> dict[str, Card]:
+        """The cards that can be read."""
+        return self._read[0]
+
+    @property
+    def broken(self) -> dict[str, CardError]:
+        """What the reader says of each card that it cannot read."""
+        return self._read[1]
+
+    def live(self) -> Iterator[Card]:
+        """The readable cards that are not deprecated."""
+        return (card for card in self.cards.values() if card.status != "deprecated")
+
+    def inputs(self, metric: str) -> list[dict[str, Any]]:
+        """What a metric is directly computed from: `name`, `alias`, `offset_window` and so on."""
+        given = self.metrics[metric]["type_params"]
+        found = [given.get("numerator"), given.get("denominator"), *(given.get("metrics") or [])]
+        found.append((given.get("cumulative_type_params") or {}).get("metric"))
+        conversion = given.get("conversion_type_params") or {}
+        found += [conversion.get("base_metric"), conversion.get("conversion_metric")]
+        return [entry for entry in found if entry]
+
+    def closure(self, metric: str) -> list[str]:
+        """The metric and every metric below it, each once."""
+        found = [metric]
+        for name in found:
+            found += [i["name"] for i in self.inputs(name) if i["name"] not in found]
+        return found
+
+    # Files ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _metric_files(self) -> dict[str, str]:
+        nodes = self.dbt.get("metrics", {}).values()
+        return {node["name"]: node["original_file_path"] for node in nodes}
+
+    def file(self, metric: str) -> str:
+        """The file that defines a metric, relative to the project."""
+        return self._metric_files.get(metric) or str(self.layer.project.semantic_manifest_path)
+
+    def line(self, file: str, name: str) -> int | None:
+        """The line of a YAML file where something is named; None when it is not found."""
+        pattern = re.compile(rf"\s*(?:- )?\{{?name:\s*[\"']?{re.escape(name)}[\"']?\s*(?:$|,|#)")
+        for number, text in enumerate(self._lines(file), 1):
+            if pattern.match(text):
+                return number
+        return None
+
+    def _lines(self, file: str) -> list[str]:
+        if file not in self._texts:
+            try:
+                text = (self.root / file).read_text(encoding="utf-8") if self.root else ""
+            except OSError:
+                text = ""
+            self._texts[file] = text.splitlines()
+        return self._texts[file]
+
+    @cached_property
+    def _texts(self) -> dict[str, list[str]]:
+        return {}
+
+    # Objectives and targets -------------------------------------------------------------------
+
+    @cached_property
+    def objectives(self) -> list[SeedRow]:
+        """The rows of the seed of objectives."""
+        return self._seed("cadran_objectives", "objective_definitions")
+
+    @cached_property
+    def targets(self) -> list[SeedRow]:
+        """The rows of the seed of targets."""
+        return self._seed("cadran_targets", "target_values")
+
+    def _seed(self, variable: str, default: str) -> list[SeedRow]:
+        wanted = self._variable(variable) or default
+        for node in self.dbt.get("nodes", {}).values():
+            if node["resource_type"] == "seed" and node["name"] == wanted and self.root:
+                file = node["original_file_path"]
+                if not (self.root / file).exists():  # the seed of an installed package
+                    continue
+                with (self.root / file).open(encoding="utf-8", newline="") as stream:
+                    reader = csv.DictReader(stream)
+                    return [SeedRow(row, file, reader.line_num) for row in reader]
+        return []
+
+    def _variable(self, name: str) -> str | None:
+        import yaml
+
+        if self.root is None:
+            return None
+        for file in ("vars.yml", "dbt_project.yml"):
+            path = self.root / file
+            given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+            variables = (given or {}).get("vars") or {}
+            scoped = variables.get(self.dbt.get("metadata", {}).get("project_name"))
+            for block in (scoped, variables):
+                if isinstance(block, dict) and isinstance(block.get(name), str):
+                    return str(block[name])
+        return None
+
+    # Values -----------------------------------------------------------------------------------
+
+    def values(self, kpi: str, grain: str) -> dict[dt.date, float]:
+        """The KPI's value in every complete period there is; none without a built warehouse."""
+        key = (kpi, grain)
+        if key not in self._values:
+            self._values[key] = self._asked(kpi, grain)
+        return self._values[key]
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, str], dict[dt.date, float]]:
+        return {}
+
+    @cached_property
+    def last_day(self) -> dt.date | None:
+        """The last day of the data; None without a built warehouse."""
+        from cadran.board import last_day
+
+        try:
+            if not self.layer.project.database.exists():
+                return None
+            return last_day(self.layer)
+        except CadranError:
+            return None
+
+    def _asked(self, kpi: str, grain: str) -> dict[dt.date, float]:
+        from cadran import periods
+
+        if self.last_day is None or grain not in periods.GRAINS:
+            return {}
+        last = periods.last_complete(self.last_day, grain)
+        time = f"metric_time__{grain}"
+        try:
+            answer = self.layer.query([kpi], time, end=periods.last_of(last, grain))
+        except CadranError:
+            return {}
+        rows = answer.to_arrow().to_pylist()
+        # The first period may have begun before the data did.
+        return {row[time]: float(row[kpi]) for row in rows[1:] if row[kpi] is not None}

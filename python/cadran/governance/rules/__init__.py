@@ -1,0 +1,19 @@
+"""The rules of `cadran check`, one module per family; importing this package registers them all."""
+
+from cadran.governance.rules import (  # noqa: F401 - importing them registers their rules
+    duplicates,
+    life,
+    objectives,
+    ownership,
+    technique,
+)
+from cadran.governance.rules.registry import (
+    Finding,
+    Rule,
+    Severity,
+    of_code,
+    registered,
+    rule,
+)
+
+__all__ = ["Finding", "Rule", "Severity", "of_code", "registered", "rule"]

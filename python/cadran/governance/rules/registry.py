@@ -1,0 +1,124 @@
+"""The registry of rules: a rule is a function that looks at a project and yields findings.
+
+    @rule(
+        "LIFE03",
+        title="The sunset has not passed",
+        rationale="why the rule is there, for a reader who has just been stopped by it",
+        example="the smallest YAML that breaks it, and what would be right",
+        remedy="what to do, when a finding does not say it better",
+    )
+    def sunset_passed(context: Context) -> Iterator[Finding]:
+        yield Finding(kpi="old_revenue", message="the sunset 2026-01-31 has passed", file=...)
+
+A code is stable: it stands in configurations, waivers and CI logs, and is never given twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cadran.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from cadran.governance.context import Context
+
+
+class Severity(StrEnum):
+    """What a finding does to the gate: an error closes it, a warning is only told."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that breaks a rule.
+
+    A rule says what, where and, when it knows better than its own text, the remedy; the engine
+    adds code and severity, and the line of the KPI in the file where the rule names none.
+    """
+
+    message: str
+    kpi: str | None = None
+    file: str | None = None
+    line: int | None = None
+    remedy: str = ""
+    code: str = ""
+    severity: Severity = Severity.ERROR
+
+
+RuleFunction = Callable[["Context"], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule: its stable code, its texts (also its page in the documentation), its function."""
+
+    code: str
+    title: str
+    rationale: str
+    example: str
+    remedy: str
+    severity: Severity
+    find: RuleFunction
+
+    @property
+    def family(self) -> str:
+        """The letters of the code: OWN, OBJ, DUP, LIFE, TEC, VER."""
+        return self.code.rstrip("0123456789")
+
+
+_RULES: dict[str, Rule] = {}
+
+
+def rule(  # noqa: PLR0913 - a rule without one of these texts would be no rule
+    code: str,
+    *,
+    title: str,
+    rationale: str,
+    example: str,
+    remedy: str,
+    severity: Severity = Severity.ERROR,
+) -> Callable[[RuleFunction], RuleFunction]:
+    """Register the function below as a rule.
+
+    Raises:
+        ValueError: the code is taken; a code means one thing for ever.
+    """
+
+    def register(find: RuleFunction) -> RuleFunction:
+        if code in _RULES and _RULES[code].find.__module__ != find.__module__:
+            raise ValueError(f"The code {code} is taken by {_RULES[code].find.__module__}.")
+        _RULES[code] = Rule(
+            code=code,
+            title=title,
+            rationale=" ".join(rationale.split()),
+            example=example.strip("\n"),
+            remedy=" ".join(remedy.split()),
+            severity=severity,
+            find=find,
+        )
+        return find
+
+    return register
+
+
+def registered() -> dict[str, Rule]:
+    """Every rule that has been imported, by code, in the order of registration."""
+    return dict(_RULES)
+
+
+def of_code(code: str) -> Rule:
+    """The rule of a code.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    found = _RULES.get(code.upper())
+    if found is None:
+        raise UnknownNameError("rule", code, _RULES)
+    return found
