@@ -65,12 +65,8 @@ lint: .venv/.stamp ## Python and SQL: style, format and types; every KPI against
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-<<<<<<< HEAD
 	@.venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models tests examples
-=======
-	@.venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models tests
 	@$(CADRAN) check
->>>>>>> i3check
 
 test: lint ## Lint, then dbt build with its tests and unit tests on a small demo, then pytest
 	$(STEP) 'Tests'

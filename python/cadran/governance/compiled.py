@@ -146,7 +146,7 @@ def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> No
 
 
 def _placed(root: Path) -> dict[str, Any]:
-    """Every source as a table of a schema of its own name, where the project places its sources."""
+    """Every source as a bare table, where the project's sources have places."""
     if "cadran_sources" not in variables(root):
         return {}
     names = [
@@ -155,7 +155,7 @@ def _placed(root: Path) -> dict[str, Any]:
         if path.suffix in (".yml", ".yaml") and "sources:" in path.read_text(encoding="utf-8")
         for source in _yaml(path).get("sources") or []
     ]
-    return {"cadran_sources": {name: f"schema:{name}" for name in names}}
+    return {"cadran_sources": dict.fromkeys(names, "contract")}
 
 
 def _yaml(path: Path) -> dict[str, Any]:
