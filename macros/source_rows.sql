@@ -15,6 +15,10 @@
         {{ return(relation) }}
     {% endif %}
     {% set place = cadran.source_place(source_name) %}
+    {% if place == 'contract' %}
+        {# Compiled to be read and not to be run: what a model means does not hang on where data lie. #}
+        {{ return(relation) }}
+    {% endif %}
     {% if place.startswith('schema:') %}
         {{ return(cadran.with_optional_columns(relation, source_name, table_name)) }}
     {% endif %}

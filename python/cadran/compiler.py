@@ -101,7 +101,15 @@ class Compiler:
         self._engine = MetricFlowEngine(self._lookup, client, query_parser=parser)
 
     def sql(self, query: Query) -> str:
-        """The SQL of a question.
+        """The SQL of a question, in the shape that is quickest to run.
+
+        Raises:
+            CadranError: as `plain_sql`.
+        """
+        return faster(self.plain_sql(query), dialect="duckdb")
+
+    def plain_sql(self, query: Query) -> str:
+        """The SQL of a question as MetricFlow writes it.
 
         Raises:
             UnknownNameError: a metric, dimension or grain in it does not exist.
@@ -128,7 +136,7 @@ class Compiler:
             raise
         except Exception as error:  # MetricFlow's errors share no class
             raise self._refusal(query, error) from error
-        return faster(sql, dialect="duckdb")
+        return sql
 
     def dimension_values_sql(self, dimension: GroupBy, metrics: Iterable[str]) -> str:
         """The SQL that lists the values of a dimension, as far as the metrics have them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
     from sqlglot import exp
 
-# The most that merging steps may enlarge a statement, in times its size.
-_MOST_GROWTH = 64
+# An expression of so many nodes may stand twice when two steps become one: a column, a cast.
+_SHORT = 8
 _INTERNAL_NAME = re.compile(r'"_[tc]\d+"')
 
 
@@ -39,7 +40,7 @@ def canonical(sql: str, dialect: str, columns: dict[str, list[str]] | None = Non
         NotCanonical: it cannot be parsed, or a column cannot be told to its table.
     """
     try:
-        return _canonical(sql, dialect, columns or {})
+        return _settled(_qualified(sql, dialect, columns or {}), dialect)
     except Exception as error:
         # Whatever sqlglot trips over, there is another way: the text itself.
         raise NotCanonical(_first_line(error)) from error
@@ -50,14 +51,36 @@ def checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _canonical(sql: str, dialect: str, columns: dict[str, list[str]]) -> str:
+def qualified(sql: str, dialect: str, columns: dict[str, list[str]]) -> exp.Expr:
+    """A statement as a tree in which each column names its table and each step stands once.
+
+    Raises:
+        NotCanonical: it cannot be parsed, or a column cannot be told to its table.
+    """
+    try:
+        return _qualified(sql, dialect, columns)
+    except Exception as error:
+        raise NotCanonical(_first_line(error)) from error
+
+
+def settled(tree: exp.Expr, dialect: str) -> str:
+    """The one form of a qualified tree, which is taken apart; on many lines.
+
+    Raises:
+        NotCanonical: a rewrite fails.
+    """
+    try:
+        return _settled(tree, dialect)
+    except Exception as error:
+        raise NotCanonical(_first_line(error)) from error
+
+
+def _qualified(sql: str, dialect: str, columns: dict[str, list[str]]) -> exp.Expr:
     import sqlglot
     from sqlglot import exp
     from sqlglot.optimizer.annotate_types import annotate_types
-    from sqlglot.optimizer.canonicalize_internal_names import canonicalize_internal_names
     from sqlglot.optimizer.eliminate_ctes import eliminate_ctes
     from sqlglot.optimizer.eliminate_subqueries import eliminate_subqueries
-    from sqlglot.optimizer.merge_subqueries import merge_subqueries
     from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
     from sqlglot.optimizer.pushdown_projections import pushdown_projections
     from sqlglot.optimizer.qualify import qualify
@@ -70,6 +93,7 @@ def _canonical(sql: str, dialect: str, columns: dict[str, list[str]]) -> str:
     for node in tree.walk():
         node.comments = None
     _name_calls(tree, dialect)
+    _close_facts(tree)
     # The columns of a leaf are often not known: what merely copies one is seen through first.
     tree = normalize_identifiers(tree, dialect=dialect)
     tree = eliminate_subqueries(qualify_tables(tree, dialect=dialect))
@@ -78,27 +102,86 @@ def _canonical(sql: str, dialect: str, columns: dict[str, list[str]]) -> str:
     schema = _schema(tree, columns)
     tree = qualify(tree, dialect=dialect, schema=schema)
     tree = pushdown_projections(tree)
-    for _ in range(8):
-        before = tree.copy()
-        tree = eliminate_subqueries(tree)
-        _see_through_copies(tree)
-        tree = merge_subqueries(tree, max_copy_factor=_MOST_GROWTH)
-        tree = eliminate_ctes(tree)
-        if tree == before:
-            break
-    tree = pushdown_projections(tree)
+    _merge(tree)
     tree = annotate_types(tree, schema=schema, dialect=dialect)
-    tree = simplify(tree, dialect=dialect)
+    return simplify(tree, dialect=dialect)
+
+
+def _settled(tree: Any, dialect: str) -> str:
+    from sqlglot.optimizer.canonicalize_internal_names import canonicalize_internal_names
+    from sqlglot.optimizer.pushdown_projections import pushdown_projections
+
+    tree = pushdown_projections(tree)
+    _merge(tree)
     _number_outputs(tree)
     for _ in range(2):
         _order_ctes(tree)
         _number_aliases(tree)
         tree = canonicalize_internal_names(tree)
+        _order_operands(tree)
         _order_projections(tree)
+    _order_ctes(tree)
     _number_aliases(tree)
     tree = canonicalize_internal_names(tree)
+    _order_operands(tree)
     text: str = tree.sql(dialect=dialect, pretty=True, normalize_functions="upper", comments=False)
     return text
+
+
+class _NoCopies:
+    """Lets steps be merged unless that would write a long expression twice."""
+
+    def consume(self, outer_scope: Any, inner_scope: Any, alias: str) -> bool:
+        """Whether the inner step may be merged into the outer one."""
+        uses = Counter(c.name for c in outer_scope.columns if c.table == alias)
+        return not any(
+            uses.get(projection.alias_or_name, 0) > 1
+            and sum(1 for _ in projection.unalias().walk()) > _SHORT
+            for projection in inner_scope.expression.expressions
+        )
+
+
+def _merge(tree: exp.Expr) -> None:
+    from sqlglot.optimizer.eliminate_ctes import eliminate_ctes
+    from sqlglot.optimizer.eliminate_subqueries import eliminate_subqueries
+    from sqlglot.optimizer.merge_subqueries import merge_ctes, merge_derived_tables
+
+    budget: Any = _NoCopies()
+    for _ in range(12):
+        steps = _size(tree)
+        eliminate_subqueries(tree)
+        _see_through_copies(tree)
+        merge_ctes(tree, False, copy_budget=budget)  # noqa: FBT003 - sqlglot's own signature
+        merge_derived_tables(tree, False, copy_budget=budget)  # noqa: FBT003
+        eliminate_ctes(tree)
+        if _size(tree) == steps:
+            break
+
+
+def _size(tree: exp.Expr) -> tuple[int, int]:
+    from sqlglot import exp
+
+    with_ = tree.args.get("with_")
+    return len(with_.expressions) if with_ else 0, sum(1 for _ in tree.find_all(exp.Select))
+
+
+def _order_operands(tree: exp.Expr) -> None:
+    """Put the operands of AND and OR in one order, inner ones first."""
+    from sqlglot import exp
+
+    connectors = [
+        node
+        for node in tree.find_all(exp.And, exp.Or)
+        if type(node.parent) is not type(node)
+    ]
+    for node in reversed(connectors):
+        operands = list(node.flatten(unnest=False))
+        ordered = sorted(operands, key=lambda o: _INTERNAL_NAME.sub("_", o.sql()) + o.sql())
+        if [id(o) for o in ordered] != [id(o) for o in operands]:
+            joined = ordered[0].copy()
+            for operand in ordered[1:]:
+                joined = type(node)(this=joined, expression=operand.copy())
+            node.replace(joined)
 
 
 def _schema(tree: exp.Expr, columns: dict[str, list[str]]) -> dict[str, Any]:
@@ -156,6 +239,16 @@ def _name_calls(tree: exp.Expr, dialect: str) -> None:
             table.set("catalog", exp.to_identifier("here", quoted=True))
 
 
+def _close_facts(tree: exp.Expr) -> None:
+    """Drop the names of facts from which a time spine takes its ends: they may be renamed."""
+    from sqlglot import exp
+
+    for table in tree.find_all(exp.Table):
+        if table.catalog == "model":
+            table.set("db", exp.to_identifier("any", quoted=True))
+            table.set("this", exp.to_identifier("fact", quoted=True))
+
+
 def _depends_on_rows(call: exp.Func) -> bool:
     from sqlglot import exp
 
@@ -197,7 +290,7 @@ def _only_table(cte: exp.CTE) -> exp.Table | None:
     from sqlglot import exp
 
     select = cte.this
-    if not isinstance(select, exp.Select) or cte.args["alias"].columns:
+    if not isinstance(select, exp.Select) or cte.alias_column_names:
         return None
     given = {key for key, value in select.args.items() if value}
     if given - {"expressions", "from_", "kind"} or select.args.get("kind"):
@@ -281,7 +374,7 @@ def _order_projections(tree: exp.Expr) -> None:
     with_ = tree.args.get("with_")
     for cte in with_.expressions if with_ else ():
         select = cte.this
-        if isinstance(select, exp.Select) and not cte.args["alias"].columns:
+        if isinstance(select, exp.Select) and not cte.alias_column_names:
             select.set(
                 "expressions",
                 sorted(

@@ -1,0 +1,291 @@
+"""What a KPI means: its SQL down to the sources, in one form, hashed.
+
+A KPI is asked at each grain of its card without a dimension, and by each dimension of its card. Most
+questions at two grains differ in nothing but the grain, so they are kept as one, with the grain left
+open; MetricFlow's SQL itself tells where that is not so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from cadran.governance.canonical import NotCanonical, canonical, checksum
+from cadran.governance.closure import Graph, Node
+from cadran.governance.compiled import compiled
+from cadran.governance.expand import Expansion, whole
+from cadran.governance.twofold import TwoFold
+from cadran.plans import PlanCache, key_of
+from cadran.query import GRAINS, ask
+
+if TYPE_CHECKING:
+    from cadran.cards import Card
+    from cadran.layer import Layer
+
+DIALECT = "duckdb"
+# Raised when the form itself changes, so that what was kept of an older one is not believed.
+FORM = 1
+_OPEN_GRAIN = "cadran_grain"
+_TIME = "metric_time"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A KPI's question, over steps that open its models.
+
+    Attributes:
+        grains: the grains that it asks; the grain stands open in its SQL where they are several.
+        dimensions: what it groups by beside time.
+        sql: MetricFlow's SQL over names of steps and leaves.
+    """
+
+    grains: tuple[str, ...]
+    dimensions: tuple[str, ...]
+    sql: str
+
+    @property
+    def labels(self) -> list[str]:
+        """The grains and dimensions it answers, "day" or "month customer__country"."""
+        return [" ".join((grain, *self.dimensions)) for grain in self.grains]
+
+    def at(self, grain: str) -> str:
+        """Its SQL at one of its grains."""
+        return closed(self.sql, grain)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Everything that decides a KPI's values, as it can be stored and compared.
+
+    Attributes:
+        steps: the SQL of each model between the sources and the questions, by name, in order.
+        columns: known columns of leaves, by dotted names.
+        nodes: what it comes from, with checksums.
+        rules: checksums of the rules of incremental models.
+        note: why texts are compared instead of meanings, where that is so.
+    """
+
+    kpi: str
+    questions: tuple[Question, ...]
+    steps: dict[str, str]
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
+    rules: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    def canonical(self, question: Question) -> str:
+        """The one form of a question; with a note, all that it comes from, as text."""
+        if self.note:
+            return "\n".join(
+                [*(f"{n.kind} {n.name} {n.checksum}" for n in self.nodes), question.sql]
+            )
+        return canonical(whole(question.sql, self.steps), DIALECT, self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a KPI means at one grain, by one dimension or none."""
+
+    kpi: str
+    grain: str
+    dimensions: tuple[str, ...]
+    expanded_sql: str
+    canonical_sql: str
+    hash: str
+    note: str = ""
+
+
+class Meanings:
+    """The definitions of a layer's KPIs, each opened once and kept until something in it changes."""
+
+    def __init__(self, layer: Layer) -> None:
+        """Compile the project if need be.
+
+        Raises:
+            ProjectError: dbt refuses to compile, or the manifest cannot be read.
+        """
+        from cadran.layer import Layer as Opened
+
+        self._layer = layer
+        project = compiled(layer.project)
+        self._compiled = Opened(project, plan_cache=False)
+        self.graph = Graph(project, layer.project.root)
+        self._expansion = Expansion(self.graph, DIALECT, layer.project.root)
+        folder = layer.project.plans
+        self._cache = PlanCache(folder.with_name("meanings") if folder else None)
+        self._two_fold = TwoFold(DIALECT)
+        self._definitions: dict[str, Definition] = {}
+        self._tools = [FORM, version("metricflow"), version("sqlglot")]
+
+    def definition(self, kpi: str) -> Definition:
+        """What decides the values of a KPI.
+
+        Raises:
+            UnknownNameError: there is no such KPI.
+            QueryError: its card names a grain or dimension that it cannot be asked by.
+        """
+        if kpi not in self._definitions:
+            self._definitions[kpi] = self._define(self._compiled.card(kpi))
+        return self._definitions[kpi]
+
+    def hashes(self, definition: Definition) -> dict[str, str]:
+        """The hash of each question of a definition, by its label, "day customer__country"."""
+        found = {}
+        for question in definition.questions:
+            said = [definition.note, question.sql, definition.steps, definition.columns]
+            key = key_of("hash", self._tools, said, [asdict(n) for n in definition.nodes]
+                         if definition.note else [])  # fmt: skip
+            kept = self._cache.get(key)
+            if kept is None:
+                kept = self._hash(definition, question)
+                self._cache.put(key, kept)
+            for label, grain in zip(question.labels, question.grains, strict=True):
+                found[label] = checksum(f"{kept} {grain}")
+        return found
+
+    def _hash(self, definition: Definition, question: Question) -> str:
+        if definition.note:
+            return checksum(definition.canonical(question))
+        return self._two_fold.hash(question.sql, definition.steps, definition.columns)
+
+    def meanings(self, kpi: str) -> list[Meaning]:
+        """The meaning of a KPI at each grain, and by each dimension."""
+        definition = self.definition(kpi)
+        hashes = self.hashes(definition)
+        found = []
+        for question in definition.questions:
+            form = definition.canonical(question)
+            for grain, label in zip(question.grains, question.labels, strict=True):
+                found.append(Meaning(
+                    kpi, grain, question.dimensions,
+                    whole(question.at(grain), definition.steps),
+                    closed(form, grain), hashes[label], definition.note,
+                ))  # fmt: skip
+        return found
+
+    def hash(self, kpi: str) -> str:
+        """One hash for all that a KPI means."""
+        return combined(self.hashes(self.definition(kpi)))
+
+    def _define(self, card: Card) -> Definition:
+        asked, note = self._questions(card), ""
+        questions: list[Question] = []
+        steps: dict[str, str] = {}
+        ids: dict[str, None] = {}
+        for question in asked:
+            try:
+                sql, inner, behind = self._expansion.question(question.sql)
+            except NotCanonical as reason:
+                sql, inner, behind = question.sql, {}, self._expansion.behind(question.sql)
+                note = note or f"texts are compared, not meanings: {reason}"
+            questions.append(Question(question.grains, question.dimensions, sql))
+            steps |= {name: body for name, body in inner.items() if name not in steps}
+            ids |= dict.fromkeys(behind)
+        columns = {k: v for k, v in self._expansion.columns.items() if _leaf(k, questions, steps)}
+        metrics = self.graph.metrics_behind(card.name)
+        definition = Definition(
+            card.name, tuple(questions), steps, columns,
+            tuple(self.graph.closure(metrics, ids)), self.graph.rules(ids), note,
+        )  # fmt: skip
+        return definition if note else self._proved(definition)
+
+    def _proved(self, definition: Definition) -> Definition:
+        """The definition, noted when one of its questions has no canonical form."""
+        try:
+            self.hashes(definition)
+        except NotCanonical as reason:
+            return Definition(
+                definition.kpi, definition.questions, definition.steps, definition.columns,
+                definition.nodes, definition.rules, f"texts are compared, not meanings: {reason}",
+            )  # fmt: skip
+        return definition
+
+    def _questions(self, card: Card) -> list[Question]:
+        grains = [grain for grain in GRAINS if grain in card.grains]
+        key = key_of("questions", self._tools, self._said(card), grains, list(card.dimensions))
+        kept: list[list[Any]] | None = self._cache.get(key)
+        if kept is None:
+            kept = [[q.grains, q.dimensions, q.sql] for q in self._compile(card, grains)]
+            self._cache.put(key, kept)
+        return [Question(tuple(g), tuple(d), sql) for g, d, sql in kept]
+
+    def _said(self, card: Card) -> list[Any]:
+        graph = self.graph
+        return [
+            [[n, graph.meaning_of_metric(n)] for n in graph.metrics_behind(card.name)],
+            [
+                [graph.meaning_of_semantic_model(model), model["node_relation"]]
+                for model in graph.semantic["semantic_models"]
+            ],
+            graph.semantic["project_configuration"]["time_spines"],
+        ]
+
+    def _compile(self, card: Card, grains: list[str]) -> list[Question]:
+        alike: dict[str, list[str]] = {}
+        for grain in grains:
+            alike.setdefault(_open(self._sql(card, grain), grain), []).append(grain)
+        found = []
+        for sql, shared in alike.items():
+            found.append(Question(tuple(shared), (), sql))
+            for dimension in card.dimensions:
+                asked = _open(self._sql(card, shared[0], dimension), shared[0])
+                found.append(Question(tuple(shared), (dimension,), asked))
+        return found
+
+    def _sql(self, card: Card, grain: str, *dimensions: str) -> str:
+        query = ask([card.name], [f"{_TIME}__{grain}", *dimensions], ordered=False)
+        return self._compiled._compiler.plain_sql(query)  # noqa: SLF001 - the plain shape, not the quick one
+
+
+def meanings(layer: Layer, kpi: str) -> list[Meaning]:
+    """The meaning of a KPI at each grain of its card, without a dimension and by each.
+
+    Raises:
+        UnknownNameError: there is no such KPI.
+        ProjectError: the project cannot be compiled.
+    """
+    return of(layer).meanings(kpi)
+
+
+def definition_hash(layer: Layer, kpi: str) -> str:
+    """One hash for what a KPI means now, in hexadecimal.
+
+    Raises:
+        UnknownNameError: there is no such KPI.
+        ProjectError: the project cannot be compiled.
+    """
+    return of(layer).hash(kpi)
+
+
+def of(layer: Layer) -> Meanings:
+    """The meanings of a layer, made once for each layer."""
+    found: Meanings | None = layer.__dict__.get("_meanings")
+    if found is None:
+        found = Meanings(layer)
+        layer.__dict__["_meanings"] = found
+    return found
+
+
+def combined(hashes: dict[str, str]) -> str:
+    """One hash for those of all questions."""
+    return checksum("\n".join(f"{label} {hashes[label]}" for label in sorted(hashes)))
+
+
+def closed(sql: str, grain: str) -> str:
+    """SQL in which the grain stands open, at a grain."""
+    return sql.replace(_OPEN_GRAIN.upper(), grain.upper()).replace(_OPEN_GRAIN, grain)
+
+
+def _open(sql: str, grain: str) -> str:
+    """SQL at a grain with the grain left open, where it says nothing but how time is truncated."""
+    plain = re.sub(r"--[^\n]*Join Self Over Time Range[^\n]*", "/* Join Self Over Time Range */", sql)
+    plain = re.sub(r"^\s*--[^\n]*\n", "", plain, flags=re.MULTILINE)
+    opened = plain.replace(f"{_TIME}__{grain}", f"{_TIME}__{_OPEN_GRAIN}")
+    return opened.replace(f"DATE_TRUNC('{grain}'", f"DATE_TRUNC('{_OPEN_GRAIN}'")
+
+
+def _leaf(dotted: str, questions: list[Question], steps: dict[str, str]) -> bool:
+    written = ".".join(f'"{part}"' for part in dotted.split(".", 2))
+    return any(written in text for text in (*steps.values(), *(q.sql for q in questions)))
