@@ -66,6 +66,18 @@ def change(value: Any, before: Any, unit: str, *, lang: str = "en") -> str:
     return with_unit(percent, "%", lang=lang)
 
 
+def change_of(value: Any, unit: str, *, decimals: int = 0, lang: str = "en") -> str:
+    """An amount of change with its sign and unit: a change of a `%` is in points."""
+    exact = _decimal(value)
+    if exact is None:
+        return DASH
+    if unit == "%":
+        points = number(exact * 100, decimals=decimals, lang=lang, sign=True)
+        return f"{points}{WIDE}{'pt' if lang == 'fr' else 'pp'}"
+    text = number(abs(exact), decimals=decimals, lang=lang)
+    return f"{'-' if exact < 0 else '+'}{with_unit(text, unit, lang=lang)}"
+
+
 def sparkline(values: list[Any]) -> str:
     """One bar for each value, from the lowest to the highest; a dot where there is none."""
     known = [exact for value in values if (exact := _decimal(value)) is not None]

@@ -1,0 +1,20 @@
+"""Charts, each drawn once: Altair functions for notebooks, the catalogue, the board and the pack."""
+
+from cadran.charts.amounts import bars, waterfall
+from cadran.charts.graph import Edge, Node, tree
+from cadran.charts.render import png, svg
+from cadran.charts.series import Break, line, overlap, sparkline
+
+__all__ = [
+    "Break",
+    "Edge",
+    "Node",
+    "bars",
+    "line",
+    "overlap",
+    "png",
+    "sparkline",
+    "svg",
+    "tree",
+    "waterfall",
+]
