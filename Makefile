@@ -7,7 +7,7 @@ SCALE ?= 1
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint test bench clean
+.PHONY: help setup demo build lint test bench clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -36,8 +36,7 @@ setup: .venv/.stamp ## Make .venv with everything pinned (the other targets do t
 demo: .venv/.stamp ## Data, warehouse, KPI tables and the KPI board, from nothing (SCALE=0.1 is quicker)
 	$(STEP) 'Demo data (data/demo)'
 	@$(CADRAN) demo --scale $(SCALE)
-	$(STEP) 'Warehouse and KPI tables (warehouse.duckdb)'
-	@$(DBT) build --exclude-resource-type saved_query unit_test
+	@$(MAKE) target/.demo
 	$(STEP) 'KPI board'
 	@$(CADRAN) board
 	$(STEP) 'What to try next'
@@ -47,6 +46,17 @@ demo: .venv/.stamp ## Data, warehouse, KPI tables and the KPI board, from nothin
 		'cadran query net_revenue --group-by metric_time__month customer__country --limit 10' \
 		'cadran board --lang fr' \
 		'cadran doctor'
+
+# What the warehouse is made of; when none of it changed, the warehouse of the last run is right.
+INGREDIENTS := dbt_project.yml vars.yml profiles.yml data/demo/_demo.json $(shell find \
+	models semantic_models metrics macros seeds tests -name '*.sql' -o -name '*.yml' -o -name '*.csv')
+
+target/.demo: $(INGREDIENTS) $(if $(wildcard warehouse.duckdb),,FORCE)
+	$(STEP) 'Warehouse and KPI tables (warehouse.duckdb)'
+	@$(DBT) build --exclude-resource-type saved_query unit_test | grep --line-buffered -vE ' (START|PASS) '
+	@touch $@
+
+FORCE:
 
 build: .venv/.stamp ## dbt build: every model, test and unit test on the data there is
 	@$(DBT) build --exclude-resource-type saved_query

@@ -196,7 +196,7 @@ def _values(
     layer: Layer, names: list[str], grain: str, first: dt.date, latest: dt.date
 ) -> tuple[dict[dt.date, dict[str, Any]], dict[str, str]]:
     """Values by period, all KPIs in one question; one by one only where that fails."""
-    bounds = {"start": first, "end": periods.last_of(latest, grain)}
+    end = periods.last_of(latest, grain)
     group_by = f"metric_time__{grain}"
     found: dict[dt.date, dict[str, Any]] = {}
     failures: dict[str, str] = {}
@@ -204,7 +204,7 @@ def _values(
     while groups:
         group = groups.pop()
         try:
-            answer = layer.query(group, group_by, **bounds, ordered=False).to_arrow()
+            answer = layer.query(group, group_by, start=first, end=end, ordered=False).to_arrow()
         except CadranError as problem:
             if len(group) == 1:
                 failures[group[0]] = str(problem)

@@ -79,7 +79,7 @@ class Query:
         return replace(self, group_by=tuple(group_by))
 
 
-def ask(  # noqa: PLR0913 - these are the names that dbt-sl-sdk gave its users
+def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
     metrics: str | Iterable[str] = (),
     group_by: str | GroupBy | Iterable[str | GroupBy] = (),
     where: str | Iterable[str] = (),
@@ -132,7 +132,9 @@ def _texts(what: str, value: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(text.strip() for text in values)
 
 
-def _instant(what: str, value: str | dt.date | None, *, closes_day: bool = False) -> dt.datetime | None:
+def _instant(
+    what: str, value: str | dt.date | None, *, closes_day: bool = False
+) -> dt.datetime | None:
     if value is None:
         return None
     if isinstance(value, str):

@@ -7,11 +7,11 @@ when x is a date already.
 on what they are grouped by. Where two such aggregates read the same rows with the same groups, one
 pass computes both.
 
-**Cumulative metrics.** MetricFlow joins every row of a fact to every day from which it is visible, and sums afterwards:
-rows times days. A sum of sums is the sum, and likewise for least and greatest values, so the fact
-may be aggregated first by every column that the rest of the statement looks at. This holds for any
-join, whatever stands on its other side; it does not hold for distinct counts, averages and
-percentiles, and statements with those are left as they are.
+**Cumulative metrics.** MetricFlow joins every row of a fact to every day from which it is visible,
+and sums afterwards: rows times days. A sum of sums is the sum, and likewise for least and greatest
+values, so the fact may be aggregated first by every column that the rest of the statement looks at.
+This holds for any join, whatever stands on its other side; it does not hold for distinct counts,
+averages and percentiles, and statements with those are left as they are.
 """
 
 from __future__ import annotations
@@ -190,7 +190,11 @@ def _aggregate_table(select: exp.Select, fact: exp.Table) -> bool:
         if isinstance(column.parent, exp.AggFunc) and column.name.startswith("part_"):
             continue
         # The truncated time is the key, not the instant: that is what makes the fact small.
-        seen = column.parent if isinstance(column.parent, exp.TimestampTrunc | exp.DateTrunc) else column
+        seen = (
+            column.parent
+            if isinstance(column.parent, exp.TimestampTrunc | exp.DateTrunc)
+            else column
+        )
         text = seen.sql()
         if text not in keys:
             keys[text] = f"key_{len(keys)}"
@@ -258,7 +262,7 @@ def _how_aggregated(select: exp.Select, source: str, name: str) -> type[exp.AggF
 
 
 def _all_decompose_around(select: exp.Select) -> bool:
-    """Whether the first SELECT that aggregates, here or further out, only adds, or takes extremes."""
+    """Whether the first SELECT that aggregates, here or further out, only adds or compares."""
     from sqlglot import exp
 
     current: exp.Select | None = select

@@ -62,7 +62,9 @@ def test_every_cumulative_kpi_is_among_those_compared(layer):
     )
 
 
-@pytest.mark.parametrize("name", ["kpi_daily_commerce", "kpi_weekly_support", "kpi_monthly_strategic"])
+@pytest.mark.parametrize(
+    "name", ["kpi_daily_commerce", "kpi_weekly_support", "kpi_monthly_strategic"]
+)
 def test_aggregates_computed_in_one_pass_are_the_same(name, layer, plain_sql):
     question = {"saved_query": name, "governed": False, "ordered": False}
     assert equal(layer, layer.sql(**question), plain_sql(**question))

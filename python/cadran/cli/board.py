@@ -68,7 +68,9 @@ def _board(parsed: argparse.Namespace) -> int:
     if parsed.format != "table":
         write_rows(board.to_rows(parsed.lang), parsed.format, parsed.output)
     else:
-        is_coloured = parsed.output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        is_coloured = (
+            parsed.output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        )
         page = text(board, parsed.lang, is_coloured=is_coloured)
         if parsed.output:
             parsed.output.write_text(page + "\n", encoding="utf-8")
@@ -93,7 +95,9 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
         words["year"], words["target"], words["status"], words["last"], words["owner"],
     ]  # fmt: skip
     sides = ("left", "right", "right", "right", "right", "left", "left", "left")
-    lines = [row for tier in ("strategic", "operational") for row in board.rows if row.card.tier == tier]
+    lines = [
+        row for tier in ("strategic", "operational") for row in board.rows if row.card.tier == tier
+    ]
     cells = [_cells(row, lang, is_coloured=is_coloured) for row in lines]
     # One table for both tiers, so that their columns stand in line; then cut in two.
     table = tabulate(
@@ -115,8 +119,8 @@ def _cells(row: Row, lang: str, *, is_coloured: bool) -> list[str]:
     return [
         card.label,
         formats.measure(row.value, card.unit, decimals=decimals, lang=lang),
-        formats.change(row.value, row.previous, card.unit, lang=lang),
-        formats.change(row.value, row.year_before, card.unit, lang=lang),
+        formats.change(row.value, row.previous, card.unit, decimals=decimals, lang=lang),
+        formats.change(row.value, row.year_before, card.unit, decimals=decimals, lang=lang),
         formats.measure(
             row.target.target if row.target else None, card.unit, decimals=decimals, lang=lang
         ),

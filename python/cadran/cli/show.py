@@ -22,7 +22,8 @@ WORDS = {
         "definition": "Definition", "formula": "Formula", "unit": "Unit", "direction": "Direction",
         "objective": "Objective", "scope": "Scope", "owners": "Owners", "status": "Status",
         "refresh": "Refresh", "additivity": "May be summed", "grains": "Grains",
-        "dimensions": "Dimensions", "not_for": "Not for", "review": "Review by", "targets": "Targets",
+        "dimensions": "Dimensions", "not_for": "Not for", "review": "Review by",
+        "targets": "Targets",
         "values": "Last values", "lineage": "Lineage", "sql": "SQL", "up": "higher is better",
         "down": "lower is better", "band": "within a band", "additive": "yes",
         "semi_additive": "over dimensions, not over time", "not_additive": "no",
@@ -125,7 +126,8 @@ def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
 
     return [
         f"{periods.label(target.start, target.grain, lang):<16}{said(target.target)}"
-        f"  ({words['warning']} {said(target.warning)}, {words['critical']} {said(target.critical)})"
+        f"  ({words['warning']} {said(target.warning)},"
+        f" {words['critical']} {said(target.critical)})"
         for target in current
     ] or [words["none"]]
 
@@ -147,7 +149,8 @@ def _values(layer: Layer, card: Card, lang: str) -> list[str]:
         return [str(problem)]
     found = {row[name]: row[card.name] for row in answer.to_pylist()}
     values = [found.get(start) for start in starts]
-    span = f"{periods.label(starts[0], grain, lang)} – {periods.label(latest, grain, lang)}"
+    first, last = (periods.label(start, grain, lang) for start in (starts[0], latest))
+    span = f"{first} {formats.DASH} {last}"
     shown = [
         f"{periods.label(start, grain, lang):<16}"
         + formats.measure(found.get(start), card.unit, decimals=card.decimals, lang=lang)

@@ -1,4 +1,9 @@
-"""DuckDB, read-only."""
+"""DuckDB: the warehouse's file, attached read-only to a database in memory.
+
+Attaching, instead of opening the file itself, lets it have any name: compiled SQL calls the
+database what it was called when it was built, and that is the alias here. Sessions run in UTC.
+While the file is open no other process can write to it; `close` lets go of it.
+"""
 
 from __future__ import annotations
 
@@ -13,35 +18,47 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+# DuckDB sums integers into 128 bits, which Arrow can only hold as decimals.
+_WIDE = ("HUGEINT", "UHUGEINT", "UBIGINT")
+
 
 class DuckDB:
-    """A DuckDB file, attached read-only under the name that compiled SQL gives it.
-
-    The connection is opened by the first statement and shared; each thread has its own cursor.
-    """
+    """One DuckDB file, safe to ask from several threads: each has a cursor of its own."""
 
     dialect = "duckdb"
 
     def __init__(self, path: Path, alias: str | None) -> None:
-        """Remember where the file is; nothing is opened yet."""
+        """Remember where the file is; the first statement opens it.
+
+        Args:
+            path: the database file.
+            alias: what compiled SQL calls it; by default its file's name.
+        """
         self.path = path
         self._alias = alias or path.stem
         self._root: duckdb.DuckDBPyConnection | None = None
+        self._stamp: tuple[int, int] | None = None
         self._lock = threading.Lock()
         self._local = threading.local()
 
     def arrow(self, sql: str) -> pa.Table:
-        """The rows of a statement, with DuckDB's own types.
+        """The rows of a statement: whole numbers wider than 64 bits become int64.
 
         Raises:
-            WarehouseError: the file cannot be opened or the statement fails.
+            WarehouseError: the file cannot be opened, the statement fails, or a whole number does
+                not fit 64 bits.
         """
         import duckdb
 
         try:
-            return self._cursor().sql(sql).to_arrow_table()
+            relation = self._cursor().sql(sql)
+            table = relation.to_arrow_table()
         except duckdb.Error as error:
-            raise WarehouseError(f"The warehouse refused the statement: {error}") from error
+            raise WarehouseError(self._refusal(error)) from error
+        for at, kind in enumerate(relation.types):
+            if str(kind) in _WIDE:
+                table = _narrowed(table, at)
+        return table
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with DuckDB's names of their types; nothing is computed."""
@@ -49,45 +66,87 @@ class DuckDB:
         return {row["column_name"]: row["column_type"] for row in rows}
 
     def close(self) -> None:
-        """Close every cursor, so that the file can be replaced or written again."""
+        """Let go of the file, so that it can be written; the next statement opens it again."""
         with self._lock:
             if self._root is not None:
                 self._root.close()
-            self._root = None
+            self._root = self._stamp = None
             self._local = threading.local()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
-        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
-        if cursor is None:
-            with self._lock:
-                if self._root is None:
-                    self._root = self._open()
+        stamp = self._stamp_now()
+        with self._lock:
+            if self._root is None or stamp != self._stamp:
+                # A build that put a new file in place is seen by the next statement; threads that
+                # still read the old one keep it until they are done.
+                self._root, self._stamp = self._open(), stamp
+                self._local = threading.local()
+            cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+            if cursor is None:
                 cursor = self._root.cursor()
-            cursor.execute(f'use "{self._alias}"')
-            self._local.cursor = cursor
-        return cursor
+                cursor.execute(f"use {_quoted(self._alias)}")
+                self._local.cursor = cursor
+            return cursor
+
+    def _stamp_now(self) -> tuple[int, int]:
+        try:
+            found = self.path.stat()
+        except OSError:
+            raise WarehouseError(
+                f"There is no warehouse at {self.path}. Build it with `dbt build`, or name it"
+                " with database= or CADRAN_DATABASE."
+            ) from None
+        return found.st_mtime_ns, found.st_ino
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        if not self.path.exists():
-            raise WarehouseError(
-                f"There is no warehouse at {self.path}. Build it with `dbt build`, or name it"
-                " with database= or CADRAN_DATABASE."
-            )
         root = duckdb.connect()
-        quoted = str(self.path).replace("'", "''")
+        file = str(self.path).replace("'", "''")
         try:
-            root.execute("set TimeZone = 'UTC'")
-            root.execute(f"attach '{quoted}' as \"{self._alias}\" (read_only)")
-        except duckdb.IOException as error:
-            root.close()
-            raise WarehouseError(
-                f"{self.path} cannot be opened: {str(error).splitlines()[0]} If a build is"
-                " running, wait until it ends: DuckDB lets no one read while another process"
-                " writes."
-            ) from error
+            root.execute("set global TimeZone = 'UTC'")
+            # Otherwise a table that is missing would be looked for among the caller's variables.
+            root.execute("set global python_enable_replacements = false")
+            root.execute(f"attach '{file}' as {_quoted(self._alias)} (read_only)")
         except duckdb.Error as error:
             root.close()
-            raise WarehouseError(f"{self.path} is no DuckDB warehouse: {error}") from error
+            raise WarehouseError(self._refusal(error)) from error
         return root
+
+    def _refusal(self, error: Exception) -> str:
+        import duckdb
+
+        says = str(error).strip().splitlines()[0]
+        text = says.casefold()
+        if "lock" in text and "conflict" in text:
+            return (
+                f"{self.path} is held by another process, probably a build: DuckDB lets no one read"
+                f" while another process writes. Wait until it ends. DuckDB says: {says}"
+            )
+        if "already attached" in text or "file handle conflict" in text:
+            return (
+                f"{self.path} is open for writing in this process. Close that connection first."
+                f" DuckDB says: {says}"
+            )
+        if "not a valid duckdb database" in text:
+            return f"{self.path} is no DuckDB warehouse, or one of a newer DuckDB: {says}"
+        if isinstance(error, duckdb.CatalogException):
+            return (
+                f"{self.path} lacks what the project's models should have built: run `dbt build`."
+                f" DuckDB says: {says}"
+            )
+        return f"The warehouse refused the statement: {says}"
+
+
+def _narrowed(table: pa.Table, at: int) -> pa.Table:
+    import pyarrow as pa
+
+    name = table.column_names[at]
+    try:
+        return table.set_column(at, name, table.column(at).cast(pa.int64()))
+    except pa.ArrowInvalid as error:
+        raise WarehouseError(f"A value of {name} does not fit 64 bits: {error}") from error
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
