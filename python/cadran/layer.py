@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cadran.cards import Card
     from cadran.compiler import Compiler
+    from cadran.kpi import Kpi
     from cadran.result import Result
 
 
@@ -65,6 +66,16 @@ class Layer:
     @cached_property
     def _carded(self) -> list[str]:
         return [n for n, m in self._metrics.items() if card_reader.carried_by(m) is not None]
+
+    def kpi(self, name: str) -> Kpi:
+        """One KPI to look at: its card, its values, its picture.
+
+        Raises:
+            UnknownNameError: there is no such KPI.
+        """
+        from cadran.kpi import Kpi
+
+        return Kpi(self, name)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every metric that is not hidden: name, label, description, type and whether a KPI."""

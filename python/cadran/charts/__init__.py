@@ -1,4 +1,4 @@
-"""Charts, each drawn once: Altair functions for notebooks, the catalogue, the board and the pack."""
+"""Charts, each drawn once: Altair functions for notebooks, catalogue, board and pack."""
 
 from cadran.charts.amounts import bars, waterfall
 from cadran.charts.graph import Edge, Node, tree

@@ -39,7 +39,7 @@ def bars(data: Any, card: Card, *, lang: str = "en", width: int = 420) -> alt.La
         }
         for row in rows
     ]
-    base = alt.Chart(alt.Data(values=drawn)).encode(
+    base = theme.chart(drawn).encode(
         y=alt.Y(
             "member:N",
             sort=[row["member"] for row in drawn],
@@ -85,7 +85,7 @@ def waterfall(
         )
     ends = [row["to"] for row in drawn] or [0.0]
     names = [row["label"] for row in drawn]
-    base = alt.Chart(alt.Data(values=drawn)).encode(
+    base = theme.chart(drawn).encode(
         x=alt.X(
             "label:N",
             sort=names,

@@ -159,7 +159,7 @@ def _axis(field: str, kind: type[Any]) -> Any:
 
 def _boxes(
     boxes: dict[str, Node], place: dict[str, tuple[float, float]], heights: dict[str, int]
-) -> list[alt.Chart]:
+) -> list[Any]:
     layers = []
     for style, (fill, _, _, stroke) in FILLS.items():
         rows = [
@@ -169,14 +169,14 @@ def _boxes(
         ]  # fmt: skip
         if rows:
             layers.append(
-                alt.Chart(alt.Data(values=rows))
+                theme.chart(rows)
                 .mark_rect(fill=fill, stroke=stroke, strokeWidth=1, cornerRadius=4)
                 .encode(x=_axis("x", alt.X), x2="x2:Q", y=_axis("y", alt.Y), y2="y2:Q")
             )
     return layers
 
 
-def _texts(boxes: dict[str, Node], place: dict[str, tuple[float, float]]) -> list[alt.Chart]:
+def _texts(boxes: dict[str, Node], place: dict[str, tuple[float, float]]) -> list[Any]:
     layers = []
     for style, (_, ink, muted, _) in FILLS.items():
         strong, small = [], []
@@ -193,12 +193,12 @@ def _texts(boxes: dict[str, Node], place: dict[str, tuple[float, float]]) -> lis
                 row = {"x": x + 10, "y": -y - 15.5 - LINE * len(lines), "text": node.note}
                 small.append(row)
         for rows, colour, size, weight in (
-            (strong, ink, theme.TEXT, 600),
-            (small, muted, theme.SMALL, 400),
+            (strong, ink, theme.TEXT, "bold"),
+            (small, muted, theme.SMALL, "normal"),
         ):
             if rows:
                 layers.append(
-                    alt.Chart(alt.Data(values=rows))
+                    theme.chart(rows)
                     .mark_text(
                         align="left", baseline="middle", color=colour, fontSize=size,
                         fontWeight=weight, limit=BOX - 20,
@@ -213,7 +213,7 @@ def _arrows(
     routes: list[list[str]],
     place: dict[str, tuple[float, float]],
     heights: dict[str, int],
-) -> list[alt.Chart]:
+) -> list[Any]:
     layers = []
     labels = []
     for is_dashed in (False, True):
@@ -237,7 +237,7 @@ def _arrows(
                 labels.append({"x": points[-1][0] - 7, "y": -points[-1][1] + 9, "text": edge.label})
         if rows:
             layers.append(
-                alt.Chart(alt.Data(values=rows))
+                theme.chart(rows)
                 .mark_line(
                     color="#8b99a5", strokeWidth=1.25, strokeDash=[4, 3] if is_dashed else [1, 0]
                 )
@@ -245,7 +245,7 @@ def _arrows(
             )
     if labels:
         layers.append(
-            alt.Chart(alt.Data(values=labels))
+            theme.chart(labels)
             .mark_text(align="right", color=theme.MUTED, fontSize=theme.SMALL)
             .encode(x=_axis("x", alt.X), y=_axis("y", alt.Y), text="text:N")
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import altair as alt
@@ -43,7 +43,7 @@ def png(chart: alt.TopLevelMixin, scale: float = 2) -> bytes:
     return bytes(_vl_convert().vegalite_to_png(chart.to_json(indent=None), scale=scale))
 
 
-def _vl_convert():  # type: ignore[no-untyped-def]  # noqa: ANN202 - a module without types
+def _vl_convert() -> Any:
     try:
         import vl_convert
     except ImportError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from cadran.charts import theme
 from cadran.charts.rows import plain, time_column
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Sequence
 
     from cadran.cards import Card
@@ -28,7 +29,7 @@ class Break:
     label: str
 
 
-def line(
+def line(  # noqa: PLR0913 - what is marked, and the size of the picture
     data: Any,
     card: Card,
     *,
@@ -69,10 +70,10 @@ def line(
     ]
     names = _greatest(drawn)
     drawn = [row for row in drawn if row["member"] in names]
-    base = alt.Chart(alt.Data(values=drawn))
-    layers: list[alt.Chart] = []
+    base = theme.chart(drawn)
+    layers: list[Any] = []
     if target is not None:
-        goal = alt.Chart(alt.Data(values=[{"value": target}]))
+        goal = theme.chart([{"value": target}])
         layers.append(
             goal.mark_rule(color=theme.ORANGE, strokeDash=[2, 3], strokeWidth=1.5).encode(
                 y=alt.Y("value:Q")
@@ -130,7 +131,7 @@ def overlap(  # noqa: PLR0913 - two versions, their names, and the size of the p
         ]
     shape = alt.StrokeDash("member:N", scale=alt.Scale(domain=names, range=[[5, 4], [1, 0]]))
     lines = (
-        alt.Chart(alt.Data(values=drawn))
+        theme.chart(drawn)
         .mark_line(strokeWidth=2.25)
         .encode(
             x=_time_axis(grain),
@@ -156,11 +157,11 @@ def sparkline(values: Sequence[Any], *, width: int = 120, height: int = 28) -> a
         {"at": index, "value": None if value is None else float(value)}
         for index, value in enumerate(values)
     ]
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    base = theme.chart(rows).encode(
         x=alt.X("at:Q", axis=None, scale=alt.Scale(domain=[0, max(len(rows) - 1, 1)])),
         y=alt.Y("value:Q", axis=None, scale=alt.Scale(zero=False)),
     )
-    last = max((row["at"] for row in rows if row["value"] is not None), default=0)
+    last = max((index for index, value in enumerate(values) if value is not None), default=0)
     whole = alt.layer(
         base.mark_line(color=theme.BLUE, strokeWidth=1.5, clip=False),
         base.transform_filter(f"datum.at == {last}").mark_circle(
@@ -203,18 +204,18 @@ def _greatest(drawn: list[dict[str, Any]]) -> list[str]:
     return sorted(sizes, key=lambda name: -sizes[name])[:MOST_SERIES]
 
 
-def _last_point(encoded: alt.Chart, drawn: list[dict[str, Any]]) -> alt.Chart:
+def _last_point(encoded: Any, drawn: list[dict[str, Any]]) -> Any:
     last = max((row["at"] for row in drawn), default="")
     points = encoded.copy()
-    points.data = alt.Data(values=[row for row in drawn if row["at"] == last])
+    points.data = theme.chart([row for row in drawn if row["at"] == last]).data
     return points.mark_circle(size=48, opacity=1)
 
 
-def _marks(cuts: list[Break]) -> list[alt.Chart]:
+def _marks(cuts: list[Break]) -> list[Any]:
     if not cuts:
         return []
     places = [{"at": _stamp(cut.period), "label": cut.label} for cut in cuts]
-    base = alt.Chart(alt.Data(values=places)).encode(x="at:T")
+    base = theme.chart(places).encode(x="at:T")
     rule = base.mark_rule(color=theme.INK, strokeDash=[4, 3], strokeWidth=1)
     text = base.mark_text(
         align="left", baseline="bottom", dx=5, dy=-4, color=theme.INK, fontSize=theme.SMALL
@@ -224,20 +225,20 @@ def _marks(cuts: list[Break]) -> list[alt.Chart]:
 
 def _ends(
     drawn: list[dict[str, Any]], names: list[str], colours: Sequence[str] = theme.SERIES
-) -> alt.Chart:
+) -> Any:
     """The name of each line at its end, pushed apart where two ends are close."""
-    ends = {}
+    ends: dict[str, dict[str, Any]] = {}
     for row in drawn:
         if row["member"] not in ends or row["at"] >= ends[row["member"]]["at"]:
             ends[row["member"]] = row
     placed = sorted((dict(row) for row in ends.values()), key=lambda row: row["value"])
     values = [row["value"] for row in drawn]
-    span = (max(values) - min(min(values), 0)) or 1
-    for below, above in zip(placed, placed[1:], strict=False):
+    span = (max(values) - min(*values, 0)) or 1
+    for below, above in itertools.pairwise(placed):
         above["value"] = max(above["value"], below["value"] + span * 0.065)
     scale = alt.Scale(domain=names, range=list(colours[: len(names)]))
     return (
-        alt.Chart(alt.Data(values=placed))
+        theme.chart(placed)
         .mark_text(align="left", dx=8, fontSize=theme.TEXT)
         .encode(
             x="at:T",
