@@ -107,3 +107,11 @@ def _decimal(value: Any) -> Decimal | None:
         return Decimal(repr(value)) if math.isfinite(value) else None
     exact = Decimal(value)
     return exact if exact.is_finite() else None
+
+
+def folded(text: str) -> str:
+    """The text without accents and capitals, to sort and search by."""
+    import unicodedata
+
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(sign for sign in plain if not unicodedata.combining(sign)).casefold()
