@@ -80,7 +80,8 @@ class Tree:
         return [link for link in self.links if link.tail == kpi]
 
     def ways_up(self, kpi: str, goals: Iterable[str]) -> dict[str, list[Link]]:
-        """For each goal that the KPI contributes to, the shortest way there."""
+        """For each goal, the shortest way there that passes through no other goal."""
+        goals = set(goals)
         found: dict[str, list[Link]] = {}
         ways: list[list[Link]] = [[link] for link in self.out_of(kpi)]
         seen = {kpi}
@@ -90,9 +91,11 @@ class Tree:
             if here in seen:
                 continue
             seen.add(here)
-            found[here] = way
+            if here in goals:
+                found[here] = way
+                continue
             ways += [[*way, link] for link in self.out_of(here)]
-        return {goal: found[goal] for goal in goals if goal in found}
+        return found
 
 
 def read(layer: Layer) -> Tree:

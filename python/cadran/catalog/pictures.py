@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cadran.catalog.facts import Facts, KpiFacts
     from cadran.catalog.words import Words
 
-WIDE, NARROW = (720, 250), (300, 190)
-BARS = {"wide": 380, "narrow": 130}
+WIDE, NARROW = (980, 280), (290, 190)
+BARS = 230
 THROUGH = {"semantic_model"}
 
 
@@ -47,14 +47,11 @@ def over_time(kpi: KpiFacts, w: Words) -> dict[str, Markup]:
     }  # fmt: skip
 
 
-def breakdown(kpi: KpiFacts, w: Words, title: str) -> dict[str, Markup]:
+def breakdown(kpi: KpiFacts, w: Words, title: str) -> Markup:
     """The latest month by the card's first dimension."""
     if len(kpi.breakdown) < 2:  # noqa: PLR2004 - one bar compares nothing
-        return {}
-    return {
-        name: _drawn(charts.bars(kpi.breakdown, kpi.card, lang=w.lang, width=width), title)
-        for name, width in BARS.items()
-    }
+        return Markup()
+    return _drawn(charts.bars(kpi.breakdown, kpi.card, lang=w.lang, width=BARS), title)
 
 
 def course(values: tuple[Any, ...]) -> Markup:

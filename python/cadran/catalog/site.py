@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from cadran import formats, periods
-from cadran.catalog import dictionary, facts, glossary, history, pictures
+from cadran import charts, formats, periods
+from cadran.catalog import dictionary, facts, history, pictures
+from cadran.catalog.lists import Lists
 from cadran.catalog.words import OTHER, Words
 from cadran.errors import QueryError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from cadran.catalog.facts import Facts, KpiFacts
     from cadran.layer import Layer
+    from cadran.tree_check import Check
 
 LANGUAGES = ("en", "fr")
 MARK = ".cadran-catalog"
@@ -29,7 +32,15 @@ SIGNS = {
 REVIEW_DAYS = 120
 
 
-def build(layer: Layer, out: Path) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was written, and the exact relations that do not hold in the figures."""
+
+    pages: list[Path]
+    broken: list[Check]
+
+
+def build(layer: Layer, out: Path) -> Made:
     """The pages of the catalogue, written to a folder that is made anew.
 
     Args:
@@ -51,14 +62,17 @@ def build(layer: Layer, out: Path) -> list[Path]:
     (out / MARK).write_text("written by `cadran catalog`\n", encoding="utf-8")
     shutil.copytree(_files("assets"), out / "assets")
     environment = _environment()
-    courses = {
-        name: pictures.course(kpi.row.history) for name, kpi in gathered.kpis.items() if kpi.row
-    }
     written = [_write(out / "index.html", environment.get_template("landing.html").render())]
-    for lang in LANGUAGES:
-        pages = _Pages(environment, gathered, tables, Words(lang), out, courses)
-        written += pages.write(edits)
-    return written
+    with charts.quick():
+        courses = {
+            name: pictures.course(kpi.row.history) for name, kpi in gathered.kpis.items() if kpi.row
+        }
+        for lang in LANGUAGES:
+            pages = _Pages(environment, gathered, tables, Words(lang), out, courses)
+            written += pages.write(edits)
+    checks = [check for kpi in gathered.kpis.values() for check in kpi.checks]
+    broken = [check for check in checks if check.expression and not check.holds]
+    return Made(written, broken)
 
 
 class _Pages:
@@ -79,24 +93,28 @@ class _Pages:
         self.w = words
         self.out = out / words.lang
         self.courses = courses
-        self.shown = {
-            name: kpi.card.localized(words.lang) for name, kpi in gathered.kpis.items()
-        }
+        self.shown = {name: kpi.card.localized(words.lang) for name, kpi in gathered.kpis.items()}
         self.written: list[Path] = []
+        self.lists = Lists(gathered, words)
 
     def write(self, edits: list[history.Edit]) -> list[Path]:
         for name, key, groups in (
-            ("index", "by_objective", self._by_objective()),
-            ("tiers", "by_tier", self._by_tier()),
-            ("teams", "by_team", self._by_team()),
+            ("index", "by_objective", self.lists.by_objective()),
+            ("tiers", "by_tier", self.lists.by_tier()),
+            ("teams", "by_team", self.lists.by_team()),
         ):
             self.page(f"{name}.html", "home.html", "kpis", groups=groups, view=key)
         self.page(
             "tree.html", "tree.html", "tree",
-            picture=pictures.whole(self.facts, self.w), teams=self._contributions(),
+            picture=pictures.whole(self.facts, self.w), teams=self.lists.contributions(),
         )  # fmt: skip
-        self.page("dictionary.html", "dictionary.html", "dictionary", folders=self._folders())
-        self.page("glossary.html", "glossary.html", "glossary", terms=self._terms())
+        self.page(
+            "dictionary.html",
+            "dictionary.html",
+            "dictionary",
+            folders=self.lists.folders(self.tables),
+        )
+        self.page("glossary.html", "glossary.html", "glossary", terms=self.lists.terms())
         versions = [v for kpi in self.facts.kpis.values() for v in kpi.versions if v.kind]
         self.page(
             "changes.html", "changes.html", "changes", edits=edits, reviews=self._reviews(),
@@ -136,7 +154,7 @@ class _Pages:
             place=pictures.place(kpi, self.facts, w),
             objective=objective[f"label_{w.lang}"], tree=self.facts.tree,
             models=_models(kpi), sources=kpi.origin.sources() if kpi.origin else [],
-            targets=[t for t in kpi.targets if t.start.year >= self.facts.until.year],
+            targets=self._targets(kpi),
             relation_text=self._relation_text,
         )  # fmt: skip
 
@@ -154,6 +172,15 @@ class _Pages:
     def period(self, start: Any, grain: str) -> str:
         return periods.label(start, grain, self.w.lang)
 
+    def _targets(self, kpi: KpiFacts) -> dict[str, list[Any]]:
+        """The targets of the periods that run now, and all others from this year on."""
+        today = self.facts.until
+        order = {"month": 0, "quarter": 1, "year": 2}
+        own = [one for one in kpi.targets if one.grain in order and one.start.year >= today.year]
+        own.sort(key=lambda one: (-order[one.grain], one.start))
+        now = [one for one in own if one.start == periods.start_of(today, one.grain)]
+        return {"now": now[::-1], "others": [one for one in own if one not in now]}
+
     def _relation_text(self, relation: Any) -> str:
         """The relation with labels in the place of names."""
         labels = []
@@ -166,63 +193,6 @@ class _Pages:
             text = " ".join(f"{sign} {label}".strip() for sign, label in labels)
             return text.removeprefix("+ ").removeprefix("× ")  # noqa: RUF001 - times
         return ", ".join(label for _, label in labels)
-
-    # Lists ------------------------------------------------------------------------------------
-
-    def _group(self, title: str, note: str, names: Iterable[str], owner: str = "") -> dict[str, Any]:
-        kpis = [self.facts.kpis[name] for name in names]
-        return {"title": title, "note": note, "owner": owner, "kpis": kpis}
-
-    def _by_objective(self) -> list[dict[str, Any]]:
-        lang = self.w.lang
-        return [
-            self._group(
-                one[f"label_{lang}"],
-                one[f"description_{lang}"],
-                [n for n, k in self.facts.kpis.items() if k.card.objective == one["objective"]],
-                one["owner"],
-            )
-            for one in self.facts.objectives
-        ]
-
-    def _by_tier(self) -> list[dict[str, Any]]:
-        return [
-            self._group(
-                self.w(f"{tier}_many"),
-                self.w(f"{tier}_note"),
-                [name for name, kpi in self.facts.kpis.items() if kpi.card.tier == tier],
-            )
-            for tier in ("strategic", "operational")
-        ]
-
-    def _by_team(self) -> list[dict[str, Any]]:
-        teams = dict.fromkeys(kpi.card.scope for kpi in self.facts.kpis.values())
-        return [
-            self._group(
-                self.w(team), "", [n for n, k in self.facts.kpis.items() if k.card.scope == team]
-            )
-            for team in teams
-        ]
-
-    def _contributions(self) -> list[dict[str, Any]]:
-        goals = [n for n, k in self.facts.kpis.items() if k.card.tier == "strategic"]
-        teams: dict[str, list[dict[str, Any]]] = {}
-        for name, kpi in self.facts.kpis.items():
-            if kpi.card.tier != "strategic":
-                ways = self.facts.tree.ways_up(name, goals)
-                teams.setdefault(kpi.card.scope, []).append({"name": name, "ways": ways})
-        return [{"team": team, "rows": rows} for team, rows in teams.items()]
-
-    def _folders(self) -> list[dict[str, Any]]:
-        folders: dict[tuple[str, str], list[dictionary.Model]] = {}
-        for table in self.tables:
-            folders.setdefault((table.folder, table.group), []).append(table)
-        return [{"folder": k[0], "group": k[1], "tables": v} for k, v in folders.items()]
-
-    def _terms(self) -> list[dict[str, str]]:
-        side = 1 + LANGUAGES.index(self.w.lang)
-        terms = [{"key": t[0], "term": t[side][0], "text": t[side][1]} for t in glossary.TERMS]
-        return sorted(terms, key=lambda term: formats.folded(term["term"]))
 
     def _reviews(self) -> list[KpiFacts]:
         kpis = sorted(self.facts.kpis.values(), key=lambda k: (k.card.review_by, k.card.name))
@@ -238,7 +208,9 @@ class _Pages:
         ]  # fmt: skip
         for table in self.tables:
             url = f"tables/{table.name}.html"
-            found.append({"t": table.name, "n": "", "k": w("table"), "u": url, "d": table.description})
+            found.append(
+                {"t": table.name, "n": "", "k": w("table"), "u": url, "d": table.description}
+            )
             found += [
                 {"t": column.name, "n": table.name, "k": w("column"),
                  "u": f"{url}#{column.name}", "d": column.description}
@@ -247,7 +219,7 @@ class _Pages:
         found += [
             {"t": term["term"], "n": "", "k": w("glossary"), "u": f"glossary.html#{term['key']}",
              "d": term["text"]}
-            for term in self._terms()
+            for term in self.lists.terms()
         ]  # fmt: skip
         return found
 

@@ -2,7 +2,7 @@
 
 from cadran.charts.amounts import bars, waterfall
 from cadran.charts.graph import Edge, Node, tree
-from cadran.charts.render import png, svg
+from cadran.charts.render import png, quick, svg
 from cadran.charts.series import Break, line, overlap, sparkline
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "line",
     "overlap",
     "png",
+    "quick",
     "sparkline",
     "svg",
     "tree",

@@ -15,8 +15,8 @@ from cadran.charts import theme
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BOX, LETTERS = 196, 27
-GAP, ROOM = 64, 14
+BOX, LETTERS = 184, 25
+GAP, ROOM = 52, 12
 LINE = 15
 SWEEPS = 8
 LANE = 6

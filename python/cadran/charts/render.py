@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import altair as alt
 
 _WITHOUT = "charts need vl-convert-python: install it with `pip install cadran[charts]`."
@@ -23,7 +27,7 @@ def svg(chart: alt.TopLevelMixin, title: str = "") -> str:
     Raises:
         ImportError: vl-convert is not installed.
     """
-    drawn = str(_vl_convert().vegalite_to_svg(chart.to_json(indent=None)))
+    drawn = str(_vl_convert().vegalite_to_svg(_spec(chart)))
     # The picture is one image to a reader; its parts are not to be announced one by one.
     drawn = re.sub(r' (role|aria-roledescription|aria-hidden|aria-label)="[^"]*"', "", drawn)
     # Every drawing numbers its clip paths from 0; in one page they would cut each other.
@@ -40,7 +44,20 @@ def png(chart: alt.TopLevelMixin, scale: float = 2) -> bytes:
     Raises:
         ImportError: vl-convert is not installed.
     """
-    return bytes(_vl_convert().vegalite_to_png(chart.to_json(indent=None), scale=scale))
+    return bytes(_vl_convert().vegalite_to_png(_spec(chart), scale=scale))
+
+
+@contextmanager
+def quick() -> Iterator[None]:
+    """Draw many charts without Altair's check of every argument, which costs more than drawing."""
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(False):  # noqa: FBT003 - Altair's own signature
+        yield
+
+
+def _spec(chart: alt.TopLevelMixin) -> str:
+    return json.dumps(chart.to_dict(validate=False))
 
 
 def _vl_convert() -> Any:
