@@ -117,7 +117,7 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
     latest = periods.last_complete(until, grain)
     before = periods.year_before(latest, grain)
     first = min(periods.shifted(latest, grain, 1 - SHOWN), before)
-    found, failures = _values(layer, [card.name for card in cards], grain, first, latest)
+    found, failures = values_of(layer, [card.name for card in cards], grain, first, latest)
     wanted = targets(layer)
     shown = [periods.shifted(latest, grain, back) for back in range(1 - SHOWN, 1)]
     rows = []
@@ -192,7 +192,7 @@ def target_of(wanted: list[Target], card: Card, grain: str, start: dt.date) -> T
     return None
 
 
-def _values(
+def values_of(
     layer: Layer, names: list[str], grain: str, first: dt.date, latest: dt.date
 ) -> tuple[dict[dt.date, dict[str, Any]], dict[str, str]]:
     """Values by period, all KPIs in one question; one by one only where that fails."""

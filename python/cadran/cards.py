@@ -51,7 +51,11 @@ class Translation:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One KPI as its owner describes it. Values of unit `%` are fractions, shown times 100."""
+    """One KPI as its owner describes it. Values of unit `%` are fractions, shown times 100.
+
+    `drivers` are KPIs that its owner holds to move it; `relation` is an expression over other KPIs
+    that gives exactly its value.
+    """
 
     name: str
     label: str
@@ -75,6 +79,8 @@ class Card:
     not_for: tuple[str, ...] = ()
     replaced_by: str | None = None
     sunset: dt.date | None = None
+    drivers: tuple[str, ...] = ()
+    relation: str | None = None
 
     def localized(self, language: str) -> Card:
         """The same card with label, description, formula and limits in `en` or `fr`.
@@ -169,6 +175,8 @@ class _Reader:
             not_for=self.texts("not_for", given.get("not_for", [])),
             replaced_by=given.get("replaced_by"),
             sunset=self.date("sunset", given["sunset"]) if given.get("sunset") else None,
+            drivers=self.texts("drivers", given.get("drivers", [])),
+            relation=self.text("relation", given["relation"]) if "relation" in given else None,
         )
         if card.owner.business == card.owner.technical:
             self.wrong("owner", "business and technical owner are one person; name two")
@@ -184,7 +192,7 @@ class _Reader:
             self.wrong(prefix or "kpi", f"is {given!r}; it takes keys and values")
             return
         known = {field.name for field in fields(kind)} - set(apart)
-        needed = known - {"not_for", "replaced_by", "sunset"}
+        needed = known - {"not_for", "replaced_by", "sunset", "drivers", "relation"}
         for key in given.keys() - known:
             hint = near_misses(str(key), known)
             meant = f"did you mean '{hint[0]}'" if hint else f"allowed: {', '.join(sorted(known))}"

@@ -70,6 +70,18 @@ def change(value: Any, before: Any, unit: str, *, decimals: int = 1, lang: str =
     return with_unit(percent, "%", lang=lang)
 
 
+def change_of(value: Any, unit: str, *, decimals: int = 0, lang: str = "en") -> str:
+    """An amount of change with its sign and unit: a change of a `%` is in points."""
+    exact = _decimal(value)
+    if exact is None:
+        return DASH
+    if unit == "%":
+        points = number(exact * 100, decimals=decimals, lang=lang, sign=True)
+        return f"{points}{WIDE}{'pt' if lang == 'fr' else 'pp'}"
+    text = number(abs(exact), decimals=decimals, lang=lang)
+    return f"{'-' if exact < 0 else '+'}{with_unit(text, unit, lang=lang)}"
+
+
 def sparkline(values: list[Any]) -> str:
     """One bar for each value, from the lowest to the highest; a dot where there is none."""
     known = [exact for value in values if (exact := _decimal(value)) is not None]
@@ -95,3 +107,11 @@ def _decimal(value: Any) -> Decimal | None:
         return Decimal(repr(value)) if math.isfinite(value) else None
     exact = Decimal(value)
     return exact if exact.is_finite() else None
+
+
+def folded(text: str) -> str:
+    """The text without accents and capitals, to sort and search by."""
+    import unicodedata
+
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(sign for sign in plain if not unicodedata.combining(sign)).casefold()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cadran.cards import Card
+    from cadran.kpi import Kpi
     from cadran.result import Result
 
 
@@ -80,6 +81,16 @@ class Layer(Definitions):
         cards = self._cards_of(question)
         table = arranged(self.warehouse.arrow(sql, dates(question)), question)
         return Result(table, sql, question, cards, governed=governed or not cards)
+
+    def kpi(self, name: str) -> Kpi:
+        """One KPI to look at: its card, its values, its picture.
+
+        Raises:
+            UnknownNameError: there is no such KPI.
+        """
+        from cadran.kpi import Kpi
+
+        return Kpi(self, name)
 
     def sql(self, *args: Any, **kwargs: Any) -> str:
         """The SQL of a question; takes the arguments of `query`, and runs nothing.

@@ -26,6 +26,7 @@ from cadran.errors import CardError, ProjectError
 from cadran.query import DAY_OR_COARSER
 
 if TYPE_CHECKING:
+    from cadran.cards import Card
     from cadran.layer import Layer
 
 FOLDER = Path("models") / "kpis"
@@ -149,7 +150,7 @@ def _kpi_table(layer: Layer, dbt: dict[str, Any], saved: dict[str, Any]) -> KpiT
     return KpiTable(
         path=folder / name,
         sql=_model(_with_refs(sql, layer, dbt), columns, list(groups), options),
-        documentation=_documentation(name, saved, columns, list(groups)),
+        documentation=_documentation(layer, name, saved, columns, list(groups)),
     )
 
 
@@ -264,15 +265,20 @@ def _model(sql: str, columns: list[Column], groups: list[str], options: dict[str
     )
 
 
+def _said(card: Card) -> dict[str, Any]:
+    """What data catalogues look for in `meta`, from the card."""
+    return {"owner": card.owner.business, "unit": card.unit, "version": card.version}
+
+
 def _documentation(
-    name: str, saved: dict[str, Any], columns: list[Column], groups: list[str]
+    layer: Layer, name: str, saved: dict[str, Any], columns: list[Column], groups: list[str]
 ) -> str:
     described = []
     for column in columns:
         meta: dict[str, Any] = {}
         if column.additivity:
             meta = {"additive": column.additivity == "additive", "additivity": column.additivity}
-            meta |= {"kpi": column.kpi} if column.kpi else {}
+            meta |= {"kpi": column.kpi, **_said(layer.card(column.kpi))} if column.kpi else {}
             meta |= {"part_of": list(column.part_of)} if column.part_of else {}
         entry: dict[str, Any] = {
             "name": column.name,
@@ -282,11 +288,13 @@ def _documentation(
         if meta:
             entry["config"] = {"meta": meta}
         described.append(entry)
+    owners = {layer.card(c.kpi).owner.technical for c in columns if c.kpi}
     test = {"unique_combination": {"arguments": {"columns": groups}}}
     entry = {
         "name": name,
         "description": " ".join((saved.get("description") or f"Saved query {name}.").split())
         + f" One row per {', '.join(groups)}.",
+        "config": {"meta": {"owner": ", ".join(sorted(owners))}},
         "columns": described,
         "data_tests": [test],
     }

@@ -1,0 +1,147 @@
+"""The catalogue's pictures: values over time, lineage, and the KPI tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from cadran import charts
+from cadran.charts import Edge, Node
+from cadran.kpi import KINDS
+from cadran.periods import start_of
+
+if TYPE_CHECKING:
+    from cadran import lineage
+    from cadran.catalog.facts import Facts, KpiFacts
+    from cadran.catalog.words import Words
+
+WIDE, NARROW = (980, 280), (290, 190)
+BARS = 230
+THROUGH = {"semantic_model"}
+
+
+def over_time(kpi: KpiFacts, w: Words) -> dict[str, Markup]:
+    """The line for a wide and for a narrow screen."""
+    if not kpi.series:
+        return {}
+    breaks = [
+        charts.Break(
+            start_of(one.effective_from, "month"),
+            f"v{one.version} {KINDS[w.lang].get(one.kind, one.kind)}".strip(),
+        )
+        for one in kpi.versions
+        if one.effective_from is not None and one.version > 1
+    ]
+    target = float(kpi.row.target.target) if kpi.row and kpi.row.target else None
+    title = w("picture_of", label=kpi.card.localized(w.lang).label)
+    return {
+        name: _drawn(
+            charts.line(
+                kpi.series, kpi.card, lang=w.lang, breaks=breaks, target=target, width=size[0],
+                height=size[1],
+            ),
+            title,
+        )
+        for name, size in (("wide", WIDE), ("narrow", NARROW))
+    }  # fmt: skip
+
+
+def breakdown(kpi: KpiFacts, w: Words, title: str) -> Markup:
+    """The latest month by the card's first dimension."""
+    if len(kpi.breakdown) < 2:  # noqa: PLR2004 - one bar compares nothing
+        return Markup()
+    return _drawn(charts.bars(kpi.breakdown, kpi.card, lang=w.lang, width=BARS), title)
+
+
+def course(values: tuple[Any, ...]) -> Markup:
+    """The sparkline of a row; its figures stand beside it."""
+    return _drawn(charts.sparkline(values), "")
+
+
+def origin(kpi: KpiFacts, w: Words) -> Markup:
+    """The lineage, from the sources to the KPI."""
+    if kpi.origin is None:
+        return Markup()
+    nodes: dict[str, Node] = {}
+    edges: dict[tuple[str, str], Edge] = {}
+    label = kpi.card.localized(w.lang).label
+    _walk(kpi.origin, None, nodes, edges, label)
+    chart = charts.tree(list(nodes.values()), list(edges.values()), lang=w.lang)
+    return _drawn(chart, w("picture_lineage", label=label))
+
+
+def _walk(
+    node: lineage.Node,
+    head: str | None,
+    nodes: dict[str, Node],
+    edges: dict[tuple[str, str], Edge],
+    label: str,
+) -> None:
+    key = f"{node.kind}.{node.name}"
+    if node.kind in THROUGH:
+        if node.is_repeated:
+            return
+        for parent in node.parents:
+            _walk(parent, head, nodes, edges, label)
+        return
+    if key not in nodes:
+        is_kpi = head is None
+        style = "strong" if is_kpi else "soft" if node.kind in {"source", "seed"} else "plain"
+        nodes[key] = Node(key, label if is_kpi else node.name, _note(node), style)
+    if head is not None:
+        edges[key, head] = Edge(key, head)
+    for parent in node.parents:
+        _walk(parent, key, nodes, edges, label)
+
+
+def _note(node: lineage.Node) -> str:
+    parts = node.file.split("/")
+    return parts[1] if node.kind == "model" and len(parts) > 2 else node.kind  # noqa: PLR2004 - models/<folder>/...
+
+
+def place(kpi: KpiFacts, facts: Facts, w: Words) -> Markup:
+    """The KPI between what it is made of or moved by, and what it moves."""
+    name = kpi.card.name
+    nodes = {name: Node(name, kpi.card.localized(w.lang).label, "", "strong")}
+    edges = []
+    for relation in facts.tree.of(name):
+        for part in relation.parts:
+            key = facts.tree.names.get(part.metric, part.metric)
+            if key == name:
+                key = part.metric
+            nodes.setdefault(key, _box(key, facts, w))
+            edges.append(Edge(key, name, part.sign))
+    exact = {edge.tail for edge in edges}
+    for link in facts.tree.into(name):
+        if link.tail not in exact:
+            nodes.setdefault(link.tail, _box(link.tail, facts, w))
+            edges.append(Edge(link.tail, name, "", not link.is_exact))
+    for link in facts.tree.out_of(name):
+        nodes.setdefault(link.head, _box(link.head, facts, w))
+        edges.append(Edge(name, link.head, link.sign, not link.is_exact))
+    chart = charts.tree(list(nodes.values()), edges, lang=w.lang)
+    return _drawn(chart, w("picture_tree", label=kpi.card.localized(w.lang).label))
+
+
+def whole(facts: Facts, w: Words) -> Markup:
+    """All KPIs that hang together, and how."""
+    links = facts.tree.links
+    names = dict.fromkeys(name for link in links for name in (link.tail, link.head))
+    edges = [Edge(link.tail, link.head, link.sign, not link.is_exact) for link in links]
+    chart = charts.tree([_box(name, facts, w) for name in names], edges, lang=w.lang)
+    return _drawn(chart, w("tree"))
+
+
+def _box(name: str, facts: Facts, w: Words) -> Node:
+    kpi = facts.kpis.get(name)
+    if kpi is None:
+        return Node(name, name, w("part"), "soft")
+    card = kpi.card
+    style = "strong" if card.tier == "strategic" else "plain"
+    return Node(name, card.localized(w.lang).label, w(card.scope), style)
+
+
+def _drawn(chart: Any, title: str) -> Markup:
+    # Drawn by our own charts from labels that the SVG writer escapes.
+    return Markup(charts.svg(chart, title))  # noqa: S704

@@ -1,0 +1,266 @@
+"""Writes the site: one folder a language, one style sheet, one small script."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from cadran import charts, formats, periods
+from cadran.catalog import dictionary, facts, history, pictures
+from cadran.catalog.lists import Lists
+from cadran.catalog.words import OTHER, Words
+from cadran.errors import QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from jinja2 import Environment
+
+    from cadran.catalog.facts import Facts, KpiFacts
+    from cadran.layer import Layer
+    from cadran.tree_check import Check
+
+LANGUAGES = ("en", "fr")
+MARK = ".cadran-catalog"
+SIGNS = {
+    "on target": "●", "near target": "◐", "warning": "▲", "critical": "■", "no target": "○",
+}  # fmt: skip
+REVIEW_DAYS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was written, and the exact relations that do not hold in the figures."""
+
+    pages: list[Path]
+    broken: list[Check]
+
+
+def build(layer: Layer, out: Path) -> Made:
+    """The pages of the catalogue, written to a folder that is made anew.
+
+    Args:
+        layer: the layer of a built project.
+        out: the folder; it must be empty, new, or an earlier catalogue.
+
+    Raises:
+        QueryError: the folder holds something else.
+        CardError: a card is broken.
+        WarehouseError: the warehouse cannot be read.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
+        raise QueryError(f"{out} holds something else than a catalogue; name an empty folder.")
+    gathered = facts.gather(layer)
+    tables = dictionary.models(layer, _kpis_of(gathered))
+    edits = history.edits(layer.project.root)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    (out / MARK).write_text("written by `cadran catalog`\n", encoding="utf-8")
+    shutil.copytree(_files("assets"), out / "assets")
+    environment = _environment()
+    written = [_write(out / "index.html", environment.get_template("landing.html").render())]
+    with charts.quick():
+        courses = {
+            name: pictures.course(kpi.row.history) for name, kpi in gathered.kpis.items() if kpi.row
+        }
+        for lang in LANGUAGES:
+            pages = _Pages(environment, gathered, tables, Words(lang), out, courses)
+            written += pages.write(edits)
+    checks = [check for kpi in gathered.kpis.values() for check in kpi.checks]
+    broken = [check for check in checks if check.expression and not check.holds]
+    return Made(written, broken)
+
+
+class _Pages:
+    """The pages of one language."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what every page may show
+        self,
+        environment: Environment,
+        gathered: Facts,
+        tables: list[dictionary.Model],
+        words: Words,
+        out: Path,
+        courses: dict[str, Any],
+    ) -> None:
+        self.environment = environment
+        self.facts = gathered
+        self.tables = tables
+        self.w = words
+        self.out = out / words.lang
+        self.courses = courses
+        self.shown = {name: kpi.card.localized(words.lang) for name, kpi in gathered.kpis.items()}
+        self.written: list[Path] = []
+        self.lists = Lists(gathered, words)
+
+    def write(self, edits: list[history.Edit]) -> list[Path]:
+        for name, key, groups in (
+            ("index", "by_objective", self.lists.by_objective()),
+            ("tiers", "by_tier", self.lists.by_tier()),
+            ("teams", "by_team", self.lists.by_team()),
+        ):
+            self.page(f"{name}.html", "home.html", "kpis", groups=groups, view=key)
+        self.page(
+            "tree.html", "tree.html", "tree",
+            picture=pictures.whole(self.facts, self.w), teams=self.lists.contributions(),
+        )  # fmt: skip
+        self.page(
+            "dictionary.html",
+            "dictionary.html",
+            "dictionary",
+            folders=self.lists.folders(self.tables),
+        )
+        self.page("glossary.html", "glossary.html", "glossary", terms=self.lists.terms())
+        versions = [v for kpi in self.facts.kpis.values() for v in kpi.versions if v.kind]
+        self.page(
+            "changes.html", "changes.html", "changes", edits=edits, reviews=self._reviews(),
+            versions=sorted(versions, key=lambda v: str(v.effective_from), reverse=True),
+        )  # fmt: skip
+        for table in self.tables:
+            self.page(f"tables/{table.name}.html", "table.html", "dictionary", table=table)
+        for kpi in self.facts.kpis.values():
+            self._kpi(kpi)
+        index = json.dumps(self._index(), ensure_ascii=False, separators=(",", ":"))
+        _write(self.out / "search-index.js", f"window.cadranIndex={index};\n")
+        return self.written
+
+    def page(self, path: str, template: str, section: str, **content: Any) -> None:
+        up = "../" * path.count("/")
+        text = self.environment.get_template(template).render(
+            w=self.w, lang=self.w.lang, other=OTHER[self.w.lang], path=path, up=up,
+            section=section, facts=self.facts, shown=self.shown, courses=self.courses,
+            signs=SIGNS, figure=self.figure, measure=self.measure, change=self.change,
+            period=self.period, tables={table.name for table in self.tables}, **content,
+        )  # fmt: skip
+        self.written.append(_write(self.out / path, text))
+
+    def _kpi(self, kpi: KpiFacts) -> None:
+        w, card = self.w, kpi.card
+        title = ""
+        if card.dimensions:
+            title = w(
+                "breakdown", period=periods.label(self.facts.period, "month", w.lang).capitalize(),
+                dimension=card.dimensions[0].rpartition("__")[2].replace("_", " "),
+            )  # fmt: skip
+        objective = next(o for o in self.facts.objectives if o["objective"] == card.objective)
+        self.page(
+            f"kpis/{card.name}.html", "kpi.html", "kpis", kpi=kpi, card=self.shown[card.name],
+            line=pictures.over_time(kpi, w), bars=pictures.breakdown(kpi, w, title),
+            bars_title=title, origin=pictures.origin(kpi, w),
+            place=pictures.place(kpi, self.facts, w),
+            objective=objective[f"label_{w.lang}"], tree=self.facts.tree,
+            models=_models(kpi), sources=kpi.origin.sources() if kpi.origin else [],
+            targets=self._targets(kpi),
+            relation_text=self._relation_text,
+        )  # fmt: skip
+
+    # Figures ----------------------------------------------------------------------------------
+
+    def figure(self, kpi: KpiFacts, value: Any) -> str:
+        return self.measure(value, kpi.card)
+
+    def measure(self, value: Any, card: Any) -> str:
+        return formats.measure(value, card.unit, decimals=card.decimals, lang=self.w.lang)
+
+    def change(self, value: Any, before: Any, card: Any) -> str:
+        return formats.change(value, before, card.unit, lang=self.w.lang)
+
+    def period(self, start: Any, grain: str) -> str:
+        return periods.label(start, grain, self.w.lang)
+
+    def _targets(self, kpi: KpiFacts) -> dict[str, list[Any]]:
+        """The targets of the periods that run now, and all others from this year on."""
+        today = self.facts.until
+        order = {"month": 0, "quarter": 1, "year": 2}
+        own = [one for one in kpi.targets if one.grain in order and one.start.year >= today.year]
+        own.sort(key=lambda one: (-order[one.grain], one.start))
+        now = [one for one in own if one.start == periods.start_of(today, one.grain)]
+        return {"now": now[::-1], "others": [one for one in own if one not in now]}
+
+    def _relation_text(self, relation: Any) -> str:
+        """The relation with labels in the place of names."""
+        labels = []
+        for part in relation.parts:
+            name = self.facts.tree.names.get(part.metric, part.metric)
+            known = name in self.shown and name != relation.kpi
+            label = self.shown[name].label if known else part.metric.replace("_", " ")
+            labels.append((part.sign, label))
+        if relation.kind in {"ratio", "conversion", "product", "sum"}:
+            text = " ".join(f"{sign} {label}".strip() for sign, label in labels)
+            return text.removeprefix("+ ").removeprefix("× ")  # noqa: RUF001 - times
+        return ", ".join(label for _, label in labels)
+
+    def _reviews(self) -> list[KpiFacts]:
+        kpis = sorted(self.facts.kpis.values(), key=lambda k: (k.card.review_by, k.card.name))
+        today = self.facts.made_at.date()
+        return [k for k in kpis if (k.card.review_by - today).days <= REVIEW_DAYS]
+
+    def _index(self) -> list[dict[str, str]]:
+        w = self.w
+        found = [
+            {"t": card.label, "n": name, "k": w("kpi"), "u": f"kpis/{name}.html",
+             "d": f"{card.description} {card.formula} {card.owner.business} {w(card.scope)}"}
+            for name, card in self.shown.items()
+        ]  # fmt: skip
+        for table in self.tables:
+            url = f"tables/{table.name}.html"
+            found.append(
+                {"t": table.name, "n": "", "k": w("table"), "u": url, "d": table.description}
+            )
+            found += [
+                {"t": column.name, "n": table.name, "k": w("column"),
+                 "u": f"{url}#{column.name}", "d": column.description}
+                for column in table.columns
+            ]  # fmt: skip
+        found += [
+            {"t": term["term"], "n": "", "k": w("glossary"), "u": f"glossary.html#{term['key']}",
+             "d": term["text"]}
+            for term in self.lists.terms()
+        ]  # fmt: skip
+        return found
+
+
+def _kpis_of(gathered: Facts) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, kpi in gathered.kpis.items():
+        for model in _models(kpi):
+            found.setdefault(model, []).append(name)
+        for use in kpi.used_by:
+            found.setdefault(use["name"], []).append(name)
+    return found
+
+
+def _models(kpi: KpiFacts) -> list[str]:
+    def walk(node: Any) -> Iterable[str]:
+        if node.kind == "model":
+            yield node.name
+        for parent in node.parents:
+            yield from walk(parent)
+
+    return list(dict.fromkeys(walk(kpi.origin))) if kpi.origin else []
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("cadran.catalog", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _files(name: str) -> Any:
+    return resources.files("cadran.catalog") / name
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -1,0 +1,77 @@
+"""The words of the catalogue's own pages, in both languages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cadran import periods
+from cadran.catalog.texts import PAIRS
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+OTHER = {"en": "fr", "fr": "en"}
+
+_DURATIONS = {
+    "minute": ("minute", "minutes"), "hour": ("heure", "heures"), "day": ("jour", "jours"),
+    "week": ("semaine", "semaines"), "month": ("mois", "mois"),
+}  # fmt: skip
+_GRAINS = {
+    "minute": "minute", "hour": "heure", "day": "jour", "week": "semaine", "month": "mois",
+    "quarter": "trimestre", "year": "année",
+}  # fmt: skip
+_UNITS = {
+    "customers": "clients", "orders": "commandes", "units": "unités", "hours": "heures",
+    "incidents": "incidents", "deployments": "déploiements", "requests": "requêtes",
+    "tickets": "demandes", "ms": "millisecondes",
+}  # fmt: skip
+HOURS_OF_DAY, MINUTES_OF_HOUR = 48, 60
+
+
+class Words:
+    """The words of one language; `words("by_team")`, with the places in them filled in."""
+
+    def __init__(self, lang: str) -> None:
+        """Speak `en` or `fr`."""
+        self.lang = lang
+        self._side = ("en", "fr").index(lang)
+
+    def __call__(self, key: str, **places: Any) -> str:
+        """The words of a key; a key without words is shown as it is, with spaces."""
+        pair = PAIRS.get(key)
+        if pair is None:
+            return key.replace("_", " ").capitalize()
+        return pair[self._side].format(**places) if places else pair[self._side]
+
+    def day(self, day: dt.date) -> str:
+        """A day as it is written in a sentence."""
+        month = periods.NAMES[self.lang].split()[day.month - 1]
+        first = "1er" if self.lang == "fr" and day.day == 1 else str(day.day)
+        return f"{first} {month} {day.year}"
+
+    def duration(self, text: str) -> str:
+        """A duration as a card writes it, "3 hours", in the language."""
+        count, unit = text.split()
+        if self.lang == "en":
+            return text
+        one, many = _DURATIONS[unit.removesuffix("s")]
+        return f"{count} {one if count == '1' else many}"
+
+    def age(self, age: dt.timedelta) -> str:
+        """How old something is, in one unit."""
+        minutes = int(age.total_seconds() // 60)
+        if minutes < MINUTES_OF_HOUR:
+            count, unit = minutes, "minute"
+        elif minutes < HOURS_OF_DAY * MINUTES_OF_HOUR:
+            count, unit = minutes // 60, "hour"
+        else:
+            count, unit = minutes // (60 * 24), "day"
+        return self.duration(f"{count} {unit}{'' if count == 1 else 's'}")
+
+    def grain(self, grain: str) -> str:
+        """The name of a length of time."""
+        return _GRAINS[grain] if self.lang == "fr" else grain
+
+    def unit(self, unit: str) -> str:
+        """The name of a unit."""
+        return _UNITS.get(unit, unit) if self.lang == "fr" else unit

@@ -1,0 +1,110 @@
+"""How every chart looks: one palette, one type scale, numbers and dates in two languages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from cadran.formats import CURRENCIES, SYMBOLS, THIN, WIDE
+
+if TYPE_CHECKING:
+    from cadran.cards import Card
+
+# Blue and orange stay apart for every kind of colour blindness; text keeps 4.5:1 on white.
+INK, MUTED, RULE, FAINT, PAPER = "#17212b", "#5a6672", "#d9dee3", "#eef1f4", "#ffffff"
+BLUE, ORANGE, TEAL, PURPLE, OCHRE, GREY = (
+    "#0b5a8a", "#b4530a", "#2b7a6b", "#7b4a8c", "#7d6608", "#6b7681",
+)  # fmt: skip
+SERIES = (BLUE, ORANGE, TEAL, PURPLE, OCHRE, GREY)
+FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
+SMALL, TEXT, STRONG = 11, 12, 13
+
+_NUMBERS = {
+    "en": {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["€", ""]},
+    "fr": {
+        "decimal": ",",
+        "thousands": THIN,
+        "grouping": [3],
+        "currency": ["", f"{WIDE}€"],
+        "percent": f"{THIN}%",
+    },
+}
+_DAYS = {
+    "en": "Sunday Monday Tuesday Wednesday Thursday Friday Saturday",
+    "fr": "dimanche lundi mardi mercredi jeudi vendredi samedi",
+}
+_MONTHS = {
+    "en": "January February March April May June July August September October November December",
+    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+}
+_SHORT = {
+    "en": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    "fr": "janv. févr. mars avr. mai juin juil. août sept. oct. nov. déc.",
+}
+
+
+def chart(rows: list[dict[str, Any]]) -> Any:
+    """A chart to be, over these rows. Altair's own builders are typed loosely."""
+    return alt.Chart(alt.Data(values=rows))  # type: ignore[no-untyped-call]
+
+
+def finished(chart: Any, lang: str = "en") -> alt.LayerChart:
+    """The chart with the theme and the language's formats in it, so that it can travel alone."""
+    axis = {
+        "labelFont": FONT, "labelFontSize": TEXT, "labelColor": MUTED, "labelPadding": 6,
+        "titleFont": FONT, "titleFontSize": TEXT, "titleColor": MUTED, "titleFontWeight": "normal",
+        "domain": False, "ticks": False, "gridColor": FAINT, "gridWidth": 1,
+    }  # fmt: skip
+    whole: alt.LayerChart = (
+        chart.configure(background=PAPER, font=FONT, aria=False, locale=_locale(lang))
+        .configure_view(stroke=None)
+        .configure_axis(**axis)
+        .configure_text(font=FONT, fontSize=TEXT, color=INK)
+    )
+    return whole
+
+
+def value_labels(card: Card, top: float, lang: str = "en") -> str:
+    """The Vega expression of a KPI's axis labels, short enough to be read at a glance.
+
+    Args:
+        card: tells the unit; a `%` is stored as a fraction.
+        top: the greatest value on the axis; large ones get a `k` or `M`.
+        lang: where the currency stands: €1.2M, 1,2 M€.
+    """
+    large, small = 10_000, 0.02
+    if card.unit == "%":
+        form = ".3~%" if card.decimals > 2 or top < small else "~%"  # noqa: PLR2004 - decimals
+        return f"format(datum.value, '{form}')"
+    shown = f"format(datum.value, '{'~s' if top >= large else ',~r'}')"
+    symbol = SYMBOLS.get(card.unit, card.unit)
+    if symbol not in CURRENCIES:
+        return shown
+    if lang == "fr":
+        return f"replace({shown}, /([kMG]?)$/, '{WIDE}$1{symbol}')"
+    return f"(datum.value < 0 ? '-' : '') + '{symbol}' + replace({shown}, /^[-−]/, '')"  # noqa: RUF001 - d3 writes a minus sign
+
+
+def time_format(grain: str) -> str:
+    """The d3 format of the time axis; the language is in the locale."""
+    return {"year": "%Y", "day": "%d %b", "week": "%d %b", "minute": "%H:%M", "hour": "%H:%M"}.get(
+        grain, "%b %Y"
+    )
+
+
+def _locale(lang: str) -> dict[str, Any]:
+    days = _DAYS[lang].split()
+    return {
+        "number": _NUMBERS[lang],
+        "time": {
+            "dateTime": "%A %e %B %Y %H:%M",
+            "date": "%d/%m/%Y" if lang == "fr" else "%Y-%m-%d",
+            "time": "%H:%M:%S",
+            "periods": ["AM", "PM"],
+            "days": days,
+            "shortDays": [day[:3] for day in days],
+            "months": _MONTHS[lang].split(),
+            "shortMonths": _SHORT[lang].split(),
+        },
+    }
