@@ -1,17 +1,22 @@
-"""DuckDB, read-only."""
+"""DuckDB: read-only for every question, and read-write for the short moment of a ledger batch."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from cadran.errors import WarehouseError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import duckdb
     import pyarrow as pa
+
+_PAUSE = 0.05  # seconds between two tries at a file that another process holds
 
 
 class DuckDB:
@@ -23,8 +28,13 @@ class DuckDB:
     dialect = "duckdb"
 
     def __init__(self, path: Path, alias: str | None) -> None:
-        """Remember where the file is; nothing is opened yet."""
+        """Remember where the file is; nothing is opened yet.
+
+        The attribute `wait` is for how many seconds a file that another process writes is tried
+        again; 0 refuses at once.
+        """
         self.path = path
+        self.wait = 0.0
         self._alias = alias or path.stem
         self._root: duckdb.DuckDBPyConnection | None = None
         self._lock = threading.Lock()
@@ -56,6 +66,31 @@ class DuckDB:
             self._root = None
             self._local = threading.local()
 
+    @contextlib.contextmanager
+    def writing(self, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that may write, and nothing else open meanwhile.
+
+        The process's own readers are closed first, because DuckDB refuses one file in two modes.
+        Nothing is written unless the block commits.
+
+        Args:
+            wait: for how many seconds to try again while other processes hold the file.
+
+        Raises:
+            WarehouseError: the file is still held by then, or a statement failed.
+        """
+        import duckdb
+
+        self.close()
+        root = self._attached(wait, read_only=False)
+        try:
+            root.execute(f'use "{self._alias}"')
+            yield root
+        except duckdb.Error as error:
+            raise WarehouseError(f"The warehouse refused the statement: {error}") from error
+        finally:
+            root.close()
+
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
         if cursor is None:
@@ -68,6 +103,9 @@ class DuckDB:
         return cursor
 
     def _open(self) -> duckdb.DuckDBPyConnection:
+        return self._attached(self.wait, read_only=True)
+
+    def _attached(self, wait: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         import duckdb
 
         if not self.path.exists():
@@ -75,19 +113,26 @@ class DuckDB:
                 f"There is no warehouse at {self.path}. Build it with `dbt build`, or name it"
                 " with database= or CADRAN_DATABASE."
             )
-        root = duckdb.connect()
         quoted = str(self.path).replace("'", "''")
-        try:
-            root.execute("set TimeZone = 'UTC'")
-            root.execute(f"attach '{quoted}' as \"{self._alias}\" (read_only)")
-        except duckdb.IOException as error:
-            root.close()
-            raise WarehouseError(
-                f"{self.path} cannot be opened: {str(error).splitlines()[0]} If a build is"
-                " running, wait until it ends: DuckDB lets no one read while another process"
-                " writes."
-            ) from error
-        except duckdb.Error as error:
-            root.close()
-            raise WarehouseError(f"{self.path} is no DuckDB warehouse: {error}") from error
-        return root
+        until = time.monotonic() + wait
+        while True:
+            root = duckdb.connect()
+            try:
+                root.execute("set TimeZone = 'UTC'")
+                mode = "read_only" if read_only else "read_write"
+                root.execute(f"attach '{quoted}' as \"{self._alias}\" ({mode})")
+            except duckdb.IOException as error:
+                root.close()
+                if time.monotonic() < until:
+                    time.sleep(_PAUSE)
+                    continue
+                waited = f" after {wait:g} s" if wait else ""
+                raise WarehouseError(
+                    f"{self.path} cannot be opened{waited}: {str(error).splitlines()[0]} If a build"
+                    " or a publication is running, wait until it ends: DuckDB lets no one read"
+                    " while another process writes, nor write while another reads."
+                ) from error
+            except duckdb.Error as error:
+                root.close()
+                raise WarehouseError(f"{self.path} is no DuckDB warehouse: {error}") from error
+            return root
