@@ -57,7 +57,8 @@ QUESTIONS = [
         },
         """select date_trunc('week', ordered_date) as week, channel, sum(amount) as revenue,
             count(order_id) as order_count,
-            cast(sum(amount - cost) as double) / cast(nullif(sum(amount), 0) as double) as margin_rate
+            cast(sum(amount - cost) as double)
+                / cast(nullif(sum(amount), 0) as double) as margin_rate
         from orders group by 1, 2 order by 1, 2""",
     ),
     Question(
@@ -96,7 +97,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def run(command: list[str], environment: dict[str, str], cwd: Path) -> None:
     """Run a command to its end; its output is shown when it fails."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         command, env=environment, cwd=cwd, capture_output=True, text=True, check=False
     )
     if done.returncode:
@@ -145,9 +146,7 @@ def in_process(rounds: int) -> tuple[list[list[object]], float, float]:
             raw.arrow(f"with {raw_tables()} {question.sql}")
         ours, theirs = [], []
         for _ in range(rounds):
-            theirs.append(
-                timed(lambda sql=question.sql: raw.arrow(f"with {raw_tables()} {sql}"))
-            )
+            theirs.append(timed(lambda sql=question.sql: raw.arrow(f"with {raw_tables()} {sql}")))
             ours.append(timed(lambda asked=question.asked: layer.query(**asked).to_arrow()))
         ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
         ratios.append(ratio)
@@ -221,7 +220,7 @@ def thousand_metrics() -> list[list[object]]:
     )
 
     def once() -> float:
-        return float(subprocess.check_output([sys.executable, "-c", program]))  # noqa: S603
+        return float(subprocess.check_output([sys.executable, "-c", program]))
 
     cold = once()
     return [["1,000 metrics: open and list, cold", cold], ["... cached", once()]]

@@ -15,19 +15,27 @@ target_values as (
 
 kpi_catalog as (
     select * from {{ ref('kpi_catalog') }}
+),
+
+period_bounds as (
+    select distinct
+        period_grain,
+        period_start,
+        case period_grain
+            when 'month' then {{ dbt.dateadd('month', 1, 'period_start') }}
+            when 'quarter' then {{ dbt.dateadd('month', 3, 'period_start') }}
+            when 'year' then {{ dbt.dateadd('month', 12, 'period_start') }}
+        end as next_start
+    from target_values
 )
 
 select
     target_values.kpi,
     target_values.period_grain,
     target_values.period_start,
-    {% set months = {'month': 1, 'quarter': 3, 'year': 12} -%}
-    cast(case target_values.period_grain
-        {%- for grain, count in months.items() %}
-        when '{{ grain }}'
-            then {{ dbt.dateadd('day', -1, dbt.dateadd('month', count, 'target_values.period_start')) }}
-        {%- endfor %}
-    end as date) as period_end,
+    cast(
+        {{ dbt.dateadd('day', -1, 'period_bounds.next_start') }} as date
+    ) as period_end,
     target_values.target,
     target_values.warning,
     target_values.critical,
@@ -40,6 +48,10 @@ select
     kpi_catalog.unit,
     kpi_catalog.direction
 from target_values
+inner join period_bounds
+    on
+        target_values.period_grain = period_bounds.period_grain
+        and target_values.period_start = period_bounds.period_start
 {# A domain that is not built has no KPI, and its targets say nothing here. -#}
 inner join kpi_catalog
     on target_values.kpi = kpi_catalog.kpi

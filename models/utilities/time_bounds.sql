@@ -20,11 +20,11 @@ with
 
 bounds as (
     {% for model_name, column in facts -%}
-    select
-        cast(min({{ column }}) as date) as first_date,
-        cast(max({{ column }}) as date) as last_date
-    from {{ ref(model_name) }}
-    {{ 'union all' if not loop.last }}
+        select
+            cast(min({{ column }}) as date) as first_date,
+            cast(max({{ column }}) as date) as last_date
+        from {{ ref(model_name) }}
+        {{ 'union all' if not loop.last }}
     {% endfor %}
 )
 

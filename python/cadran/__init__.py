@@ -1,9 +1,9 @@
 """Cadran: one KPI, one definition, one number everywhere.
 
-    import cadran
+import cadran
 
-    layer = cadran.open(".")
-    layer.query(["net_revenue"], group_by=["metric_time__month"]).to_pandas()
+layer = cadran.open(".")
+layer.query(["net_revenue"], group_by=["metric_time__month"]).to_pandas()
 """
 
 from cadran.errors import (

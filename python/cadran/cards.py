@@ -161,7 +161,9 @@ class _Reader:
             review_by=self.date("review_by", given["review_by"]),
             version=self.whole(given, "version", 1),
             fr=Translation(
-                *(self.text(f"fr.{k}", french[k]) for k in ("label", "description", "formula")),
+                label=self.text("fr.label", french["label"]),
+                description=self.text("fr.description", french["description"]),
+                formula=self.text("fr.formula", french["formula"]),
                 not_for=self.texts("fr.not_for", french.get("not_for", [])),
             ),
             not_for=self.texts("not_for", given.get("not_for", [])),
@@ -181,7 +183,7 @@ class _Reader:
         if not isinstance(given, dict):
             self.wrong(prefix or "kpi", f"is {given!r}; it takes keys and values")
             return
-        known = {field.name for field in fields(kind)} - set(apart)  # type: ignore[arg-type]
+        known = {field.name for field in fields(kind)} - set(apart)
         needed = known - {"not_for", "replaced_by", "sunset"}
         for key in given.keys() - known:
             hint = near_misses(str(key), known)

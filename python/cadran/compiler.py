@@ -6,7 +6,9 @@ is pinned. It is imported by the first question whose plan is not cached.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 
     from cadran.project import Project
     from cadran.query import GroupBy, Query
+
+# MetricFlow refuses a later end. UTC without a zone, as all times here.
+_FIRST, _LAST = dt.datetime(1900, 1, 1), dt.datetime(2040, 12, 31)  # noqa: DTZ001
+
+_LAST_DAY = re.compile(
+    r"(DATE_TRUNC\('(?:second|minute|hour)', [\w.]+\) BETWEEN '[^']+' AND '\d{4}-\d\d-\d\d)'"
+)
 
 
 class Compiler:
@@ -54,8 +63,7 @@ class Compiler:
                 where_constraints=query.where or None,
                 **_grouping(query),
                 limit=query.limit,
-                time_constraint_start=query.start,
-                time_constraint_end=query.end,
+                **_time_range(query),
                 min_max_only=query.min_max_only,
                 apply_group_by=query.apply_group_by,
                 output_column_order_mode=OutputColumnOrderMode.INPUT_ORDER,
@@ -63,16 +71,18 @@ class Compiler:
             sql: str = self._engine.explain(request).sql_statement.sql
         except CadranError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - MetricFlow raises many kinds
             raise self._refusal(query, error) from None
-        return faster(sql, dialect="duckdb")
+        return faster(_whole_last_day(sql), dialect="duckdb")
 
     def dimension_values_sql(self, dimension: GroupBy, metrics: Iterable[str]) -> str:
         """The SQL that lists the values of a dimension, as far as the metrics have them."""
         from cadran.query import ask
 
-        return self.sql(ask(metrics=(), group_by=[dimension])) if not metrics else self._values(
-            dimension, tuple(metrics)
+        return (
+            self.sql(ask(metrics=(), group_by=[dimension]))
+            if not metrics
+            else self._values(dimension, tuple(metrics))
         )
 
     def _values(self, dimension: GroupBy, metrics: tuple[str, ...]) -> str:
@@ -82,7 +92,7 @@ class Compiler:
             explained = self._engine.explain_get_dimension_values(
                 metric_names=list(metrics), get_group_by_values=dimension.column
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - MetricFlow raises many kinds
             raise self._refusal(ask(metrics, [dimension]), error) from None
         sql: str = explained.sql_statement.sql
         return sql
@@ -96,9 +106,11 @@ class Compiler:
             kind = type(item).__name__.lower()
             if kind == "dimension":
                 kind = str(item.type.value)
-            name = item.granularity_free_dunder_name if hasattr(
-                item, "granularity_free_dunder_name"
-            ) else item.name
+            name = (
+                item.granularity_free_dunder_name
+                if hasattr(item, "granularity_free_dunder_name")
+                else item.name
+            )
             listed[name] = {"name": name, "type": kind, "description": item.description or ""}
         return [listed[name] for name in sorted(listed)]
 
@@ -160,6 +172,20 @@ def _make_engine(project: Project) -> Any:
     return MetricFlowEngine(SemanticManifestLookup(manifest), CompileOnly())
 
 
+def _time_range(query: Query) -> dict[str, dt.datetime]:
+    """The range as MetricFlow takes it; it would begin an open one in 2000 and drop what is older.
+
+    Raises:
+        QueryError: the range lies outside the years that MetricFlow can compute.
+    """
+    if query.start is None and query.end is None:
+        return {}
+    start, end = max(query.start or _FIRST, _FIRST), min(query.end or _LAST, _LAST)
+    if start > end:
+        raise QueryError(f"Only times from {_FIRST.year} to {_LAST.year} can be asked.")
+    return {"time_constraint_start": start, "time_constraint_end": end}
+
+
 def _grouping(query: Query) -> dict[str, Any]:
     """Group-by and order-by arguments: all names, or all parameters when one item needs it."""
     from metricflow_semantics.specs.query_param_implementations import (
@@ -207,20 +233,29 @@ def _order_by(query: Query, groups: dict[str, GroupBy]) -> list[tuple[str, bool]
     """The columns to order by and whether descending; by default time, then the dimensions."""
     asked = query.order_by
     if not asked and query.ordered and not query.min_max_only:
+        bare = [group for group in query.group_by if group.base == "metric_time"]
         times = [
             group
             for group in query.group_by
             # A bare name beside one with a grain would name two columns to MetricFlow.
-            if group.asked_grain
-            or (group.base == "metric_time" and sum(g.base == group.base for g in query.group_by) < 2)  # noqa: PLR2004
+            if group.asked_grain or bare == [group]
         ]
-        others = [g for g in query.group_by if g not in times and g.base != "metric_time"]
+        others = [g for g in query.group_by if g not in times and g not in bare]
         asked = tuple(group.column for group in (*times, *others))
     for item in asked:
         if item.removeprefix("-") not in {*groups, *query.metrics}:
             choices = [*query.metrics, *groups]
             raise UnknownNameError("column to order by", item, choices, where=" in this question")
     return [(item.removeprefix("-"), item.startswith("-")) for item in asked]
+
+
+def _whole_last_day(sql: str) -> str:
+    """The statement with the last day of a range whole for times finer than a day.
+
+    MetricFlow widens a range to whole periods, but ends it with the first instant of its last day:
+    a metric by the minute would lose all of that day but midnight.
+    """
+    return _LAST_DAY.sub(r"\1 23:59:59.999999'", sql)
 
 
 def _first_words(error: Exception) -> str:

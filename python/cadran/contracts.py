@@ -7,14 +7,16 @@ variables in `vars.yml` and `dbt_project.yml`), so that a contract is written on
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jinja2 import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cadran.errors import ProjectError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 READERS = {
@@ -72,7 +74,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """The contracts and variables of a project; `graph` holds the sources as dbt's own graph does."""
+    """The contracts and variables of a project; `graph` has the sources as dbt's own graph has."""
 
     project_dir: Path
     variables: dict[str, Any]

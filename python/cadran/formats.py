@@ -9,6 +9,7 @@ from typing import Any
 THIN = "\N{NARROW NO-BREAK SPACE}"
 WIDE = "\N{NO-BREAK SPACE}"
 DASH = "\N{EN DASH}"
+FRENCH = str.maketrans(",.", f"{THIN},")
 BARS = "▁▂▃▄▅▆▇█"
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "hours": "h", "minutes": "min", "seconds": "s"}
 SHORT = {"%", "ms", "h", "min", "s"}
@@ -25,7 +26,7 @@ def number(value: Any, *, decimals: int = 0, lang: str = "en", sign: bool = Fals
         rounded = abs(rounded)  # no "-0"
     text = f"{rounded:{'+' if sign and rounded else ''},.{decimals}f}"
     if lang == "fr":
-        text = text.translate(str.maketrans({",": THIN, ".": ","}))
+        text = text.translate(FRENCH)
     return text
 
 
@@ -54,13 +55,16 @@ def with_unit(text: str, unit: str, *, lang: str = "en") -> str:
     return f"{text}{WIDE}{symbol}" if symbol in SHORT else text
 
 
-def change(value: Any, before: Any, unit: str, *, lang: str = "en") -> str:
-    """The change from `before` to `value`: in percent for amounts, in points for a `%`."""
+def change(value: Any, before: Any, unit: str, *, decimals: int = 1, lang: str = "en") -> str:
+    """The change from `before` to `value`: in percent for amounts, in points for a `%`.
+
+    Points have the decimals of the rate itself; percent have one.
+    """
     now, then = _decimal(value), _decimal(before)
     if now is None or then is None or (unit != "%" and not then):
         return DASH
     if unit == "%":
-        points = number((now - then) * 100, decimals=_finer(now - then), lang=lang, sign=True)
+        points = number((now - then) * 100, decimals=max(decimals, 1), lang=lang, sign=True)
         return f"{points}{WIDE}{'pt' if lang == 'fr' else 'pp'}"
     percent = number((now - then) / abs(then) * 100, decimals=1, lang=lang, sign=True)
     return with_unit(percent, "%", lang=lang)
@@ -82,11 +86,6 @@ def sparkline(values: list[Any]) -> str:
         else:
             marks.append(BARS[int((exact - low) / span * (len(BARS) - 1))])
     return "".join(marks)
-
-
-def _finer(difference: Decimal) -> int:
-    """The decimals that leave a small change of a rate (of availability, say) visible."""
-    return 1 if abs(difference) >= Decimal("0.0005") or not difference else 3
 
 
 def _decimal(value: Any) -> Decimal | None:

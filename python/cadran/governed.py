@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from cadran.errors import NotGovernedError, QueryError, UnknownNameError, listing
 from cadran.query import GRAINS, GroupBy, Query
@@ -36,41 +36,8 @@ def govern(
         UnknownNameError: a dimension does not exist at all.
         QueryError: a filter is no template, so that nothing can be said of what it filters.
     """
-    grains = [grain for grain in GRAINS if all(grain in card.grains for card in cards)]
-    shared = [d for d in cards[0].dimensions if all(d in card.dimensions for card in cards)]
-
-    def refuse(what: str) -> None:
-        names = ", ".join(card.name for card in cards)
-        owners = ", ".join(dict.fromkeys(card.owner.business for card in cards))
-        together = "they share" if len(cards) > 1 else "its card has"
-        raise NotGovernedError(
-            f"{names} {'are' if len(cards) > 1 else 'is'} not defined {what}: {together} the"
-            f" grains {listing(grains)} and the dimensions {listing(shared)}. Ask {owners} to add"
-            " it to the card, or ask with governed=False for the metric behind, which is not"
-            " the KPI."
-        )
-
-    def check(group: GroupBy) -> GroupBy:
-        if group.base != TIME:
-            if group.base not in shared or group.date_part:
-                known = [item["name"] for item in dimensions(query.metrics)]
-                if group.base not in known:
-                    of = f" of {', '.join(query.metrics)}"
-                    raise UnknownNameError("dimension", group.base, [*shared, TIME], where=of)
-                refuse(f"by {group.base}")
-            return group
-        if group.date_part:
-            refuse(f"by the {group.date_part} of {TIME}")
-        grain = group.asked_grain
-        if grain is None:
-            if not grains:
-                refuse(f"by {TIME}")
-            return GroupBy(TIME, grains[0])
-        if grain not in grains:
-            refuse(f"by {grain}")
-        return group
-
-    checked = tuple(check(group) for group in query.group_by)
+    rules = _Rules(cards, dimensions)
+    checked = tuple(rules.checked(group, query.metrics) for group in query.group_by)
     for text in query.where:
         named = names_in(text)
         if not named.is_template:
@@ -78,8 +45,49 @@ def govern(
                 f"The filter {text!r} names no dimension as a template, so it cannot be checked"
                 " against the card. Write for instance {{ Dimension('customer__country') }} = 'FR'."
             )
-        for name in (*named.dimensions, *map(GroupBy, named.entities)):
-            check(name)
+        for group in (*named.dimensions, *map(GroupBy, named.entities)):
+            rules.checked(group, query.metrics)
         for name in named.metrics:
-            refuse(f"where {name} is filtered")
+            rules.refuse(f"where {name} is filtered")
     return replace(query, group_by=checked)
+
+
+class _Rules:
+    """What some cards allow together."""
+
+    def __init__(
+        self, cards: list[Card], dimensions: Callable[[tuple[str, ...]], list[dict[str, str]]]
+    ) -> None:
+        self.cards = cards
+        self.known = dimensions
+        self.grains = [g for g in GRAINS if all(g in card.grains for card in cards)]
+        self.shared = [
+            d for d in cards[0].dimensions if all(d in card.dimensions for card in cards)
+        ]
+
+    def checked(self, group: GroupBy, metrics: tuple[str, ...]) -> GroupBy:
+        """The same, with a grain where a bare `metric_time` had none."""
+        if group.base != TIME:
+            if group.base not in self.shared or group.date_part:
+                if group.base not in [item["name"] for item in self.known(metrics)]:
+                    of = f" of {', '.join(metrics)}"
+                    raise UnknownNameError("dimension", group.base, [*self.shared, TIME], where=of)
+                self.refuse(f"by {group.base}")
+            return group
+        if group.date_part:
+            self.refuse(f"by the {group.date_part} of {TIME}")
+        grain = group.asked_grain or next(iter(self.grains), None)
+        if grain not in self.grains:
+            self.refuse(f"by {grain or TIME}")
+        return group if group.asked_grain else GroupBy(TIME, grain)
+
+    def refuse(self, what: str) -> NoReturn:
+        names = ", ".join(card.name for card in self.cards)
+        owners = ", ".join(dict.fromkeys(card.owner.business for card in self.cards))
+        several = len(self.cards) > 1
+        raise NotGovernedError(
+            f"{names} {'are' if several else 'is'} not defined {what}:"
+            f" {'they share' if several else 'its card has'} the grains {listing(self.grains)} and"
+            f" the dimensions {listing(self.shared)}. Ask {owners} to add it to the card, or ask"
+            " with governed=False for the metric behind, which is not the KPI."
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from cadran import cards as card_reader
@@ -30,6 +30,8 @@ class Layer:
         """Take a project; nothing is read until it is needed."""
         self.project = built
         self._plans = plans.PlanCache(built.plans if plan_cache else None)
+        self._known: dict[tuple[Query, bool], tuple[str, Query]] = {}
+        self._read_cards: dict[str, Card] = {}
 
     # What there is to ask ---------------------------------------------------------------------
 
@@ -37,31 +39,32 @@ class Layer:
     def _metrics(self) -> dict[str, dict[str, Any]]:
         return {metric["name"]: metric for metric in self.project.semantic_manifest["metrics"]}
 
-    @cached_property
-    def _cards(self) -> dict[str, Card]:
-        return {
-            name: card_reader.read(metric, lambda name=name: self.project.file_of(name))
-            for name, metric in self._metrics.items()
-            if card_reader.carried_by(metric) is not None
-        }
-
     def kpis(self) -> list[Card]:
         """Every KPI's card, strategic ones first, then by name.
 
         Raises:
             CardError: a card is broken; the message names its file, KPI and key.
         """
-        return sorted(self._cards.values(), key=lambda c: (card_reader.TIERS.index(c.tier), c.name))
+        cards = [self.card(name) for name in self._carded]
+        return sorted(cards, key=lambda card: (card_reader.TIERS.index(card.tier), card.name))
 
     def card(self, name: str) -> Card:
         """The card of one KPI.
 
         Raises:
             UnknownNameError: there is no such KPI.
+            CardError: the card is broken; the message names its file, KPI and key.
         """
-        if name not in self._cards:
-            raise UnknownNameError("KPI", name, self._cards)
-        return self._cards[name]
+        if name not in self._read_cards:
+            if name not in self._carded:
+                raise UnknownNameError("KPI", name, self._carded)
+            file_of = partial(self.project.file_of, name)
+            self._read_cards[name] = card_reader.read(self._metrics[name], file_of)
+        return self._read_cards[name]
+
+    @cached_property
+    def _carded(self) -> list[str]:
+        return [n for n, m in self._metrics.items() if card_reader.carried_by(m) is not None]
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every metric that is not hidden: name, label, description, type and whether a KPI."""
@@ -84,7 +87,7 @@ class Layer:
             UnknownNameError: there is no such metric.
         """
         if name not in self._metrics:
-            raise UnknownNameError("metric", name, self._metrics)
+            raise UnknownNameError("metric", name, [metric["name"] for metric in self.metrics()])
         return self._metrics[name]
 
     def dimensions(self, metrics: str | Iterable[str]) -> list[dict[str, str]]:
@@ -152,7 +155,7 @@ class Layer:
 
     # Asking -----------------------------------------------------------------------------------
 
-    def query(  # noqa: PLR0913 - these are the names that dbt-sl-sdk gave its users
+    def query(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
         self,
         metrics: str | Iterable[str] = (),
         group_by: str | GroupBy | Iterable[str | GroupBy] = (),
@@ -174,12 +177,13 @@ class Layer:
             metrics: names of metrics or KPIs.
             group_by: dimensions, `customer__country`; times with a grain, `metric_time__month`;
                 or `GroupBy` for a grain or date part given apart.
-            where: MetricFlow templates, "{{ Dimension('order_id__channel') }} = 'web'"; all hold.
+            where: conditions that all hold: "order_id__channel = 'web'", or the same as a
+                MetricFlow template, "{{ Dimension('order_id__channel') }} = 'web'".
             order_by: columns, with `-` before the descending ones; by default time, then
                 dimensions, NULL last.
             limit: at most so many rows; 0 gives the columns without a row.
-            start: first day or instant, included.
-            end: last day or instant, included.
+            start: first day or instant, included; widened to the whole period of the grain asked.
+            end: last day or instant, included; a day is included whole.
             saved_query: start from this saved query; the other arguments add to it.
             governed: False asks the metric behind a KPI, outside its card; the result says so.
             min_max_only: only the least and greatest value of the one dimension asked.
@@ -199,8 +203,8 @@ class Layer:
             ask(metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
                 apply_group_by=apply_group_by, ordered=ordered, partial=saved_query is not None),
         )  # fmt: skip
-        question, cards = self._governed(question, governed=governed)
-        sql = self._sql(question)
+        sql, question = self._planned(question, governed=governed)
+        cards = self._cards_of(question)
         table = exact(self.warehouse.arrow(sql), question)
         return Result(table, sql, question, cards, governed=governed or not cards)
 
@@ -212,7 +216,7 @@ class Layer:
         """
         governed, saved = kwargs.pop("governed", True), kwargs.pop("saved_query", None)
         question = self._question(saved, ask(*args, partial=saved is not None, **kwargs))
-        return self._sql(self._governed(question, governed=governed)[0])
+        return self._planned(question, governed=governed)[0]
 
     @cached_property
     def warehouse(self) -> warehouse.Warehouse:
@@ -244,24 +248,47 @@ class Layer:
             limit=saved.limit if asked.limit is None else asked.limit,
         )
 
-    def _governed(self, question: Query, *, governed: bool) -> tuple[Query, dict[str, Card]]:
-        metrics = [self.metric(name) for name in question.metrics]
-        carded = [m["name"] for m in metrics if card_reader.carried_by(m) is not None]
-        cards = {name: self.card(name) for name in carded}
+    def _planned(self, question: Query, *, governed: bool) -> tuple[str, Query]:
+        """The SQL of a question, and the question as its KPIs' cards let it stand.
+
+        Only what was found sound is kept, and the cards are part of the manifest in the key: a kept
+        plan needs neither its filters read nor its cards checked again.
+        """
+        known = self._known.get((question, governed))
+        if known is None:
+            key = self._key("plan", question.key(), governed)
+            kept: dict[str, Any] | None = self._plans.get(key)
+            if kept is None:
+                kept = self._compiled(question, governed=governed)
+                self._plans.put(key, kept)
+            groups = tuple(GroupBy(*parts) for parts in kept["group_by"])
+            known = kept["sql"], replace(question, group_by=groups)
+            self._known[question, governed] = known
+        return known
+
+    def _compiled(self, question: Query, *, governed: bool) -> dict[str, Any]:
+        for name in question.metrics:
+            self.metric(name)
+        if question.where:
+            from cadran.filters import Fields, templated
+
+            fields = Fields.of(self.project.semantic_manifest)
+            where = tuple(templated(text, fields) for text in question.where)
+            question = replace(question, where=where)
+        cards = self._cards_of(question)
         if cards and governed:
             question = govern(question, list(cards.values()), self.dimensions)
-        return question, cards
-
-    def _sql(self, question: Query) -> str:
         if question.limit == 0:
-            whole = self._sql(replace(question, limit=None, ordered=False, order_by=()))
-            return f"select * from (\n{whole}\n) as answer limit 0"
-        key = self._key("sql", question.key())
-        sql: str | None = self._plans.get(key)
-        if sql is None:
+            whole = replace(question, limit=None, ordered=False, order_by=())
+            sql = f"select * from (\n{self._compiler.sql(whole)}\n) as answer limit 0"
+        else:
             sql = self._compiler.sql(question)
-            self._plans.put(key, sql)
-        return sql
+        groups = [[group.name, group.grain, group.date_part] for group in question.group_by]
+        return {"sql": sql, "group_by": groups}
+
+    def _cards_of(self, question: Query) -> dict[str, Card]:
+        carded = (n for n in question.metrics if card_reader.carried_by(self.metric(n)) is not None)
+        return {name: self.card(name) for name in carded}
 
     def _key(self, *parts: object) -> str:
         return plans.key_of(self._identity, *parts)

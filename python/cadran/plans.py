@@ -7,10 +7,8 @@ import hashlib
 import json
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 
 def key_of(*parts: object) -> str:
@@ -60,7 +58,7 @@ class PlanCache:
             handle, aside = tempfile.mkstemp(dir=self._folder, suffix=".part")
             with os.fdopen(handle, "wb") as file:
                 file.write(_packed(entry))
-            os.replace(aside, self._folder / f"{key}.json")
+            Path(aside).replace(self._folder / f"{key}.json")
 
 
 def _packed(value: object) -> bytes:

@@ -41,7 +41,7 @@ class Project:
         """MetricFlow's own artefact, as JSON."""
         try:
             manifest: dict[str, Any] = json.loads(self._text)
-            manifest["metrics"], manifest["semantic_models"]  # noqa: B018 - both must be there
+            manifest["metrics"], manifest["semantic_models"]
         except (ValueError, KeyError, TypeError):
             raise ProjectError(
                 f"{self.semantic_manifest_path} is no semantic manifest. Run `dbt parse` again."
@@ -50,7 +50,7 @@ class Project:
 
     @cached_property
     def dbt_manifest(self) -> dict[str, Any]:
-        """dbt's manifest, which knows files, models and lineage.
+        """Dbt's manifest, which knows files, models and lineage.
 
         Raises:
             ProjectError: it does not lie beside the semantic manifest.

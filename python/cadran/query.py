@@ -79,7 +79,7 @@ class Query:
         return replace(self, group_by=tuple(group_by))
 
 
-def ask(  # noqa: PLR0913 - these are the names that dbt-sl-sdk gave its users
+def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
     metrics: str | Iterable[str] = (),
     group_by: str | GroupBy | Iterable[str | GroupBy] = (),
     where: str | Iterable[str] = (),
@@ -106,7 +106,7 @@ def ask(  # noqa: PLR0913 - these are the names that dbt-sl-sdk gave its users
         order_by=_texts("order_by", order_by),
         limit=limit,
         start=_instant("start", start),
-        end=_instant("end", end),
+        end=_instant("end", end, closes_day=True),
         min_max_only=min_max_only,
         apply_group_by=apply_group_by,
         ordered=ordered,
@@ -132,18 +132,23 @@ def _texts(what: str, value: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(text.strip() for text in values)
 
 
-def _instant(what: str, value: str | dt.date | None) -> dt.datetime | None:
+def _instant(
+    what: str, value: str | dt.date | None, *, closes_day: bool = False
+) -> dt.datetime | None:
     if value is None:
         return None
     if isinstance(value, str):
+        text = value.strip()
+        kind = dt.date if len(text) <= len("2026-01-31") else dt.datetime
         try:
-            value = dt.datetime.fromisoformat(value)
+            value = kind.fromisoformat(text)
         except ValueError:
             raise QueryError(
-                f"{what} is '{value}'; it takes an ISO date such as 2026-01-31."
+                f"{what} is '{text}'; it takes an ISO date such as 2026-01-31."
             ) from None
     if isinstance(value, dt.datetime):
         return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
     if isinstance(value, dt.date):
-        return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - MetricFlow's are naive
+        # A date that ends a range means its whole day: 23:59 of a metric by the minute is in it.
+        return dt.datetime.combine(value, dt.time.max if closes_day else dt.time.min)
     raise QueryError(f"{what} is {value!r}; it takes a date or an ISO date as text.")

@@ -94,7 +94,7 @@ class Result:
         return f"<Result {len(self)} rows: {', '.join(self.columns)}{kind}>"
 
     def _repr_html_(self) -> str:
-        from cadran.formats import number
+        from cadran.formats import measure
 
         def heading(column: str) -> str:
             card = self._cards.get(column)
@@ -104,7 +104,7 @@ class Result:
 
         def cell(column: str, value: Any) -> str:
             card = self._cards.get(column)
-            text = number(value, card.unit, card.decimals) if card and value is not None else value
+            text = measure(value, card.unit, decimals=card.decimals) if card else value
             align = "right" if column in self.metrics else "left"
             shown = html.escape("" if text is None else str(text))
             return f'<td style="text-align:{align}">{shown}</td>'
@@ -124,39 +124,37 @@ class Result:
 
 
 def exact(table: pa.Table, query: Query) -> pa.Table:
-    """The warehouse's rows with their exact types, what they are grouped by first.
+    """The warehouse's rows with the types that a result promises, what they are grouped by first.
 
-    DuckDB sums integers into 128 bits, which arrive as decimal(38, 0): they become int64. Grains
-    of a day and coarser become dates.
-
-    Raises:
-        pyarrow.ArrowInvalid: a count does not fit 64 bits.
+    A time at a grain of a day or coarser becomes a date, and every whole number int64.
     """
     import pyarrow as pa
 
-    grains = {group.column for group in query.group_by if group.asked_grain in DAY_OR_COARSER}
-    grains |= {
-        f"{group.base}__{grain}"
-        for group in query.group_by
-        if group.asked_grain is None and group.date_part is None
-        for grain in DAY_OR_COARSER
-    }
     metrics = [name for name in query.metrics if name in table.column_names]
     wanted = [name for name in table.column_names if name not in metrics] + metrics
     if wanted != table.column_names:
         table = table.select(wanted)
+    dates = _dates(query)
     for index, field in enumerate(table.schema):
-        kind = field.type
-        if pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision > 18:  # noqa: PLR2004
-            cast = pa.int64()
-        elif field.name in grains and pa.types.is_timestamp(kind):
+        if field.name in dates and pa.types.is_timestamp(field.type):
             cast = pa.date32()
-        elif pa.types.is_unsigned_integer(kind) or pa.types.is_int32(kind):
+        elif pa.types.is_integer(field.type) and field.type != pa.int64():
             cast = pa.int64()
         else:
             continue
         table = table.set_column(index, pa.field(field.name, cast), table.column(index).cast(cast))
     return table
+
+
+def _dates(query: Query) -> set[str]:
+    """The columns that hold dates: times at a day or coarser, whose grain may be left to default."""
+    times = [group for group in query.group_by if not group.date_part]
+    bases = [group.base for group in times if not group.asked_grain]
+    names = {group.column for group in times if group.asked_grain in DAY_OR_COARSER}
+    names |= {f"{base}__{grain}" for base in bases for grain in DAY_OR_COARSER}
+    if query.min_max_only:
+        names |= {f"{name}__{end}" for name in names for end in ("min", "max")}
+    return names
 
 
 def _need(package: str) -> None:

@@ -7,10 +7,10 @@ when x is a date already.
 on what they are grouped by. Where two such aggregates read the same rows with the same groups, one
 pass computes both.
 
-**Cumulative metrics.** MetricFlow joins every row of a fact to every day from which it is visible, and sums afterwards:
-rows times days. A sum of sums is the sum, and likewise for least and greatest values, so the fact
-may be aggregated first by every column that the rest of the statement looks at. This holds for any
-join, whatever stands on its other side; it does not hold for distinct counts, averages and
+**Cumulative metrics.** MetricFlow joins every row of a fact to every day from which it is visible,
+and sums afterwards: rows times days. A sum of sums is the sum, and likewise for least and greatest
+values, so the fact may be aggregated first by every column that the rest of the statement looks at.
+This holds for any join, whatever stands on its other side; it does not hold for distinct counts, averages and
 percentiles, and statements with those are left as they are.
 """
 
@@ -54,50 +54,84 @@ def merge_sibling_aggregates(sql: str, dialect: str) -> str:
         if first is None or not isinstance(first.this, exp.Subquery):
             continue
         for join in list(select.args.get("joins") or ()):
-            if join.side == "FULL" and _same_rows(first.this, join.this):
-                _merge(select, first.this, join)
+            if join.side == "FULL" and _merged(select, first.this, join):
                 changed = True
     return tree.sql(dialect=dialect, pretty=True) if changed else sql
 
 
-def _same_rows(left: exp.Subquery, right: exp.Expression) -> bool:
-    """Whether two subqueries group the same rows by the same columns, and only aggregate."""
+def _merged(select: exp.Select, kept: exp.Subquery, join: exp.Join) -> bool:
+    """Compute a joined aggregate in the one that is kept, where both group the same rows."""
     from sqlglot import exp
 
-    if not isinstance(right, exp.Subquery) or not isinstance(right.this, exp.Select):
+    left, right = _flat(kept), _flat(join.this)
+    if left is None or right is None or _frame(left[0]) != _frame(right[0]):
         return False
-    frames = []
-    for side in (left.this, right.this):
-        if not isinstance(side, exp.Select) or not side.args.get("group"):
-            return False
-        if side.find(exp.Window, exp.Subquery, exp.Distinct, exp.Limit, exp.Having):
-            return False
-        frame = side.copy()
-        frame.set("expressions", [])
-        frames.append(frame.sql(comments=False))
-    return frames[0] == frames[1]
-
-
-def _merge(select: exp.Select, kept: exp.Subquery, join: exp.Join) -> None:
-    """Move the columns of a joined aggregate into the one that is kept; drop the join."""
-    from sqlglot import exp
-
-    inner = kept.this
-    there = {column.alias_or_name: column.unalias().sql() for column in inner.selects}
-    names = {}
-    for column in join.this.this.selects:
+    aggregate, shown = left
+    there = {column.alias_or_name: column.unalias().sql() for column in aggregate.selects}
+    computed = {}
+    for column in right[0].selects:
         name = column.alias_or_name
-        if there.get(name) == column.unalias().sql():
-            names[name] = name
-            continue
-        names[name] = name if name not in there else f"{name}_{join.this.alias}"
-        there[names[name]] = column.unalias().sql()
-        inner.select(exp.alias_(column.unalias().copy(), names[name]), copy=False)
+        if there.get(name) != column.unalias().sql():
+            name = name if name not in there else f"{name}_{join.this.alias}"
+            there[name] = column.unalias().sql()
+            aggregate.select(exp.alias_(column.unalias().copy(), name), copy=False)
+        computed[column.alias_or_name] = exp.column(name)
+    names = {}
+    for name, expression in right[1].items():
+        moved = _over(expression, computed)
+        names[name] = name if shown.get(name, moved) == moved else f"{name}_{join.this.alias}"
+        shown[names[name]] = moved
     joined = join.this.alias
     join.pop()
     for column in select.find_all(exp.Column):
         if column.table == joined:
             column.replace(exp.column(names[column.name], table=kept.alias))
+    outer = exp.select(*(exp.alias_(expression, name) for name, expression in shown.items()))
+    kept.set("this", outer.from_(aggregate.subquery("aggregated")))
+    return True
+
+
+def _flat(side: exp.Expression) -> tuple[exp.Select, dict[str, exp.Expression]] | None:
+    """An aggregate and what is shown of it as expressions over its columns; None if it is more."""
+    from sqlglot import exp
+
+    select = side.this if isinstance(side, exp.Subquery) else None
+    if not isinstance(select, exp.Select) or select.find(exp.Window, exp.Distinct, exp.Limit):
+        return None
+    if select.args.get("group"):
+        return select, {name: exp.column(name) for name in select.named_selects}
+    source = select.args.get("from_") or select.args.get("from")
+    if source is None or any(select.args.get(part) for part in ("joins", "where", "having")):
+        return None
+    inner = _flat(source.this)
+    if inner is None or any(isinstance(node, exp.AggFunc) for node in _nodes(select.selects)):
+        return None
+    shown = {column.alias_or_name: _over(column.unalias(), inner[1]) for column in select.selects}
+    return inner[0], shown
+
+
+def _nodes(expressions: list[exp.Expression]) -> list[exp.Expression]:
+    return [node for expression in expressions for node in expression.walk()]
+
+
+def _over(expression: exp.Expression, computed: dict[str, exp.Expression]) -> exp.Expression:
+    """An expression with each column replaced by what computes it."""
+    from sqlglot import exp
+
+    def replaced(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Column):
+            inner = computed[node.name].copy()
+            return inner if isinstance(inner, exp.Column | exp.Func) else exp.paren(inner)
+        return node
+
+    return expression.copy().transform(replaced)
+
+
+def _frame(select: exp.Select) -> str:
+    """All of an aggregate but its columns."""
+    frame = select.copy()
+    frame.set("expressions", [])
+    return str(frame.sql(comments=False))
 
 
 def aggregate_before_range_join(sql: str, dialect: str) -> str:
@@ -141,8 +175,10 @@ def _aggregate_table(select: exp.Select, fact: exp.Table) -> bool:
     alias = fact.alias_or_name
     if not select.args.get("group") or select.find(exp.Window, exp.Subquery):
         return False
-    sums = [call for call in select.find_all(exp.AggFunc) if _is_of(call, alias)]
-    if not _all_decompose(list(select.find_all(exp.AggFunc))) or not sums:
+    sums = list(select.find_all(exp.AggFunc))
+    # Each aggregate moves inside, so each must look at the fact alone (or at no column, as a count
+    # written SUM(1)): one that looked at the spine would afterwards see fewer rows.
+    if not sums or not _all_decompose(sums) or not all(_is_of(call, alias) for call in sums):
         return False
     inner = exp.select().from_(fact.copy())
     for number, call in enumerate(sums):
@@ -154,7 +190,11 @@ def _aggregate_table(select: exp.Select, fact: exp.Table) -> bool:
         if isinstance(column.parent, exp.AggFunc) and column.name.startswith("part_"):
             continue
         # The truncated time is the key, not the instant: that is what makes the fact small.
-        seen = column.parent if isinstance(column.parent, exp.TimestampTrunc | exp.DateTrunc) else column
+        seen = (
+            column.parent
+            if isinstance(column.parent, exp.TimestampTrunc | exp.DateTrunc)
+            else column
+        )
         text = seen.sql()
         if text not in keys:
             keys[text] = f"key_{len(keys)}"
@@ -222,7 +262,7 @@ def _how_aggregated(select: exp.Select, source: str, name: str) -> type[exp.AggF
 
 
 def _all_decompose_around(select: exp.Select) -> bool:
-    """Whether the first SELECT that aggregates, here or further out, only adds, or takes extremes."""
+    """Whether the first SELECT that aggregates, here or further out, only adds or compares."""
     from sqlglot import exp
 
     current: exp.Select | None = select
@@ -245,8 +285,7 @@ def _all_decompose(calls: list[exp.AggFunc]) -> bool:
 
 
 def _is_of(call: exp.AggFunc, alias: str) -> bool:
-    """Whether an aggregate looks at this fact and at nothing else."""
+    """Whether an aggregate looks at this fact, or at no column, and at nothing else."""
     from sqlglot import exp
 
-    tables = {column.table for column in call.find_all(exp.Column)}
-    return tables == {alias}
+    return {column.table for column in call.find_all(exp.Column)} <= {alias}

@@ -1,4 +1,4 @@
-"""One demo of small scale, built once by dbt as a user builds it, for every test that asks numbers."""
+"""One small demo, built once by dbt as a user builds it, for every test that asks numbers."""
 
 from __future__ import annotations
 
@@ -59,8 +59,6 @@ def raw(demo):
                 f"create view {source}.{entry.stem} as select * from read_parquet('{files}')"
             )
     return connection
-
-
 
 
 @pytest.fixture(scope="session")

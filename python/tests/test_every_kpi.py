@@ -55,8 +55,21 @@ def test_an_additive_kpi_is_the_sum_of_its_members_and_of_its_months(layer, card
 
 def test_counts_are_integers_and_money_is_decimal(layer, cards):
     for card in cards:
-        kind = str(layer.query([card.name], group_by=["metric_time__month"]).to_arrow()[card.name].type)
+        kind = str(
+            layer.query([card.name], group_by=["metric_time__month"]).to_arrow()[card.name].type
+        )
         if card.additivity == "additive" and card.unit == "EUR":
             assert kind.startswith("decimal128"), (card.name, kind)
         elif card.additivity == "additive":
             assert kind == "int64", (card.name, kind)
+
+
+def test_the_last_day_of_a_range_is_whole_for_telemetry_by_the_minute(layer, raw):
+    asked = {"start": "2026-10-05", "end": "2026-10-06"}
+    counted = raw.execute(
+        "select sum(request_count) from telemetry.requests"
+        " where minute_at >= timestamp '2026-10-05' and minute_at < timestamp '2026-10-07'"
+    ).fetchone()[0]
+    for group_by in ([], ["metric_time__hour"], ["metric_time__day"], ["service__team"]):
+        answer = layer.query(["request_count"], group_by=group_by, **asked).to_arrow()
+        assert sum(answer["request_count"].to_pylist()) == counted, group_by

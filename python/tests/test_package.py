@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +26,9 @@ def dbt(folder, *arguments):
     """Run dbt in a folder as a user of the consumer project does."""
     program = Path(sys.executable).with_name("dbt")
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "CADRAN_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DBT_", "CADRAN_"))
     } | {"DO_NOT_TRACK": "1"}
     return subprocess.run(
         [program, "--no-use-colors", *arguments],
@@ -154,7 +155,8 @@ def test_the_generic_tests_refuse_what_they_are_there_to_refuse(consumer):
     assert consumer.returncode == 0, consumer.log[-3000:]
     model = consumer.folder / "models" / "fct_sales.sql"
     sound = model.read_text()
-    model.write_text(f"{sound}union all\n{sound.split('union all')[0].replace('3 as loaves', '0 as loaves')}")
+    first = sound.split("union all")[0]
+    model.write_text(f"{sound}union all\n{first.replace('3 as loaves', '0 as loaves')}")
     try:
         refused = dbt(consumer.folder, "build", "--select", "fct_sales")
     finally:

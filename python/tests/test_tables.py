@@ -8,7 +8,12 @@ import pytest
 
 from cadran import tables
 
-SAVED = ["kpi_daily_commerce", "kpi_weekly_support", "kpi_minute_reliability", "kpi_monthly_strategic"]
+SAVED = [
+    "kpi_daily_commerce",
+    "kpi_weekly_support",
+    "kpi_minute_reliability",
+    "kpi_monthly_strategic",
+]
 
 
 @pytest.mark.parametrize("name", SAVED)

@@ -38,9 +38,11 @@ select
     sales.amount as sold_amount
 from cancellations
 left join sales
-    on cancellations.order_id = sales.order_id
-    and cancellations.product_id = sales.product_id
-where sales.order_line_id is null
+    on
+        cancellations.order_id = sales.order_id
+        and cancellations.product_id = sales.product_id
+where
+    sales.order_line_id is null
     or cancellations.line_count > 1
     or cancellations.quantity <> -sales.quantity
     or cancellations.amount <> -sales.amount

@@ -27,9 +27,10 @@ select
 from {{ ref('fct_orders') }} as orders
 inner join lines
     on orders.order_id = lines.order_id
-left join rejected
+left outer join rejected
     on orders.order_id = rejected.order_id
-where rejected.order_id is null
+where
+    rejected.order_id is null
     and (
         (orders.is_cancelled and lines.net_amount <> 0)
         or (not orders.is_cancelled and lines.cancellation_count > 0)

@@ -19,5 +19,6 @@ totals as (
 )
 
 select * from totals
-where coalesce(raw_amount, 0)
+where
+    coalesce(raw_amount, 0)
     <> coalesce(accepted_amount, 0) + coalesce(rejected_amount, 0)

@@ -24,9 +24,10 @@ select
     orders.ordered_amount,
     sales.sale_amount
 from {{ ref('fct_orders') }} as orders
-left join sales
+left outer join sales
     on orders.order_id = sales.order_id
-left join rejected
+left outer join rejected
     on orders.order_id = rejected.order_id
-where rejected.order_id is null
+where
+    rejected.order_id is null
     and orders.ordered_amount <> coalesce(sales.sale_amount, 0)

@@ -6,22 +6,22 @@
 with
 
 {% for grain in ('day', 'hour', 'minute') -%}
-{{ grain }}_series as (
-    {{ cadran.time_series(grain, first, last) }}
-),
+    {{ grain }}_series as (
+        {{ cadran.time_series(grain, first, last) }}
+    ),
 
 {% endfor -%}
 
 cases as (
     {% for grain, expected in (('day', 2), ('hour', 28), ('minute', 1621)) -%}
-    select
-        '{{ grain }}' as grain,
-        count(*) as found,
-        count(distinct instant) as found_once,
-        {{ expected }} as expected,
-        min(instant) as first_instant
-    from {{ grain }}_series
-    {{ 'union all' if not loop.last }}
+        select
+            '{{ grain }}' as grain,
+            count(*) as found,
+            count(distinct instant) as found_once,
+            {{ expected }} as expected,
+            min(instant) as first_instant
+        from {{ grain }}_series
+        {{ 'union all' if not loop.last }}
     {% endfor %}
 )
 

@@ -5,15 +5,16 @@ with
 
 cases as (
     select
-        cast('2026-01-31 23:30:00' as timestamp) as start_at,
-        cast('2026-02-01 01:00:00' as timestamp) as stop_at,
-        1.5 as expected
-    union all
-    select cast('2026-03-28 12:00:00' as timestamp), cast('2026-03-29 12:00:00' as timestamp), 24
-    union all
-    select cast('2026-01-01 00:00:00' as timestamp), cast('2026-01-01 00:00:36' as timestamp), 0.01
-    union all
-    select cast('2026-01-01 00:00:00' as timestamp), cast('2026-01-01 00:00:00' as timestamp), 0
+        cast(written.start_at as timestamp) as start_at,
+        cast(written.stop_at as timestamp) as stop_at,
+        written.expected
+    from (
+        values
+        ('2026-01-31 23:30:00', '2026-02-01 01:00:00', 1.5),
+        ('2026-03-28 12:00:00', '2026-03-29 12:00:00', 24),
+        ('2026-01-01 00:00:00', '2026-01-01 00:00:36', 0.01),
+        ('2026-01-01 00:00:00', '2026-01-01 00:00:00', 0)
+    ) as written (start_at, stop_at, expected)
 )
 
 select * from cases

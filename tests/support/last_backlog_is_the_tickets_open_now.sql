@@ -4,11 +4,15 @@ with
 
 backlog as (
     select
-        team,
-        priority,
-        open_ticket_count
-    from {{ ref('fct_ticket_backlog_daily') }}
-    where snapshot_date = (select max(snapshot_date) from {{ ref('fct_ticket_backlog_daily') }})
+        daily.team,
+        daily.priority,
+        daily.open_ticket_count
+    from {{ ref('fct_ticket_backlog_daily') }} as daily
+    where
+        daily.snapshot_date = (
+            select max(every_day.snapshot_date)
+            from {{ ref('fct_ticket_backlog_daily') }} as every_day
+        )
 ),
 
 tickets as (

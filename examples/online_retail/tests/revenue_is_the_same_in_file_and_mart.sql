@@ -3,7 +3,7 @@ with
 
 raw_lines as (
     select sum(try_cast(Quantity as integer) * try_cast(UnitPrice as decimal(18, 3))) as amount
-    from read_parquet('{{ var("invoice_file") | replace("'", "''") }}')
+    from {{ source('invoices', 'lines') }}
 ),
 
 kept as (

@@ -1,7 +1,9 @@
 {{ cadran.checked_rows(
     ref('stg_shop__order_lines'),
     key=['order_line_id'],
-    order_by=['booked_at', 'order_id', 'product_id', 'line_type', 'quantity', 'amount', 'unit_price'],
+    order_by=[
+        'booked_at', 'order_id', 'product_id', 'line_type', 'quantity', 'amount', 'unit_price',
+    ],
     references=[
         ('order_id', (ref('fct_orders'), 'order_id')),
         ('product_id', (ref('dim_products'), 'product_id')),

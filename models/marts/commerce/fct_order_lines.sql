@@ -28,9 +28,9 @@ joined as (
         order_lines.booked_at,
         {{ cadran.business_date('order_lines.booked_at') }} as booked_date
     from order_lines
-    left join orders
+    left outer join orders
         on order_lines.order_id = orders.order_id
-    left join products
+    left outer join products
         on order_lines.product_id = products.product_id
 )
 

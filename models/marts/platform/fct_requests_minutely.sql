@@ -15,9 +15,7 @@ requests as (
     select * from {{ ref('int_requests_checked') }}
     where
         rejection_reason is null
-        {%- if is_incremental() %}
-        and minute_at >= {{ cadran.read_again_from(this, 'minute_at') }}
-        {%- endif %}
+        {{ "and minute_at >= " ~ cadran.read_again_from(this, 'minute_at') if is_incremental() }}
 )
 
 select

@@ -1,5 +1,5 @@
 """The demo company: a deterministic generator of an online shop that also sells an API."""
 
-from .generate import Summary, generate
+from .company import Summary, generate
 
 __all__ = ["Summary", "generate"]

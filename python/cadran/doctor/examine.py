@@ -122,7 +122,7 @@ def _attach(
         from cadran.errors import ProjectError
 
         try:
-            database = project.find(loaded.project_dir).database
+            database = project.find(loaded.project_dir, None, None).database
         except ProjectError:
             database = loaded.project_dir / "warehouse.duckdb"
     if not database.is_file():
@@ -217,7 +217,9 @@ def _missing_column(there: Found, column: Column, *, builds: bool) -> Finding:
         level, remedy = Level.NOTE, "Nothing to do if you have no such data."
     else:
         level = Level.STOPS
-        remedy = "Add the column under this name, empty if you have no such data: the build names it."
+        remedy = (
+            "Add the column under this name, empty if you have no such data: the build names it."
+        )
     return Finding(
         level=level,
         table=there.table.full_name,

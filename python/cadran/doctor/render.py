@@ -189,7 +189,7 @@ DBT: dict[str, Callable[..., Any]] = {
     "type_boolean": lambda: "boolean",
     "safe_cast": lambda field, kind: f"try_cast({field} as {kind})",
     "cast": lambda field, kind: f"cast({field} as {kind})",
-    "concat": lambda fields: " || ".join(fields),
+    "concat": " || ".join,
     "hash": lambda field: f"md5(cast({field} as varchar))",
     "length": lambda field: f"length({field})",
     "any_value": lambda field: f"any_value({field})",

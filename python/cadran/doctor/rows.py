@@ -114,7 +114,9 @@ def _finding(table: Table, file: str, reason: str, rows: int, example: str | Non
         remedy = "Send each row once; the build keeps the first and rejects the others."
     elif about and reason.endswith(" is unknown"):
         expected = f"found among the accepted rows of {about.references or 'its table'}"
-        remedy = "Send the rows that are referred to, or leave the column empty where that is allowed."
+        remedy = (
+            "Send the rows that are referred to, or leave the column empty where that is allowed."
+        )
     elif about and reason.endswith(" is missing"):
         remedy = "Fill the column where the rows come from."
     elif about and " is no " in reason and about.data_type.startswith("timestamp"):

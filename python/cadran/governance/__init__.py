@@ -1,1 +1,1 @@
-"""Governance: what a KPI means, what was published of it, and who agreed to a change."""
+"""What keeps a KPI honest: rules, versions, the ledger of what was published."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ class Summary:
         return sum(file.unparsed for file in self.files)
 
 
-def ingest(
+def ingest(  # noqa: PLR0913 - the flags of the command
     files: Sequence[Path],
     *,
     service: str,
@@ -143,16 +144,21 @@ def _take(
 def _parse(connection: duckdb.DuckDBPyConnection, file: Path, log_format: str) -> None:
     import duckdb
 
-    for encoding in ("utf-8", "latin-1"):  # in latin-1 each byte is a character: nothing fails
-        sql = parsing.READ.format(file=tables.literal(str(file)), encoding=encoding)
-        try:
-            connection.execute(sql)
-        except duckdb.Error as problem:
-            if encoding == "utf-8":
-                continue
-            reason = str(problem).splitlines()[0]
-            raise LogError(f"{file} cannot be read as lines of text: {reason}") from problem
-        break
+    try:
+        connection.execute(parsing.READ.format(file=tables.literal(str(file))))
+    except duckdb.Error:
+        # A byte that is no UTF-8, or a NUL: such bytes are written out as \x.., as servers do.
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Path(folder) / "plain.log"
+            with _opened(file) as source, plain.open("wb") as target:
+                for line in source:
+                    text = line.replace(b"\0", b"\\x00").decode("utf-8", "backslashreplace")
+                    target.write(text.encode())
+            try:
+                connection.execute(parsing.READ.format(file=tables.literal(str(plain))))
+            except duckdb.Error as problem:
+                reason = str(problem).splitlines()[0]
+                raise LogError(f"{file} cannot be read as lines of text: {reason}") from problem
     connection.execute(parsing.PARSE.replace("{wanted}", parsing.FORMATS[log_format]))
 
 

@@ -34,8 +34,8 @@ create or replace temp table lines as
 select row_number() over () as line_number, line
 from read_csv(
     {file}, columns = {{'line': 'VARCHAR'}}, auto_detect = false, header = false,
-    delim = '\\x01', quote = '', escape = '', nullstr = '\\x02', strict_mode = false,
-    max_line_size = 16000000, encoding = '{encoding}'
+    delim = '\x01', quote = '', escape = '', nullstr = '\x02', strict_mode = false,
+    max_line_size = 16000000
 )
 """
 

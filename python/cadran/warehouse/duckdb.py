@@ -1,4 +1,10 @@
-"""DuckDB: read-only for every question, and read-write for the short moment of a ledger batch."""
+"""DuckDB: the warehouse's file, attached read-only to a database in memory.
+
+Attaching, instead of opening the file itself, lets it have any name: compiled SQL calls the
+database what it was called when it was built, and that is the alias here. Sessions run in UTC.
+While the file is open no other process can write to it; `close` lets go of it. Only a batch of the
+ledger writes, through `writing`, in a connection of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,42 +22,53 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+# DuckDB sums integers into 128 bits, which Arrow can only hold as decimals.
+_WIDE = ("HUGEINT", "UHUGEINT", "UBIGINT")
+
 _PAUSE = 0.05  # seconds between two tries at a file that another process holds
 
 
 class DuckDB:
-    """A DuckDB file, attached read-only under the name that compiled SQL gives it.
-
-    The connection is opened by the first statement and shared; each thread has its own cursor.
-    """
+    """One DuckDB file, safe to ask from several threads: each has a cursor of its own."""
 
     dialect = "duckdb"
 
     def __init__(self, path: Path, alias: str | None) -> None:
-        """Remember where the file is; nothing is opened yet.
+        """Remember where the file is; the first statement opens it.
 
-        The attribute `wait` is for how many seconds a file that another process writes is tried
-        again; 0 refuses at once.
+        Args:
+            path: the database file.
+            alias: what compiled SQL calls it; by default its file's name.
+
+        The attribute `wait` says for how many seconds a file that another process writes is tried
+        again; 0, as it begins, refuses at once.
         """
         self.path = path
         self.wait = 0.0
         self._alias = alias or path.stem
         self._root: duckdb.DuckDBPyConnection | None = None
+        self._stamp: tuple[int, int] | None = None
         self._lock = threading.Lock()
         self._local = threading.local()
 
     def arrow(self, sql: str) -> pa.Table:
-        """The rows of a statement, with DuckDB's own types.
+        """The rows of a statement: whole numbers wider than 64 bits become int64.
 
         Raises:
-            WarehouseError: the file cannot be opened or the statement fails.
+            WarehouseError: the file cannot be opened, the statement fails, or a whole number does
+                not fit 64 bits.
         """
         import duckdb
 
         try:
-            return self._cursor().sql(sql).to_arrow_table()
+            relation = self._cursor().sql(sql)
+            table = relation.to_arrow_table()
         except duckdb.Error as error:
-            raise WarehouseError(f"The warehouse refused the statement: {error}") from error
+            raise WarehouseError(self._refusal(error)) from error
+        for at, kind in enumerate(relation.types):
+            if str(kind) in _WIDE:
+                table = _narrowed(table, at)
+        return table
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with DuckDB's names of their types; nothing is computed."""
@@ -59,19 +76,16 @@ class DuckDB:
         return {row["column_name"]: row["column_type"] for row in rows}
 
     def close(self) -> None:
-        """Close every cursor, so that the file can be replaced or written again."""
+        """Let go of the file, so that it can be written; the next statement opens it again."""
         with self._lock:
             if self._root is not None:
                 self._root.close()
-            self._root = None
+            self._root = self._stamp = None
             self._local = threading.local()
 
     @contextlib.contextmanager
     def writing(self, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection that may write, and nothing else open meanwhile.
-
-        The process's own readers are closed first, because DuckDB refuses one file in two modes.
-        Nothing is written unless the block commits.
+        """A connection that may write; the process's own readers are closed for it.
 
         Args:
             wait: for how many seconds to try again while other processes hold the file.
@@ -82,57 +96,100 @@ class DuckDB:
         import duckdb
 
         self.close()
-        root = self._attached(wait, read_only=False)
+        self._stamp_now()
+        root = self._attached(wait, "read_write")
         try:
-            root.execute(f'use "{self._alias}"')
+            root.execute(f"use {_quoted(self._alias)}")
             yield root
         except duckdb.Error as error:
-            raise WarehouseError(f"The warehouse refused the statement: {error}") from error
+            raise WarehouseError(self._refusal(error)) from error
         finally:
             root.close()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
-        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
-        if cursor is None:
-            with self._lock:
-                if self._root is None:
-                    self._root = self._open()
+        stamp = self._stamp_now()
+        with self._lock:
+            if self._root is None or stamp != self._stamp:
+                # A build that put a new file in place is seen by the next statement; threads that
+                # still read the old one keep it until they are done.
+                self._root, self._stamp = self._open(), stamp
+                self._local = threading.local()
+            cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+            if cursor is None:
                 cursor = self._root.cursor()
-            cursor.execute(f'use "{self._alias}"')
-            self._local.cursor = cursor
-        return cursor
+                cursor.execute(f"use {_quoted(self._alias)}")
+                self._local.cursor = cursor
+            return cursor
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        return self._attached(self.wait, read_only=True)
-
-    def _attached(self, wait: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        import duckdb
-
-        if not self.path.exists():
+    def _stamp_now(self) -> tuple[int, int]:
+        try:
+            found = self.path.stat()
+        except OSError:
             raise WarehouseError(
                 f"There is no warehouse at {self.path}. Build it with `dbt build`, or name it"
                 " with database= or CADRAN_DATABASE."
-            )
-        quoted = str(self.path).replace("'", "''")
+            ) from None
+        return found.st_mtime_ns, found.st_ino
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        return self._attached(self.wait, "read_only")
+
+    def _attached(self, wait: float, mode: str) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        file = str(self.path).replace("'", "''")
         until = time.monotonic() + wait
         while True:
             root = duckdb.connect()
             try:
-                root.execute("set TimeZone = 'UTC'")
-                mode = "read_only" if read_only else "read_write"
-                root.execute(f"attach '{quoted}' as \"{self._alias}\" ({mode})")
-            except duckdb.IOException as error:
-                root.close()
-                if time.monotonic() < until:
-                    time.sleep(_PAUSE)
-                    continue
-                waited = f" after {wait:g} s" if wait else ""
-                raise WarehouseError(
-                    f"{self.path} cannot be opened{waited}: {str(error).splitlines()[0]} If a build"
-                    " or a publication is running, wait until it ends: DuckDB lets no one read"
-                    " while another process writes, nor write while another reads."
-                ) from error
+                root.execute("set global TimeZone = 'UTC'")
+                # Otherwise a table that is missing would be looked for among Python's variables.
+                root.execute("set global python_enable_replacements = false")
+                root.execute(f"attach '{file}' as {_quoted(self._alias)} ({mode})")
             except duckdb.Error as error:
                 root.close()
-                raise WarehouseError(f"{self.path} is no DuckDB warehouse: {error}") from error
+                if isinstance(error, duckdb.IOException) and time.monotonic() < until:
+                    time.sleep(_PAUSE)
+                    continue
+                waited = f" Waited {wait:g} s." if wait else ""
+                raise WarehouseError(self._refusal(error) + waited) from error
             return root
+
+    def _refusal(self, error: Exception) -> str:
+        import duckdb
+
+        says = str(error).strip().splitlines()[0]
+        text = says.casefold()
+        if "lock" in text and "conflict" in text:
+            return (
+                f"{self.path} is held by another process, probably a build or a board: DuckDB lets"
+                f" no one read while another process writes, nor write while another reads. Wait"
+                f" until it ends. DuckDB says: {says}"
+            )
+        if "already attached" in text or "file handle conflict" in text:
+            return (
+                f"{self.path} is open for writing in this process. Close that connection first."
+                f" DuckDB says: {says}"
+            )
+        if "not a valid duckdb database" in text:
+            return f"{self.path} is no DuckDB warehouse, or one of a newer DuckDB: {says}"
+        if isinstance(error, duckdb.CatalogException):
+            return (
+                f"{self.path} lacks what the project's models should have built: run `dbt build`."
+                f" DuckDB says: {says}"
+            )
+        return f"The warehouse refused the statement: {says}"
+
+
+def _narrowed(table: pa.Table, at: int) -> pa.Table:
+    import pyarrow as pa
+
+    name = table.column_names[at]
+    try:
+        return table.set_column(at, name, table.column(at).cast(pa.int64()))
+    except pa.ArrowInvalid as error:
+        raise WarehouseError(f"A value of {name} does not fit 64 bits: {error}") from error
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

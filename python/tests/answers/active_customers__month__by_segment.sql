@@ -15,7 +15,10 @@ orders as (
     where customer_id in (select customer_id from shop.customers)
 )
 
-select cast(date_trunc('month', day) as date), c.segment, count(distinct orders.customer_id)
+select
+    cast(date_trunc('month', day) as date),
+    c.segment,
+    count(distinct orders.customer_id)
 from orders
 inner join shop.customers as c on orders.customer_id = c.customer_id
 group by all

@@ -15,6 +15,8 @@ orders as (
     where customer_id in (select customer_id from shop.customers)
 )
 
-select cast(date_trunc('quarter', day) as date), count(distinct customer_id)
+select
+    cast(date_trunc('quarter', day) as date),
+    count(distinct customer_id)
 from orders
 group by all

@@ -15,6 +15,8 @@ orders as (
     where customer_id in (select customer_id from shop.customers)
 )
 
-select cast(date_trunc('month', day) as date), sum(amount)::double / count(*)
+select
+    cast(date_trunc('month', day) as date),
+    cast(sum(amount) as double) / count(*)
 from orders
 group by all

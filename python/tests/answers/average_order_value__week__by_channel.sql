@@ -15,6 +15,9 @@ orders as (
     where customer_id in (select customer_id from shop.customers)
 )
 
-select cast(date_trunc('week', day) as date), channel, sum(amount)::double / count(*)
+select
+    cast(date_trunc('week', day) as date),
+    channel,
+    cast(sum(amount) as double) / count(*)
 from orders
 group by all

@@ -15,17 +15,22 @@ orders as (
     where customer_id in (select customer_id from shop.customers)
 ),
 
+days as (
+    select
+        session_id,
+        cast((started_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day
+    from shop.sessions
+),
+
 sessions as (
     select
-        cast((started_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day,
-        exists (
-            from orders
-            where orders.session_id = s.session_id
-                and orders.day = cast((s.started_at at time zone 'UTC') at time zone 'Europe/Paris' as date)
-        ) as converts
-    from shop.sessions as s
+        *,
+        (session_id, day) in (select (session_id, day) from orders) as converts
+    from days
 )
 
-select cast(date_trunc('day', day) as date), count(*) filter (converts)::double / count(*)
+select
+    cast(date_trunc('day', day) as date),
+    cast(count(*) filter (converts) as double) / count(*)
 from sessions
 group by all

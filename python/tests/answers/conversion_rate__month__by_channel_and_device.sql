@@ -15,19 +15,26 @@ orders as (
     where customer_id in (select customer_id from shop.customers)
 ),
 
-sessions as (
+days as (
     select
-        cast((started_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day,
+        session_id,
         channel,
         device,
-        exists (
-            from orders
-            where orders.session_id = s.session_id
-                and orders.day = cast((s.started_at at time zone 'UTC') at time zone 'Europe/Paris' as date)
-        ) as converts
-    from shop.sessions as s
+        cast((started_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day
+    from shop.sessions
+),
+
+sessions as (
+    select
+        *,
+        (session_id, day) in (select (session_id, day) from orders) as converts
+    from days
 )
 
-select cast(date_trunc('month', day) as date), channel, device, count(*) filter (converts)::double / count(*)
+select
+    cast(date_trunc('month', day) as date),
+    channel,
+    device,
+    cast(count(*) filter (converts) as double) / count(*)
 from sessions
 group by all

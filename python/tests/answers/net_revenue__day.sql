@@ -1,6 +1,14 @@
 -- group_by: metric_time__day
 with
 
+known_orders as (
+    select distinct
+        order_id,
+        customer_id,
+        channel
+    from shop.orders
+),
+
 lines as (
     select
         l.*,
@@ -8,15 +16,16 @@ lines as (
         c.country as customer_country,
         c.segment,
         p.category,
-        l.quantity * p.unit_cost as cost,
-        cast((l.booked_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day
+        cast((l.booked_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day,
+        l.quantity * p.unit_cost as cost
     from shop.order_lines as l
-    inner join (select distinct order_id, customer_id, channel from shop.orders) as o
-        on l.order_id = o.order_id
+    inner join known_orders as o on l.order_id = o.order_id
     inner join shop.customers as c on o.customer_id = c.customer_id
     inner join shop.products as p on l.product_id = p.product_id
 )
 
-select cast(date_trunc('day', day) as date), sum(amount)
+select
+    cast(date_trunc('day', day) as date),
+    sum(amount)
 from lines
 group by all

@@ -15,6 +15,9 @@ orders as (
     where customer_id in (select customer_id from shop.customers)
 )
 
-select cast(date_trunc('day', day) as date), channel, count(*)
+select
+    cast(date_trunc('day', day) as date),
+    channel,
+    count(*)
 from orders
 group by all

@@ -15,6 +15,8 @@ orders as (
     where customer_id in (select customer_id from shop.customers)
 )
 
-select cast(date_trunc('year', day) as date), count(*)
+select
+    cast(date_trunc('year', day) as date),
+    count(*)
 from orders
 group by all

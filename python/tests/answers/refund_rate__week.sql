@@ -1,6 +1,14 @@
 -- group_by: metric_time__week
 with
 
+known_orders as (
+    select distinct
+        order_id,
+        customer_id,
+        channel
+    from shop.orders
+),
+
 lines as (
     select
         l.*,
@@ -8,16 +16,17 @@ lines as (
         c.country as customer_country,
         c.segment,
         p.category,
-        l.quantity * p.unit_cost as cost,
-        cast((l.booked_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day
+        cast((l.booked_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day,
+        l.quantity * p.unit_cost as cost
     from shop.order_lines as l
-    inner join (select distinct order_id, customer_id, channel from shop.orders) as o
-        on l.order_id = o.order_id
+    inner join known_orders as o on l.order_id = o.order_id
     inner join shop.customers as c on o.customer_id = c.customer_id
     inner join shop.products as p on l.product_id = p.product_id
 )
 
-select cast(date_trunc('week', day) as date), coalesce(-sum(amount) filter (line_type = 'refund'), 0)::double
-    / nullif(sum(amount) filter (line_type = 'sale'), 0)::double
+select
+    cast(date_trunc('week', day) as date),
+    cast(coalesce(-sum(amount) filter (line_type = 'refund'), 0) as double)
+    / cast(nullif(sum(amount) filter (line_type = 'sale'), 0) as double)
 from lines
 group by all

@@ -16,12 +16,16 @@ orders as (
 ),
 
 firsts as (
-    select customer_id, min((ordered_at, order_id)) as first_order
+    select
+        customer_id,
+        min((ordered_at, order_id)) as first_order
     from orders
     group by customer_id
 )
 
-select cast(date_trunc('month', day) as date), avg(((ordered_at, order_id) > first_order)::int)
+select
+    cast(date_trunc('month', day) as date),
+    avg(cast(((ordered_at, order_id) > first_order) as int))
 from orders
-inner join firsts using (customer_id)
+inner join firsts on orders.customer_id = firsts.customer_id
 group by all

@@ -1,6 +1,14 @@
 -- group_by: metric_time__day
 with
 
+known_orders as (
+    select distinct
+        order_id,
+        customer_id,
+        channel
+    from shop.orders
+),
+
 lines as (
     select
         l.*,
@@ -8,36 +16,44 @@ lines as (
         c.country as customer_country,
         c.segment,
         p.category,
-        l.quantity * p.unit_cost as cost,
-        cast((l.booked_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day
+        cast((l.booked_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day,
+        l.quantity * p.unit_cost as cost
     from shop.order_lines as l
-    inner join (select distinct order_id, customer_id, channel from shop.orders) as o
-        on l.order_id = o.order_id
+    inner join known_orders as o on l.order_id = o.order_id
     inner join shop.customers as c on o.customer_id = c.customer_id
     inner join shop.products as p on l.product_id = p.product_id
 ),
 
+instants as (
+    select started_at as instant from shop.sessions
+    union all
+    select ordered_at as instant from shop.orders
+    union all
+    select booked_at as instant from shop.order_lines
+    union all
+    select opened_at as instant from helpdesk.tickets
+    union all
+    select answered_at as instant from helpdesk.satisfaction_answers
+),
+
+dates as (
+    select cast((instant at time zone 'UTC') at time zone 'Europe/Paris' as date) as day
+    from instants
+    union all
+    select cast(probed_at as date) as day from telemetry.probes
+),
+
 days as (
-    select unnest(generate_series(min(day), max(day), interval 1 day))::date as day
-    from (
-        select cast((started_at at time zone 'UTC') at time zone 'Europe/Paris' as date) as day from shop.sessions
-        union all
-        select cast((ordered_at at time zone 'UTC') at time zone 'Europe/Paris' as date) from shop.orders
-        union all
-        select cast((booked_at at time zone 'UTC') at time zone 'Europe/Paris' as date) from shop.order_lines
-        union all
-        select cast((opened_at at time zone 'UTC') at time zone 'Europe/Paris' as date) from helpdesk.tickets
-        union all
-        select cast((answered_at at time zone 'UTC') at time zone 'Europe/Paris' as date) from helpdesk.satisfaction_answers
-        union all
-        select cast(probed_at as date) from telemetry.probes
-    )
+    select cast(unnest(generate_series(min(day), max(day), interval 1 day)) as date) as day
+    from dates
 ),
 
 daily as (
-    select day, sum(amount) as amount
+    select
+        day,
+        sum(amount) as amount
     from days
-    left join lines using (day)
+    left outer join lines using (day)
     group by all
 ),
 
@@ -50,5 +66,7 @@ running as (
     from daily
 )
 
-select day, value
+select
+    day,
+    value
 from running

@@ -1,7 +1,7 @@
 with
 
 source as (
-    select * from read_parquet('{{ var("invoice_file") | replace("'", "''") }}')
+    select * from {{ source('invoices', 'lines') }}
 ),
 
 renamed as (

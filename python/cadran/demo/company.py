@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 VERSION = 1  # raised when the same arguments give other data
 MARK = "_demo.json"
 TRUTH = "truth.json"
+_ABANDONED = 3600  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,9 @@ def _bring_back(folder: Path) -> None:
 def _aside(folder: Path) -> Iterator[Path]:
     """A new folder beside the final one, gone in the end whatever happens."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.new-*"):
+        if time.time() - left.stat().st_mtime > _ABANDONED:  # by a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
     new = folder.with_name(f".{folder.name}.new-{os.getpid()}")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()

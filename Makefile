@@ -1,0 +1,79 @@
+# Everything a working day needs. `make` alone lists the targets.
+
+PYTHON ?= python3
+SCALE ?= 1
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.PHONY: help setup demo build lint test bench clean FORCE
+
+export DO_NOT_TRACK := 1
+# pip asks about nothing and says what it does in one line per step.
+PIP := .venv/bin/python -m pip --disable-pip-version-check --no-input
+DBT := .venv/bin/dbt
+CADRAN := .venv/bin/cadran
+STEP = @printf '\n\033[1m%s\033[0m\n'
+
+help: ## List the targets
+	@printf 'Cadran: one KPI, one definition, one number everywhere.\n\n'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: .venv/.stamp ## Make .venv with everything pinned (the other targets do this by themselves)
+
+# A lock that changed makes a new environment; otherwise the second run costs nothing.
+.venv/.stamp: requirements.lock pyproject.toml
+	$(STEP) 'Python environment (.venv)'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or later is needed: make PYTHON=python3.12 $(MAKECMDGOALS)'; exit 2; }
+	@$(PYTHON) -m venv --clear .venv
+	@echo "installing $$(grep -c == requirements.lock) pinned packages, about a minute"
+	@$(PIP) install --quiet --no-deps -r requirements.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/.stamp ## Data, warehouse, KPI tables and the KPI board, from nothing (SCALE=0.1 is quicker)
+	$(STEP) 'Demo data (data/demo)'
+	@$(CADRAN) demo --scale $(SCALE)
+	@$(MAKE) target/.demo
+	$(STEP) 'KPI board'
+	@$(CADRAN) board
+	$(STEP) 'What to try next'
+	@printf '  %s\n' \
+		'source .venv/bin/activate' \
+		'cadran show net_revenue' \
+		'cadran query net_revenue --group-by metric_time__month customer__country --limit 10' \
+		'cadran board --lang fr' \
+		'cadran doctor'
+
+# What the warehouse is made of; when none of it changed, the warehouse of the last run is right.
+INGREDIENTS := dbt_project.yml vars.yml profiles.yml data/demo/_demo.json $(shell find \
+	models semantic_models metrics macros seeds tests -name '*.sql' -o -name '*.yml' -o -name '*.csv')
+
+target/.demo: $(INGREDIENTS) $(if $(wildcard warehouse.duckdb),,FORCE)
+	$(STEP) 'Warehouse and KPI tables (warehouse.duckdb)'
+	@$(DBT) build --exclude-resource-type saved_query unit_test | grep --line-buffered -vE ' (START|PASS) '
+	@touch $@
+
+FORCE:
+
+build: .venv/.stamp ## dbt build: every model, test and unit test on the data there is
+	@$(DBT) build --exclude-resource-type saved_query
+
+lint: .venv/.stamp ## Python and SQL: style, format and types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models tests
+
+test: lint ## Lint, then dbt build with its tests and unit tests on a small demo, then pytest
+	$(STEP) 'Tests'
+	@.venv/bin/python -m pytest
+
+bench: .venv/.stamp ## Speed against hand-written SQL and the mf command, as a table
+	@.venv/bin/python benchmarks/run.py
+
+clean: ## Remove what was built; .venv and data stay
+	@rm -rf target logs scratch dbt_packages build .mypy_cache .ruff_cache warehouse.duckdb warehouse.duckdb.wal
+	@find python -name __pycache__ -type d -prune -exec rm -rf {} +

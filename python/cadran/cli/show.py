@@ -1,0 +1,167 @@
+"""`cadran show KPI`: the card as a page."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from cadran import formats, periods
+from cadran.cli.common import add_language, add_project, examples, open_layer
+from cadran.cli.output import write_rows
+from cadran.errors import CadranError, ProjectError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cadran.cards import Card
+    from cadran.layer import Layer
+
+WIDTH = 96
+WORDS = {
+    "en": {
+        "definition": "Definition", "formula": "Formula", "unit": "Unit", "direction": "Direction",
+        "objective": "Objective", "scope": "Scope", "owners": "Owners", "status": "Status",
+        "refresh": "Refresh", "additivity": "May be summed", "grains": "Grains",
+        "dimensions": "Dimensions", "not_for": "Not for", "review": "Review by",
+        "targets": "Targets",
+        "values": "Last values", "lineage": "Lineage", "sql": "SQL", "up": "higher is better",
+        "down": "lower is better", "band": "within a band", "additive": "yes",
+        "semi_additive": "over dimensions, not over time", "not_additive": "no",
+        "warning": "warning", "critical": "critical", "none": "none", "version": "version",
+    },
+    "fr": {
+        "definition": "Définition", "formula": "Formule", "unit": "Unité", "direction": "Sens",
+        "objective": "Objectif", "scope": "Périmètre", "owners": "Responsables", "status": "Statut",
+        "refresh": "Fraîcheur", "additivity": "Sommable", "grains": "Périodes",
+        "dimensions": "Dimensions", "not_for": "Ne convient pas", "review": "À revoir le",
+        "targets": "Cibles", "values": "Dernières valeurs", "lineage": "Origine", "sql": "SQL",
+        "up": "plus haut vaut mieux", "down": "plus bas vaut mieux", "band": "dans une bande",
+        "additive": "oui", "semi_additive": "sur les dimensions, pas dans le temps",
+        "not_additive": "non", "warning": "alerte", "critical": "critique", "none": "aucune",
+        "version": "version",
+    },
+}  # fmt: skip
+
+
+def add(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument("kpi", metavar="KPI", help="such as net_revenue")
+    parser.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="a page, or an array with the card as an object (default: %(default)s)",
+    )
+    parser.add_argument("--no-sql", action="store_true", help="leave the SQL out of the page")
+    add_language(parser)
+    add_project(parser)
+    examples(parser, "cadran show net_revenue", "cadran show net_revenue --lang fr --format json")
+    parser.set_defaults(run=_show)
+
+
+def _show(parsed: argparse.Namespace) -> int:
+    layer = open_layer(parsed)
+    card = layer.card(parsed.kpi)
+    if parsed.format == "json":
+        write_rows([card.to_dict(parsed.lang)], "json")
+        return 0
+    words = WORDS[parsed.lang]
+    print("\n".join(_card(card.localized(parsed.lang), words)))
+    for title, make in (("targets", _targets), ("values", _values), ("lineage", _lineage)):
+        print(f"\n{words[title]}")
+        print(textwrap.indent("\n".join(make(layer, card, parsed.lang)), "  "))
+    if not parsed.no_sql:
+        print(f"\n{words['sql']}")
+        print(textwrap.indent(layer.sql([card.name], f"metric_time__{_grain(card)}"), "  "))
+    return 0
+
+
+def _card(card: Card, words: dict[str, str]) -> list[str]:
+    head = f"{card.label}  ({card.name}, {words['version']} {card.version})"
+    refresh = f"{card.refresh.every} (max. {card.refresh.late_after})"
+    pairs = [
+        ("definition", card.description),
+        ("formula", card.formula),
+        ("unit", card.unit),
+        ("direction", words[card.direction]),
+        ("objective", f"{card.objective} ({card.tier})"),
+        ("scope", card.scope),
+        ("owners", f"{card.owner.business}, {card.owner.technical}"),
+        ("status", card.status),
+        ("refresh", refresh),
+        ("additivity", words[card.additivity]),
+        ("grains", ", ".join(card.grains)),
+        ("dimensions", ", ".join(card.dimensions) or words["none"]),
+        ("not_for", ", ".join(card.not_for)),
+        ("review", card.review_by.isoformat()),
+    ]
+    width = max(len(words[key]) for key, _ in pairs) + 2
+    lines = [head, "=" * len(head)]
+    for key, value in pairs:
+        if value:
+            lines += textwrap.wrap(
+                f"{words[key]:<{width}}{value}", WIDTH, subsequent_indent=" " * width
+            )
+    return lines
+
+
+def _grain(card: Card) -> str:
+    return "month" if "month" in card.grains else card.grains[-1]
+
+
+def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
+    from cadran.board import last_day, targets
+
+    words = WORDS[lang]
+    own = [target for target in targets(layer) if target.kpi == card.name]
+    today = last_day(layer)
+    current = [
+        target
+        for target in own
+        if target.grain in periods.GRAINS and periods.start_of(today, target.grain) == target.start
+    ]
+
+    def said(value: Any) -> str:
+        return formats.measure(value, card.unit, decimals=card.decimals, lang=lang)
+
+    return [
+        f"{periods.label(target.start, target.grain, lang):<16}{said(target.target)}"
+        f"  ({words['warning']} {said(target.warning)},"
+        f" {words['critical']} {said(target.critical)})"
+        for target in current
+    ] or [words["none"]]
+
+
+def _values(layer: Layer, card: Card, lang: str) -> list[str]:
+    from cadran.board import SHOWN, last_day
+
+    grain = _grain(card)
+    if grain not in periods.GRAINS:
+        return [WORDS[lang]["none"]]
+    latest = periods.last_complete(last_day(layer), grain)
+    starts = [periods.shifted(latest, grain, back) for back in range(1 - SHOWN, 1)]
+    name = f"metric_time__{grain}"
+    try:
+        answer = layer.query(
+            [card.name], name, start=starts[0], end=periods.last_of(latest, grain)
+        ).to_arrow()
+    except CadranError as problem:
+        return [str(problem)]
+    found = {row[name]: row[card.name] for row in answer.to_pylist()}
+    values = [found.get(start) for start in starts]
+    span = f"{periods.label(starts[0], grain, lang)} {formats.DASH} {periods.label(latest, grain, lang)}"
+    shown = [
+        f"{periods.label(start, grain, lang):<16}"
+        + formats.measure(found.get(start), card.unit, decimals=card.decimals, lang=lang)
+        for start in starts[-3:]
+    ]
+    return [f"{formats.sparkline(values)}  {span}", *shown]
+
+
+def _lineage(layer: Layer, card: Card, _lang: str) -> list[str]:
+    from cadran import lineage
+
+    try:
+        return lineage.lines(lineage.of_metric(layer.project.dbt_manifest, card.name))
+    except ProjectError as problem:
+        return [str(problem)]

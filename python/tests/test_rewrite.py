@@ -1,0 +1,88 @@
+"""The faster shapes of a statement answer exactly what MetricFlow's own shape answers."""
+
+from __future__ import annotations
+
+import pytest
+
+import cadran
+from cadran import compiler, rewrite
+
+
+@pytest.fixture(scope="module")
+def plain_sql(demo):
+    """Compiles as MetricFlow renders, without any rewriting."""
+    layer = cadran.open(
+        manifest=demo.target / "semantic_manifest.json", database=demo.database, plan_cache=False
+    )
+
+    def compiled(**asked):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compiler, "faster", lambda sql, dialect: sql)  # noqa: ARG005
+            return layer.sql(**asked)
+
+    return compiled
+
+
+def equal(layer, ours, theirs):
+    """Compare two statements in the warehouse, row by row and as bags."""
+    counts = layer.warehouse.arrow(
+        f"with a as ({ours}), b as ({theirs})"
+        " select (select count(*) from a) as a, (select count(*) from b) as b,"
+        " (select count(*) from (from a except all from b)) as only_a,"
+        " (select count(*) from (from b except all from a)) as only_b"
+    ).to_pylist()[0]
+    return counts["a"] == counts["b"] > 0 and counts["only_a"] == counts["only_b"] == 0
+
+
+CUMULATIVE = ["revenue_month_to_date", "revenue_trailing_28_days"]
+RANGES = [{}, {"start": "2026-02-10", "end": "2026-04-09"}]
+
+
+@pytest.mark.parametrize("kpi", CUMULATIVE)
+@pytest.mark.parametrize("asked", RANGES, ids=["all time", "a range"])
+def test_a_cumulative_kpi_is_the_same_at_every_grain_and_dimension(kpi, asked, layer, plain_sql):
+    card = layer.card(kpi)
+    for grain in card.grains:
+        for dimension in [None, *card.dimensions]:
+            question = {
+                "metrics": [kpi],
+                "group_by": [f"metric_time__{grain}"] + ([dimension] if dimension else []),
+                "ordered": False,
+                **asked,
+            }
+            ours = layer.sql(**question)
+            theirs = plain_sql(**question)
+            assert ours != theirs, f"{question} was not rewritten"
+            assert equal(layer, ours, theirs), question
+
+
+def test_every_cumulative_kpi_is_among_those_compared(layer):
+    assert {c.name for c in layer.kpis() if layer.metric(c.name)["type"] == "cumulative"} == set(
+        CUMULATIVE
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["kpi_daily_commerce", "kpi_weekly_support", "kpi_monthly_strategic"]
+)
+def test_aggregates_computed_in_one_pass_are_the_same(name, layer, plain_sql):
+    question = {"saved_query": name, "governed": False, "ordered": False}
+    assert equal(layer, layer.sql(**question), plain_sql(**question))
+
+
+@pytest.mark.parametrize(
+    "aggregate", ["count(distinct f.x)", "avg(f.x)", "quantile_cont(f.x, 0.5)"]
+)
+def test_what_is_no_sum_is_left_alone(aggregate):
+    sql = f"""-- Join Self Over Time Range
+    select s.d, {aggregate} as v from spine as s inner join fact as f on f.t <= s.d group by s.d"""
+    assert rewrite.aggregate_before_range_join(sql, "duckdb") == sql
+
+
+def test_a_measure_that_is_looked_at_before_it_is_summed_is_left_alone():
+    sql = """-- Join Self Over Time Range
+    select d, sum(v) as v from (
+        select s.d as d, f.v as v from spine as s
+        inner join (select t, v from fact) as f on f.t <= s.d where f.v > 10
+    ) as j group by d"""
+    assert rewrite.aggregate_before_range_join(sql, "duckdb") == sql
