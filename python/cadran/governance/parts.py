@@ -75,9 +75,7 @@ def _folder(layer: Layer) -> Path:
     return folder
 
 
-def _parts(
-    kpi: str, metrics: dict[str, dict[str, Any]], added: dict[str, dict[str, Any]]
-) -> Parts:
+def _parts(kpi: str, metrics: dict[str, dict[str, Any]], added: dict[str, dict[str, Any]]) -> Parts:
     sides = _sides(metrics[kpi])
     names: list[str | None] = []
     for side, found in zip(("numerator", "denominator"), sides or (), strict=False):
