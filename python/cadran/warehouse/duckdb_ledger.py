@@ -248,22 +248,27 @@ def place(closed: list[tuple[str, str]], restated: str, approved: str, materiali
         approved: a condition on `period`: somebody approved that final values change.
         materiality: the relative change from which approval is needed.
     """
-    final = " or ".join(
-        f"(period >= timestamp '{start}' and period_end(grain, period) <= timestamp '{end}')"
-        for start, end in closed
-    )
     return f"""
     create or replace temp table placed as
     select *, case
         when is_older and {restated} then 'version'
         when is_older then 'kept'
-        when not ({final or "false"}) then 'publish'
+        when not ({within(closed)}) then 'publish'
         when {approved} then 'approved'
         when change <= {materiality} then 'immaterial'
         else 'waiting'
     end as goes
     from compared
     """
+
+
+def within(ranges: list[tuple[str, str]]) -> str:
+    """A condition: the whole period lies within one of the half-open ranges."""
+    each = (
+        f"(period >= timestamp '{start}' and period_end(grain, period) <= timestamp '{end}')"
+        for start, end in ranges
+    )
+    return " or ".join(each) or "false"
 
 
 MACROS = """
