@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran import cards as card_reader
 from cadran import plans, project, warehouse
-from cadran.errors import UnknownNameError
+from cadran.errors import QueryError, UnknownNameError
 from cadran.governed import govern
 from cadran.query import GroupBy, Query, ask
 from cadran.where import names_in
@@ -170,6 +170,8 @@ class Layer:
         min_max_only: bool = False,
         apply_group_by: bool = True,
         ordered: bool = True,
+        known_at: str | dt.date | None = None,
+        view: str | None = None,
     ) -> Result:
         """The answer to a question, computed in the warehouse from the one definition.
 
@@ -189,6 +191,8 @@ class Layer:
             min_max_only: only the least and greatest value of the one dimension asked.
             apply_group_by: False keeps duplicate rows of a question without metrics.
             ordered: False leaves the order to the warehouse.
+            known_at: what the ledger held at this instant, "2026-09-30T18:00Z", instead of now.
+            view: "published", "restated", "both" or "spliced"; see `cadran.published`.
 
         Raises:
             UnknownNameError: a name does not exist.
@@ -196,7 +200,7 @@ class Layer:
             QueryError: the question makes no sense.
             WarehouseError: the warehouse cannot be read or refuses a filter.
         """
-        from cadran.result import Result, exact
+        from cadran.result import History, Result, exact
 
         question = self._question(
             saved_query,
@@ -205,8 +209,11 @@ class Layer:
         )  # fmt: skip
         sql, question = self._planned(question, governed=governed)
         cards = self._cards_of(question)
+        if known_at is not None or view is not None:
+            return self._as_published(question, sql, cards, known_at, view)
         table = exact(self.warehouse.arrow(sql), question)
-        return Result(table, sql, question, cards, governed=governed or not cards)
+        history = History(self.warehouse, question, cards)
+        return Result(table, sql, question, cards, governed=governed or not cards, history=history)
 
     def sql(self, *args: Any, **kwargs: Any) -> str:
         """The SQL of a question; takes the arguments of `query`, and runs nothing.
@@ -265,6 +272,38 @@ class Layer:
             known = kept["sql"], replace(question, group_by=groups)
             self._known[question, governed] = known
         return known
+
+    def _as_published(
+        self,
+        question: Query,
+        sql: str,
+        cards: dict[str, Card],
+        known_at: str | dt.date | None,
+        view: str | None,
+    ) -> Result:
+        """The answer of the ledger, or for `restated` and `both` that of now with it."""
+        from cadran.published import VIEWS, Reader, beside, has_ledger
+        from cadran.result import History, Result, exact
+
+        if view not in (None, *VIEWS):
+            raise UnknownNameError("view", str(view), VIEWS)
+        for name in question.metrics:
+            self.card(name)
+        if view == "restated" and known_at is None:
+            table = exact(self.warehouse.arrow(sql), question)
+            return Result(
+                table, sql, question, cards, governed=True,
+                history=History(self.warehouse, question, cards),
+            )  # fmt: skip
+        if not has_ledger(self.warehouse):
+            raise QueryError("Nothing was published yet: run `cadran publish`.")
+        reader = Reader(self.warehouse, question, known_at, "published" if view == "both" else view)
+        told = reader.sql()
+        if view == "both":
+            told = beside(sql, told, question)
+        table = exact(self.warehouse.arrow(told), question)
+        history = History(self.warehouse, question, cards, reader)
+        return Result(table, told, question, cards, governed=True, history=history)
 
     def _compiled(self, question: Query, *, governed: bool) -> dict[str, Any]:
         for name in question.metrics:

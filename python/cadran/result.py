@@ -3,20 +3,62 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import UnknownNameError
 from cadran.query import DAY_OR_COARSER
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import pandas as pd
     import polars as pl
     import pyarrow as pa
 
     from cadran.cards import Card
+    from cadran.published import Break, Reader
     from cadran.query import Query
+    from cadran.warehouse import Warehouse
 
 _MOST_ROWS_SHOWN = 20
+
+
+class History:
+    """What the ledger tells about the values of an answer; it is read when it is asked."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        query: Query,
+        cards: dict[str, Card],
+        reader: Reader | None = None,
+    ) -> None:
+        """Take the reader that gave the values, or None where they were computed now."""
+        self._warehouse, self._query, self._cards = warehouse, query, cards
+        self._reader = reader
+
+    @cached_property
+    def versions(self) -> dict[str, tuple[int, ...]]:
+        """The versions of the values of each KPI."""
+        if self._reader is not None:
+            return self._reader.versions()
+        return {name: (card.version,) for name, card in self._cards.items()}
+
+    @cached_property
+    def breaks(self) -> tuple[Break, ...]:
+        """The breaks within the answer; none where it has no periods or nothing was published."""
+        from cadran.published import Reader, has_ledger
+
+        if self._reader is not None:
+            return self._reader.breaks(in_series=True)
+        times = [group for group in self._query.group_by if group.base == "metric_time"]
+        grains = [group.asked_grain for group in times if not group.date_part]
+        if len(times) != 1 or not all(grains) or not self._cards or not has_ledger(self._warehouse):
+            return ()
+        asked = replace(self._query, metrics=tuple(self._cards), where=(), group_by=tuple(times))
+        return Reader(self._warehouse, asked, None, None).breaks(in_series=False)
 
 
 class Result:
@@ -29,10 +71,18 @@ class Result:
             those of the metrics behind the KPIs, and must not be quoted as the KPIs.
     """
 
-    def __init__(
-        self, table: pa.Table, sql: str, query: Query, cards: dict[str, Card], *, governed: bool
+    def __init__(  # noqa: PLR0913 - an answer carries what it was asked and by what it is judged
+        self,
+        table: pa.Table,
+        sql: str,
+        query: Query,
+        cards: dict[str, Card],
+        *,
+        governed: bool,
+        history: History | None = None,
     ) -> None:
         """Wrap rows that the layer has computed."""
+        self._history = history
         self._table = table
         self._cards = cards
         self.sql = sql
@@ -58,6 +108,31 @@ class Result:
         if name not in self._cards:
             raise UnknownNameError("KPI", name, self._cards, where=" in this answer")
         return self._cards[name]
+
+    @property
+    def versions(self) -> dict[str, tuple[int, ...]]:
+        """The versions by which the values of each KPI were computed."""
+        return self._history.versions if self._history else {}
+
+    @property
+    def breaks(self) -> tuple[Break, ...]:
+        """Where a KPI's meaning changed within the periods of the answer, earliest first."""
+        return self._history.breaks if self._history else ()
+
+    @property
+    def like_for_like(self) -> bool:
+        """Whether every value can be compared with every other: no break lies between them."""
+        return not any(one.in_series for one in self.breaks)
+
+    def comparable(self, kpi: str, one: dt.date, other: dt.date) -> bool:
+        """Whether the values of two periods, given by their starts, have the same meaning."""
+        first, last = sorted((one.isoformat(), other.isoformat()))
+        return not any(
+            broken.kpi == kpi
+            and broken.in_series
+            and first < broken.period.isoformat()[: len(last)] <= last
+            for broken in self.breaks
+        )
 
     def to_arrow(self) -> pa.Table:
         """The rows: DECIMAL exact, counts int64, grains date32 (day and up) or timestamp."""
@@ -147,7 +222,7 @@ def exact(table: pa.Table, query: Query) -> pa.Table:
 
 
 def _dates(query: Query) -> set[str]:
-    """The columns that hold dates: times at a day or coarser, whose grain may be left to default."""
+    """The columns that hold dates: times at a day or coarser, also where no grain was given."""
     times = [group for group in query.group_by if not group.date_part]
     bases = [group.base for group in times if not group.asked_grain]
     names = {group.column for group in times if group.asked_grain in DAY_OR_COARSER}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError
 from cadran.governance import anchor, ledger_settings
-from cadran.governance.definition import definition_hash, restated_by_version
+from cadran.governance.definition import definition_hash, scope
 from cadran.governance.ledger_writer import LedgerWriter
 from cadran.governance.measure import Measured, Measurer
 from cadran.warehouse import duckdb_ledger as sql
@@ -227,9 +227,15 @@ class _Run:
         if self.restatement is not None:
             start, end = self.restatement.start, self.restatement.end
             approved = f"(period >= timestamp '{start}' and period < timestamp '{end}')"
-        version = restated_by_version(self.layer, kpi)
+        version = scope(self.layer, kpi)
         writer.connection.execute(
-            sql.place(closed(writer, kpi), version.condition, approved, publication.materiality)
+            sql.place(
+                closed(writer, kpi),
+                version.covers if version else None,
+                approved,
+                publication.materiality,
+                restates=bool(version and version.restates),
+            )
         )
 
     def _append(self, writer: LedgerWriter, kpi: str, header: dict[str, Any]) -> Published:
@@ -238,15 +244,16 @@ class _Run:
             row["goes"]: row["rows"]
             for row in writer.rows("select goes, count(*) as rows from placed group by goes")
         }
+        version = scope(self.layer, kpi)
+        told = version.details if version else {}
+        restates = version is not None and version.restates
         automatic = {
             "kind": "data",
             "reason": "data changed by less than is material",
         }
         reasons: dict[str, tuple[str, str, dict[str, Any]]] = {
-            "publish": ("publish", "provisional", {}),
-            "version": (
-                "restatement", "restated", restated_by_version(self.layer, kpi).details,
-            ),
+            "publish": ("publish", "provisional", told),
+            "version": ("restatement", "restated" if restates else "provisional", told),
             "approved": ("restatement", "restated", _details(self.restatement)),
             "immaterial": ("restatement", "restated", automatic),
         }  # fmt: skip

@@ -236,7 +236,14 @@ def compare(  # noqa: PLR0913 - each is one property of the comparison
     """
 
 
-def place(closed: list[tuple[str, str]], restated: str, approved: str, materiality: float) -> str:
+def place(
+    closed: list[tuple[str, str]],
+    covers: str | None,
+    approved: str,
+    materiality: float,
+    *,
+    restates: bool,
+) -> str:
     """Sort what differs by the batch that it goes into, in table `placed`.
 
     A final value changes by a version that restates it, by an approval, or by less than what is
@@ -244,16 +251,21 @@ def place(closed: list[tuple[str, str]], restated: str, approved: str, materiali
 
     Args:
         closed: half-open ranges of instants in which values are final.
-        restated: a condition on `period`: the new version may touch what an older one published.
+        covers: a condition on `period`: the present version speaks for it; None where no record
+            says so: then it speaks for what no older one published.
         approved: a condition on `period`: somebody approved that final values change.
         materiality: the relative change from which approval is needed.
+        restates: whether the present version may change final values of an older one.
     """
+    final = within(closed)
+    touched = f"({covers})" + ("" if restates else f" and not ({final})") if covers else "false"
     return f"""
     create or replace temp table placed as
     select *, case
-        when is_older and {restated} then 'version'
+        when is_older and {touched} then 'version'
         when is_older then 'kept'
-        when not ({within(closed)}) then 'publish'
+        when not ({covers or "true"}) and (select bool_or(is_older) from compared) then 'kept'
+        when not ({final}) then 'publish'
         when {approved} then 'approved'
         when change <= {materiality} then 'immaterial'
         else 'waiting'
