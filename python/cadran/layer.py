@@ -29,6 +29,7 @@ class Layer:
     def __init__(self, built: project.Project, *, plan_cache: bool = True) -> None:
         """Take a project; nothing is read until it is needed."""
         self.project = built
+        self._has_ledger = False
         self._plans = plans.PlanCache(built.plans if plan_cache else None)
         self._known: dict[tuple[Query, bool], tuple[str, Query]] = {}
         self._read_cards: dict[str, Card] = {}
@@ -295,9 +296,11 @@ class Layer:
                 table, sql, question, cards, governed=True,
                 history=History(self.warehouse, question, cards),
             )  # fmt: skip
-        if not has_ledger(self.warehouse):
+        self._has_ledger = self._has_ledger or has_ledger(self.warehouse)
+        if not self._has_ledger:
             raise QueryError("Nothing was published yet: run `cadran publish`.")
-        reader = Reader(self.warehouse, question, known_at, "published" if view == "both" else view)
+        asked = replace(question, where=self._templates(question))
+        reader = Reader(self.warehouse, asked, known_at, "published" if view == "both" else view)
         told = reader.sql()
         if view == "both":
             told = beside(sql, told, question)
@@ -309,11 +312,7 @@ class Layer:
         for name in question.metrics:
             self.metric(name)
         if question.where:
-            from cadran.filters import Fields, templated
-
-            fields = Fields.of(self.project.semantic_manifest)
-            where = tuple(templated(text, fields) for text in question.where)
-            question = replace(question, where=where)
+            question = replace(question, where=self._templates(question))
         cards = self._cards_of(question)
         if cards and governed:
             question = govern(question, list(cards.values()), self.dimensions)
@@ -324,6 +323,12 @@ class Layer:
             sql = self._compiler.sql(question)
         groups = [[group.name, group.grain, group.date_part] for group in question.group_by]
         return {"sql": sql, "group_by": groups}
+
+    def _templates(self, question: Query) -> tuple[str, ...]:
+        from cadran.filters import Fields, templated
+
+        fields = Fields.of(self.project.semantic_manifest)
+        return tuple(templated(text, fields) for text in question.where)
 
     def _cards_of(self, question: Query) -> dict[str, Card]:
         carded = (n for n in question.metrics if card_reader.carried_by(self.metric(n)) is not None)

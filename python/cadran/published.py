@@ -91,6 +91,7 @@ class Reader:
         self._warehouse, self.query, self.view = warehouse, query, view
         self.known_at = instant(known_at) if known_at is not None else None
         self.grain, self.dimensions = _shape(query)
+        self._conditions: list[str] = []
 
     @property
     def cutoff(self) -> str:
@@ -119,12 +120,16 @@ class Reader:
         columns = ", ".join([f"{period} as {time}", *members, *values])
         keys = ", ".join(str(at + 1) for at in range(1 + len(members)))
         names = [time, *self.dimensions]
-        conditions = " and ".join(f"({_filter(text, names)})" for text in self.query.where)
+        shown = dict(
+            zip(names, [period, *(_member(n, kinds) for n in self.dimensions)], strict=True)
+        )
+        # They are about periods and members alone, so they hold for all rows of a key or for none.
+        self._conditions = [_filter(text, shown) for text in self.query.where]
         order = ", ".join(self._order(names))
         return (
             f"with chosen as ({self.chosen()}),\n"
             f"answer as (select {columns} from chosen group by {keys})\n"
-            f"select * from answer{f' where {conditions}' if conditions else ''}"
+            "select * from answer"
             f"{f' order by {order}' if order else ''}"
             f"{'' if self.query.limit is None else f' limit {self.query.limit}'}"
         )
@@ -142,6 +147,7 @@ class Reader:
             where.append(f"period >= date_trunc('{self.grain}', timestamp '{query.start}')")
         if query.end:
             where.append(f"period <= timestamp '{_whole_day(query.end)}'")
+        where += [f"({text})" for text in self._conditions]
         order = "batch desc, row desc"
         source = f"select * from {sql.ROWS} where {' and '.join(where)}"
         if view == "published":
@@ -210,6 +216,9 @@ class Reader:
             if name not in kinds:
                 by = f" by {self.known_at}" if self.known_at else ""
                 raise QueryError(f"Nothing of {name} was published{by}: run `cadran publish`.")
+        told = {name: _duckdb(kind) for name, kind in kinds.items()}
+        if not self.dimensions:
+            return told
         names = ",".join(sorted(self.dimensions))
         json_types = ", ".join(
             f"any_value(json_type(dimensions, {_path(name)}))"
@@ -217,7 +226,7 @@ class Reader:
             for name in self.dimensions
         )
         shown = self._warehouse.arrow(
-            f"""select count(*) as rows{", " if json_types else ""}{json_types}
+            f"""select count(*) as rows, {json_types}
             from (
                 select dimensions from {sql.ROWS}
                 where kpi in ({kpis}) and grain = '{self.grain}'
@@ -226,12 +235,11 @@ class Reader:
             ) as sample"""
         ).to_pylist()[0]
         if not shown["rows"]:
-            by = f"{self.grain} and {names}" if names else self.grain
             raise QueryError(
-                f"The ledger holds no {', '.join(self.query.metrics)} by {by}. What is published"
+                f"The ledger holds no {', '.join(self.query.metrics)} by {self.grain} and"
+                f" {names}. What is published"
                 " stands in cadran_ledger.yml."
             )
-        told = {name: _duckdb(kind) for name, kind in kinds.items()}
         booleans = {name: "boolean" for name in self.dimensions if shown[name] == "BOOLEAN"}
         return told | booleans
 
@@ -276,8 +284,8 @@ def _shape(query: Query) -> tuple[str, list[str]]:
     return str(times[0].asked_grain), [g.column for g in query.group_by if g.base != "metric_time"]
 
 
-def _filter(text: str, columns: list[str]) -> str:
-    """A condition on the answer's own columns, from a filter in MetricFlow's template form."""
+def _filter(text: str, columns: dict[str, str]) -> str:
+    """A condition on rows of the ledger, from a filter in MetricFlow's template form."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     def column(name: str, grain: str | None = None, *_: Any, **__: Any) -> str:
@@ -287,7 +295,7 @@ def _filter(text: str, columns: list[str]) -> str:
                 f"The ledger can be filtered by what the question is grouped by"
                 f" ({', '.join(columns)}), not by {asked}."
             )
-        return _quoted(asked)
+        return columns[asked]
 
     return ImmutableSandboxedEnvironment().from_string(text).render(
         Dimension=column, TimeDimension=column, Entity=column

@@ -199,11 +199,10 @@ BATCHES = "governance.kpi_ledger_batches"
 @pytest.mark.parametrize(
     ("statements", "sentence"),
     [
-        ([f"update {ROWS} set value = '1' where batch = 1 and row = 77"], "batch 1, row 77 .*edited"),
-        ([f"delete from {ROWS} where batch = 2 and row = 5"], "batch 2, row 5: the row was deleted"),
+        ([f"update {ROWS} set value = '1' where batch = 1 and row = 7"], "batch 1, row 7 .*edited"),
+        ([f"delete from {ROWS} where batch = 2 and row = 5"], "batch 2, row 5: .*deleted"),
         (
-            [f"insert into {ROWS} select * replace ('9' as value) from {ROWS}"
-             " where batch = 1 and row = 6"],
+            [f"insert into {ROWS} select * from {ROWS} where batch = 1 and row = 6"],
             "batch 1, row 6 .*inserted",
         ),
         (
@@ -339,7 +338,7 @@ def test_a_publication_killed_at_any_moment_leaves_a_ledger_that_holds(company):
     begun = time.monotonic()
     assert publisher(company.root).wait(60) == 0
     whole = time.monotonic() - begun
-    moments = random.Random(20)
+    moments = random.Random(20)  # noqa: S311 - moments, no secrets
     for turn in range(20):
         more_revenue(company, 100 + turn)
         killed = publisher(company.root)

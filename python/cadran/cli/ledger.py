@@ -28,9 +28,9 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _add_publish(parser: argparse.ArgumentParser) -> None:
-    parser.description = f"{parser.description}" + (
-        " Only what differs from what was last published is written. A final value that changed"
-        " by more than is material waits for approval, and the exit code is 1."
+    parser.description = (
+        f"{parser.description} Only what differs from what was last published is written. A final"
+        " value that changed by more than is material waits for approval, and the exit code is 1."
     )
     parser.add_argument("kpis", nargs="*", metavar="KPI", help="default: all but drafts")
     agreed = parser.add_argument_group("approval of a restatement")
@@ -51,7 +51,7 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.description = f"{parser.description} The exit code is 1 when anything was edited, deleted or inserted."
+    parser.description = f"{parser.description} Exit code 1: something was."
     parser.add_argument(
         "--export", type=Path, metavar="FILE", help="write the head for safekeeping"
     )
