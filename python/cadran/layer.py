@@ -201,7 +201,8 @@ class Layer:
             QueryError: the question makes no sense.
             WarehouseError: the warehouse cannot be read or refuses a filter.
         """
-        from cadran.result import History, Result, exact
+        from cadran.history import History
+        from cadran.result import Result, exact
 
         question = self._question(
             saved_query,
@@ -283,8 +284,9 @@ class Layer:
         view: str | None,
     ) -> Result:
         """The answer of the ledger, or for `restated` and `both` that of now with it."""
+        from cadran.history import History
         from cadran.published import VIEWS, Reader, beside, has_ledger
-        from cadran.result import History, Result, exact
+        from cadran.result import Result, exact
 
         if view not in (None, *VIEWS):
             raise UnknownNameError("view", str(view), VIEWS)

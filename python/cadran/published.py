@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError
+from cadran.history import Break
 from cadran.query import GroupBy
 from cadran.warehouse import duckdb_ledger as sql
 
@@ -25,32 +25,6 @@ if TYPE_CHECKING:
 
 VIEWS = ("published", "restated", "both", "spliced")
 _TYPES = {"int64": "bigint", "double": "double", "float": "float"}
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """Where the meaning of a KPI changed.
-
-    Attributes:
-        kpi: the KPI.
-        period: start of the first period of the new version.
-        before: the version up to there.
-        after: the version from there on.
-        kind: policy, estimate, error, source or equivalent; None where nobody recorded it.
-        reason: why, in words.
-        value_before: the last value by the old version, as exact text.
-        in_series: whether the values of this answer change their meaning there. When False they
-            are all of one version, and others were published for one side of the break.
-    """
-
-    kpi: str
-    period: dt.datetime
-    before: int
-    after: int
-    kind: str | None
-    reason: str | None
-    value_before: str | None
-    in_series: bool
 
 
 def instant(text: str | dt.date) -> dt.datetime:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import UnknownNameError
@@ -18,47 +16,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cadran.cards import Card
-    from cadran.published import Break, Reader
+    from cadran.history import Break, History
     from cadran.query import Query
-    from cadran.warehouse import Warehouse
 
 _MOST_ROWS_SHOWN = 20
-
-
-class History:
-    """What the ledger tells about the values of an answer; it is read when it is asked."""
-
-    def __init__(
-        self,
-        warehouse: Warehouse,
-        query: Query,
-        cards: dict[str, Card],
-        reader: Reader | None = None,
-    ) -> None:
-        """Take the reader that gave the values, or None where they were computed now."""
-        self._warehouse, self._query, self._cards = warehouse, query, cards
-        self._reader = reader
-
-    @cached_property
-    def versions(self) -> dict[str, tuple[int, ...]]:
-        """The versions of the values of each KPI."""
-        if self._reader is not None:
-            return self._reader.versions()
-        return {name: (card.version,) for name, card in self._cards.items()}
-
-    @cached_property
-    def breaks(self) -> tuple[Break, ...]:
-        """The breaks within the answer; none where it has no periods or nothing was published."""
-        from cadran.published import Reader, has_ledger
-
-        if self._reader is not None:
-            return self._reader.breaks(in_series=True)
-        times = [group for group in self._query.group_by if group.base == "metric_time"]
-        grains = [group.asked_grain for group in times if not group.date_part]
-        if len(times) != 1 or not all(grains) or not self._cards or not has_ledger(self._warehouse):
-            return ()
-        asked = replace(self._query, metrics=tuple(self._cards), where=(), group_by=tuple(times))
-        return Reader(self._warehouse, asked, None, None).breaks(in_series=False)
 
 
 class Result:

@@ -22,7 +22,8 @@ import cadran
 from cadran.errors import QueryError, WarehouseError
 from cadran.governance.bridge import bridge, revisions
 from cadran.governance.close import close
-from cadran.governance.publish import Restatement, publish
+from cadran.governance.publish import publish
+from cadran.governance.restatement import Restatement
 from cadran.governance.verify import verify
 
 KPIS = ["net_revenue", "average_order_value"]

@@ -12,7 +12,8 @@ from cadran.cli.output import add_format, json_text, write_rows
 if TYPE_CHECKING:
     import argparse
 
-    from cadran.governance.publish import Published, Restatement
+    from cadran.governance.publish import Published
+    from cadran.governance.restatement import Restatement
 
 
 def add(parser: argparse.ArgumentParser, name: str) -> None:
@@ -126,7 +127,7 @@ def _publish(parsed: argparse.Namespace) -> int:
 
 def _restatement(parsed: argparse.Namespace) -> Restatement | None:
     from cadran.governance.close import period
-    from cadran.governance.publish import Restatement
+    from cadran.governance.restatement import Restatement
 
     if not parsed.restate:
         return None

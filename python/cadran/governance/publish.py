@@ -13,7 +13,6 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cadran.errors import QueryError
 from cadran.governance import anchor, ledger_settings
 from cadran.governance.definition import definition_hash, scope
 from cadran.governance.ledger_writer import LedgerWriter
@@ -24,45 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from cadran.governance.restatement import Restatement
     from cadran.layer import Layer
 
-KINDS = ("policy", "estimate", "error", "source")
 WAIT = 60.0
 COLUMNS = "grain, period, dimension_set, dimensions, value, numerator, denominator, observations"
-
-
-@dataclass(frozen=True, slots=True)
-class Restatement:
-    """Somebody's agreement that final values of a range of periods change.
-
-    Args:
-        start: the first instant.
-        end: the instant after the last one.
-        kind: policy, estimate, error or source.
-        reason: why, in words that a reader of the figure understands.
-        approver: who agreed; not the author.
-        ticket: where it was discussed.
-    """
-
-    start: dt.date
-    end: dt.date
-    kind: str
-    reason: str
-    approver: str
-    ticket: str | None = None
-
-    def check(self, author: str) -> None:
-        """See that it may be used.
-
-        Raises:
-            QueryError: its kind is unknown, its reason empty, or its approver the author.
-        """
-        if self.kind not in KINDS:
-            raise QueryError(f"A restatement is of kind {', '.join(KINDS)}; not '{self.kind}'.")
-        if not self.reason.strip() or not self.approver.strip():
-            raise QueryError("A restatement needs a reason and an approver.")
-        if self.approver.casefold() == author.casefold():
-            raise QueryError(f"{author} publishes, so somebody else must approve the restatement.")
 
 
 @dataclass(slots=True)
@@ -247,6 +212,7 @@ class _Run:
         version = scope(self.layer, kpi)
         told = version.details if version else {}
         restates = version is not None and version.restates
+        agreed = self.restatement.details() if self.restatement else {}
         automatic = {
             "kind": "data",
             "reason": "data changed by less than is material",
@@ -254,7 +220,7 @@ class _Run:
         reasons: dict[str, tuple[str, str, dict[str, Any]]] = {
             "publish": ("publish", "provisional", told),
             "version": ("restatement", "restated" if restates else "provisional", told),
-            "approved": ("restatement", "restated", _details(self.restatement)),
+            "approved": ("restatement", "restated", agreed),
             "immaterial": ("restatement", "restated", automatic),
         }  # fmt: skip
         for goes, (kind, status, details) in reasons.items():
@@ -301,12 +267,3 @@ def closed(writer: LedgerWriter, kpi: str) -> list[tuple[str, str]]:
         else:
             ranges.append((start, until))
     return ranges
-
-
-def _details(restatement: Restatement | None) -> dict[str, Any]:
-    if restatement is None:
-        return {}
-    return {
-        "kind": restatement.kind, "reason": restatement.reason, "approver": restatement.approver,
-        "ticket": restatement.ticket, "from": str(restatement.start), "until": str(restatement.end),
-    }  # fmt: skip
