@@ -3,14 +3,8 @@
     {%- if not execute -%}
         {{ return("cast(null as " ~ dbt.type_string() ~ ")") }}
     {%- endif -%}
-    {%- set wanted = [] -%}
-    {%- for node in graph.sources.values()
-        if node.package_name == model.package_name
-        and node.source_name == source_name and node.name == table_name -%}
-        {%- do wanted.append(node) -%}
-    {%- endfor -%}
     {%- set cases = [] -%}
-    {%- for column in wanted[0].columns.values() -%}
+    {%- for column in cadran.contract_columns(source_name, table_name) -%}
         {%- set rule = column.config.meta -%}
         {%- set value = cadran.safe_cast(column.name, column.data_type) -%}
         {%- if rule.required -%}

@@ -16,7 +16,7 @@
     {% endif %}
     {% set place = cadran.source_place(source_name) %}
     {% if place.startswith('schema:') %}
-        {{ return(relation) }}
+        {{ return(cadran.with_optional_columns(relation, source_name, table_name)) }}
     {% endif %}
 
     {% set stem = place.rstrip('/') ~ '/' ~ source_name ~ '/' ~ table_name %}
@@ -37,7 +37,8 @@
         {% if matching %}
             {% set one_file = stem ~ ending %}
             {% set pattern = one_file if one_file in matching else stem ~ '/**/*' ~ ending %}
-            {{ return(reader.replace('{}', "'" ~ pattern ~ "'")) }}
+            {% set rows = reader.replace('{}', "'" ~ pattern ~ "'") %}
+            {{ return(cadran.with_optional_columns(rows, source_name, table_name)) }}
         {% endif %}
     {% endfor %}
     {{ exceptions.raise_compiler_error(

@@ -1,35 +1,67 @@
 """Cadran: one KPI, one definition, one number everywhere.
 
-import cadran
+    import cadran
 
-layer = cadran.open(".")
-layer.query(["net_revenue"], group_by=["metric_time__month"]).to_pandas()
+    layer = cadran.open(".")
+    layer.query(["net_revenue"], group_by=["metric_time__month"]).to_pandas()
+
+Names are loaded when they are first used, so that importing costs next to nothing.
 """
 
-from cadran.errors import (
-    CadranError,
-    CardError,
-    NotGovernedError,
-    ProjectError,
-    QueryError,
-    UnknownNameError,
-    WarehouseError,
-)
-from cadran.layer import Layer
-from cadran.layer import open_layer as open  # noqa: A004 - `cadran.open` reads as it should
-from cadran.query import GroupBy
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cadran.cards import Card
+    from cadran.errors import (
+        CadranError,
+        CardError,
+        NotGovernedError,
+        ProjectError,
+        QueryError,
+        UnknownNameError,
+        WarehouseError,
+    )
+    from cadran.layer import Layer
+    from cadran.layer import open_layer as open  # noqa: A004 - `cadran.open` reads as it should
+    from cadran.query import GroupBy
+    from cadran.result import Result
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CadranError",
+    "Card",
     "CardError",
     "GroupBy",
     "Layer",
     "NotGovernedError",
     "ProjectError",
     "QueryError",
+    "Result",
     "UnknownNameError",
     "WarehouseError",
     "open",
 ]
+
+_HOMES = {
+    "Card": ("cards", "Card"),
+    "GroupBy": ("query", "GroupBy"),
+    "Layer": ("layer", "Layer"),
+    "Result": ("result", "Result"),
+    "open": ("layer", "open_layer"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'cadran' has no attribute {name!r}")
+    module, attribute = _HOMES.get(name, ("errors", name))
+    found = globals()[name] = getattr(import_module(f"cadran.{module}"), attribute)
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -8,42 +8,97 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import re
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from metricflow.engine.metricflow_engine import (
+    MetricFlowEngine,
+    MetricFlowQueryRequest,
+    OutputColumnOrderMode,
+)
+from metricflow.protocols.sql_client import SqlEngine
+from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
+from metricflow_semantic_interfaces.references import MetricReference
+from metricflow_semantic_interfaces.type_enums import TimeGranularity
+from metricflow_semantic_interfaces.type_enums.date_part import DatePart
+from metricflow_semantics.filters.time_constraint import TimeRangeConstraint
+from metricflow_semantics.model.dbt_manifest_parser import (
+    parse_manifest_from_dbt_generated_manifest,
+)
+from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
+from metricflow_semantics.query.query_parser import MetricFlowQueryParser
+from metricflow_semantics.specs.query_param_implementations import (
+    DimensionOrEntityParameter,
+    MetricParameter,
+    OrderByParameter,
+    TimeDimensionParameter,
+)
+from metricflow_semantics.time.dateutil_adjuster import DateutilTimePeriodAdjuster
+
 from cadran.errors import CadranError, QueryError, UnknownNameError
+from cadran.filters import Fields
+from cadran.names import first_unknown, gist
+from cadran.query import GroupBy, Query, ask
 from cadran.rewrite import faster
+from cadran.where import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cadran.project import Project
-    from cadran.query import GroupBy, Query
 
-# MetricFlow refuses a later end. UTC without a zone, as all times here.
-_FIRST, _LAST = dt.datetime(1900, 1, 1), dt.datetime(2040, 12, 31)  # noqa: DTZ001
+# The years that MetricFlow can constrain. UTC without a zone, as all times here.
+_FIRST, _LAST = TimeRangeConstraint.ALL_TIME_BEGIN(), TimeRangeConstraint.ALL_TIME_END()
+_SUB_DAILY = frozenset(grain.value for grain in TimeGranularity if grain < TimeGranularity.DAY)
 
-_LAST_DAY = re.compile(
-    r"(DATE_TRUNC\('(?:second|minute|hour)', [\w.]+\) BETWEEN '[^']+' AND '\d{4}-\d\d-\d\d)'"
-)
+
+class _WholePeriods(DateutilTimePeriodAdjuster):  # type: ignore[misc] # MetricFlow is untyped here
+    """Widens a time range to whole periods, to the last second of a day.
+
+    MetricFlow ends a range at 00:00 of its last day, and at 00:00 of the day too when nothing is
+    grouped by time: of a fact by the minute, only the first minute of that day is left.
+    """
+
+    def __init__(self) -> None:
+        """Behave as MetricFlow does until told that a question is about sub-daily facts."""
+        self.sub_daily = False
+        self.as_asked = False
+
+    def expand_time_constraint_to_fill_granularity(
+        self, time_constraint: TimeRangeConstraint, granularity: TimeGranularity
+    ) -> TimeRangeConstraint:
+        """The range, as asked when nothing is grouped by time."""
+        if self.sub_daily and self.as_asked:
+            return time_constraint
+        whole = super().expand_time_constraint_to_fill_granularity(time_constraint, granularity)
+        if not self.sub_daily or granularity < TimeGranularity.DAY or whole.end_time >= _LAST:
+            return whole
+        end = dt.datetime.combine(whole.end_time, dt.time(23, 59, 59))
+        return TimeRangeConstraint(start_time=whole.start_time, end_time=end)
 
 
 class Compiler:
     """Compiles questions against one semantic manifest. Thread-safe."""
 
     def __init__(self, project: Project) -> None:
-        """Remember the project; MetricFlow reads it at the first question."""
-        self._project = project
-        self._engine_made: Any = None
-        self._lock = threading.Lock()
+        """Load the project's semantic manifest.
 
-    @property
-    def _engine(self) -> Any:
-        with self._lock:
-            if self._engine_made is None:
-                self._engine_made = _make_engine(self._project)
-            return self._engine_made
+        Raises:
+            ProjectError: there is none.
+        """
+        # A refused question would log hundreds of lines of traceback; the error says it in one.
+        for name in ("metricflow", "metricflow_semantics", "metricflow_semantic_interfaces"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._project = project
+        self._lock = threading.Lock()
+        text = project.semantic_manifest_path.read_text(encoding="utf-8")
+        self._lookup = SemanticManifestLookup(parse_manifest_from_dbt_generated_manifest(text))
+        self._periods = _WholePeriods()
+        parser = MetricFlowQueryParser(semantic_manifest_lookup=self._lookup)
+        parser._time_period_adjuster = self._periods  # noqa: SLF001 - it takes none
+        client: Any = _CompileOnly()
+        self._engine = MetricFlowEngine(self._lookup, client, query_parser=parser)
 
     def sql(self, query: Query) -> str:
         """The SQL of a question.
@@ -52,11 +107,7 @@ class Compiler:
             UnknownNameError: a metric, dimension or grain in it does not exist.
             QueryError: MetricFlow refuses it for another reason.
         """
-        from metricflow.engine.metricflow_engine import (
-            MetricFlowQueryRequest,
-            OutputColumnOrderMode,
-        )
-
+        self._check_cumulative(query)
         try:
             request = MetricFlowQueryRequest.create(
                 metric_names=query.metrics or None,
@@ -68,32 +119,29 @@ class Compiler:
                 apply_group_by=query.apply_group_by,
                 output_column_order_mode=OutputColumnOrderMode.INPUT_ORDER,
             )
-            sql: str = self._engine.explain(request).sql_statement.sql
+            with self._lock:
+                ranged = query.start is not None or query.end is not None
+                self._periods.sub_daily = ranged and self._is_sub_daily(query.metrics)
+                self._periods.as_asked = not any(g.base == "metric_time" for g in query.group_by)
+                sql: str = self._engine.explain(request).sql_statement.sql
         except CadranError:
             raise
-        except Exception as error:  # noqa: BLE001 - MetricFlow raises many kinds
-            raise self._refusal(query, error) from None
-        return faster(_whole_last_day(sql), dialect="duckdb")
+        except Exception as error:  # MetricFlow's errors share no class
+            raise self._refusal(query, error) from error
+        return faster(sql, dialect="duckdb")
 
     def dimension_values_sql(self, dimension: GroupBy, metrics: Iterable[str]) -> str:
         """The SQL that lists the values of a dimension, as far as the metrics have them."""
-        from cadran.query import ask
-
-        return (
-            self.sql(ask(metrics=(), group_by=[dimension]))
-            if not metrics
-            else self._values(dimension, tuple(metrics))
-        )
-
-    def _values(self, dimension: GroupBy, metrics: tuple[str, ...]) -> str:
-        from cadran.query import ask
-
+        names = list(metrics)
+        if not names:
+            return self.sql(ask(group_by=[dimension]))
         try:
-            explained = self._engine.explain_get_dimension_values(
-                metric_names=list(metrics), get_group_by_values=dimension.column
-            )
-        except Exception as error:  # noqa: BLE001 - MetricFlow raises many kinds
-            raise self._refusal(ask(metrics, [dimension]), error) from None
+            with self._lock:
+                explained = self._engine.explain_get_dimension_values(
+                    metric_names=names, get_group_by_values=dimension.column
+                )
+        except Exception as error:  # MetricFlow's errors share no class
+            raise self._refusal(ask(names, [dimension]), error) from error
         sql: str = explained.sql_statement.sql
         return sql
 
@@ -116,83 +164,91 @@ class Compiler:
 
     def _refusal(self, query: Query, error: Exception) -> QueryError:
         """The error that names what is wrong, found by asking MetricFlow what would be right."""
-        allowed = {item["name"] for item in self.group_bys(query.metrics)} | {"metric_time"}
-        grains = self._project_grains()
-        of = f" for {', '.join(query.metrics)}" if query.metrics else ""
-        for group in query.group_by:
-            base = group.name
-            head, _, tail = base.rpartition("__")
-            if base not in allowed and head in allowed:
-                if tail not in grains:
-                    return UnknownNameError("grain", tail, grains, where=f" of {head}")
-                base = head
-            if base not in allowed:
-                return UnknownNameError("dimension", base, allowed, where=of)
-            if group.grain and group.grain.lower() not in grains:
-                return UnknownNameError("grain", group.grain, grains, where=f" of {base}")
-        from cadran.where import names_in
-
+        groups = list(query.group_by)
         for text in query.where:
-            for name in names_in(text).dimensions:
-                if name.base not in allowed:
-                    return UnknownNameError("dimension", name.base, allowed, where=of)
-        return QueryError(f"MetricFlow refuses the question{of}: {_first_words(error)}")
+            named = names_in(text)
+            groups += [*named.dimensions, *map(GroupBy, named.entities)]
+        found = first_unknown(groups, self._known(query.metrics), query.metrics)
+        of = f" for {', '.join(query.metrics)}" if query.metrics else ""
+        return found or QueryError(f"MetricFlow refuses the question{of}: {gist(error)}")
 
-    def _project_grains(self) -> list[str]:
-        from metricflow_semantic_interfaces.type_enums import TimeGranularity
+    def _known(self, metrics: Iterable[str]) -> dict[str, list[str]]:
+        """What metrics can be grouped by, each with its grains when it is a time."""
+        known: dict[str, list[str]] = {}
+        names = tuple(MetricReference(name) for name in metrics)
+        if not names:
+            grains = [grain.value for grain in TimeGranularity]
+            return {item["name"]: grains for item in self.group_bys(())} | {"metric_time": grains}
+        found = self._lookup.metric_lookup.get_common_group_by_items(metric_references=names)
+        for item in found.annotated_specs:
+            name = "__".join([*item.entity_link_names, item.element_name])
+            grains = known.setdefault(name, [])
+            if item.time_grain is not None:
+                grains.append(item.time_grain.name)
+        return known
 
-        custom = [
-            grain["name"]
-            for spine in self._project.semantic_manifest["project_configuration"]["time_spines"]
-            for grain in spine["custom_granularities"]
+    def _is_sub_daily(self, metrics: Iterable[str]) -> bool:
+        """Whether one of the metrics has a time finer than a day."""
+        return any(
+            not _SUB_DAILY.isdisjoint(self._known([metric]).get("metric_time", ()))
+            for metric in metrics
+        )
+
+    def _check_cumulative(self, query: Query) -> None:
+        """MetricFlow writes invalid SQL for a range of a cumulative metric without a time.
+
+        Raises:
+            QueryError: the question is of that kind.
+        """
+        timed = {group.base.rpartition("__")[2] for group in query.group_by} & self._times
+        if timed or (query.start is None and query.end is None):
+            return
+        for name in query.metrics:
+            if self._is_cumulative(name):
+                raise QueryError(
+                    f"{name} is cumulative: with start or end it needs metric_time in group_by,"
+                    " such as metric_time__day."
+                )
+
+    def _is_cumulative(self, name: str) -> bool:
+        """Whether a metric, or one that it is made of, is cumulative."""
+        metric = self._metrics[name]
+        made_of = metric.get("type_params") or {}
+        inputs = [
+            made_of.get("numerator"),
+            made_of.get("denominator"),
+            *(made_of.get("metrics") or ()),
         ]
-        return [grain.value for grain in TimeGranularity] + custom
+        return metric["type"] == "cumulative" or any(
+            self._is_cumulative(one["name"]) for one in inputs if one
+        )
+
+    @cached_property
+    def _metrics(self) -> dict[str, dict[str, Any]]:
+        return {metric["name"]: metric for metric in self._project.semantic_manifest["metrics"]}
+
+    @cached_property
+    def _times(self) -> frozenset[str]:
+        return Fields.of(self._project.semantic_manifest).times
 
 
-def _make_engine(project: Project) -> Any:
-    from metricflow.engine.metricflow_engine import MetricFlowEngine
-    from metricflow.protocols.sql_client import SqlEngine
-    from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
-    from metricflow_semantics.model.dbt_manifest_parser import (
-        parse_manifest_from_dbt_generated_manifest,
-    )
-    from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
+class _CompileOnly:
+    """A client that renders SQL and runs none."""
 
-    class CompileOnly:
-        """A client that renders SQL and runs none."""
-
-        sql_engine_type = SqlEngine.DUCKDB
-        sql_plan_renderer = DuckDbSqlPlanRenderer()
-
-    # A refused question would log hundreds of lines of traceback; the error says it in one.
-    for name in ("metricflow", "metricflow_semantics", "metricflow_semantic_interfaces"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    text = project.semantic_manifest_path.read_text(encoding="utf-8")
-    manifest = parse_manifest_from_dbt_generated_manifest(text)
-    return MetricFlowEngine(SemanticManifestLookup(manifest), CompileOnly())
+    sql_engine_type = SqlEngine.DUCKDB
+    sql_plan_renderer = DuckDbSqlPlanRenderer()
 
 
 def _time_range(query: Query) -> dict[str, dt.datetime]:
-    """The range as MetricFlow takes it; it would begin an open one in 2000 and drop what is older.
-
-    Raises:
-        QueryError: the range lies outside the years that MetricFlow can compute.
-    """
+    """The range as MetricFlow takes it: it refuses an end beyond its last year."""
     if query.start is None and query.end is None:
         return {}
-    start, end = max(query.start or _FIRST, _FIRST), min(query.end or _LAST, _LAST)
-    if start > end:
-        raise QueryError(f"Only times from {_FIRST.year} to {_LAST.year} can be asked.")
-    return {"time_constraint_start": start, "time_constraint_end": end}
+    end = min(query.end or _LAST, _LAST)
+    return {"time_constraint_start": min(query.start or _FIRST, end), "time_constraint_end": end}
 
 
 def _grouping(query: Query) -> dict[str, Any]:
     """Group-by and order-by arguments: all names, or all parameters when one item needs it."""
-    from metricflow_semantics.specs.query_param_implementations import (
-        MetricParameter,
-        OrderByParameter,
-    )
-
     groups = {name: group for group in query.group_by for name in (group.name, group.column)}
     order = _order_by(query, groups)
     if not any(group.grain or group.date_part for group in query.group_by):
@@ -214,12 +270,6 @@ def _grouping(query: Query) -> dict[str, Any]:
 
 
 def _parameter(group: GroupBy) -> Any:
-    from metricflow_semantic_interfaces.type_enums.date_part import DatePart
-    from metricflow_semantics.specs.query_param_implementations import (
-        DimensionOrEntityParameter,
-        TimeDimensionParameter,
-    )
-
     if group.asked_grain is None and group.date_part is None:
         return DimensionOrEntityParameter(name=group.name)
     return TimeDimensionParameter(
@@ -247,20 +297,3 @@ def _order_by(query: Query, groups: dict[str, GroupBy]) -> list[tuple[str, bool]
             choices = [*query.metrics, *groups]
             raise UnknownNameError("column to order by", item, choices, where=" in this question")
     return [(item.removeprefix("-"), item.startswith("-")) for item in asked]
-
-
-def _whole_last_day(sql: str) -> str:
-    """The statement with the last day of a range whole for times finer than a day.
-
-    MetricFlow widens a range to whole periods, but ends it with the first instant of its last day:
-    a metric by the minute would lose all of that day but midnight.
-    """
-    return _LAST_DAY.sub(r"\1 23:59:59.999999'", sql)
-
-
-def _first_words(error: Exception) -> str:
-    """The first telling line of one of MetricFlow's long messages."""
-    skipped = ("Got error", "Error #", "Query Input", "Message:")
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(skipped)]
-    return (telling or lines or [type(error).__name__])[0]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cadran import cards as card_reader
-from cadran import plans, project, warehouse
+from cadran import project, warehouse
+from cadran.definitions import Definitions
 from cadran.errors import QueryError, UnknownNameError
 from cadran.governed import govern
 from cadran.query import GroupBy, Query, ask
-from cadran.where import names_in
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,142 +18,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cadran.cards import Card
-    from cadran.compiler import Compiler
     from cadran.result import Result
 
 
-class Layer:
+class Layer(Definitions):
     """Answers questions about the KPIs and metrics of one built project. Thread-safe."""
 
     def __init__(self, built: project.Project, *, plan_cache: bool = True) -> None:
         """Take a project; nothing is read until it is needed."""
-        self.project = built
+        super().__init__(built, plan_cache=plan_cache)
         self._has_ledger = False
-        self._plans = plans.PlanCache(built.plans if plan_cache else None)
         self._known: dict[tuple[Query, bool], tuple[str, Query]] = {}
-        self._read_cards: dict[str, Card] = {}
-
-    # What there is to ask ---------------------------------------------------------------------
-
-    @cached_property
-    def _metrics(self) -> dict[str, dict[str, Any]]:
-        return {metric["name"]: metric for metric in self.project.semantic_manifest["metrics"]}
-
-    def kpis(self) -> list[Card]:
-        """Every KPI's card, strategic ones first, then by name.
-
-        Raises:
-            CardError: a card is broken; the message names its file, KPI and key.
-        """
-        cards = [self.card(name) for name in self._carded]
-        return sorted(cards, key=lambda card: (card_reader.TIERS.index(card.tier), card.name))
-
-    def card(self, name: str) -> Card:
-        """The card of one KPI.
-
-        Raises:
-            UnknownNameError: there is no such KPI.
-            CardError: the card is broken; the message names its file, KPI and key.
-        """
-        if name not in self._read_cards:
-            if name not in self._carded:
-                raise UnknownNameError("KPI", name, self._carded)
-            file_of = partial(self.project.file_of, name)
-            self._read_cards[name] = card_reader.read(self._metrics[name], file_of)
-        return self._read_cards[name]
-
-    @cached_property
-    def _carded(self) -> list[str]:
-        return [n for n, m in self._metrics.items() if card_reader.carried_by(m) is not None]
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """Every metric that is not hidden: name, label, description, type and whether a KPI."""
-        return [
-            {
-                "name": name,
-                "label": metric["label"] or name,
-                "description": metric["description"] or "",
-                "type": metric["type"],
-                "is_kpi": card_reader.carried_by(metric) is not None,
-            }
-            for name, metric in sorted(self._metrics.items())
-            if not metric["type_params"].get("is_private")
-        ]
-
-    def metric(self, name: str) -> dict[str, Any]:
-        """One metric as the semantic manifest defines it, hidden ones included.
-
-        Raises:
-            UnknownNameError: there is no such metric.
-        """
-        if name not in self._metrics:
-            raise UnknownNameError("metric", name, [metric["name"] for metric in self.metrics()])
-        return self._metrics[name]
-
-    def dimensions(self, metrics: str | Iterable[str]) -> list[dict[str, str]]:
-        """What all these metrics can be grouped by: name, type and description.
-
-        Raises:
-            UnknownNameError: a metric does not exist.
-        """
-        names = [metrics] if isinstance(metrics, str) else list(metrics)
-        for name in names:
-            self.metric(name)
-        key = self._key("dimensions", sorted(names))
-        found: list[dict[str, str]] | None = self._plans.get(key)
-        if found is None:
-            found = self._compiler.group_bys(names)
-            self._plans.put(key, found)
-        return found
-
-    def dimension_values(self, dimension: str, metrics: str | Iterable[str] = ()) -> list[Any]:
-        """The values of a dimension as far as the metrics have them, sorted, without NULL.
-
-        Raises:
-            UnknownNameError: the metrics have no such dimension.
-        """
-        names = [metrics] if isinstance(metrics, str) else list(metrics)
-        for name in names:
-            self.metric(name)
-        key = self._key("values", dimension, sorted(names))
-        sql: str | None = self._plans.get(key)
-        if sql is None:
-            sql = self._compiler.dimension_values_sql(GroupBy(dimension), names)
-            self._plans.put(key, sql)
-        values = self.warehouse.arrow(sql).column(0).to_pylist()
-        return sorted(value for value in values if value is not None)
-
-    def saved_queries(self) -> list[dict[str, str]]:
-        """Every saved query: name, label and description."""
-        return [
-            {
-                "name": query["name"],
-                "label": query["label"] or query["name"],
-                "description": query["description"] or "",
-            }
-            for query in self.project.semantic_manifest["saved_queries"]
-        ]
-
-    def saved_query(self, name: str) -> Query:
-        """The question that a saved query asks.
-
-        Raises:
-            UnknownNameError: there is no such saved query.
-        """
-        saved = {q["name"]: q for q in self.project.semantic_manifest["saved_queries"]}
-        if name not in saved:
-            raise UnknownNameError("saved query", name, saved)
-        asked = saved[name]["query_params"]
-        filters = (asked["where"] or {}).get("where_filters", [])
-        return ask(
-            metrics=asked["metrics"],
-            group_by=[_item(text)[0] for text in asked["group_by"]],
-            where=[one["where_sql_template"] for one in filters],
-            order_by=[f"{sign}{item.column}" for item, sign in map(_item, asked["order_by"] or ())],
-            limit=asked["limit"],
-        )
-
-    # Asking -----------------------------------------------------------------------------------
 
     def query(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
         self,
@@ -202,7 +76,7 @@ class Layer:
             WarehouseError: the warehouse cannot be read or refuses a filter.
         """
         from cadran.history import History
-        from cadran.result import Result, exact
+        from cadran.result import Result, arranged, dates
 
         question = self._question(
             saved_query,
@@ -213,7 +87,7 @@ class Layer:
         cards = self._cards_of(question)
         if known_at is not None or view is not None:
             return self._as_published(question, sql, cards, known_at, view)
-        table = exact(self.warehouse.arrow(sql), question)
+        table = arranged(self.warehouse.arrow(sql, dates(question)), question)
         history = History(self.warehouse, question, cards)
         return Result(table, sql, question, cards, governed=governed or not cards, history=history)
 
@@ -236,13 +110,33 @@ class Layer:
         """Let go of the warehouse file; the next question opens it again."""
         self.warehouse.close()
 
-    # How --------------------------------------------------------------------------------------
+    def dimension_values(
+        self, dimension: str, metrics: str | Iterable[str] = (), *, governed: bool = True
+    ) -> list[Any]:
+        """The values of a dimension as far as the metrics have them, sorted, without NULL.
 
-    @cached_property
-    def _compiler(self) -> Compiler:
-        from cadran.compiler import Compiler
+        Args:
+            dimension: its name; a time with its grain.
+            metrics: one name or several, or none for all values that there are.
+            governed: hold the KPIs among the metrics to their cards.
 
-        return Compiler(self.project)
+        Raises:
+            UnknownNameError: the metrics have no such dimension.
+            NotGovernedError: it is not on the card of a KPI among them.
+        """
+        question = ask(metrics, [dimension])
+        cards = self._cards_of(question)
+        if cards and governed:
+            question = govern(question, list(cards.values()), self._all_dimensions)
+        key = self._key("values", question.key())
+        sql: str | None = self._plans.get(key)
+        if sql is None:
+            sql = self._compiler.dimension_values_sql(question.group_by[0], question.metrics)
+            self._plans.put(key, sql)
+        from cadran.result import dates
+
+        table = self.warehouse.arrow(sql, dates(question))
+        return sorted(value for value in table.column(0).to_pylist() if value is not None)
 
     def _question(self, saved_query: str | None, asked: Query) -> Query:
         if saved_query is None:
@@ -286,14 +180,14 @@ class Layer:
         """The answer of the ledger, or for `restated` and `both` that of now with it."""
         from cadran.history import History
         from cadran.published import VIEWS, Reader, beside, has_ledger
-        from cadran.result import Result, exact
+        from cadran.result import Result, arranged, dates
 
         if view not in (None, *VIEWS):
             raise UnknownNameError("view", str(view), VIEWS)
         for name in question.metrics:
             self.card(name)
         if view == "restated" and known_at is None:
-            table = exact(self.warehouse.arrow(sql), question)
+            table = arranged(self.warehouse.arrow(sql, dates(question)), question)
             return Result(
                 table, sql, question, cards, governed=True,
                 history=History(self.warehouse, question, cards),
@@ -306,7 +200,7 @@ class Layer:
         told = reader.sql()
         if view == "both":
             told = beside(sql, told, question)
-        table = exact(self.warehouse.arrow(told), question)
+        table = arranged(self.warehouse.arrow(told, dates(question)), question)
         history = History(self.warehouse, question, cards, reader)
         return Result(table, told, question, cards, governed=True, history=history)
 
@@ -317,7 +211,7 @@ class Layer:
             question = replace(question, where=self._templates(question))
         cards = self._cards_of(question)
         if cards and governed:
-            question = govern(question, list(cards.values()), self.dimensions)
+            question = govern(question, list(cards.values()), self._all_dimensions)
         if question.limit == 0:
             whole = replace(question, limit=None, ordered=False, order_by=())
             sql = f"select * from (\n{self._compiler.sql(whole)}\n) as answer limit 0"
@@ -333,29 +227,7 @@ class Layer:
         return tuple(templated(text, fields) for text in question.where)
 
     def _cards_of(self, question: Query) -> dict[str, Card]:
-        carded = (n for n in question.metrics if card_reader.carried_by(self.metric(n)) is not None)
-        return {name: self.card(name) for name in carded}
-
-    def _key(self, *parts: object) -> str:
-        return plans.key_of(self._identity, *parts)
-
-    @cached_property
-    def _identity(self) -> list[str]:
-        """What a plan depends on beside the question."""
-        from importlib.metadata import version
-
-        from cadran import __version__
-
-        return [self.project.fingerprint, "duckdb", version("metricflow"), __version__]
-
-
-def _item(text: str) -> tuple[GroupBy, str]:
-    """An entry of a saved query, written as a name or as a template; and `-` if descending."""
-    if "(" not in text:
-        return GroupBy(text.removeprefix("-")), "-" if text.startswith("-") else ""
-    named = names_in("{{ " + text + " }}")
-    items = [*named.dimensions, *(GroupBy(name) for name in (*named.entities, *named.metrics))]
-    return items[0], "-" if named.descending else ""
+        return {name: self.card(name) for name in question.metrics if self._is_kpi(name)}
 
 
 def open_layer(

@@ -78,6 +78,9 @@ class Project:
         """The DuckDB file: the one named, else the one of the profile."""
         if self._database is not None:
             return self._database
+        named = os.environ.get("CADRAN_DATABASE")
+        if named:
+            return (self.root or Path()) / named  # relative to the project, as dbt reads it
         if self.root is None:
             raise ProjectError("A manifest alone names no warehouse: give database= as well.")
         return _profile_database(self.root)
@@ -130,9 +133,6 @@ def find(
 
 def _profile_database(root: Path) -> Path:
     import yaml
-    from jinja2 import StrictUndefined
-    from jinja2.exceptions import TemplateError
-    from jinja2.sandbox import SandboxedEnvironment
 
     name = yaml.safe_load((root / "dbt_project.yml").read_text(encoding="utf-8")).get("profile")
     folders = [os.environ.get("DBT_PROFILES_DIR"), root, Path.home() / ".dbt"]
@@ -153,9 +153,15 @@ def _profile_database(root: Path) -> Path:
     profiles = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if name not in profiles:
         raise ProjectError(f"{path} has no profile '{name}', which dbt_project.yml asks for.")
-    environment = SandboxedEnvironment(undefined=StrictUndefined)
 
     def rendered(value: object) -> str:
+        if "{" not in str(value):
+            return str(value)
+        from jinja2 import StrictUndefined
+        from jinja2.exceptions import TemplateError
+        from jinja2.sandbox import SandboxedEnvironment
+
+        environment = SandboxedEnvironment(undefined=StrictUndefined)
         try:
             return environment.from_string(str(value)).render(env_var=env_var)
         except TemplateError as error:

@@ -10,8 +10,8 @@ pass computes both.
 **Cumulative metrics.** MetricFlow joins every row of a fact to every day from which it is visible,
 and sums afterwards: rows times days. A sum of sums is the sum, and likewise for least and greatest
 values, so the fact may be aggregated first by every column that the rest of the statement looks at.
-This holds for any join, whatever stands on its other side; it does not hold for distinct counts, averages and
-percentiles, and statements with those are left as they are.
+This holds for any join, whatever stands on its other side; it does not hold for distinct counts,
+averages and percentiles, and statements with those are left as they are.
 """
 
 from __future__ import annotations

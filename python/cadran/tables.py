@@ -9,7 +9,7 @@ is materialised:
       - name: kpi_daily_commerce
         config:
           meta:
-            table: {materialized: incremental, reread_hours: 6}   # table | view | incremental
+            table: {materialized: incremental}   # table | view | incremental
 """
 
 from __future__ import annotations
@@ -155,14 +155,13 @@ def _kpi_table(layer: Layer, dbt: dict[str, Any], saved: dict[str, Any]) -> KpiT
 
 def _options(saved: dict[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = saved["config"].get("meta", {}).get("table", {})
-    unknown = set(options) - {"materialized", "reread_hours"}
+    unknown = set(options) - {"materialized"}
     if unknown or options.get("materialized", "table") not in MATERIALIZATIONS:
         raise CardError(
             f"{saved['original_file_path']}: saved query '{saved['name']}', config.meta.table:"
-            f" {options} is not understood. Write `materialized: {' | '.join(MATERIALIZATIONS)}`"
-            " and, for incremental, `reread_hours: <whole number>`."
+            f" {options} is not understood. Write `materialized: {' | '.join(MATERIALIZATIONS)}`."
         )
-    return {"materialized": "table", "reread_hours": 0, **options}
+    return {"materialized": "table", **options}
 
 
 def _additive_parts(layer: Layer, metrics: tuple[str, ...]) -> dict[str, list[str]]:
@@ -251,10 +250,10 @@ def _model(sql: str, columns: list[Column], groups: list[str], options: dict[str
     tail = ""
     if options["materialized"] == "incremental":
         time = next(name for name in groups if name.startswith("metric_time__"))
-        config += ["incremental_strategy='delete+insert'", f"unique_key='{time}'"]
+        config += ["incremental_strategy='replace_from'", f"event_time='{time}'"]
         tail = (
             "{% if is_incremental() -%}\n"
-            f"where {{{{ cadran.since_last('{time}', {options['reread_hours']}) }}}}\n"
+            f"where {time} >= {{{{ cadran.read_again_from(this, '{time}') }}}}\n"
             "{%- endif %}\n"
         )
     body = "\n".join(f"    {line}" if line else "" for line in sql.strip().splitlines())

@@ -65,3 +65,21 @@ def raw(demo):
 def project_root():
     """The dbt project itself."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A shop of five orders (see tiny.py), for answers worked out on paper."""
+    from tiny import build
+
+    return build(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def shop(tiny):
+    """The layer of the shop of five orders."""
+    import cadran
+
+    with_warehouse = cadran.open(manifest=tiny, database=tiny.parents[1] / "tiny.duckdb")
+    yield with_warehouse
+    with_warehouse.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 from cadran.cli.common import add_project, examples
@@ -43,17 +44,24 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 def _doctor(parsed: argparse.Namespace) -> int:
     from cadran.doctor import examine
 
+    # Several seconds at full size: a person is told where it is, a pipe is not.
+    is_watched = sys.stderr.isatty()
     report = examine(
         parsed.project_dir,
         sources=_places(parsed.sources),
         domains=parsed.domains,
         database=parsed.database,
+        progress=_say if is_watched else None,
     )
     if parsed.format == "json":
         print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     else:
         print(report.to_text())
     return 0 if report.is_clean else 1
+
+
+def _say(table: str) -> None:
+    print(f"cadran: looking at {table} ...", file=sys.stderr)
 
 
 def _places(words: list[str] | None) -> str | dict[str, str] | None:

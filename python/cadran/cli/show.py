@@ -149,7 +149,8 @@ def _values(layer: Layer, card: Card, lang: str) -> list[str]:
         return [str(problem)]
     found = {row[name]: row[card.name] for row in answer.to_pylist()}
     values = [found.get(start) for start in starts]
-    span = f"{periods.label(starts[0], grain, lang)} {formats.DASH} {periods.label(latest, grain, lang)}"
+    first, last = (periods.label(start, grain, lang) for start in (starts[0], latest))
+    span = f"{first} {formats.DASH} {last}"
     shown = [
         f"{periods.label(start, grain, lang):<16}"
         + formats.measure(found.get(start), card.unit, decimals=card.decimals, lang=lang)

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import difflib
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from cadran import contracts
-from cadran.doctor import rows
+from cadran.doctor import columns, rows
+from cadran.doctor.columns import Found
 from cadran.doctor.findings import Finding, Level, Report
-from cadran.doctor.render import Models, NotRenderableError
+from cadran.doctor.render import Models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cadran.contracts import Column, Contracts, Table
-
-HAS_ZONE = "TIMESTAMP WITH TIME ZONE"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A table that is there: what reads it, and how to call it to a person."""
-
-    table: Table
-    relation: str
-    file: str
-    columns: dict[str, str]
+    from cadran.contracts import Contracts, Table
 
 
 def examine(
@@ -70,14 +59,20 @@ def examine(
             findings.append(there)
         else:
             found.append(there)
-    models = Models(loaded, connection)
+    # As the build reads them, and with the optional columns that lack, to say all in one run.
+    plain = Models(loaded, connection.cursor())
+    raw = {(there.table.source, there.table.name): columns.padded(there) for there in found}
+    models = Models(loaded, connection, raw)
     for there in found:
         if progress:
             progress(there.table.full_name)
         try:
             counts[there.table.full_name] = rows.count(connection, there.relation)
-            findings += _columns(models, there) + _times(connection, there)
-            findings += rows.judge(connection, models, there.table, there.file)
+            shape = columns.missing(plain, there)
+            judged = rows.judge(connection, models, there.table, there.file)
+            if any(finding.level is Level.STOPS for finding in shape):
+                judged = [finding for finding in judged if finding.level is not Level.NOTE]
+            findings += shape + columns.times(connection, there) + judged
         except duckdb.Error as problem:
             findings.append(_unreadable(there.table, there.file, problem))
         if counts.get(there.table.full_name) == 0:
@@ -192,85 +187,6 @@ def _missing(table: Table, place: Path) -> Finding:
         remedy=f"Put the file there, point cadran_sources elsewhere, or take its domain out of "
         f"cadran_domains.{hint}",
     )
-
-
-def _columns(models: Models, there: Found) -> list[Finding]:
-    missing = [column for column in there.table.columns if column.name not in there.columns]
-    if not missing:
-        return []
-    try:
-        models.relation(f"stg_{there.table.source}__{there.table.name}")
-        builds = True
-    except NotRenderableError:
-        builds = False
-    return [_missing_column(there, column, builds=builds) for column in missing]
-
-
-def _missing_column(there: Found, column: Column, *, builds: bool) -> Finding:
-    known = {wanted.name for wanted in there.table.columns}
-    spare = [name for name in there.columns if name not in known]
-    near = difflib.get_close_matches(column.name, spare, n=1)
-    hint = f" There is a column {near[0]}: is that it?" if near else ""
-    if column.required:
-        level, remedy = Level.STOPS, "Add the column under this name."
-    elif builds:
-        level, remedy = Level.NOTE, "Nothing to do if you have no such data."
-    else:
-        level = Level.STOPS
-        remedy = (
-            "Add the column under this name, empty if you have no such data: the build names it."
-        )
-    return Finding(
-        level=level,
-        table=there.table.full_name,
-        file=there.file,
-        column=column.name,
-        problem="the column is missing",
-        expected=column.expected(),
-        remedy=remedy + hint,
-    )
-
-
-def _times(connection: duckdb.DuckDBPyConnection, there: Found) -> list[Finding]:
-    """Times with a zone: typed ones are turned into UTC, an offset in a text is lost."""
-    findings = []
-    for column in there.table.columns:
-        kind = there.columns.get(column.name)
-        if not column.data_type.startswith("timestamp") or kind not in {HAS_ZONE, "VARCHAR"}:
-            continue
-        if kind == HAS_ZONE:
-            findings.append(
-                Finding(
-                    level=Level.NOTE,
-                    table=there.table.full_name,
-                    file=there.file,
-                    column=column.name,
-                    problem="the times have a zone",
-                    expected="times in UTC without a zone",
-                    remedy="Nothing to do: the build reads them in UTC.",
-                )
-            )
-            continue
-        count, example = connection.execute(f"""
-            select count(*), any_value("{column.name}") from {there.relation}
-            where try_cast("{column.name}" as timestamp)
-                <> try_cast("{column.name}" as timestamptz) at time zone 'UTC'
-        """).fetchone() or (0, None)
-        if count:
-            findings.append(
-                Finding(
-                    level=Level.MISREADS,
-                    table=there.table.full_name,
-                    file=there.file,
-                    column=column.name,
-                    problem="the offset from UTC in the text is not applied",
-                    expected="times in UTC, with no offset but Z or +00:00",
-                    rows=count,
-                    example=str(example),
-                    remedy="Write the times in UTC, or as Parquet timestamps with a zone.",
-                )
-            )
-    return findings
 
 
 def _stops(table: Table, *, file: str, problem: str, expected: str, remedy: str) -> Finding:

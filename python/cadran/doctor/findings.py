@@ -12,7 +12,6 @@ class Level(StrEnum):
 
     STOPS = "stops the build"
     REJECTS = "rows are rejected"
-    MISREADS = "times are misread"
     NOTE = "note"
 
 
@@ -41,7 +40,7 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """True when a build would neither stop, reject a row nor misread a time."""
+        """True when a build would neither stop nor reject a row."""
         return all(finding.level is Level.NOTE for finding in self.findings)
 
     def rejected(self, table: str) -> int:
@@ -87,7 +86,9 @@ class Report:
 
 def _paragraph(finding: Finding) -> list[str]:
     what = f"{finding.table}.{finding.column}" if finding.column else finding.table
-    rows = "" if finding.rows is None else f" ({finding.rows:,} rows)"
+    rows = (
+        "" if finding.rows is None else f" ({finding.rows:,} row{'s' if finding.rows != 1 else ''})"
+    )
     lines = [
         f"{finding.level.value.upper()}  {what}: {finding.problem}{rows}",
         f"    file      {finding.file}",

@@ -40,8 +40,19 @@ class _ReturnError(Exception):
 class Models:
     """The models of a project as relations of a DuckDB connection, made when they are asked."""
 
-    def __init__(self, contracts: Contracts, connection: duckdb.DuckDBPyConnection) -> None:
-        """Load the project's macros; no model is touched yet."""
+    def __init__(
+        self,
+        contracts: Contracts,
+        connection: duckdb.DuckDBPyConnection,
+        raw: dict[tuple[str, str], str] | None = None,
+    ) -> None:
+        """Load the project's macros; no model is touched yet.
+
+        Args:
+            contracts: the project's contracts and variables.
+            connection: where the relations are made.
+            raw: what to read for a source's table, instead of what the project would read.
+        """
         self._contracts = contracts
         self._connection = connection
         self._made: dict[str, str] = {}
@@ -55,6 +66,8 @@ class Models:
         self._environment.globals.update(self._context())
         for path in sorted((contracts.project_dir / "macros").rglob("*.sql")):
             self._load(path.read_text(encoding="utf-8"))
+        if raw is not None:
+            self._macros["source_rows"] = lambda source, table: self._raw(raw, source, table)
 
     def exists(self, model: str) -> bool:
         """True when the project has a model of that name."""
@@ -132,6 +145,12 @@ class Models:
             if prefix + name in self._macros:
                 return self._macros[prefix + name]
         raise NotRenderableError(f"there is no macro {name}")
+
+    @staticmethod
+    def _raw(raw: dict[tuple[str, str], str], source: str, table: str) -> str:
+        if (source, table) not in raw:
+            raise NotRenderableError(f"{source}.{table} is not there")
+        return raw[source, table]
 
     def _source(self, source: str, table: str) -> str:
         place = self._contracts.place(source) or source

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from contextlib import AbstractContextManager
 
     import duckdb
@@ -18,8 +19,8 @@ class Warehouse(Protocol):
     dialect: str
     wait: float  # seconds to try again while another process holds the warehouse
 
-    def arrow(self, sql: str) -> pa.Table:
-        """The rows of a statement."""
+    def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
+        """The rows of a statement: every whole number is int64, and these columns are dates."""
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with the engine's names of their types."""
