@@ -40,6 +40,15 @@ class Break:
     value_before: str | None
     in_series: bool
 
+    def __str__(self) -> str:
+        """One sentence."""
+        why = f" ({self.kind}: {self.reason})" if self.kind else ""
+        end = "" if self.in_series else "; the values here are of one version, the published not"
+        return (
+            f"{self.kpi} changed its meaning from version {self.before} to {self.after} with the"
+            f" period of {self.period:%Y-%m-%d}{why}{end}"
+        )
+
 
 class History:
     """What the ledger tells about the values of an answer; it is read when it is asked."""

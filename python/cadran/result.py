@@ -154,6 +154,7 @@ class Result:
         versions = ", ".join(f"{c.label} version {c.version}" for c in self._cards.values())
         notes = [f"{len(self):,} rows" + (f", {len(rows)} shown" if len(rows) < len(self) else "")]
         notes += [versions] if versions and self.governed else []
+        notes += [f"<b>{html.escape(str(one))}</b>" for one in self.breaks]
         if not self.governed:
             notes.append("<b>not the governed KPI: asked outside its card</b>")
         return f"<table><tr>{heads}</tr>{body}</table><p>{'; '.join(notes)}</p>"

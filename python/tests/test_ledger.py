@@ -297,6 +297,33 @@ def test_the_bridge_adds_up_exactly(company):
     assert ("unallocated", None) not in steps
 
 
+def cadran_command(company, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "cadran", *words, "--project-dir", company.root,
+         "--database", company.database],
+        env=os.environ | {"CADRAN_AUTHOR": "data@example.com"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_the_command_line_publishes_closes_verifies_and_explains(company):
+    company.layer.close()
+    assert "values are final" in cadran_command(company, "close", "2026-09", "net_revenue").stdout
+    more_revenue(company, 5000)
+    waits = cadran_command(company, "publish", "net_revenue")
+    assert (waits.returncode, "ask head.of.sales@example.com" in waits.stderr) == (1, True)
+    agreed = ("--kind", "error", "--reason", "A day.", "--approver", "head.of.sales@example.com")
+    done = cadran_command(company, "publish", "net_revenue", "--restate", "2026-09", *agreed)
+    assert (done.returncode, "6 of them restated" in done.stdout) == (0, True)
+    told = cadran_command(company, "explain", "net_revenue", "2026-09", "--format", "json")
+    steps = {step["step"]: step["amount"] for step in json.loads(told.stdout)["steps"]}
+    assert steps["data"] == 5000
+    assert "hold; anchored" in cadran_command(company, "verify").stdout
+    change(company, f"delete from {ROWS} where batch = 1 and row = 3")
+    damaged = cadran_command(company, "verify")
+    assert (damaged.returncode, "batch 1, row 3" in damaged.stderr) == (1, True)
+
+
 def test_a_second_writer_waits_and_then_says_who_holds_the_warehouse(company):
     company.layer.close()
     script = (
