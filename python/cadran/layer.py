@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran import project, warehouse
 from cadran.definitions import Definitions
+from cadran.errors import QueryError, UnknownNameError
 from cadran.governed import govern
 from cadran.query import GroupBy, Query, ask
 
@@ -27,6 +28,7 @@ class Layer(Definitions):
     def __init__(self, built: project.Project, *, plan_cache: bool = True) -> None:
         """Take a project; nothing is read until it is needed."""
         super().__init__(built, plan_cache=plan_cache)
+        self._has_ledger = False
         self._known: dict[tuple[Query, bool], tuple[str, Query]] = {}
 
     def query(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
@@ -44,6 +46,8 @@ class Layer(Definitions):
         min_max_only: bool = False,
         apply_group_by: bool = True,
         ordered: bool = True,
+        known_at: str | dt.date | None = None,
+        view: str | None = None,
     ) -> Result:
         """The answer to a question, computed in the warehouse from the one definition.
 
@@ -63,6 +67,8 @@ class Layer(Definitions):
             min_max_only: only the least and greatest value of the one dimension asked.
             apply_group_by: False keeps duplicate rows of a question without metrics.
             ordered: False leaves the order to the warehouse.
+            known_at: what the ledger held at this instant, "2026-09-30T18:00Z", instead of now.
+            view: "published", "restated", "both" or "spliced"; see `cadran.published`.
 
         Raises:
             UnknownNameError: a name does not exist.
@@ -70,6 +76,7 @@ class Layer(Definitions):
             QueryError: the question makes no sense.
             WarehouseError: the warehouse cannot be read or refuses a filter.
         """
+        from cadran.history import History
         from cadran.result import Result, arranged, dates
 
         question = self._question(
@@ -79,8 +86,11 @@ class Layer(Definitions):
         )  # fmt: skip
         sql, question = self._planned(question, governed=governed)
         cards = self._cards_of(question)
+        if known_at is not None or view is not None:
+            return self._as_published(question, sql, cards, known_at, view)
         table = arranged(self.warehouse.arrow(sql, dates(question)), question)
-        return Result(table, sql, question, cards, governed=governed or not cards)
+        history = History(self.warehouse, question, cards)
+        return Result(table, sql, question, cards, governed=governed or not cards, history=history)
 
     def kpi(self, name: str) -> Kpi:
         """One KPI to look at: its card, its values, its picture.
@@ -170,15 +180,46 @@ class Layer(Definitions):
             self._known[question, governed] = known
         return known
 
+    def _as_published(
+        self,
+        question: Query,
+        sql: str,
+        cards: dict[str, Card],
+        known_at: str | dt.date | None,
+        view: str | None,
+    ) -> Result:
+        """The answer of the ledger, or for `restated` and `both` that of now with it."""
+        from cadran.history import History
+        from cadran.published import VIEWS, Reader, beside, has_ledger
+        from cadran.result import Result, arranged, dates
+
+        if view not in (None, *VIEWS):
+            raise UnknownNameError("view", str(view), VIEWS)
+        for name in question.metrics:
+            self.card(name)
+        if view == "restated" and known_at is None:
+            table = arranged(self.warehouse.arrow(sql, dates(question)), question)
+            return Result(
+                table, sql, question, cards, governed=True,
+                history=History(self.warehouse, question, cards),
+            )  # fmt: skip
+        self._has_ledger = self._has_ledger or has_ledger(self.warehouse)
+        if not self._has_ledger:
+            raise QueryError("Nothing was published yet: run `cadran publish`.")
+        asked = replace(question, where=self._templates(question))
+        reader = Reader(self.warehouse, asked, known_at, "published" if view == "both" else view)
+        told = reader.sql()
+        if view == "both":
+            told = beside(sql, told, question)
+        table = arranged(self.warehouse.arrow(told, dates(question)), question)
+        history = History(self.warehouse, question, cards, reader)
+        return Result(table, told, question, cards, governed=True, history=history)
+
     def _compiled(self, question: Query, *, governed: bool) -> dict[str, Any]:
         for name in question.metrics:
             self.metric(name)
         if question.where:
-            from cadran.filters import Fields, templated
-
-            fields = Fields.of(self.project.semantic_manifest)
-            where = tuple(templated(text, fields) for text in question.where)
-            question = replace(question, where=where)
+            question = replace(question, where=self._templates(question))
         cards = self._cards_of(question)
         if cards and governed:
             question = govern(question, list(cards.values()), self._all_dimensions)
@@ -189,6 +230,12 @@ class Layer(Definitions):
             sql = self._compiler.sql(question)
         groups = [[group.name, group.grain, group.date_part] for group in question.group_by]
         return {"sql": sql, "group_by": groups}
+
+    def _templates(self, question: Query) -> tuple[str, ...]:
+        from cadran.filters import Fields, templated
+
+        fields = Fields.of(self.project.semantic_manifest)
+        return tuple(templated(text, fields) for text in question.where)
 
     def _cards_of(self, question: Query) -> dict[str, Card]:
         return {name: self.card(name) for name in question.metrics if self._is_kpi(name)}

@@ -9,11 +9,14 @@ from cadran.errors import UnknownNameError
 from cadran.query import DAY_OR_COARSER
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import pandas as pd
     import polars as pl
     import pyarrow as pa
 
     from cadran.cards import Card
+    from cadran.history import Break, History
     from cadran.query import Query
 
 _MOST_ROWS_SHOWN = 20
@@ -29,10 +32,18 @@ class Result:
             those of the metrics behind the KPIs, and must not be quoted as the KPIs.
     """
 
-    def __init__(
-        self, table: pa.Table, sql: str, query: Query, cards: dict[str, Card], *, governed: bool
+    def __init__(  # noqa: PLR0913 - an answer carries what it was asked and by what it is judged
+        self,
+        table: pa.Table,
+        sql: str,
+        query: Query,
+        cards: dict[str, Card],
+        *,
+        governed: bool,
+        history: History | None = None,
     ) -> None:
         """Wrap rows that the layer has computed."""
+        self._history = history
         self._table = table
         self._cards = cards
         self.sql = sql
@@ -58,6 +69,31 @@ class Result:
         if name not in self._cards:
             raise UnknownNameError("KPI", name, self._cards, where=" in this answer")
         return self._cards[name]
+
+    @property
+    def versions(self) -> dict[str, tuple[int, ...]]:
+        """The versions by which the values of each KPI were computed."""
+        return self._history.versions if self._history else {}
+
+    @property
+    def breaks(self) -> tuple[Break, ...]:
+        """Where a KPI's meaning changed within the periods of the answer, earliest first."""
+        return self._history.breaks if self._history else ()
+
+    @property
+    def like_for_like(self) -> bool:
+        """Whether every value can be compared with every other: no break lies between them."""
+        return not any(one.in_series for one in self.breaks)
+
+    def comparable(self, kpi: str, one: dt.date, other: dt.date) -> bool:
+        """Whether the values of two periods, given by their starts, have the same meaning."""
+        first, last = sorted((one.isoformat(), other.isoformat()))
+        return not any(
+            broken.kpi == kpi
+            and broken.in_series
+            and first < broken.period.isoformat()[: len(last)] <= last
+            for broken in self.breaks
+        )
 
     def to_arrow(self) -> pa.Table:
         """The rows: DECIMAL exact, counts int64, grains date32 (day and up) or timestamp."""
@@ -118,6 +154,7 @@ class Result:
         versions = ", ".join(f"{c.label} version {c.version}" for c in self._cards.values())
         notes = [f"{len(self):,} rows" + (f", {len(rows)} shown" if len(rows) < len(self) else "")]
         notes += [versions] if versions and self.governed else []
+        notes += [f"<b>{html.escape(str(one))}</b>" for one in self.breaks]
         if not self.governed:
             notes.append("<b>not the governed KPI: asked outside its card</b>")
         return f"<table><tr>{heads}</tr>{body}</table><p>{'; '.join(notes)}</p>"

@@ -1,6 +1,7 @@
 """The command `cadran`: finds the command that is meant, runs it, and says what went wrong.
 
-Exit codes: 0 done, 1 findings (of `check`, `doctor`, `tables --check`), 2 wrong use or impossible.
+Exit codes: 0 done, 1 findings (of `check`, `doctor`, `tables --check`, `publish`, `verify`), 2 wrong
+use or impossible.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ COMMANDS = {
     "check": ("check", "hold every KPI against the rules: the gate of continuous integration"),
     "doctor": ("doctor", "check input data against the contracts before a build"),
     "ingest": ("ingest", "take access logs into the request contract"),
+    "publish": ("ledger", "append to the ledger what differs from what was last published"),
+    "verify": ("ledger", "check that nothing in the ledger was changed"),
+    "close": ("ledger", "make the published values of a period final"),
+    "explain": ("ledger", "what lies between a value as published and as it is now"),
     "demo": ("demo", "write the data of the demo company"),
 }
 

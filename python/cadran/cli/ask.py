@@ -50,6 +50,14 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
         help="ask the metric behind a KPI, outside its card: the answer is not the KPI",
     )
     if name == "query":
+        parser.add_argument(
+            "--known-at", metavar="TIME", help="what the ledger held then: 2026-09-30T18:00Z"
+        )
+        parser.add_argument(
+            "--view",
+            choices=("published", "restated", "both", "spliced"),
+            help="as published, as now, both, or each period by the version it began with",
+        )
         add_format(parser)
         examples(
             parser,
@@ -100,8 +108,12 @@ def _names(words: list[str]) -> list[str]:
 
 
 def _query(parsed: argparse.Namespace) -> int:
-    result = open_layer(parsed).query(**_question(parsed))
+    result = open_layer(parsed).query(
+        **_question(parsed), known_at=parsed.known_at, view=parsed.view
+    )
     write(result.to_arrow(), parsed.format, parsed.output)
+    for broken in result.breaks:
+        print(f"cadran: {broken}", file=sys.stderr)
     if not result.governed:
         print("cadran: asked outside its card: this is not the KPI", file=sys.stderr)
     return 0

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from contextlib import AbstractContextManager
 
+    import duckdb
     import pyarrow as pa
 
 
@@ -15,12 +17,16 @@ class Warehouse(Protocol):
     """What the layer needs of an engine."""
 
     dialect: str
+    wait: float  # seconds to try again while another process holds the warehouse
 
     def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
         """The rows of a statement: every whole number is int64, and these columns are dates."""
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with the engine's names of their types."""
+
+    def writing(self, wait: float) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection that may write, for a batch of the ledger."""
 
     def close(self) -> None:
         """Let go of the warehouse."""

@@ -2,18 +2,21 @@
 
 Attaching, instead of opening the file itself, lets it have any name: compiled SQL calls the
 database what it was called when it was built, and that is the alias here. Sessions run in UTC.
-While the file is open no other process can write to it; `close` lets go of it.
+While the file is open no other process can write to it; `close` lets go of it. Only a batch of the
+ledger writes, through `writing`, in a connection of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from cadran.errors import WarehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     import duckdb
@@ -24,6 +27,8 @@ _WHOLE = (
     "TINYINT", "SMALLINT", "INTEGER", "HUGEINT",
     "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
 )  # fmt: skip
+
+_PAUSE = 0.05  # seconds between two tries at a file that another process holds
 
 
 class DuckDB:
@@ -37,8 +42,12 @@ class DuckDB:
         Args:
             path: the database file.
             alias: what compiled SQL calls it; by default its file's name.
+
+        The attribute `wait` says for how many seconds a file that another process writes is tried
+        again; 0, as it begins, refuses at once.
         """
         self.path = path
+        self.wait = 0.0
         self._alias = alias or path.stem
         self._root: duckdb.DuckDBPyConnection | None = None
         self._stamp: tuple[int, int] | None = None
@@ -88,6 +97,29 @@ class DuckDB:
             self._root = self._stamp = None
             self._local = threading.local()
 
+    @contextlib.contextmanager
+    def writing(self, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that may write; the process's own readers are closed for it.
+
+        Args:
+            wait: for how many seconds to try again while other processes hold the file.
+
+        Raises:
+            WarehouseError: the file is still held by then, or a statement failed.
+        """
+        import duckdb
+
+        self.close()
+        self._stamp_now()
+        root = self._attached(wait, "read_write")
+        try:
+            root.execute(f"use {_quoted(self._alias)}")
+            yield root
+        except duckdb.Error as error:
+            raise WarehouseError(self._refusal(error)) from error
+        finally:
+            root.close()
+
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         stamp = self._stamp_now()
         with self._lock:
@@ -114,19 +146,28 @@ class DuckDB:
         return found.st_mtime_ns, found.st_ino
 
     def _open(self) -> duckdb.DuckDBPyConnection:
+        return self._attached(self.wait, "read_only")
+
+    def _attached(self, wait: float, mode: str) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        root = duckdb.connect()
         file = str(self.path).replace("'", "''")
-        try:
-            root.execute("set global TimeZone = 'UTC'")
-            # Otherwise a table that is missing would be looked for among the caller's variables.
-            root.execute("set global python_enable_replacements = false")
-            root.execute(f"attach '{file}' as {_quoted(self._alias)} (read_only)")
-        except duckdb.Error as error:
-            root.close()
-            raise WarehouseError(self._refusal(error)) from error
-        return root
+        until = time.monotonic() + wait
+        while True:
+            root = duckdb.connect()
+            try:
+                root.execute("set global TimeZone = 'UTC'")
+                # Otherwise a table that is missing would be looked for among Python's variables.
+                root.execute("set global python_enable_replacements = false")
+                root.execute(f"attach '{file}' as {_quoted(self._alias)} ({mode})")
+            except duckdb.Error as error:
+                root.close()
+                if isinstance(error, duckdb.IOException) and time.monotonic() < until:
+                    time.sleep(_PAUSE)
+                    continue
+                waited = f" Waited {wait:g} s." if wait else ""
+                raise WarehouseError(self._refusal(error) + waited) from error
+            return root
 
     def _refusal(self, error: Exception) -> str:
         import duckdb
@@ -135,8 +176,9 @@ class DuckDB:
         text = says.casefold()
         if "lock" in text and "conflict" in text:
             return (
-                f"{self.path} is held by another process, probably a build: DuckDB lets no one read"
-                f" while another process writes. Wait until it ends. DuckDB says: {says}"
+                f"{self.path} is held by another process, probably a build or a board: DuckDB lets"
+                f" no one read while another process writes, nor write while another reads. Wait"
+                f" until it ends. DuckDB says: {says}"
             )
         if "already attached" in text or "file handle conflict" in text:
             return (

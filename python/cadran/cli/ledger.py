@@ -1,0 +1,187 @@
+"""`cadran publish`, `cadran verify`, `cadran close` and `cadran explain`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cadran.cli.common import add_project, examples, open_layer
+from cadran.cli.output import add_format, json_text, write_rows
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cadran.governance.publish import Published
+    from cadran.governance.restatement import Restatement
+
+
+def add(parser: argparse.ArgumentParser, name: str) -> None:
+    """Describe the command's arguments."""
+    {"publish": _add_publish, "verify": _add_verify, "close": _add_close, "explain": _add_explain}[
+        name
+    ](parser)
+    if name != "explain":
+        parser.add_argument(
+            "--lock", type=Path, metavar="FILE", help="the file with the ledger's head (kpi.lock)"
+        )
+    add_project(parser)
+
+
+def _add_publish(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        f"{parser.description} Only what differs from what was last published is written. A final"
+        " value that changed by more than is material waits for approval, and the exit code is 1."
+    )
+    parser.add_argument("kpis", nargs="*", metavar="KPI", help="default: all but drafts")
+    agreed = parser.add_argument_group("approval of a restatement")
+    agreed.add_argument("--restate", metavar="PERIOD", help="its final values may change: 2026-09")
+    agreed.add_argument("--kind", help="policy, estimate, error or source")
+    agreed.add_argument("--reason", help="why, in words that a reader of the figure understands")
+    agreed.add_argument("--approver", metavar="EMAIL", help="who agreed; not the author")
+    agreed.add_argument("--ticket", help="where it was discussed")
+    _add_author(parser)
+    examples(
+        parser,
+        "cadran publish",
+        "cadran publish net_revenue",
+        "cadran publish net_revenue --restate 2026-09 --kind error "
+        '--reason "A day of orders was missing." --approver head.of.sales@example.com',
+    )
+    parser.set_defaults(run=_publish)
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.description = f"{parser.description} Exit code 1: something was."
+    parser.add_argument(
+        "--export", type=Path, metavar="FILE", help="write the head for safekeeping"
+    )
+    examples(parser, "cadran verify", "cadran verify --export head.json")
+    parser.set_defaults(run=_verify)
+
+
+def _add_close(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("period", help="2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31")
+    parser.add_argument("kpis", nargs="*", metavar="KPI", help="default: all that were published")
+    _add_author(parser)
+    examples(parser, "cadran close 2026-10", "cadran close 2026-Q3 net_revenue")
+    parser.set_defaults(run=_close)
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kpi", metavar="KPI")
+    parser.add_argument("period", help="2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31")
+    parser.add_argument("--known-at", metavar="TIME", help="published by then (default: at first)")
+    parser.add_argument("--by", metavar="DIMENSION", help="the one to split the definition's part")
+    parser.add_argument("--history", action="store_true", help="every value that was published")
+    add_format(parser)
+    examples(
+        parser,
+        "cadran explain net_revenue 2026-09",
+        "cadran explain net_revenue 2026-09 --known-at 2026-10-02 --by order_id__channel",
+        "cadran explain net_revenue 2026-09 --history",
+    )
+    parser.set_defaults(run=_explain)
+
+
+def _add_author(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--author", metavar="EMAIL", help="who does it (default: git's user)")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="try so long while another process holds the warehouse (default: %(default)s)",
+    )
+
+
+def _publish(parsed: argparse.Namespace) -> int:
+    from cadran.governance.publish import publish
+
+    def told(done: Published) -> None:
+        restated = f", {done.restated:,} of them restated" if done.restated else ""
+        waits = f", {len(done.waiting):,} wait for approval" if done.waiting else ""
+        print(f"{done.kpi}: {done.rows:,} values published{restated}{waits}", flush=True)
+
+    layer = open_layer(parsed)
+    found = publish(
+        layer,
+        parsed.kpis,
+        restatement=_restatement(parsed),
+        author=parsed.author,
+        lock=parsed.lock,
+        wait=parsed.wait,
+        progress=told,
+    )
+    waiting = [(done.kpi, row) for done in found for row in done.waiting]
+    for kpi, row in waiting[:10]:
+        owner = layer.card(kpi).owner.business
+        print(
+            f"cadran: {kpi}, {row['grain']} {row['period']:%Y-%m-%d} {row['dimensions']} is final:"
+            f" {row['published']} was published, {row['computed']} is computed now; ask {owner}"
+            " to approve it (--restate PERIOD --kind --reason --approver)",
+            file=sys.stderr,
+        )
+    return 1 if waiting else 0
+
+
+def _restatement(parsed: argparse.Namespace) -> Restatement | None:
+    from cadran.governance.close import period
+    from cadran.governance.restatement import Restatement
+
+    if not parsed.restate:
+        return None
+    _, start, end = period(parsed.restate)
+    return Restatement(
+        start, end, parsed.kind or "", parsed.reason or "", parsed.approver or "", parsed.ticket
+    )
+
+
+def _verify(parsed: argparse.Namespace) -> int:
+    from cadran.governance import anchor
+    from cadran.governance.verify import verify
+
+    found = verify(open_layer(parsed), parsed.lock)
+    for damage in found.damages:
+        print(f"cadran: {damage}", file=sys.stderr)
+    if found.holds:
+        anchored = f"anchored at batch {found.anchor.batch}" if found.anchor else "not anchored"
+        print(f"{found.rows:,} rows in {found.head.batch:,} batches hold; {anchored}")
+        if parsed.export:
+            anchor.anchor(parsed.export, found.head)
+    return 0 if found.holds else 1
+
+
+def _close(parsed: argparse.Namespace) -> int:
+    from cadran.governance.close import close
+
+    made = close(
+        open_layer(parsed),
+        parsed.period,
+        parsed.kpis,
+        author=parsed.author,
+        lock=parsed.lock,
+        wait=parsed.wait,
+    )
+    for kpi, rows in made.items():
+        print(f"{kpi}: {rows:,} values are final")
+    if not made:
+        print(f"cadran: {parsed.period} was closed before", file=sys.stderr)
+    return 0
+
+
+def _explain(parsed: argparse.Namespace) -> int:
+    from cadran.governance.bridge import bridge, revisions
+
+    layer = open_layer(parsed)
+    if parsed.history:
+        write_rows(revisions(layer, parsed.kpi, parsed.period), parsed.format, parsed.output)
+        return 0
+    found = bridge(layer, parsed.kpi, parsed.period, known_at=parsed.known_at, by=parsed.by)
+    if parsed.format == "json" and not parsed.output:
+        print(json_text(found.to_dict()))
+        return 0
+    write_rows(found.rows(), parsed.format, parsed.output)
+    for note in found.notes:
+        print(f"cadran: {note}", file=sys.stderr)
+    return 0

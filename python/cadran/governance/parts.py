@@ -1,0 +1,156 @@
+"""What stands behind a value: numerator, denominator and observations, as metrics of their own.
+
+The layer answers only what the semantic manifest defines. So a copy of the manifest is kept beside
+it, in which each KPI that divides has two metrics more, its two sides, and each KPI one that counts
+the rows of its building block. Nothing in it is changed, only added; the definitions stay one.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cadran.layer import Layer
+from cadran.project import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST_LEVELS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The names of the metrics behind a KPI in the measuring layer; None where there is none."""
+
+    numerator: str | None
+    denominator: str | None
+    observations: str | None
+
+    @property
+    def names(self) -> list[str]:
+        """Those that exist."""
+        return [name for name in (self.numerator, self.denominator, self.observations) if name]
+
+
+def measuring(layer: Layer) -> tuple[Layer, dict[str, Parts]]:
+    """A layer that also knows the parts of each KPI, and their names by KPI.
+
+    It answers from the same warehouse connection as the layer given.
+    """
+    metrics = {metric["name"]: metric for metric in layer.project.semantic_manifest["metrics"]}
+    added: dict[str, dict[str, Any]] = {}
+    parts = {card.name: _parts(card.name, metrics, added) for card in layer.kpis()}
+    manifest = copy.copy(layer.project.semantic_manifest)
+    manifest["metrics"] = [*metrics.values(), *added.values()]
+    path = _folder(layer) / "semantic_manifest.json"
+    text = json.dumps(manifest, sort_keys=True)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    project = Project(path, layer.project.database, layer.project.root)
+    wider = Layer(project)
+    wider.__dict__["warehouse"] = layer.warehouse
+    return wider, parts
+
+
+def leaves(layer: Layer, kpi: str) -> list[str]:
+    """The simple metrics that a KPI is made of, whatever stands between."""
+    metrics = {metric["name"]: metric for metric in layer.project.semantic_manifest["metrics"]}
+    return list(dict.fromkeys(_leaves(kpi, metrics)))
+
+
+def _folder(layer: Layer) -> Path:
+    plans = layer.project.plans
+    if plans is None:
+        return Path(tempfile.mkdtemp(prefix="cadran-ledger-"))
+    folder = plans.parent / "ledger"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _parts(kpi: str, metrics: dict[str, dict[str, Any]], added: dict[str, dict[str, Any]]) -> Parts:
+    sides = _sides(metrics[kpi])
+    names: list[str | None] = []
+    for side, found in zip(("numerator", "denominator"), sides or (), strict=False):
+        name = f"{kpi}_ledger_{side}"
+        expression, inputs = found
+        metric = copy.deepcopy(metrics[kpi])
+        metric |= {"name": name, "label": None, "type": "derived", "config": None}
+        metric["type_params"] |= {
+            "expr": expression, "metrics": inputs, "numerator": None, "denominator": None,
+            "is_private": True,
+        }  # fmt: skip
+        added[name] = metric
+        names.append(name)
+    numerator, denominator = names or (None, None)
+    counted = next(_leaves(kpi, metrics), None)
+    observations = None
+    if counted is not None:
+        observations = f"{counted}_ledger_observations"
+        metric = copy.deepcopy(metrics[counted])
+        metric |= {"name": observations, "label": None, "config": None}
+        metric["type_params"] |= {
+            "join_to_timespine": False, "fill_nulls_with": None, "is_private": True,
+        }  # fmt: skip
+        metric["type_params"]["metric_aggregation_params"] |= {
+            "agg": "count", "agg_params": None, "non_additive_dimension": None,
+        }  # fmt: skip
+        added[observations] = metric
+    return Parts(numerator, denominator, observations)
+
+
+def _sides(metric: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]] | None:
+    """The expressions above and below a division, each with the metrics that it reads."""
+    given = metric["type_params"]
+    if metric["type"] == "ratio":
+        return [
+            (part["alias"] or part["name"], [part])
+            for part in (given["numerator"], given["denominator"])
+        ]
+    if metric["type"] != "derived":
+        return None
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        tree = sqlglot.parse_one(given["expr"], dialect="duckdb").unnest()
+    except sqlglot.ParseError:
+        return None
+    if not isinstance(tree, exp.Div):
+        return None
+    below = tree.right.unnest()
+    below = below.this if isinstance(below, exp.Nullif) else below
+    sides = []
+    for side in (tree.left.unnest(), below):
+        read = {column.name for column in side.find_all(exp.Column)}
+        inputs = [part for part in given["metrics"] if (part["alias"] or part["name"]) in read]
+        if not inputs:
+            return None
+        sides.append((side.sql(dialect="duckdb"), inputs))
+    return sides
+
+
+def _leaves(name: str, metrics: dict[str, dict[str, Any]], level: int = 0) -> Iterator[str]:
+    """Simple metrics, the denominator of a ratio first: it says how many were looked at."""
+    metric = metrics[name]
+    if metric["type"] == "simple":
+        yield name
+        return
+    given = metric["type_params"]
+    conversion = given["conversion_type_params"] or {}
+    cumulative = given["cumulative_type_params"] or {}
+    inputs = [
+        given["denominator"], given["numerator"], cumulative.get("metric"),
+        conversion.get("base_metric"), conversion.get("conversion_metric"),
+        *(given["metrics"] or []),
+    ]  # fmt: skip
+    for part in filter(None, inputs):
+        if level < _MOST_LEVELS:
+            yield from _leaves(part["name"], metrics, level + 1)
