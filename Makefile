@@ -65,7 +65,7 @@ lint: .venv/.stamp ## Python and SQL: style, format and types; every KPI against
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@.venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models tests
+	@.venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models tests examples
 	@$(CADRAN) check
 
 test: lint ## Lint, then dbt build with its tests and unit tests on a small demo, then pytest

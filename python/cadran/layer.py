@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran import project, warehouse
-from cadran.catalog import Catalog
+from cadran.definitions import Definitions
 from cadran.governed import govern
 from cadran.query import GroupBy, Query, ask
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cadran.result import Result
 
 
-class Layer(Catalog):
+class Layer(Definitions):
     """Answers questions about the KPIs and metrics of one built project. Thread-safe."""
 
     def __init__(self, built: project.Project, *, plan_cache: bool = True) -> None:
@@ -69,7 +69,7 @@ class Layer(Catalog):
             QueryError: the question makes no sense.
             WarehouseError: the warehouse cannot be read or refuses a filter.
         """
-        from cadran.result import Result, exact
+        from cadran.result import Result, arranged, dates
 
         question = self._question(
             saved_query,
@@ -78,7 +78,7 @@ class Layer(Catalog):
         )  # fmt: skip
         sql, question = self._planned(question, governed=governed)
         cards = self._cards_of(question)
-        table = exact(self.warehouse.arrow(sql), question)
+        table = arranged(self.warehouse.arrow(sql, dates(question)), question)
         return Result(table, sql, question, cards, governed=governed or not cards)
 
     def sql(self, *args: Any, **kwargs: Any) -> str:
@@ -123,9 +123,9 @@ class Layer(Catalog):
         if sql is None:
             sql = self._compiler.dimension_values_sql(question.group_by[0], question.metrics)
             self._plans.put(key, sql)
-        from cadran.result import exact
+        from cadran.result import dates
 
-        table = exact(self.warehouse.arrow(sql), replace(question, metrics=()))
+        table = self.warehouse.arrow(sql, dates(question))
         return sorted(value for value in table.column(0).to_pylist() if value is not None)
 
     def _question(self, saved_query: str | None, asked: Query) -> Query:

@@ -133,9 +133,6 @@ def find(
 
 def _profile_database(root: Path) -> Path:
     import yaml
-    from jinja2 import StrictUndefined
-    from jinja2.exceptions import TemplateError
-    from jinja2.sandbox import SandboxedEnvironment
 
     name = yaml.safe_load((root / "dbt_project.yml").read_text(encoding="utf-8")).get("profile")
     folders = [os.environ.get("DBT_PROFILES_DIR"), root, Path.home() / ".dbt"]
@@ -156,9 +153,15 @@ def _profile_database(root: Path) -> Path:
     profiles = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if name not in profiles:
         raise ProjectError(f"{path} has no profile '{name}', which dbt_project.yml asks for.")
-    environment = SandboxedEnvironment(undefined=StrictUndefined)
 
     def rendered(value: object) -> str:
+        if "{" not in str(value):
+            return str(value)
+        from jinja2 import StrictUndefined
+        from jinja2.exceptions import TemplateError
+        from jinja2.sandbox import SandboxedEnvironment
+
+        environment = SandboxedEnvironment(undefined=StrictUndefined)
         try:
             return environment.from_string(str(value)).render(env_var=env_var)
         except TemplateError as error:

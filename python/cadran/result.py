@@ -123,30 +123,14 @@ class Result:
         return f"<table><tr>{heads}</tr>{body}</table><p>{'; '.join(notes)}</p>"
 
 
-def exact(table: pa.Table, query: Query) -> pa.Table:
-    """The warehouse's rows with the types that a result promises, what they are grouped by first.
-
-    A time at a grain of a day or coarser becomes a date, and every whole number int64.
-    """
-    import pyarrow as pa
-
+def arranged(table: pa.Table, query: Query) -> pa.Table:
+    """The warehouse's rows with what they are grouped by first, then the metrics as asked."""
     metrics = [name for name in query.metrics if name in table.column_names]
     wanted = [name for name in table.column_names if name not in metrics] + metrics
-    if wanted != table.column_names:
-        table = table.select(wanted)
-    dates = _dates(query)
-    for index, field in enumerate(table.schema):
-        if field.name in dates and pa.types.is_timestamp(field.type):
-            cast = pa.date32()
-        elif pa.types.is_integer(field.type) and field.type != pa.int64():
-            cast = pa.int64()
-        else:
-            continue
-        table = table.set_column(index, pa.field(field.name, cast), table.column(index).cast(cast))
-    return table
+    return table if wanted == table.column_names else table.select(wanted)
 
 
-def _dates(query: Query) -> set[str]:
+def dates(query: Query) -> set[str]:
     """The columns that hold dates: times at a day or coarser, also where no grain was given."""
     times = [group for group in query.group_by if not group.date_part]
     bases = [group.base for group in times if not group.asked_grain]

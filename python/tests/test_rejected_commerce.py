@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = {
     "customers": """
         customer_id,country,segment,signed_up_at
-        ana,FR,consumer,2025-01-01 08:00:00
+        ana,FR,consumer,2025-01-01T00:30:00+02:00
         bob,DE,robot,2025-01-01 08:00:00
         ,DE,business,2025-01-01 08:00:00
         cleo,ES,developer,the day before yesterday
@@ -54,6 +54,7 @@ FILES = {
         l6,o1,pen,refund,0,5.00,-1.00,2025-03-05 10:05:00
         l7,o1,pen,refund,0,5.00,1.00,2025-03-05 10:05:00
         l8,o1,pen,gift,1,5.00,1.00,2025-03-05 10:05:00
+        l9,o1,pen,sale,1.5,5.00,7.50,2025-03-05 10:05:00
     """,
 }
 
@@ -79,6 +80,7 @@ REASONS = {
         "quantity of a sale is not above 0",
         "amount of a cancellation or refund is above 0",
         "line_type is none of sale, cancellation, refund",
+        "quantity is no integer: 1.5",
     },
 }
 
@@ -125,3 +127,10 @@ def test_a_sale_counts_though_its_session_is_not_known(warehouse):
         ("o2",),
     ]
     assert warehouse.execute("select count(*) from marts.fct_sessions").fetchone() == (2,)
+
+
+def test_a_time_with_an_offset_is_read_at_its_instant_in_utc(warehouse):
+    assert warehouse.execute(
+        "select signed_up_at::varchar, signed_up_date::varchar from marts.dim_customers"
+        " where customer_id = 'ana'"
+    ).fetchall() == [("2024-12-31 22:30:00", "2024-12-31")]

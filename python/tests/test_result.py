@@ -64,7 +64,7 @@ def test_a_count_beyond_64_bits_is_refused_and_a_wide_decimal_kept(shop):
 
     wide = shop.warehouse.arrow("select 12345678901234567890123456789.5::decimal(38, 1) as exact")
     assert pa.types.is_decimal(wide.schema.field("exact").type)
-    with pytest.raises(WarehouseError, match="64 bits"):
+    with pytest.raises(WarehouseError, match="out of range"):
         shop.warehouse.arrow("select 123456789012345678901234567890::hugeint as n")
 
 

@@ -82,42 +82,35 @@ def _missing_column(there: Found, column: Column, *, builds: bool) -> Finding:
 
 
 def times(connection: duckdb.DuckDBPyConnection, there: Found) -> list[Finding]:
-    """Times with a zone: typed ones are turned into UTC, an offset in a text is lost."""
+    """A note for each column of times with a zone or an offset: the build reads them in UTC."""
     findings = []
     for column in there.table.columns:
         kind = there.columns.get(column.name)
         if not column.data_type.startswith("timestamp") or kind not in {HAS_ZONE, "VARCHAR"}:
             continue
-        if kind == HAS_ZONE:
+        name = f'"{column.name}"'
+        moved = (
+            "true"
+            if kind == HAS_ZONE
+            else (
+                f"try_cast({name} as timestamp) <> try_cast({name} as timestamptz) at time zone 'UTC'"
+            )
+        )
+        count, example = connection.execute(
+            f"select count(*), any_value({name}) from {there.relation} where {moved}"
+        ).fetchone() or (0, None)
+        if count:
             findings.append(
                 Finding(
                     level=Level.NOTE,
                     table=there.table.full_name,
                     file=there.file,
                     column=column.name,
-                    problem="the times have a zone",
+                    problem="the times have a zone or an offset",
                     expected="times in UTC without a zone",
-                    remedy="Nothing to do: the build reads them in UTC.",
-                )
-            )
-            continue
-        count, example = connection.execute(f"""
-            select count(*), any_value("{column.name}") from {there.relation}
-            where try_cast("{column.name}" as timestamp)
-                <> try_cast("{column.name}" as timestamptz) at time zone 'UTC'
-        """).fetchone() or (0, None)
-        if count:
-            findings.append(
-                Finding(
-                    level=Level.MISREADS,
-                    table=there.table.full_name,
-                    file=there.file,
-                    column=column.name,
-                    problem="the offset from UTC in the text is not applied",
-                    expected="times in UTC, with no offset but Z or +00:00",
                     rows=count,
                     example=str(example),
-                    remedy="Write the times in UTC, or as Parquet timestamps with a zone.",
+                    remedy="Nothing to do: the build reads them at their instant in UTC.",
                 )
             )
     return findings

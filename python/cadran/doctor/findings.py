@@ -12,7 +12,6 @@ class Level(StrEnum):
 
     STOPS = "stops the build"
     REJECTS = "rows are rejected"
-    MISREADS = "times are misread"
     NOTE = "note"
 
 
@@ -41,7 +40,7 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """True when a build would neither stop, reject a row nor misread a time."""
+        """True when a build would neither stop nor reject a row."""
         return all(finding.level is Level.NOTE for finding in self.findings)
 
     def rejected(self, table: str) -> int:

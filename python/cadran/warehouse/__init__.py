@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pyarrow as pa
 
 
@@ -14,8 +16,8 @@ class Warehouse(Protocol):
 
     dialect: str
 
-    def arrow(self, sql: str) -> pa.Table:
-        """The rows of a statement."""
+    def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
+        """The rows of a statement: every whole number is int64, and these columns are dates."""
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with the engine's names of their types."""

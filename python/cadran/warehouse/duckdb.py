@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING
 from cadran.errors import WarehouseError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     import duckdb
     import pyarrow as pa
 
 # DuckDB sums integers into 128 bits, which Arrow can only hold as decimals.
-_WIDE = ("HUGEINT", "UHUGEINT", "UBIGINT")
+_WHOLE = (
+    "TINYINT", "SMALLINT", "INTEGER", "HUGEINT",
+    "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
+)  # fmt: skip
 
 
 class DuckDB:
@@ -41,8 +45,8 @@ class DuckDB:
         self._lock = threading.Lock()
         self._local = threading.local()
 
-    def arrow(self, sql: str) -> pa.Table:
-        """The rows of a statement: whole numbers wider than 64 bits become int64.
+    def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
+        """The rows of a statement: every whole number is int64, and these columns are dates.
 
         Raises:
             WarehouseError: the file cannot be opened, the statement fails, or a whole number does
@@ -52,13 +56,24 @@ class DuckDB:
 
         try:
             relation = self._cursor().sql(sql)
-            table = relation.to_arrow_table()
+            casts = {
+                name: "bigint" if str(kind) in _WHOLE else "date"
+                for name, kind in zip(relation.columns, relation.types, strict=True)
+                if str(kind) in _WHOLE or (name in dates and str(kind) == "TIMESTAMP")
+            }
+            if casts:
+                # Cast by the engine as it hands the rows over; their order stays.
+                relation = relation.project(
+                    ", ".join(
+                        f"cast({_quoted(name)} as {casts[name]}) as {_quoted(name)}"
+                        if name in casts
+                        else _quoted(name)
+                        for name in relation.columns
+                    )
+                )
+            return relation.to_arrow_table()
         except duckdb.Error as error:
             raise WarehouseError(self._refusal(error)) from error
-        for at, kind in enumerate(relation.types):
-            if str(kind) in _WIDE:
-                table = _narrowed(table, at)
-        return table
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with DuckDB's names of their types; nothing is computed."""
@@ -136,16 +151,6 @@ class DuckDB:
                 f" DuckDB says: {says}"
             )
         return f"The warehouse refused the statement: {says}"
-
-
-def _narrowed(table: pa.Table, at: int) -> pa.Table:
-    import pyarrow as pa
-
-    name = table.column_names[at]
-    try:
-        return table.set_column(at, name, table.column(at).cast(pa.int64()))
-    except pa.ArrowInvalid as error:
-        raise WarehouseError(f"A value of {name} does not fit 64 bits: {error}") from error
 
 
 def _quoted(name: str) -> str:

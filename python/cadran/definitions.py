@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cadran.project import Project
 
 
-class Catalog:
+class Definitions:
     """Lists what one built project defines. Nothing is read until it is needed."""
 
     def __init__(self, built: Project, *, plan_cache: bool = True) -> None:
