@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from cadran import periods
 from cadran.board import last_day
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     import altair as alt
 
     from cadran.cards import Card
@@ -92,11 +91,11 @@ def breaks_of(result: Result, kpi: str, lang: str = "en") -> list[Any]:
 
     marks = []
     for one in getattr(result, "breaks", ()):
-        if getattr(one, "kpi", kpi) != kpi:
-            continue
-        new = getattr(one, "to_version", None) or getattr(one, "version", "")
-        kind = str(getattr(one, "kind", ""))
-        marks.append(Break(one.period, f"v{new} {KINDS[lang].get(kind, kind)}".strip()))
+        # A break outside the series (the published values changed, these did not) cuts no line.
+        if one.kpi == kpi and getattr(one, "in_series", True):
+            word = KINDS[lang].get(one.kind or "", one.kind or "")
+            day = one.period.date() if isinstance(one.period, dt.datetime) else one.period
+            marks.append(Break(day, f"v{one.after} {word}".strip()))
     return marks
 
 

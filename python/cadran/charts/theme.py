@@ -46,7 +46,8 @@ _SHORT = {
 
 def chart(rows: list[dict[str, Any]]) -> Any:
     """A chart to be, over these rows. Altair's own builders are typed loosely."""
-    return alt.Chart(alt.Data(values=rows))  # type: ignore[no-untyped-call]
+    # A tuple, since Altair copies lists row by row at each step.
+    return alt.Chart(alt.Data(values=tuple(rows)))  # type: ignore[no-untyped-call]
 
 
 def finished(chart: Any, lang: str = "en") -> alt.LayerChart:
@@ -56,12 +57,11 @@ def finished(chart: Any, lang: str = "en") -> alt.LayerChart:
         "titleFont": FONT, "titleFontSize": TEXT, "titleColor": MUTED, "titleFontWeight": "normal",
         "domain": False, "ticks": False, "gridColor": FAINT, "gridWidth": 1,
     }  # fmt: skip
-    whole: alt.LayerChart = (
-        chart.configure(background=PAPER, font=FONT, aria=False, locale=_locale(lang))
-        .configure_view(stroke=None)
-        .configure_axis(**axis)
-        .configure_text(font=FONT, fontSize=TEXT, color=INK)
-    )
+    text = {"font": FONT, "fontSize": TEXT, "color": INK}
+    whole: alt.LayerChart = chart.configure(
+        background=PAPER, font=FONT, aria=False, locale=_locale(lang), view={"stroke": None},
+        axis=axis, text=text,
+    )  # fmt: skip
     return whole
 
 
