@@ -1,7 +1,7 @@
 """The command `cadran`: finds the command that is meant, runs it, and says what went wrong.
 
-Exit codes: 0 done, 1 findings (of `check`, `doctor`, `tables --check`, `publish`, `verify`), 2 wrong
-use or impossible.
+Exit codes: 0 done, 1 findings (of `check`, `doctor`, `tables --check`, `publish`, `verify`),
+2 wrong use or impossible.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def _moved(before: Definition, after: Definition) -> tuple[Node, ...]:
 def _difference(
     before: Definition, old: Question, after: Definition, new: Question, label: str
 ) -> str:
-    grain = label.split()[0]
+    grain = label.split(maxsplit=1)[0]
     try:
         texts = [closed(d.canonical(q), grain) for d, q in ((before, old), (after, new))]
     except NotCanonical:
