@@ -289,7 +289,7 @@ def _documentation(
             entry["config"] = {"meta": meta}
         described.append(entry)
     owners = {layer.card(c.kpi).owner.technical for c in columns if c.kpi}
-    test = {"unique_combination": {"arguments": {"columns": groups}}}
+    test = {"cadran.unique_combination": {"arguments": {"columns": groups}}}
     entry = {
         "name": name,
         "description": " ".join((saved.get("description") or f"Saved query {name}.").split())
