@@ -192,8 +192,9 @@ def _schema(tree: exp.Expr, columns: dict[str, list[str]]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
 
     def add(table: exp.Table, names: Iterable[str]) -> None:
-        tables = nested.setdefault(table.catalog, {}).setdefault(table.db, {})
-        tables.setdefault(table.name, {}).update(dict.fromkeys(names, "unknown"))
+        for name in names:
+            tables = nested.setdefault(table.catalog, {}).setdefault(table.db, {})
+            tables.setdefault(table.name, {})[name] = "unknown"
 
     for table in tree.find_all(exp.Table):
         if table.db:
@@ -205,9 +206,21 @@ def _schema(tree: exp.Expr, columns: dict[str, list[str]]) -> dict[str, Any]:
             if column.table in leaves:
                 add(leaves[column.table], [column.name])
             elif not column.table and len(scope.selected_sources) == 1 and leaves:
-                if column.name not in aliases and not scope.can_be_correlated:
+                if column.name not in aliases and not _may_be_outer(scope, column.name):
                     add(next(iter(leaves.values())), [column.name])
     return nested
+
+
+def _may_be_outer(scope: Any, name: str) -> bool:
+    """Whether a column without a table, in a subquery, may be one of the query around it."""
+    while scope.can_be_correlated and scope.parent:
+        scope = scope.parent
+        for _, source in scope.selected_sources.values():
+            if getattr(source, "db", None) or name in getattr(
+                getattr(source, "expression", None), "named_selects", ()
+            ):
+                return True
+    return False
 
 
 def _aliases(select: exp.Expr) -> set[str]:

@@ -109,7 +109,7 @@ def _differing(
                 alike[key] = before.canonical(old[label]) == after.canonical(new[label])
             except NotCanonical:
                 alike[key] = False
-        if not alike[key] or len(old[label].grains) != len(new[label].grains):
+        if not alike[key]:
             found.append(label)
     return tuple(found)
 

@@ -23,6 +23,7 @@ from cadran.query import GRAINS, ask
 if TYPE_CHECKING:
     from cadran.cards import Card
     from cadran.layer import Layer
+    from cadran.project import Project
 
 DIALECT = "duckdb"
 # Raised when the form itself changes, so that what was kept of an older one is not believed.
@@ -100,8 +101,8 @@ class Meaning:
 class Meanings:
     """The definitions of a layer's KPIs, each opened once and kept until something in it changes."""
 
-    def __init__(self, layer: Layer) -> None:
-        """Compile the project if need be.
+    def __init__(self, layer: Layer, project: Project | None = None) -> None:
+        """Take the project as it was compiled for a full refresh, or compile it if need be.
 
         Raises:
             ProjectError: dbt refuses to compile, or the manifest cannot be read.
@@ -109,7 +110,7 @@ class Meanings:
         from cadran.layer import Layer as Opened
 
         self._layer = layer
-        project = compiled(layer.project)
+        project = project or compiled(layer.project)
         self._compiled = Opened(project, plan_cache=False)
         self.graph = Graph(project, layer.project.root)
         self._expansion = Expansion(self.graph, DIALECT, layer.project.root)

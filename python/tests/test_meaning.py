@@ -1,0 +1,244 @@
+"""What changes a KPI's meaning is noticed, with its cause; what does not, is not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import cadran
+from cadran.governance.changes import between
+from cadran.governance.meaning import Meanings
+from cadran.project import Project
+
+PROJECT = Path(__file__).parent / "fixtures" / "meanings"
+REVENUES = {"revenue", "average_order_value", "web_revenue", "revenue_month_to_date", "revenue_growth"}
+ORDERS = {*REVENUES, "conversion"}
+KPIS = {*ORDERS, "stock", "visits"}
+COUNTRIES = {"revenue", "average_order_value", "web_revenue", "visits"}
+
+
+class Bench:
+    """A small project that can be edited, compiled and put back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "project"
+        shutil.copytree(PROJECT, self.folder)
+        self.target = folder / "target"
+        self.meanings, self.before = self.read()
+
+    def read(self):
+        from dbt.cli.main import dbtRunner
+
+        done = dbtRunner().invoke([
+            "--quiet", "compile", "--full-refresh", "--project-dir", str(self.folder),
+            "--profiles-dir", str(self.folder), "--target-path", str(self.target),
+            "--log-path", str(self.target), "--no-populate-cache",
+        ])  # fmt: skip
+        assert done.success, done.exception or done.result
+        layer = cadran.open(self.folder, database=self.target / "none.duckdb")
+        built = Project(self.target / "semantic_manifest.json", None, None)
+        meanings = Meanings(layer, built)
+        return meanings, {name: meanings.definition(name) for name in KPIS}
+
+    def after(self, edits: dict[str, object]) -> dict[str, object]:
+        """The changes of each KPI after edits: a new text, an (old, new) pair, None to remove."""
+        texts = {name: self.path(name) for name in edits}
+        kept = {name: path.read_text() if path.exists() else None for name, path in texts.items()}
+        try:
+            for name, edit in edits.items():
+                path = texts[name]
+                if edit is None:
+                    path.unlink()
+                elif isinstance(edit, str):
+                    path.write_text(edit)
+                else:
+                    text = kept[name]
+                    for old, new in zip(edit[::2], edit[1::2], strict=True):
+                        assert old in text, f"{name} has no {old!r}"
+                        text = text.replace(old, new)
+                    path.write_text(text)
+            meanings, now = self.read()
+            return {name: between(meanings, self.before[name], now[name]) for name in KPIS}
+        finally:
+            for name, text in kept.items():
+                if text is None:
+                    texts[name].unlink(missing_ok=True)
+                else:
+                    texts[name].write_text(text)
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """The project of the mutations, compiled once as it is."""
+    import os
+
+    folder = tmp_path_factory.mktemp("meanings")
+    os.environ["MEANINGS_DATABASE"] = str(folder / "meanings.duckdb")
+    yield Bench(folder)
+    del os.environ["MEANINGS_DATABASE"]
+
+
+ORDERS_SQL = (PROJECT / "models/fct_orders.sql").read_text()
+STAGED_SQL = (PROJECT / "models/stg_orders.sql").read_text()
+
+SAME = {
+    "a comment": {
+        "models/fct_orders.sql": ("with\n\norders", "-- why\n{# because #}\nwith /* so */\n\norders"),
+        "macros/rounded.sql": ("To the cent.", "To a cent."),
+    },
+    "layout": {
+        "models/fct_orders.sql": " ".join(ORDERS_SQL.split()).replace("select", "SELECT"),
+        "models/fct_visits.sql": ("select\n    cast", "select cast"),
+    },
+    "a step of another name": {
+        "models/fct_orders.sql": ("priced", "in_euro", "orders as (", "placed as (",
+                                  "from orders\n    inner", "from placed as orders\n    inner"),
+    },
+    "a step in two": {
+        "models/fct_orders.sql": (
+            "select * from priced",
+            "select order_id, customer_id, visit_id, channel, amount, ordered_date from priced",
+            "select * from {{ ref('stg_orders') }}\n    where",
+            "select * from (select * from {{ ref('stg_orders') }}) as staged\n    where",
+        ),
+    },
+    "a step as a model of its own": {
+        "models/int_orders.sql": "select * from {{ ref('stg_orders') }} where amount >= {{ var('least_amount') }}",
+        "models/fct_orders.sql": (
+            "select * from {{ ref('stg_orders') }}\n    where amount >= {{ var('least_amount') }}",
+            "select * from {{ ref('int_orders') }}",
+        ),
+    },
+    "a renamed model": {
+        "models/stg_orders.sql": None,
+        "models/stg_sales.sql": STAGED_SQL,
+        "models/fct_orders.sql": ("stg_orders", "stg_sales"),
+    },
+    "a renamed mart": {
+        "models/fct_orders.sql": None,
+        "models/fct_sales.sql": ORDERS_SQL,
+        "models/marts.yml": ("name: fct_orders\n    desc", "name: fct_sales\n    desc",
+                             "{name: fct_orders, enabled", "{name: fct_sales, enabled"),
+        "models/time_spine_day.sql": ("fct_orders", "fct_sales"),
+    },
+    "a new column that nobody reads": {
+        "models/stg_orders.sql": ("channel,", "channel,\n        upper(note) as note,"),
+        "models/fct_orders.sql": ("orders.channel,", "orders.channel,\n        length(orders.note) as note_length,"),
+    },
+    "an incremental table instead of a table": {
+        "models/fct_orders.sql": (
+            "with\n\norders", "{{ config(materialized='incremental', unique_key='order_id') }}\nwith\n\norders",
+            "{{ var('least_amount') }}",
+            "{{ var('least_amount') }}{% if is_incremental() %} and ordered_at > (select max(ordered_date) from {{ this }}){% endif %}",
+        ),
+        "models/fct_visits.sql": ("materialized='incremental', unique_key='visit_id'", "materialized='table'"),
+    },
+    "a view, an order of columns, a description, an operand after the other": {
+        "models/stg_orders.sql": (
+            "with\n", "{{ config(materialized='view') }}\nwith\n",
+            "        channel,\n        currency,", "        currency,\n        channel,",
+        ),
+        "models/marts.yml": ("A figure.", "A figure that matters."),
+        "models/fct_visits.sql": ("not is_robot", "not (is_robot) and 1 = 1"),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edits", SAME.values(), ids=SAME)
+def test_what_does_not_change_a_value_changes_no_meaning(bench, edits):
+    changes = bench.after(edits)
+    alarms = {name: change.difference for name, change in changes.items() if change.changed}
+    assert alarms == {}
+    assert {change.note for change in changes.values()} == {""}
+
+
+CHANGED = {
+    "a filter": (
+        {"models/fct_orders.sql": ("where amount", "where currency = 'EUR' and amount")},
+        ORDERS, "model fct_orders (models/fct_orders.sql)",
+    ),
+    "an expression": (
+        {"models/fct_orders.sql": ("orders.amount * rates.rate", "orders.amount / rates.rate")},
+        REVENUES, "model fct_orders (models/fct_orders.sql)",
+    ),
+    "an aggregation": (
+        {"models/marts.yml": ("agg: sum, expr: amount", "agg: average, expr: amount")},
+        REVENUES, "metric amount_sum (models/marts.yml)",
+    ),
+    "a join": (
+        {"models/fct_orders.sql": ("inner join", "left join")},
+        ORDERS, "model fct_orders (models/fct_orders.sql)",
+    ),
+    "a model upstream": (
+        {"models/stg_orders.sql": ("decimal(14, 2)", "decimal(14, 0)")},
+        ORDERS, "model stg_orders (models/stg_orders.sql)",
+    ),
+    "a macro": (
+        {"macros/rounded.sql": (", 2)", ", 1)")},
+        REVENUES, "macro rounded (macros/rounded.sql)",
+    ),
+    "a variable": (
+        {"dbt_project.yml": ("least_amount: 0", "least_amount: 10")},
+        ORDERS, "var least_amount (dbt_project.yml)",
+    ),
+    "a seed": (
+        {"seeds/rates.csv": ("USD,0.9", "USD,0.8")},
+        ORDERS, "seed rates (seeds/rates.csv)",
+    ),
+    "a time spine": (
+        {"models/time_spine_day.sql": ("1 day", "2 day")},
+        {"revenue_month_to_date", "revenue_growth"}, "model time_spine_day (models/time_spine_day.sql)",
+    ),
+    "the key by which an increment replaces": (
+        {"models/fct_visits.sql": (", unique_key='visit_id'", "")},
+        {"visits", "conversion"}, "incremental rule of model fct_visits",
+    ),
+    "how far an increment reads again": (
+        {"dbt_project.yml": ("late_hours: 6", "late_hours: 1")},
+        {"visits", "conversion"}, "incremental rule of model fct_visits",
+    ),
+    "a metric's filter": (
+        {"models/marts.yml": ("= 'web'", "in ('web', 'app')")},
+        {"web_revenue"}, "metric web_revenue (models/marts.yml)",
+    ),
+    "the window of a conversion": (
+        {"models/marts.yml": ("window: 7 days", "window: 14 days")},
+        {"conversion"}, "metric conversion (models/marts.yml)",
+    ),
+    "where a cumulative metric begins": (
+        {"models/marts.yml": ("grain_to_date: month", "grain_to_date: year")},
+        {"revenue_month_to_date"}, "metric revenue_month_to_date (models/marts.yml)",
+    ),
+    "the day that a stock is counted": (
+        {"models/marts.yml": ("window_agg: max", "window_agg: min")},
+        {"stock"}, "metric stock_sum (models/marts.yml)",
+    ),
+    "an offset": (
+        {"models/marts.yml": ("offset_window: 1 month", "offset_window: 1 year")},
+        {"revenue_growth"}, "metric revenue_growth (models/marts.yml)",
+    ),
+    "what a snapshot watches": (
+        {"snapshots/customers_over_time.sql": ("check_cols=['country']", "check_cols='all'")},
+        COUNTRIES, "snapshot customers_over_time (snapshots/customers_over_time.sql)",
+    ),
+    "what a snapshot selects": (
+        {"snapshots/customers_over_time.sql": ("upper(country)", "lower(country)")},
+        COUNTRIES, "snapshot customers_over_time (snapshots/customers_over_time.sql)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("edits", "kpis", "cause"), CHANGED.values(), ids=CHANGED)
+def test_what_changes_a_value_changes_the_meaning_of_those_it_reaches(bench, edits, kpis, cause):
+    changes = bench.after(edits)
+    assert {name for name, change in changes.items() if change.changed} == kpis
+    for name in kpis:
+        assert cause in changes[name].causes
+        others = [other for other in changes[name].causes if other != cause]
+        # How an increment is made stands in the model itself, which is named as well.
+        assert others == [] or (others == ["model fct_visits (models/fct_visits.sql)"])
