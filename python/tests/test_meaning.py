@@ -13,7 +13,13 @@ from cadran.governance.meaning import Meanings
 from cadran.project import Project
 
 PROJECT = Path(__file__).parent / "fixtures" / "meanings"
-REVENUES = {"revenue", "average_order_value", "web_revenue", "revenue_month_to_date", "revenue_growth"}
+REVENUES = {
+    "revenue",
+    "average_order_value",
+    "web_revenue",
+    "revenue_month_to_date",
+    "revenue_growth",
+}
 ORDERS = {*REVENUES, "conversion"}
 KPIS = {*ORDERS, "stock", "visits"}
 COUNTRIES = {"revenue", "average_order_value", "web_revenue", "visits"}
@@ -241,4 +247,4 @@ def test_what_changes_a_value_changes_the_meaning_of_those_it_reaches(bench, edi
         assert cause in changes[name].causes
         others = [other for other in changes[name].causes if other != cause]
         # How an increment is made stands in the model itself, which is named as well.
-        assert others == [] or (others == ["model fct_visits (models/fct_visits.sql)"])
+        assert others in ([], ["model fct_visits (models/fct_visits.sql)"])

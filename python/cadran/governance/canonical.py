@@ -170,9 +170,7 @@ def _order_operands(tree: exp.Expr) -> None:
     from sqlglot import exp
 
     connectors = [
-        node
-        for node in tree.find_all(exp.And, exp.Or)
-        if type(node.parent) is not type(node)
+        node for node in tree.find_all(exp.And, exp.Or) if type(node.parent) is not type(node)
     ]
     for node in reversed(connectors):
         operands = list(node.flatten(unnest=False))
@@ -185,7 +183,7 @@ def _order_operands(tree: exp.Expr) -> None:
 
 
 def _schema(tree: exp.Expr, columns: dict[str, list[str]]) -> dict[str, Any]:
-    """The columns of the leaves: those that are known, and those that the statement asks of them."""
+    """The columns of the leaves: those known, and those that the statement asks of them."""
     from sqlglot import exp
     from sqlglot.optimizer.scope import traverse_scope
 
@@ -205,9 +203,14 @@ def _schema(tree: exp.Expr, columns: dict[str, list[str]]) -> dict[str, Any]:
         for column in scope.columns:
             if column.table in leaves:
                 add(leaves[column.table], [column.name])
-            elif not column.table and len(scope.selected_sources) == 1 and leaves:
-                if column.name not in aliases and not _may_be_outer(scope, column.name):
-                    add(next(iter(leaves.values())), [column.name])
+            elif (
+                not column.table
+                and len(scope.selected_sources) == 1
+                and leaves
+                and column.name not in aliases
+                and not _may_be_outer(scope, column.name)
+            ):
+                add(next(iter(leaves.values())), [column.name])
     return nested
 
 
@@ -360,7 +363,7 @@ def _order_ctes(tree: exp.Expr) -> None:
 
 
 def _number_aliases(tree: exp.Expr) -> None:
-    """Give every use of a table an alias of its own, so that the writer's choice leaves no trace."""
+    """Give every use of a table an alias of its own: the writer's choice leaves no trace."""
     from sqlglot import exp
     from sqlglot.optimizer.scope import traverse_scope
 
@@ -381,7 +384,7 @@ def _number_aliases(tree: exp.Expr) -> None:
 
 
 def _order_projections(tree: exp.Expr) -> None:
-    """Put the columns of inner steps in one order; by position they matter only in set operations."""
+    """Put the columns of inner steps in one order; only set operations go by position."""
     from sqlglot import exp
 
     with_ = tree.args.get("with_")

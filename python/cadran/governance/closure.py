@@ -76,7 +76,7 @@ class Graph:
             for key, node in self.manifest["nodes"].items()
             if node["resource_type"] in ("model", "snapshot", "seed")
         }
-        return kept | self.manifest["sources"]
+        return {**kept, **self.manifest["sources"]}
 
     @cached_property
     def by_relation(self) -> dict[tuple[str, str], str]:

@@ -63,9 +63,11 @@ def project_files(root: Path) -> list[Path]:
     folders = [
         folder
         for key, default in (
-            ("model-paths", ["models"]), ("macro-paths", ["macros"]), ("seed-paths", ["seeds"]),
+            ("model-paths", ["models"]),
+            ("macro-paths", ["macros"]),
+            ("seed-paths", ["seeds"]),
             ("snapshot-paths", ["snapshots"]),
-        )  # fmt: skip
+        )
         for folder in settings.get(key, default)
     ]
     found = [
@@ -102,7 +104,8 @@ def _compile(project: Project, folder: Path) -> None:
                 "--quiet", "compile", "--full-refresh", "--project-dir", str(root),
                 "--profiles-dir", scratch, "--target-path", str(folder.resolve()),
                 "--log-path", scratch, "--no-populate-cache", "--select",
-                "resource_type:model", "resource_type:snapshot", "--vars", json.dumps(_placed(root)),
+                "resource_type:model", "resource_type:snapshot",
+                "--vars", json.dumps(_placed(root)),
             ]  # fmt: skip
             run = subprocess.run(
                 command,
@@ -134,7 +137,7 @@ def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> No
     path = next((path for path in paths if path.exists()), None)
     if path is None:
         raise ProjectError(f"No profiles.yml for the profile '{name}' of {root}.")
-    profile = (_yaml(path)).get(name) or {}
+    profile = _yaml(path).get(str(name)) or {}
     for output in profile.get("outputs", {}).values():
         if output.get("type") == "duckdb":
             output["path"] = str(database[0])

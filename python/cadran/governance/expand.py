@@ -2,8 +2,8 @@
 
 Leaves are tables whose catalog says what they are: `source` (schema and table of the source),
 `seed` (the hash of its file and its name), `snapshot` and `python` (a hash of how it is made, and
-its name) and `model`: a fact from which a time spine takes its ends. How far a spine reaches follows
-the data, so such a fact is named and not opened.
+its name) and `model`: a fact from which a time spine takes its ends. How far a spine reaches
+follows the data, so such a fact is named and not opened.
 """
 
 from __future__ import annotations
@@ -215,15 +215,13 @@ def _needed(body: str, steps: dict[str, str]) -> set[str]:
     waiting = [body]
     while waiting:
         text = waiting.pop()
-        for name in steps:
+        for name, step in steps.items():
             if name not in found and f'"{name}"' in text:
                 found.add(name)
-                waiting.append(steps[name])
+                waiting.append(step)
     return found
 
 
 def _step_name(node: dict[str, Any], *, in_spine: bool) -> str:
     # Two underscores more than anybody writes, so that no WITH of a model hides a step.
     return f"{node['package_name']}____{node['name']}{'____spine' if in_spine else ''}"
-
-

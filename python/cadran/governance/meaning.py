@@ -1,8 +1,8 @@
 """What a KPI means: its SQL down to the sources, in one form, hashed.
 
-A KPI is asked at each grain of its card without a dimension, and by each dimension of its card. Most
-questions at two grains differ in nothing but the grain, so they are kept as one, with the grain left
-open; MetricFlow's SQL itself tells where that is not so.
+A KPI is asked at each grain of its card without a dimension, and by each dimension of its card.
+Most questions at two grains differ in nothing but the grain, so they are kept as one, with the
+grain left open; MetricFlow's SQL itself tells where that is not so.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Meaning:
 
 
 class Meanings:
-    """The definitions of a layer's KPIs, each opened once and kept until something in it changes."""
+    """The definitions of a layer's KPIs, each opened once and kept until something changes."""
 
     def __init__(self, layer: Layer, project: Project | None = None) -> None:
         """Take the project as it was compiled for a full refresh, or compile it if need be.
@@ -281,7 +281,8 @@ def closed(sql: str, grain: str) -> str:
 
 def _open(sql: str, grain: str) -> str:
     """SQL at a grain with the grain left open, where it says nothing but how time is truncated."""
-    plain = re.sub(r"--[^\n]*Join Self Over Time Range[^\n]*", "/* Join Self Over Time Range */", sql)
+    kept = "/* Join Self Over Time Range */"
+    plain = re.sub(r"--[^\n]*Join Self Over Time Range[^\n]*", kept, sql)
     plain = re.sub(r"^\s*--[^\n]*\n", "", plain, flags=re.MULTILINE)
     opened = plain.replace(f"{_TIME}__{grain}", f"{_TIME}__{_OPEN_GRAIN}")
     return opened.replace(f"DATE_TRUNC('{grain}'", f"DATE_TRUNC('{_OPEN_GRAIN}'")

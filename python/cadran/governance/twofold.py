@@ -39,7 +39,7 @@ class TwoFold:
             sql = sql.replace(f'"{name}"', f'"{_LEAF}"."{_LEAF}"."{name}"')
         tree = qualified(sql, self._dialect, columns)
         read: dict[str, set[str]] = {name: set() for name in marts}
-        aliases = {}
+        aliases: dict[str, set[str]] = {}
         for table in tree.find_all(exp.Table):
             if table.catalog == _LEAF:
                 aliases.setdefault(table.alias_or_name, set()).add(table.name)

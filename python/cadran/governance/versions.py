@@ -139,7 +139,9 @@ def read(root: Path, path: Path) -> VersionRecord:
     try:
         effective = dt.date.fromisoformat(str(given["effective_from"]))
         window = given.get("window")
-        dates = tuple(dt.date.fromisoformat(str(window[k])) for k in ("from", "to")) if window else None
+        dates = None
+        if window:
+            dates = tuple(dt.date.fromisoformat(str(window[k])) for k in ("from", "to"))
         impact = given.get("expected_impact")
         limits = (float(impact["least"]), float(impact["greatest"])) if impact else None
         definition = _definition(given)
@@ -190,7 +192,7 @@ def write(root: Path, record: VersionRecord) -> Path:
         ],
         "steps": {name: _Text(body) for name, body in definition.steps.items()},
         "columns": definition.columns,
-        "came_from": [" | ".join((n.kind, n.name, n.file, n.checksum)) for n in definition.nodes],
+        "came_from": [f"{n.kind} | {n.name} | {n.file} | {n.checksum}" for n in definition.nodes],
         "rules": definition.rules,
     }
     if definition.note:
