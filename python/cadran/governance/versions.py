@@ -139,9 +139,8 @@ def read(root: Path, path: Path) -> VersionRecord:
     try:
         effective = dt.date.fromisoformat(str(given["effective_from"]))
         window = given.get("window")
-        dates = None
-        if window:
-            dates = tuple(dt.date.fromisoformat(str(window[k])) for k in ("from", "to"))
+        ends = (window["from"], window["to"]) if window else ()
+        dates = tuple(dt.date.fromisoformat(str(day)) for day in ends)
         impact = given.get("expected_impact")
         limits = (float(impact["least"]), float(impact["greatest"])) if impact else None
         definition = _definition(given)
