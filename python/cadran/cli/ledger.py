@@ -78,7 +78,7 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     examples(
         parser,
         "cadran explain net_revenue 2026-09",
-        "cadran explain net_revenue 2026-09 --known-at 2026-10-02 --by order_id__channel",
+        "cadran explain net_revenue 2026-09 --known-at 2026-12-31 --by order_id__channel",
         "cadran explain net_revenue 2026-09 --history",
     )
     parser.set_defaults(run=_explain)
