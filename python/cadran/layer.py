@@ -43,6 +43,7 @@ class Layer(Definitions):
         min_max_only: bool = False,
         apply_group_by: bool = True,
         ordered: bool = True,
+        version: int | None = None,
     ) -> Result:
         """The answer to a question, computed in the warehouse from the one definition.
 
@@ -62,6 +63,8 @@ class Layer(Definitions):
             min_max_only: only the least and greatest value of the one dimension asked.
             apply_group_by: False keeps duplicate rows of a question without metrics.
             ordered: False leaves the order to the warehouse.
+            version: an older version of one KPI, by its frozen SQL; when what that reads is gone,
+                by what was published of it, and the result's note says so.
 
         Raises:
             UnknownNameError: a name does not exist.
@@ -76,6 +79,10 @@ class Layer(Definitions):
             ask(metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
                 apply_group_by=apply_group_by, ordered=ordered, partial=saved_query is not None),
         )  # fmt: skip
+        if version is not None:
+            from cadran.governance.frozen import answer
+
+            return answer(self, question, version)
         sql, question = self._planned(question, governed=governed)
         cards = self._cards_of(question)
         table = arranged(self.warehouse.arrow(sql, dates(question)), question)

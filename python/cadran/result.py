@@ -27,7 +27,10 @@ class Result:
         query: the question, in its one form.
         governed: whether every KPI in it was asked as its card allows. When False the numbers are
             those of the metrics behind the KPIs, and must not be quoted as the KPIs.
+        note: what a reader must know of where the numbers come from; mostly empty.
     """
+
+    note: str = ""
 
     def __init__(
         self, table: pa.Table, sql: str, query: Query, cards: dict[str, Card], *, governed: bool
@@ -118,6 +121,7 @@ class Result:
         versions = ", ".join(f"{c.label} version {c.version}" for c in self._cards.values())
         notes = [f"{len(self):,} rows" + (f", {len(rows)} shown" if len(rows) < len(self) else "")]
         notes += [versions] if versions and self.governed else []
+        notes += [html.escape(self.note)] if self.note else []
         if not self.governed:
             notes.append("<b>not the governed KPI: asked outside its card</b>")
         return f"<table><tr>{heads}</tr>{body}</table><p>{'; '.join(notes)}</p>"

@@ -166,6 +166,10 @@ class Meanings:
                 ))  # fmt: skip
         return found
 
+    def mark_of(self, key: str) -> str:
+        """The hash that stands for a snapshot or a Python model, by its dbt id."""
+        return self._expansion.mark_of(key)
+
     def hash(self, kpi: str) -> str:
         """One hash for all that a KPI means."""
         return combined(self.hashes(self.definition(kpi)))

@@ -29,7 +29,7 @@ RESTATEMENTS = ("none", "effective", "full", "window")
 _NAME = re.compile(r"v([1-9]\d*)\.yml")
 _DECISIONS = (
     "kpi", "version", "effective_from", "kind", "reason", "ticket", "author", "approver",
-    "restatement", "window", "overlap", "expected_impact", "proof",
+    "restatement", "window", "overlap", "expected_impact", "measured_impact", "proof",
 )  # fmt: skip
 _MEANING = ("hash", "tools", "questions", "steps", "columns", "came_from", "rules", "note")
 
@@ -46,6 +46,8 @@ class VersionRecord:
         window: first and last day that are restated, where restatement is `window`.
         overlap: how long both versions are shown side by side, "3 months".
         expected_impact: the least and greatest relative change of a period's value, as fractions.
+        measured_impact: what both versions gave over the overlap when the record was written:
+            grain, periods, least and greatest relative change.
         proof: for an equivalent version, what was compared and found equal.
         hash: what the KPI means, in one hash.
         tools: the versions of the tools that made the hash.
@@ -67,6 +69,7 @@ class VersionRecord:
     window: tuple[dt.date, dt.date] | None = None
     overlap: str = ""
     expected_impact: tuple[float, float] | None = None
+    measured_impact: dict[str, Any] = field(default_factory=dict)
     proof: dict[str, Any] = field(default_factory=dict)
     tools: tuple[str, ...] = ()
     file: str = ""
@@ -151,7 +154,7 @@ def read(root: Path, path: Path) -> VersionRecord:
         approver=str(given["approver"]), restatement=given["restatement"],
         hash=str(given["hash"]), definition=definition, ticket=str(given.get("ticket") or ""),
         window=(dates[0], dates[1]) if dates else None, overlap=str(given.get("overlap") or ""),
-        expected_impact=limits, proof=given.get("proof") or {},
+        expected_impact=limits, measured_impact=given.get("measured_impact") or {}, proof=given.get("proof") or {},
         tools=tuple(given.get("tools") or ()), file=file,
     )  # fmt: skip
 
@@ -179,6 +182,8 @@ def write(root: Path, record: VersionRecord) -> Path:
     if record.expected_impact:
         least, greatest = record.expected_impact
         said["expected_impact"] = {"least": least, "greatest": greatest}
+    if record.measured_impact:
+        said["measured_impact"] = record.measured_impact
     if record.proof:
         said["proof"] = record.proof
     said |= {
