@@ -166,6 +166,18 @@ class Meanings:
                 ))  # fmt: skip
         return found
 
+    def card(self, kpi: str) -> Card:
+        """The card of a KPI as it was compiled."""
+        return self._compiled.card(kpi)
+
+    def kpis(self) -> list[str]:
+        """The names of the KPIs as they were compiled, sorted."""
+        return sorted(card.name for card in self._compiled.kpis())
+
+    def file_of(self, kpi: str) -> str:
+        """The file that defines a KPI, by its path in the project."""
+        return self._compiled.project.file_of(kpi)
+
     def mark_of(self, key: str) -> str:
         """The hash that stands for a snapshot or a Python model, by its dbt id."""
         return self._expansion.mark_of(key)
