@@ -46,9 +46,11 @@ def project(demo, tmp_path_factory):
     """A copy of the project whose build is the demo's, for commands that write."""
     assert demo.returncode == 0, demo.log[-3000:]
     folder = tmp_path_factory.mktemp("project")
-    for name in ("dbt_project.yml", "profiles.yml", "vars.yml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("models", "macros", "seeds"):
+    # With their times: a file newer than the artefacts would make `check` parse the copy again.
+    for name in ("dbt_project.yml", "profiles.yml", "vars.yml", "cadran_checks.yml"):
+        shutil.copy2(ROOT / name, folder)
+    folders = ("models", "semantic_models", "metrics", "macros", "seeds", "tests")
+    for name in (*folders, "python/tests/answers"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / "data").mkdir()
     for name in ("demo", "mine"):
