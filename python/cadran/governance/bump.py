@@ -78,7 +78,7 @@ def bump(layer: Layer, kpi: str, decision: Decision) -> Bumped:
         approver=decision.approver, restatement=decision.restatement, window=decision.window,
         ticket=decision.ticket, overlap=decision.overlap,
         expected_impact=decision.expected_impact, hash=combined(meanings.hashes(now)),
-        tools=_tools(), definition=now,
+        mark=meanings.quick_mark(now) or "", tools=_tools(), definition=now,
     )  # fmt: skip
     if decision.kind == "equivalent":
         proof = prove_equal(layer, last.definition, now)
@@ -112,7 +112,7 @@ def first(layer: Layer, kpis: list[str], author: str) -> list[Path]:
             kpi=kpi, version=card.version, effective_from=BEGINNING, kind="first",
             reason="What the KPI meant when its versions began to be recorded.", author=author,
             approver=card.owner.business, restatement="none",
-            hash=combined(meanings.hashes(now)), tools=_tools(), definition=now,
+            hash=combined(meanings.hashes(now)), mark=meanings.quick_mark(now) or "", tools=_tools(), definition=now,
         )  # fmt: skip
         written.append(versions.write(root, record))
         _lock(root, kpi, record)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cadran.governance.canonical import NotCanonical
-from cadran.governance.meaning import closed, combined, of
-from cadran.governance.versions import text_of
+from cadran.governance.meaning import closed, of
+from cadran.governance.versions import records, text_of
 
 if TYPE_CHECKING:
     from cadran.governance.closure import Node
@@ -48,6 +48,8 @@ def compare(layer: Layer, record: VersionRecord) -> Change:
         ProjectError: the project cannot be compiled.
     """
     meanings = of(layer)
+    if meanings.is_untouched(record):
+        return Change(record.kpi, changed=False, note=record.definition.note)
     return between(meanings, record.definition, meanings.definition(record.kpi))
 
 
@@ -82,9 +84,11 @@ def between(meanings: Meanings, before: Definition, after: Definition) -> Change
 
 
 def hash_of(layer: Layer, kpi: str) -> str:
-    """One hash for what a KPI means now."""
-    meanings = of(layer)
-    return combined(meanings.hashes(meanings.definition(kpi)))
+    """One hash for what a KPI means now; that of its last version as long as it means that."""
+    history = records(layer.project.root, kpi) if layer.project.root else []
+    if history and not compare(layer, history[-1]).changed:
+        return history[-1].hash
+    return of(layer).hash(kpi)
 
 
 def _differing(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.governance.canonical import checksum
-from cadran.governance.compiled import variables
+from cadran.governance.compiled import ENVIRONMENT, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -172,7 +173,8 @@ class Graph:
                 add(kind, f"{node['source_name']}.{name}", node["original_file_path"], said)
                 texts.append(_json(node.get("unrendered_config")))
             else:
-                add(kind, name, node["original_file_path"], plain(node["raw_code"]))
+                rule = self.snapshot_rule(key) if kind == "snapshot" else ""
+                add(kind, name, node["original_file_path"], plain(node["raw_code"]) + rule)
                 texts.append(node["raw_code"])
         for key in self.macros_behind(nodes):
             macro = self.manifest["macros"][key]
@@ -181,6 +183,8 @@ class Graph:
         for name in sorted({name for text in texts for name in _VARIABLE.findall(text)} - _PLACES):
             value, file = self.variable(name)
             add("var", name, file, _json(value))
+        for name in sorted({name for text in texts for name in ENVIRONMENT.findall(text)}):
+            add("env", name, "the environment", str(os.environ.get(name)))
         return sorted(found.values())
 
     def macros_behind(self, nodes: Iterable[str]) -> list[str]:

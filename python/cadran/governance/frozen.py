@@ -103,12 +103,18 @@ class Places:
         )
         for node in self._manifest["nodes"].values():
             if keys[0] in (node.get("depends_on") or {}).get("nodes", []):
-                found = reader.search(node.get("compiled_code") or "")
+                found = reader.search(node.get("compiled_code") or self._built(node))
                 if found:
                     path = Path(found[1])
                     placed = path if path.is_absolute() or not self._root else self._root / path
                     return found[0].replace(found[1], str(placed))
         return str(self._manifest["sources"][keys[0]]["relation_name"])
+
+    def _built(self, node: dict[str, Any]) -> str:
+        """The SQL of a model as it was last built: a parse takes it out of the manifest."""
+        folder = self._layer.project.semantic_manifest_path.parent / "compiled"
+        path = folder / node["package_name"] / node["original_file_path"]
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def _relation(self, kind: str, group: str, name: str) -> str | None:
         types = {"seed": "seed", "snapshot": "snapshot"}

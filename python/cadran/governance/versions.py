@@ -31,7 +31,7 @@ _DECISIONS = (
     "kpi", "version", "effective_from", "kind", "reason", "ticket", "author", "approver",
     "restatement", "window", "overlap", "expected_impact", "measured_impact", "proof",
 )  # fmt: skip
-_MEANING = ("hash", "tools", "questions", "steps", "columns", "came_from", "rules", "note")
+_MEANING = ("hash", "tools", "mark", "questions", "steps", "columns", "came_from", "rules", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class VersionRecord:
             grain, periods, least and greatest relative change.
         proof: for an equivalent version, what was compared and found equal.
         hash: what the KPI means, in one hash.
+        mark: of everything it came from, as it was written; see `quick`.
         tools: the versions of the tools that made the hash.
         definition: what the KPI means.
         file: the record's path in the project.
@@ -71,6 +72,7 @@ class VersionRecord:
     expected_impact: tuple[float, float] | None = None
     measured_impact: dict[str, Any] = field(default_factory=dict)
     proof: dict[str, Any] = field(default_factory=dict)
+    mark: str = ""
     tools: tuple[str, ...] = ()
     file: str = ""
 
@@ -155,7 +157,7 @@ def read(root: Path, path: Path) -> VersionRecord:
         hash=str(given["hash"]), definition=definition, ticket=str(given.get("ticket") or ""),
         window=(dates[0], dates[1]) if dates else None, overlap=str(given.get("overlap") or ""),
         expected_impact=limits, measured_impact=given.get("measured_impact") or {}, proof=given.get("proof") or {},
-        tools=tuple(given.get("tools") or ()), file=file,
+        mark=str(given.get("mark") or ""), tools=tuple(given.get("tools") or ()), file=file,
     )  # fmt: skip
 
 
@@ -189,6 +191,7 @@ def write(root: Path, record: VersionRecord) -> Path:
     said |= {
         "hash": record.hash,
         "tools": list(record.tools),
+        "mark": record.mark,
         "questions": [
             {"grains": list(q.grains), "dimensions": list(q.dimensions), "sql": _Text(q.sql)}
             for q in definition.questions
