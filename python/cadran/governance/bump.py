@@ -6,14 +6,13 @@ import datetime as dt
 import re
 import subprocess
 from dataclasses import dataclass, replace
-from importlib.metadata import version as installed
 from typing import TYPE_CHECKING
 
 from cadran.errors import QueryError
 from cadran.governance import lock, versions
 from cadran.governance.changes import between
 from cadran.governance.impact import Pair, prove_equal, side_by_side, summary
-from cadran.governance.meaning import combined, of
+from cadran.governance.meaning import combined, of, tools
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +77,8 @@ def bump(layer: Layer, kpi: str, decision: Decision) -> Bumped:
         approver=decision.approver, restatement=decision.restatement, window=decision.window,
         ticket=decision.ticket, overlap=decision.overlap,
         expected_impact=decision.expected_impact, hash=combined(meanings.hashes(now)),
-        mark=meanings.quick_mark(now) or "", tools=_tools(), definition=now,
+        mark=meanings.quick_mark(now) or "", tools=tools(),
+        question_hashes=tuple(meanings.hash_of(now, q) for q in now.questions), definition=now,
     )  # fmt: skip
     if decision.kind == "equivalent":
         proof = prove_equal(layer, last.definition, now)
@@ -112,7 +112,8 @@ def first(layer: Layer, kpis: list[str], author: str) -> list[Path]:
             kpi=kpi, version=card.version, effective_from=BEGINNING, kind="first",
             reason="What the KPI meant when its versions began to be recorded.", author=author,
             approver=card.owner.business, restatement="none",
-            hash=combined(meanings.hashes(now)), mark=meanings.quick_mark(now) or "", tools=_tools(), definition=now,
+            hash=combined(meanings.hashes(now)), mark=meanings.quick_mark(now) or "", tools=tools(),
+        question_hashes=tuple(meanings.hash_of(now, q) for q in now.questions), definition=now,
         )  # fmt: skip
         written.append(versions.write(root, record))
         _lock(root, kpi, record)
@@ -213,9 +214,3 @@ def _renumber(layer: Layer, root: Path, kpi: str, number: int) -> None:
         changed = re.sub(r"^(\s*version: )\d+", rf"\g<1>{number}", block, count=1, flags=re.MULTILINE)
         changed = changed if changed != block else re.sub(r"(\bversion: )\d+", rf"\g<1>{number}", block, count=1)
         file.write_text(text[: start.end()] + changed + rest[len(block):], encoding="utf-8")
-
-
-def _tools() -> tuple[str, ...]:
-    return tuple(f"{name} {installed(name)}" for name in ("metricflow", "sqlglot"))
-
-

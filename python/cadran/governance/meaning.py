@@ -119,7 +119,7 @@ class Meanings:
         self._cache = PlanCache(folder.with_name("meanings") if folder else None)
         self._two_fold = TwoFold(DIALECT)
         self._definitions: dict[str, Definition] = {}
-        self._tools = [FORM, version("metricflow"), version("sqlglot")]
+        self._tools = tools()
 
     @cached_property
     def _project(self) -> Project:
@@ -158,18 +158,32 @@ class Meanings:
 
     def hashes(self, definition: Definition) -> dict[str, str]:
         """The hash of each question of a definition, by its label, "day customer__country"."""
-        found = {}
-        for question in definition.questions:
-            said = [definition.note, question.sql, definition.steps, definition.columns]
-            key = key_of("hash", self._tools, said, [asdict(n) for n in definition.nodes]
-                         if definition.note else [])  # fmt: skip
-            kept = self._cache.get(key)
-            if kept is None:
-                kept = self._hash(definition, question)
-                self._cache.put(key, kept)
-            for label, grain in zip(question.labels, question.grains, strict=True):
-                found[label] = checksum(f"{kept} {grain}")
-        return found
+        return {
+            label: checksum(f"{self.hash_of(definition, question)} {grain}")
+            for question in definition.questions
+            for label, grain in zip(question.labels, question.grains, strict=True)
+        }
+
+    def hash_of(self, definition: Definition, question: Question) -> str:
+        """The hash of one question of a definition, whatever its grains."""
+        key = self._key(definition, question)
+        kept: str | None = self._cache.get(key)
+        if kept is None:
+            kept = self._hash(definition, question)
+            self._cache.put(key, kept)
+        return kept
+
+    def believe(self, record: VersionRecord) -> None:
+        """Take the hashes that a record holds, where the tools of today made them."""
+        if record.tools == tools():
+            questions = record.definition.questions
+            for question, kept in zip(questions, record.question_hashes, strict=False):
+                self._cache.put(self._key(record.definition, question), kept)
+
+    def _key(self, definition: Definition, question: Question) -> str:
+        said = [definition.note, question.sql, definition.steps, definition.columns]
+        nodes = [asdict(n) for n in definition.nodes] if definition.note else []
+        return key_of("hash", self._tools, said, nodes)
 
     def _hash(self, definition: Definition, question: Question) -> str:
         if definition.note:
@@ -314,6 +328,12 @@ def of(layer: Layer) -> Meanings:
         found = Meanings(layer)
         layer.__dict__["_meanings"] = found
     return found
+
+
+def tools() -> tuple[str, ...]:
+    """What brings SQL into form, with versions: the same tools make the same hash."""
+    made_by = (f"{name} {version(name)}" for name in ("metricflow", "sqlglot"))
+    return (f"form {FORM}", *made_by)
 
 
 def combined(hashes: dict[str, str]) -> str:

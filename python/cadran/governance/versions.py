@@ -51,7 +51,8 @@ class VersionRecord:
         proof: for an equivalent version, what was compared and found equal.
         hash: what the KPI means, in one hash.
         mark: of everything it came from, as it was written; see `quick`.
-        tools: the versions of the tools that made the hash.
+        tools: the versions of the tools that made the hashes.
+        question_hashes: the hash of each question of the definition.
         definition: what the KPI means.
         file: the record's path in the project.
     """
@@ -74,6 +75,7 @@ class VersionRecord:
     proof: dict[str, Any] = field(default_factory=dict)
     mark: str = ""
     tools: tuple[str, ...] = ()
+    question_hashes: tuple[str, ...] = ()
     file: str = ""
 
     @property
@@ -157,7 +159,8 @@ def read(root: Path, path: Path) -> VersionRecord:
         hash=str(given["hash"]), definition=definition, ticket=str(given.get("ticket") or ""),
         window=(dates[0], dates[1]) if dates else None, overlap=str(given.get("overlap") or ""),
         expected_impact=limits, measured_impact=given.get("measured_impact") or {}, proof=given.get("proof") or {},
-        mark=str(given.get("mark") or ""), tools=tuple(given.get("tools") or ()), file=file,
+        mark=str(given.get("mark") or ""), tools=tuple(given.get("tools") or ()),
+        question_hashes=tuple(str(q.get("hash", "")) for q in given["questions"]), file=file,
     )  # fmt: skip
 
 
@@ -193,9 +196,12 @@ def write(root: Path, record: VersionRecord) -> Path:
         "tools": list(record.tools),
         "mark": record.mark,
         "questions": [
-            {"grains": list(q.grains), "dimensions": list(q.dimensions), "sql": _Text(q.sql)}
-            for q in definition.questions
-        ],
+            {
+                "grains": list(q.grains), "dimensions": list(q.dimensions), "hash": mark,
+                "sql": _Text(q.sql),
+            }
+            for q, mark in zip(definition.questions, record.question_hashes, strict=True)
+        ],  # fmt: skip
         "steps": {name: _Text(body) for name, body in definition.steps.items()},
         "columns": definition.columns,
         "came_from": [" | ".join((n.kind, n.name, n.file, n.checksum)) for n in definition.nodes],

@@ -82,11 +82,11 @@ def changed_with_version(context: Context) -> Iterator[Finding]:
         if change.changed:
             caused = "; ".join(change.causes) or "its questions"
             asked = f" ({change.note})" if change.note else ""
-            shown = f"\n{change.difference}" if change.difference else ""
             yield Finding(
                 kpi=name, file=_cause_file(context, change),
                 message=f"it means something else than its version {history[-1].version}, caused"
-                f" by {caused}{asked}{shown}",
+                f" by {caused}{asked}",
+                detail=change.difference,
                 remedy=f"Take the change back, or record it: `cadran bump {name}`.",
             )  # fmt: skip
 
