@@ -94,13 +94,13 @@ def _bump(parsed: argparse.Namespace) -> int:
 def _show(layer: Layer, bumped: Bumped) -> None:
     from tabulate import tabulate
 
-    from cadran.formats import number
+    from cadran.formats import measure
 
     record = bumped.record
     card = layer.card(record.kpi)
 
     def told(value: Any) -> str:
-        return "" if value is None else number(value, card.unit, card.decimals)
+        return "" if value is None else measure(value, card.unit, decimals=card.decimals)
 
     print(f"{bumped.path}: version {record.version} of {record.kpi}\n")
     if bumped.change:
@@ -126,7 +126,7 @@ def _bar(change: float | None, greatest: float) -> str:
     """A bar to the left for less and to the right for more, as long as the change is great."""
     half = _WIDTH // 2
     length = round(half * abs(change) / greatest) if change and greatest else 0
-    left = ("█" * length).rjust(half) if change and change < 0 else " " * half
+    left = ("█" * length).rjust(half, "·") if change and change < 0 else "·" * half
     return f"{left}│{'█' * length if change and change > 0 else ''}"
 
 

@@ -202,6 +202,10 @@ def answer(layer: Layer, question: Query, version: int) -> Result:
     found = {record.version: record for record in records(root, kpi)}
     if version not in found:
         raise UnknownNameError("version", str(version), map(str, found), where=f" of {kpi}")
+    from cadran.filters import Fields, templated
+
+    fields = Fields.of(layer.project.semantic_manifest)
+    question = replace(question, where=tuple(templated(t, fields) for t in question.where))
     definition = found[version].definition
     asked, grain = _asked(definition, question)
     note = f"{kpi} by its version {version}, from its frozen SQL"

@@ -10,7 +10,7 @@ from cadran.errors import QueryError
 from cadran.governance.expand import whole
 from cadran.governance.frozen import resolved
 from cadran.governed import TIME
-from cadran.query import GRAINS
+from cadran.query import DAY_OR_COARSER, GRAINS
 from cadran.rewrite import faster
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def side_by_side(
     grain = "month" if "month" in grains else grains[-1]
     time, kpi = f"{TIME}__{grain}", after.kpi
     old, new = (_sql(layer, d, shared[grain][i], grain) for i, d in enumerate((before, after)))
+    period = "cast(period as date)" if grain in DAY_OR_COARSER else "period"
     rows = layer.warehouse.arrow(f"""
         with old as ({old}),
         new as ({new}),
@@ -59,10 +60,10 @@ def side_by_side(
                 old."{kpi}" as old, new."{kpi}" as new
             from old full join new on old."{time}" = new."{time}"
         )
-        select *, (cast(new as double) - cast(old as double)) / nullif(abs(cast(old as double)), 0)
+        select {period} as period, old, new, (cast(new as double) - cast(old as double)) / nullif(abs(cast(old as double)), 0)
             as change
         from paired
-        where period > (select max(period) from paired) - interval {int(months)} month
+        where paired.period > (select max(period) from paired) - interval {int(months)} month
         order by period
     """).to_pylist()
     return grain, [Pair(r["period"], r["old"], r["new"], r["change"]) for r in rows]
