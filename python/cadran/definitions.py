@@ -98,7 +98,7 @@ class Definitions:
             UnknownNameError: a metric does not exist.
         """
         names = [metrics] if isinstance(metrics, str) else list(metrics)
-        cards = [self.card(name) for name in names if self._is_kpi(name)] if governed else []
+        cards = [self.card(name) for name in names if self.is_kpi(name)] if governed else []
         key = self._key("dimensions", sorted(names))
         found: list[dict[str, str]] | None = self._plans.get(key)
         if found is None:
@@ -142,7 +142,12 @@ class Definitions:
             limit=asked["limit"],
         )
 
-    def _is_kpi(self, name: str) -> bool:
+    def is_kpi(self, name: str) -> bool:
+        """Whether a metric has a card.
+
+        Raises:
+            UnknownNameError: there is no such metric.
+        """
         return card_reader.carried_by(self.metric(name)) is not None
 
     def _all_dimensions(self, metrics: Iterable[str]) -> list[dict[str, str]]:

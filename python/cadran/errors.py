@@ -6,7 +6,11 @@
     ├── QueryError (ValueError)               the question makes no sense
     │   └── UnknownNameError (LookupError)    a name in it does not exist
     ├── NotGovernedError (PermissionError)    the KPI is not defined at that grain or dimension
+    ├── UnauthenticatedError (PermissionError)  a server does not know who asks
+    ├── NotAllowedError (PermissionError)     the policy does not let this caller see that
+    ├── LimitError (RuntimeError)             the caller asked too often or for too much
     └── WarehouseError (RuntimeError)         the warehouse cannot be read, or refused the SQL
+        └── StoppedError (TimeoutError)       a statement was stopped: too long, or nobody waits
 
 Every message names what is wrong, where, and what would be right.
 """
@@ -78,8 +82,42 @@ class NotGovernedError(CadranError, PermissionError):
         return str(self.args[0])
 
 
+class UnauthenticatedError(CadranError, PermissionError):
+    """A server does not know who asks: the token is missing, unknown, expired or revoked."""
+
+    def __str__(self) -> str:
+        """The sentence alone: OSError would print it as an argument tuple."""
+        return str(self.args[0])
+
+
+class NotAllowedError(CadranError, PermissionError):
+    """The policy does not let this caller see that."""
+
+    def __str__(self) -> str:
+        """The sentence alone: OSError would print it as an argument tuple."""
+        return str(self.args[0])
+
+
+class LimitError(CadranError, RuntimeError):
+    """The caller asked too often, at once too much, or for too large an answer.
+
+    Attributes:
+        retry_after: seconds after which the same question may be asked again; None when it has to
+            be asked otherwise.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Say which limit, and what would be within it."""
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
 class WarehouseError(CadranError, RuntimeError):
     """The warehouse cannot be opened, or refused a statement."""
+
+
+class StoppedError(WarehouseError, TimeoutError):
+    """A statement was stopped because it took too long, or because nobody waits for it."""
 
 
 def near_misses(name: str, allowed: Iterable[str]) -> tuple[str, ...]:

@@ -25,9 +25,16 @@ if TYPE_CHECKING:
 class Layer(Definitions):
     """Answers questions about the KPIs and metrics of one built project. Thread-safe."""
 
-    def __init__(self, built: project.Project, *, plan_cache: bool = True) -> None:
+    def __init__(
+        self,
+        built: project.Project,
+        *,
+        plan_cache: bool = True,
+        confined: warehouse.Confinement | None = None,
+    ) -> None:
         """Take a project; nothing is read until it is needed."""
         super().__init__(built, plan_cache=plan_cache)
+        self._confined = confined
         self._has_ledger = False
         self._known: dict[tuple[Query, bool], tuple[str, Query]] = {}
 
@@ -79,7 +86,7 @@ class Layer(Definitions):
         from cadran.history import History
         from cadran.result import Result, arranged, dates
 
-        question = self._question(
+        question = self.asked(
             saved_query,
             ask(metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
                 apply_group_by=apply_group_by, ordered=ordered, partial=saved_query is not None),
@@ -109,13 +116,15 @@ class Layer(Definitions):
             CadranError: as `query`, but for what only the warehouse can refuse.
         """
         governed, saved = kwargs.pop("governed", True), kwargs.pop("saved_query", None)
-        question = self._question(saved, ask(*args, partial=saved is not None, **kwargs))
+        question = self.asked(saved, ask(*args, partial=saved is not None, **kwargs))
         return self._planned(question, governed=governed)[0]
 
     @cached_property
     def warehouse(self) -> warehouse.Warehouse:
         """The warehouse, opened by its first statement."""
-        return warehouse.connect(self.project.database, self.project.database_alias)
+        return warehouse.connect(
+            self.project.database, self.project.database_alias, confined=self._confined
+        )
 
     def close(self) -> None:
         """Let go of the warehouse file; the next question opens it again."""
@@ -149,7 +158,12 @@ class Layer(Definitions):
         table = self.warehouse.arrow(sql, dates(question))
         return sorted(value for value in table.column(0).to_pylist() if value is not None)
 
-    def _question(self, saved_query: str | None, asked: Query) -> Query:
+    def asked(self, saved_query: str | None, asked: Query) -> Query:
+        """A question with what its saved query asks written out.
+
+        Raises:
+            UnknownNameError: there is no such saved query.
+        """
         if saved_query is None:
             return asked
         saved = self.saved_query(saved_query)
@@ -238,7 +252,7 @@ class Layer(Definitions):
         return tuple(templated(text, fields) for text in question.where)
 
     def _cards_of(self, question: Query) -> dict[str, Card]:
-        return {name: self.card(name) for name in question.metrics if self._is_kpi(name)}
+        return {name: self.card(name) for name in question.metrics if self.is_kpi(name)}
 
 
 def open_layer(

@@ -15,11 +15,26 @@ from cadran.errors import ProjectError
 class Project:
     """The artefacts of one project. Every file is read when it is first needed, once."""
 
-    def __init__(self, semantic_manifest: Path, database: Path | None, root: Path | None) -> None:
-        """Name the files; nothing is read yet."""
+    def __init__(
+        self,
+        semantic_manifest: Path,
+        database: Path | None,
+        root: Path | None,
+        *,
+        plans: Path | None = None,
+    ) -> None:
+        """Name the files; nothing is read yet.
+
+        Args:
+            semantic_manifest: the artefact that MetricFlow reads.
+            database: the DuckDB file; None for that of the profile.
+            root: the folder of the dbt project; None where there is none.
+            plans: the folder for compiled questions, where it is another than `plans` would find.
+        """
         self.semantic_manifest_path = semantic_manifest
         self.root = root
         self._database = database
+        self._plans = plans
 
     @cached_property
     def _text(self) -> bytes:
@@ -105,6 +120,8 @@ class Project:
     @property
     def plans(self) -> Path | None:
         """The folder for compiled questions, in dbt's target folder; None when this is no such."""
+        if self._plans is not None:
+            return self._plans
         folder = self.semantic_manifest_path.parent
         is_target = self.root is not None or (folder / "manifest.json").exists()
         return folder / "cadran" / "plans" if is_target else None

@@ -30,6 +30,7 @@ class Result:
         query: the question, in its one form.
         governed: whether every KPI in it was asked as its card allows. When False the numbers are
             those of the metrics behind the KPIs, and must not be quoted as the KPIs.
+        note: what has to be said beside the numbers; empty when nothing has.
     """
 
     def __init__(  # noqa: PLR0913 - an answer carries what it was asked and by what it is judged
@@ -49,6 +50,7 @@ class Result:
         self.sql = sql
         self.query = query
         self.governed = governed
+        self.note = ""
 
     @property
     def metrics(self) -> tuple[str, ...]:

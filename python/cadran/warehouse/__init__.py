@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
     import duckdb
@@ -28,12 +29,30 @@ class Warehouse(Protocol):
     def writing(self, wait: float) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """A connection that may write, for a batch of the ledger."""
 
+    def stopper(self) -> Callable[[], None]:
+        """What stops the statement of this thread, to be called from another one."""
+
     def close(self) -> None:
         """Let go of the warehouse."""
 
 
-def connect(database: Path | str, alias: str | None) -> Warehouse:
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a warehouse that answers a network may use; it reaches no file but its own.
+
+    Attributes:
+        memory: most memory of all statements together, such as "4GB"; None for the engine's own.
+        threads: most threads; None for one a core.
+    """
+
+    memory: str | None = None
+    threads: int | None = None
+
+
+def connect(
+    database: Path | str, alias: str | None, *, confined: Confinement | None = None
+) -> Warehouse:
     """The warehouse behind a path; the engine's driver is imported at the first question."""
     from cadran.warehouse.duckdb import DuckDB
 
-    return DuckDB(Path(database), alias)
+    return DuckDB(Path(database), alias, confined=confined)

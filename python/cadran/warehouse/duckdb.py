@@ -13,14 +13,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from cadran.errors import WarehouseError
+from cadran.errors import StoppedError, WarehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     import duckdb
     import pyarrow as pa
+
+    from cadran.warehouse import Confinement
 
 # DuckDB sums integers into 128 bits, which Arrow can only hold as decimals.
 _WHOLE = (
@@ -36,12 +38,15 @@ class DuckDB:
 
     dialect = "duckdb"
 
-    def __init__(self, path: Path, alias: str | None) -> None:
+    def __init__(
+        self, path: Path, alias: str | None, *, confined: Confinement | None = None
+    ) -> None:
         """Remember where the file is; the first statement opens it.
 
         Args:
             path: the database file.
             alias: what compiled SQL calls it; by default its file's name.
+            confined: reach no other file, load nothing, and let no statement change a setting.
 
         The attribute `wait` says for how many seconds a file that another process writes is tried
         again; 0, as it begins, refuses at once.
@@ -49,6 +54,7 @@ class DuckDB:
         self.path = path
         self.wait = 0.0
         self._alias = alias or path.stem
+        self._confined = confined
         self._root: duckdb.DuckDBPyConnection | None = None
         self._stamp: tuple[int, int] | None = None
         self._lock = threading.Lock()
@@ -81,6 +87,8 @@ class DuckDB:
                     )
                 )
             return relation.to_arrow_table()
+        except duckdb.InterruptException:
+            raise StoppedError("The question was stopped before it was answered.") from None
         except duckdb.Error as error:
             raise WarehouseError(self._refusal(error)) from error
 
@@ -88,6 +96,14 @@ class DuckDB:
         """The columns of a statement with DuckDB's names of their types; nothing is computed."""
         rows = self.arrow(f"describe {sql}").to_pylist()
         return {row["column_name"]: row["column_type"] for row in rows}
+
+    def stopper(self) -> Callable[[], None]:
+        """What stops the statement of this thread, to be called from another one.
+
+        Raises:
+            WarehouseError: the file cannot be opened.
+        """
+        return self._cursor().interrupt
 
     def close(self) -> None:
         """Let go of the file, so that it can be written; the next statement opens it again."""
@@ -160,6 +176,8 @@ class DuckDB:
                 # Otherwise a table that is missing would be looked for among Python's variables.
                 root.execute("set global python_enable_replacements = false")
                 root.execute(f"attach '{file}' as {_quoted(self._alias)} ({mode})")
+                if self._confined is not None:
+                    self._confine(root, self._confined)
             except duckdb.Error as error:
                 root.close()
                 if isinstance(error, duckdb.IOException) and time.monotonic() < until:
@@ -168,6 +186,15 @@ class DuckDB:
                 waited = f" Waited {wait:g} s." if wait else ""
                 raise WarehouseError(self._refusal(error) + waited) from error
             return root
+
+    @staticmethod
+    def _confine(root: duckdb.DuckDBPyConnection, confined: Confinement) -> None:
+        if confined.memory is not None:
+            root.execute(f"set global memory_limit = '{confined.memory}'")
+        if confined.threads is not None:
+            root.execute(f"set global threads = {confined.threads}")
+        root.execute("set global enable_external_access = false")
+        root.execute("set global lock_configuration = true")
 
     def _refusal(self, error: Exception) -> str:
         import duckdb

@@ -1,0 +1,1 @@
+"""Who asks, and what they may see: callers, tokens, policy, limits, and the record of questions."""

@@ -1,0 +1,48 @@
+"""Who asks: a name, roles, and what they may spend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SCOPES = ("query", "metadata", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one caller may spend; None is no limit.
+
+    Attributes:
+        per_minute: questions in a minute, cached ones included.
+        rows: of one answer.
+        seconds: that one question may run.
+        megabytes: of one answer, as Arrow.
+        at_once: questions that run at the same time.
+    """
+
+    per_minute: int | None = None
+    rows: int | None = None
+    seconds: float | None = None
+    megabytes: float | None = None
+    at_once: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One who asks, as a token, a login or this machine says.
+
+    Attributes:
+        name: a person or a program; it stands in the record of questions.
+        roles: names of roles in the policy, in the order in which they are tried.
+        scopes: of `query`, `metadata` and `admin`.
+        limits: what it may spend.
+        token: the identifier of the token, never the token itself; None without one.
+    """
+
+    name: str
+    roles: tuple[str, ...] = ()
+    scopes: frozenset[str] = frozenset(SCOPES)
+    limits: Limits = field(default_factory=Limits)
+    token: str | None = None
+
+
+LOCAL = Caller("local")

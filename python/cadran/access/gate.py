@@ -1,0 +1,92 @@
+"""Whether a caller may ask a question, and the question as the policy lets it stand.
+
+A question is judged here once, for every protocol: the filter of its role is in it before it is
+compiled, cached or run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from cadran.access.caller import LOCAL
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cadran.access.caller import Caller
+    from cadran.layer import Layer
+    from cadran.serving.question import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A question that may be asked.
+
+    Attributes:
+        question: what is really asked: the saved query resolved, the filters of the role added.
+        role: the role under which it is allowed; None where there is no policy.
+        minimum_cell: observations that a cell needs to be shown; 0 shows every cell.
+    """
+
+    question: Question
+    role: str | None = None
+    minimum_cell: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """What a caller may know of: names, or None for every one."""
+
+    metrics: frozenset[str] | None = None
+    dimensions: frozenset[str] | None = None
+
+    def metric(self, name: str) -> bool:
+        """Whether a metric of that name exists for the caller."""
+        return self.metrics is None or name in self.metrics
+
+    def dimension(self, name: str) -> bool:
+        """Whether a dimension of that name exists for the caller."""
+        return self.dimensions is None or name in self.dimensions
+
+
+class Gate(Protocol):
+    """What judges questions."""
+
+    def allow(self, caller: Caller, question: Question, layer: Layer) -> Allowed:
+        """The question as the caller may ask it.
+
+        Raises:
+            NotAllowedError: no role of the caller may ask it.
+            QueryError: a filter is not what may come from a network.
+            UnknownNameError: a name does not exist, or not for this caller.
+        """
+
+    def visible(self, caller: Caller, layer: Layer) -> Visible:
+        """What the caller may know of."""
+
+    def everyone(self) -> list[Caller]:
+        """One caller for each set of rights there is, to answer saved queries beforehand."""
+
+    def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
+        """The rows of an answer, with NULL where a cell rests on too few."""
+
+
+class OpenGate:
+    """Every caller may ask every governed question."""
+
+    def allow(self, caller: Caller, question: Question, layer: Layer) -> Allowed:  # noqa: ARG002
+        """The question itself."""
+        return Allowed(question.resolved(layer))
+
+    def visible(self, caller: Caller, layer: Layer) -> Visible:  # noqa: ARG002
+        """Everything."""
+        return Visible()
+
+    def everyone(self) -> list[Caller]:
+        """The user of this machine."""
+        return [LOCAL]
+
+    def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:  # noqa: ARG002
+        """The rows themselves."""
+        return table

@@ -1,0 +1,71 @@
+"""`cadran serve`: the layer over HTTP and Flight SQL."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cadran.cli.common import add_project, examples
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cadran.server.run import Running
+
+_FLAGS = (
+    "host", "port", "flight_port", "certificate", "key", "cache", "memory", "seconds", "refresh",
+    "tokens", "policy", "audit",
+)  # fmt: skip
+
+
+def add(parser: argparse.ArgumentParser, _: str) -> None:
+    """Add the flags."""
+    examples(
+        parser,
+        "cadran serve",
+        "cadran serve --port 8765 --flight-port 8766",
+        "cadran serve --host 0.0.0.0 --certificate server.pem --key server.key",
+    )
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port of HTTP (default: 8765; 0: a free one)")
+    parser.add_argument("--flight-port", type=int, help="port of Flight SQL (default: 8766)")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="PEM file for TLS")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="PEM file of its key")
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        default=None,
+        help="listen to other machines without tokens or TLS: anybody who reaches it may ask",
+    )
+    parser.add_argument("--cache", type=float, metavar="MB", help="megabytes of answers to keep")
+    parser.add_argument("--memory", help="most memory of the warehouse, such as 4GB")
+    parser.add_argument("--seconds", type=float, help="for how long a question may run")
+    parser.add_argument("--refresh", type=float, help="seconds between looks for a new build")
+    parser.add_argument("--tokens", type=Path, metavar="FILE", help="file of tokens")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file")
+    parser.add_argument("--audit", type=Path, metavar="FOLDER", help="record of questions")
+    add_project(parser)
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    from cadran import project
+    from cadran.server import settings
+    from cadran.server.run import serve
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    found = project.find(parsed.project_dir, parsed.manifest, parsed.database)
+    flags = {name: getattr(parsed, name) for name in (*_FLAGS, "insecure")}
+    serve(found, settings.read(found.root, flags), _told)
+    return 0
+
+
+def _told(running: Running) -> None:
+    print(f"HTTP        {running.http}  (REST: /api/v1, GraphQL: /api/graphql, health: /health)")
+    if running.flight:
+        print(f"Flight SQL  {running.flight}")
+    if running.house.who.open:
+        print("No token is configured: any bearer is accepted. Make one: cadran token create NAME")
+    print("Ctrl-C stops it.", flush=True)

@@ -1,0 +1,40 @@
+"""The HTTP side as one application. A further group of routes joins in `ROUTES`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+
+from cadran.server import health
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.routing import BaseRoute
+
+    from cadran.server.health import Counting
+    from cadran.server.house import House
+
+# Modules with `routes(house)`, and, where something has to run with them, `running(house)`.
+ROUTES: tuple[str, ...] = ()
+
+
+def make(house: House, counting: Counting) -> Starlette:
+    """The application of a house."""
+    modules = [importlib.import_module(f"cadran.server.{name}") for name in ROUTES]
+    routes: list[BaseRoute] = [*health.routes(house, counting)]
+    for module in modules:
+        routes += module.routes(house)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for module in modules:
+                if hasattr(module, "running"):
+                    await stack.enter_async_context(module.running(house))
+            yield
+
+    return Starlette(routes=routes, lifespan=lifespan)

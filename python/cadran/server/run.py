@@ -1,0 +1,188 @@
+"""Starts and stops a server: the desk, HTTP and Flight SQL in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from cadran.access import doors
+from cadran.errors import ProjectError
+from cadran.server import app, health
+from cadran.server.house import House
+from cadran.serving.desk import MEGABYTE, Desk
+from cadran.serving.states import States
+from cadran.warehouse import Confinement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cadran.project import Project
+    from cadran.server.settings import Settings
+    from cadran.serving.states import State
+
+_LOG = logging.getLogger("cadran.server")
+_GRACE = 10  # seconds that questions in flight have when the server stops
+
+
+class Running:
+    """A server that runs.
+
+    Attributes:
+        house: its parts.
+        http: the address of HTTP, such as `http://127.0.0.1:8765`.
+        flight: the address of Flight SQL, such as `grpc://127.0.0.1:8766`; None without it.
+    """
+
+    def __init__(self, house: House, http: str, flight: str | None) -> None:
+        """Name its parts."""
+        self.house, self.http, self.flight = house, http, flight
+
+
+def prepare(project: Project, settings: Settings) -> tuple[House, health.Counting]:
+    """The parts of a server that do not listen yet.
+
+    Raises:
+        ProjectError: it would listen to others than this machine without tokens or TLS.
+        CadranError: policy or tokens are broken, or there is no warehouse.
+    """
+    who = doors.authenticator(settings.tokens, project.root)
+    if not settings.is_loopback and not settings.insecure:
+        if who.open:
+            raise ProjectError(
+                f"On {settings.host} others than this machine could ask, and there is no token:"
+                " make one with `cadran token create NAME`, listen on 127.0.0.1, or say"
+                " --insecure to let anybody ask."
+            )
+        if settings.tls is None:
+            raise ProjectError(
+                f"On {settings.host} tokens and numbers would cross the network in clear: give"
+                " --certificate and --key, listen on 127.0.0.1 behind a proxy with TLS, or say"
+                " --insecure."
+            )
+    confined = Confinement(settings.memory, settings.threads)
+    states = States(project, confined=confined, every=settings.refresh or 1.0)
+    counting = health.Counting(doors.audit(settings.audit))
+    desk = Desk(
+        states,
+        gate=doors.gate(settings.policy),
+        audit=counting,
+        cache_bytes=int(settings.cache * MEGABYTE),
+        seconds=settings.seconds,
+    )
+    states.refresh(force=True)
+    return House(desk, who, settings), counting
+
+
+@contextlib.contextmanager
+def serving(project: Project, settings: Settings) -> Iterator[Running]:
+    """A server in threads of this process, until the block ends.
+
+    Raises:
+        CadranError: as `prepare`.
+        OSError: a port is taken.
+    """
+    with _listening(project, settings) as (server, running):
+        thread = threading.Thread(target=server.run, name="http", daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            thread.join(0.01)
+        try:
+            yield running
+        finally:
+            server.should_exit = True
+            thread.join(_GRACE)
+
+
+def serve(project: Project, settings: Settings, told: Callable[[Running], None]) -> None:
+    """Serve until the process is told to stop.
+
+    Args:
+        project: what is served.
+        settings: how.
+        told: is called when it listens.
+
+    Raises:
+        CadranError: as `prepare`.
+        OSError: a port is taken.
+    """
+    with _listening(project, settings) as (server, running):
+        told(running)
+        states = running.house.desk.states
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, lambda *_: states.hurry())
+        server.run()
+
+
+@contextlib.contextmanager
+def _listening(project: Project, settings: Settings) -> Iterator[tuple[uvicorn.Server, Running]]:
+    house, counting = prepare(project, settings)
+    try:
+        config = uvicorn.Config(app.make(house, counting), **_uvicorn(settings))
+        listener = config.bind_socket()
+        port = listener.getsockname()[1]
+        server = _Server(config, listener)
+        flight, flight_address = _flight(house, settings)
+        if settings.refresh:
+            house.desk.states.watch()
+        if settings.warm:
+            warm = _Warmth(house)
+            house.desk.states.listeners.append(warm)
+            warm()
+        scheme = "https" if settings.tls else "http"
+        try:
+            yield server, Running(house, f"{scheme}://{settings.host}:{port}", flight_address)
+        finally:
+            listener.close()
+            if flight is not None:
+                flight.stop(_GRACE).wait()
+    finally:
+        house.workers.shutdown(wait=True, cancel_futures=True)
+        house.desk.close()
+
+
+class _Warmth:
+    """Answers saved queries beforehand, in a worker thread."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def __call__(self, _: State | None = None) -> None:
+        self._house.workers.submit(self._house.desk.warm)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn on a socket that is bound already, so that its port is known."""
+
+    def __init__(self, config: uvicorn.Config, listener: Any) -> None:
+        super().__init__(config)
+        self._listener = listener
+
+    def run(self, sockets: Any = None) -> None:
+        super().run(sockets=sockets or [self._listener])
+
+
+def _uvicorn(settings: Settings) -> dict[str, Any]:
+    tls: dict[str, Any] = {}
+    if settings.tls is not None:
+        tls = {"ssl_certfile": settings.tls[0], "ssl_keyfile": settings.tls[1]}
+    return {
+        "host": settings.host, "port": settings.port, "log_level": "warning", "access_log": False,
+        "server_header": False, "timeout_graceful_shutdown": _GRACE, "loop": "uvloop",
+        "http": "httptools", "ws": "none", **tls,
+    }  # fmt: skip
+
+
+def _flight(house: House, settings: Settings) -> tuple[Any, str | None]:
+    if settings.flight_port is None:
+        return None, None
+    if importlib.util.find_spec("cadran.server.flight") is None:
+        return None, None
+    server, port = importlib.import_module("cadran.server.flight").start(house)
+    scheme = "grpc+tls" if settings.tls else "grpc"
+    return server, f"{scheme}://{settings.host}:{port}"

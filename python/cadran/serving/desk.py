@@ -1,0 +1,322 @@
+"""The desk: where every protocol brings its questions.
+
+A question is judged by the policy, looked up, run once however many ask it, protected, kept and
+recorded, in this order and nowhere else. What answers is `Layer.query`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cadran.access.audit import Entry, NoAudit
+from cadran.access.gate import OpenGate
+from cadran.access.limits import Meter
+from cadran.errors import (
+    CadranError,
+    LimitError,
+    NotAllowedError,
+    NotGovernedError,
+    StoppedError,
+    UnknownNameError,
+)
+from cadran.serving.answer import Answer, Handed
+from cadran.serving.cache import Cache
+from cadran.serving.flights import Flights
+from cadran.serving.question import Question
+from cadran.serving.stop import Clock, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cadran.access.audit import Audit
+    from cadran.access.caller import Caller
+    from cadran.access.gate import Allowed, Gate, Visible
+    from cadran.cards import Card
+    from cadran.serving.states import State, States
+
+_LOG = logging.getLogger("cadran.serving")
+_JUDGED = 4096  # judgements that are remembered
+MEGABYTE = 1_000_000
+_Done = TypeVar("_Done", Handed, str)
+
+
+@dataclass(slots=True)
+class Asked:
+    """How a question came in."""
+
+    caller: Caller
+    protocol: str
+    read_cache: bool = True
+    stop: Stop = field(default_factory=Stop)
+
+
+class Desk:
+    """Takes questions of callers from any thread."""
+
+    def __init__(
+        self,
+        states: States,
+        *,
+        gate: Gate | None = None,
+        audit: Audit | None = None,
+        cache_bytes: int = 256 * MEGABYTE,
+        seconds: float | None = 60.0,
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            states: the data that is served.
+            gate: what judges questions; by default every governed question may be asked.
+            audit: what records them.
+            cache_bytes: most bytes of answers that are kept.
+            seconds: for how long a question may run where its caller has no limit of its own.
+        """
+        self.states = states
+        self.gate: Gate = gate or OpenGate()
+        self.audit: Audit = audit or NoAudit()
+        self.cache = Cache(cache_bytes)
+        self.meter = Meter()
+        self._seconds = seconds
+        self._flights = Flights()
+        self._clock = Clock()
+        self._judged = lru_cache(maxsize=_JUDGED)(self._judge)
+        states.listeners.append(self._moved)
+
+    def ask(self, asked: Asked, question: Question) -> Handed:
+        """The answer to a question.
+
+        Raises:
+            CadranError: as `Layer.query`; and `NotAllowedError`, `LimitError`, `StoppedError`.
+        """
+
+        def work(state: State, allowed: Allowed) -> Handed:
+            key = state.id, allowed
+            kept = self.cache.get(key) if asked.read_cache else None
+            if kept is None:
+                limit = self._limit(asked.caller)
+                with self.meter.running(asked.caller):
+                    kept = self._flights.run(
+                        key, lambda stop: self._answer(state, allowed, stop), self._timed(asked)
+                    )
+                    limit(kept)
+                return Handed(kept, cached=False, seconds=0.0)
+            self._limit(asked.caller)(kept)
+            return Handed(kept, cached=True, seconds=0.0)
+
+        handed, seconds = self._recorded(asked, "query", question, work)
+        return replace(handed, seconds=seconds)
+
+    def kept(self, asked: Asked, question: Question) -> Handed | None:
+        """The answer if it is there already, without waiting for anything; else None.
+
+        It may be called where waiting is not allowed, as on an event loop. A question that is not
+        answered here is not recorded: ask it with `ask`.
+        """
+        state = self.states.current
+        try:
+            allowed = self._judged(asked.caller, question, state)
+        except CadranError:
+            return None
+        if not asked.read_cache or (state.id, allowed) not in self.cache:
+            return None
+        return self.ask(asked, question)
+
+    def sql(self, asked: Asked, question: Question) -> str:
+        """The SQL of a question as it would run for the caller; nothing is run."""
+
+        def work(state: State, allowed: Allowed) -> str:
+            arguments = allowed.question.arguments()
+            for apart in ("version", "known_at", "view"):
+                arguments.pop(apart, None)
+            return state.layer.sql(**arguments)
+
+        return self._recorded(asked, "sql", question, work)[0]
+
+    def values(self, asked: Asked, dimension: str, metrics: tuple[str, ...]) -> list[Any]:
+        """The values of a dimension as far as the metrics have them and the caller may see.
+
+        They are in order, without NULL.
+        """
+        question = Question.of({"group_by": [dimension], "metrics": metrics})
+        column = self.ask(asked, question).answer.table.column(0)
+        return sorted({value for value in column.to_pylist() if value is not None})
+
+    def visible(self, caller: Caller) -> Visible:
+        """What the caller may know of."""
+        return self.gate.visible(caller, self.states.current.layer)
+
+    def kpis(self, caller: Caller) -> list[Card]:
+        """The cards that the caller may see, with the dimensions it may see."""
+        seen = self.visible(caller)
+        cards = [card for card in self.states.current.layer.kpis() if seen.metric(card.name)]
+        return [_cut(card, seen) for card in cards]
+
+    def card(self, caller: Caller, name: str) -> Card:
+        """One card.
+
+        Raises:
+            UnknownNameError: there is no such KPI, or not for this caller.
+        """
+        cards = {card.name: card for card in self.kpis(caller)}
+        if name not in cards:
+            raise UnknownNameError("KPI", name, cards)
+        return cards[name]
+
+    def metrics(self, caller: Caller) -> list[dict[str, Any]]:
+        """The metrics that the caller may see, as `Layer.metrics` gives them."""
+        seen = self.visible(caller)
+        return [m for m in self.states.current.layer.metrics() if seen.metric(m["name"])]
+
+    def dimensions(self, caller: Caller, metrics: tuple[str, ...]) -> list[dict[str, str]]:
+        """What these metrics can be grouped by together, as `Layer.dimensions` gives it.
+
+        Raises:
+            UnknownNameError: a metric does not exist, or not for this caller.
+        """
+        seen = self.visible(caller)
+        for name in metrics:
+            if not seen.metric(name):
+                raise UnknownNameError("metric", name, [m["name"] for m in self.metrics(caller)])
+        found = self.states.current.layer.dimensions(metrics)
+        return [one for one in found if one["name"] == "metric_time" or seen.dimension(one["name"])]
+
+    def saved_queries(self, caller: Caller) -> list[dict[str, Any]]:
+        """The saved queries that the caller may ask: name, label, description and `query`."""
+        layer = self.states.current.layer
+        found = []
+        for saved in layer.saved_queries():
+            try:
+                allowed = self.gate.allow(
+                    caller, Question.of({"saved_query": saved["name"]}), layer
+                )
+            except CadranError:
+                continue
+            found.append({**saved, "query": allowed.question.query})
+        return found
+
+    def warm(self, callers: list[Caller] | None = None) -> int:
+        """Ask every saved query, so that the first client need not wait; returns how many."""
+        done = 0
+        for caller in callers or self.gate.everyone():
+            for saved in self.saved_queries(caller):
+                try:
+                    self.ask(Asked(caller, "warm-up"), Question.of({"saved_query": saved["name"]}))
+                    done += 1
+                except CadranError as problem:
+                    _LOG.warning("warm-up of %s: %s", saved["name"], problem)
+        return done
+
+    def close(self) -> None:
+        """Write what waits to be recorded, and let go of the data."""
+        self.audit.close()
+        self.states.close()
+
+    def _judge(self, caller: Caller, question: Question, state: State) -> Allowed:
+        return self.gate.allow(caller, question, state.layer)
+
+    def _answer(self, state: State, allowed: Allowed, stop: Stop) -> Answer:
+        layer = state.layer
+        done = stop.when(layer.warehouse.stopper())
+        try:
+            if stop.is_set:
+                raise StoppedError("The question was stopped before it was answered.")
+            result = layer.query(**allowed.question.arguments())
+            table = self.gate.shown(result.to_arrow(), allowed, layer)
+            answer = Answer(
+                table=table,
+                query=result.query,
+                cards={n: result.card(n) for n in result.metrics if layer.is_kpi(n)},
+                versions=result.versions,
+                breaks=result.breaks,
+                like_for_like=result.like_for_like,
+                governed=result.governed,
+                state=state.id,
+                note=result.note,
+                key=repr(allowed),
+            )
+        finally:
+            done()
+        self.cache.put((state.id, allowed), answer)
+        return answer
+
+    def _recorded(
+        self, asked: Asked, kind: str, question: Question, work: Callable[[State, Allowed], _Done]
+    ) -> tuple[_Done, float]:
+        """Judge a question, do the work, and record what came of it; with the seconds it took."""
+        begun = time.perf_counter()
+        entry = Entry(
+            asked.caller.name, asked.protocol, kind, question.query.metrics, question.groups,
+            question.query.where, token=asked.caller.token,
+        )  # fmt: skip
+        try:
+            self.meter.count(asked.caller)
+            with self.states.use() as state:
+                allowed = self._judged(asked.caller, question, state)
+                entry = replace(entry, role=allowed.role, metrics=_versioned(allowed, state))
+                done = work(state, allowed)
+            if isinstance(done, Handed):
+                entry = replace(entry, rows=done.answer.table.num_rows, cached=done.cached)
+        except Exception as problem:
+            entry = replace(entry, outcome=_outcome(problem), reason=str(problem)[:500])
+            raise
+        finally:
+            seconds = time.perf_counter() - begun
+            self.audit.write(replace(entry, seconds=seconds))
+        return done, seconds
+
+    def _timed(self, asked: Asked) -> Stop:
+        seconds = asked.caller.limits.seconds or self._seconds
+        if seconds is not None:
+            self._clock.after(seconds, asked.stop)
+        return asked.stop
+
+    def _moved(self, state: State) -> None:
+        self.cache.forget(state.id)
+        self._judged.cache_clear()
+
+    @staticmethod
+    def _limit(caller: Caller) -> Callable[[Answer], None]:
+        most, megabytes = caller.limits.rows, caller.limits.megabytes
+
+        def check(answer: Answer) -> None:
+            rows, size = answer.table.num_rows, answer.table.nbytes / MEGABYTE
+            if most is not None and rows > most:
+                raise LimitError(
+                    f"The answer has {rows:,} rows; {caller.name} may take {most:,}: ask for fewer"
+                    " with limit, a filter, a time range or a coarser grain."
+                )
+            if megabytes is not None and size > megabytes:
+                raise LimitError(
+                    f"The answer has {size:.1f} MB; {caller.name} may take {megabytes:g} MB: ask"
+                    " for less with limit, a filter, a time range or a coarser grain."
+                )
+
+        return check
+
+
+def _cut(card: Card, seen: Visible) -> Card:
+    shown = tuple(name for name in card.dimensions if seen.dimension(name))
+    return card if shown == card.dimensions else replace(card, dimensions=shown)
+
+
+def _versioned(allowed: Allowed, state: State) -> tuple[str, ...]:
+    layer = state.layer
+    version = allowed.question.version
+    return tuple(
+        f"{name}@{version or layer.card(name).version}" if layer.is_kpi(name) else name
+        for name in allowed.question.query.metrics
+    )
+
+
+def _outcome(problem: Exception) -> str:
+    if isinstance(problem, LimitError):
+        return "limited"
+    if isinstance(problem, StoppedError):
+        return "stopped"
+    if isinstance(problem, (NotAllowedError, NotGovernedError)):
+        return "refused"
+    return "failed"

@@ -1,0 +1,78 @@
+"""Stopping what nobody waits for any more, or what takes too long."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Stop:
+    """Set once, by any thread; whoever works asks for it or is called."""
+
+    def __init__(self) -> None:
+        """Begin unset."""
+        self._lock = threading.Lock()
+        self._calls: list[Callable[[], None]] = []
+        self.is_set = False
+
+    def set(self) -> None:
+        """Stop: everybody who asked to be called is called, in this thread."""
+        with self._lock:
+            self.is_set = True
+            calls, self._calls = self._calls, []
+            # Called under the lock, so that `done` in another thread means: not called any more.
+            for call in calls:
+                call()
+
+    def when(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Call this when it is set, at once if it is; returns what takes that back."""
+        with self._lock:
+            if self.is_set:
+                call()
+            else:
+                self._calls.append(call)
+
+        def done() -> None:
+            with self._lock:
+                if call in self._calls:
+                    self._calls.remove(call)
+
+        return done
+
+
+class Clock:
+    """Sets stops when their time is up: one thread for all, started by the first."""
+
+    def __init__(self) -> None:
+        """Begin without a thread."""
+        self._ready = threading.Condition()
+        self._due: list[tuple[float, int, Stop]] = []
+        self._number = count()
+        self._thread: threading.Thread | None = None
+
+    def after(self, seconds: float, stop: Stop) -> None:
+        """Set a stop after so many seconds."""
+        with self._ready:
+            heapq.heappush(self._due, (time.monotonic() + seconds, next(self._number), stop))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+                self._thread.start()
+            self._ready.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._ready:
+                while not self._due:
+                    self._ready.wait()
+                wait = self._due[0][0] - time.monotonic()
+                if wait > 0:
+                    self._ready.wait(wait)
+                    continue
+                stop = heapq.heappop(self._due)[2]
+            stop.set()
