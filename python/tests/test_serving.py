@@ -1,0 +1,326 @@
+"""The desk: judged, run once, kept, stopped and recorded; and data that is swapped under it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from cadran import project
+from cadran.access.caller import LOCAL, Caller, Limits
+from cadran.errors import LimitError, StoppedError, UnknownNameError, WarehouseError
+from cadran.serving.cache import Cache
+from cadran.serving.desk import Asked, Desk
+from cadran.serving.question import Question
+from cadran.serving.states import States
+from cadran.serving.stop import Stop
+from cadran.warehouse import Confinement
+
+BY_MONTH = Question.of({"metrics": ["revenue", "orders"], "group_by": ["metric_time__month"]})
+MARKS = """create schema if not exists governance;
+create or replace table governance.build_marks as
+select '{}' as state, 'i' as invocation_id, now()::timestamp as marked_at"""
+# A question that takes minutes: the warehouse's own functions make the rows.
+ENDLESS = "select count(*) as n from range(20000) a, range(20000) b, range(20000) c"
+
+
+class Record:
+    """Keeps what is recorded, for tests to look at."""
+
+    def __init__(self):
+        self.entries = []
+
+    def write(self, entry):
+        self.entries.append(entry)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def home(tiny, tmp_path):
+    """A project of its own: its warehouse may be written."""
+    shutil.copytree(tiny.parent, tmp_path / "target", ignore=shutil.ignore_patterns("cadran"))
+    shutil.copy(tiny.parents[1] / "tiny.duckdb", tmp_path / "tiny.duckdb")
+    return tmp_path
+
+
+@pytest.fixture
+def found(home):
+    return project.find(None, home / "target" / "semantic_manifest.json", home / "tiny.duckdb")
+
+
+@pytest.fixture
+def desk(found):
+    made = Desk(States(found, confined=Confinement(), every=0.05), audit=Record())
+    yield made
+    made.close()
+
+
+def asked(caller=LOCAL, **more):
+    return Asked(caller, "test", **more)
+
+
+def write(home, sql):
+    with duckdb.connect(str(home / "tiny.duckdb")) as connection:
+        connection.execute(sql)
+
+
+def revenue(handed):
+    return [str(row["revenue"]) for row in handed.answer.table.to_pylist()]
+
+
+def slow(desk, monkeypatch, sql=ENDLESS):
+    """Make the layer's next answers take minutes, in the warehouse itself."""
+    layer = desk.states.current.layer
+    real = layer.warehouse.arrow
+    calls = []
+
+    def arrow(statement, dates=()):
+        calls.append(statement)
+        return real(sql if "revenue" in statement else statement, dates)
+
+    monkeypatch.setattr(layer.warehouse, "arrow", arrow)
+    return calls
+
+
+def test_an_answer_is_the_layers_own_and_the_second_one_was_kept(desk, shop):
+    first, second = desk.ask(asked(), BY_MONTH), desk.ask(asked(), BY_MONTH)
+    expected = shop.query(["revenue", "orders"], ["metric_time__month"]).to_arrow()
+    assert first.answer.table.equals(expected)
+    assert (first.cached, second.cached) == (False, True)
+    assert second.answer is first.answer
+
+
+def test_a_question_that_is_not_kept_is_not_answered_on_the_event_loop(desk):
+    assert desk.kept(asked(), BY_MONTH) is None
+    desk.ask(asked(), BY_MONTH)
+    assert desk.kept(asked(), BY_MONTH).cached
+    assert desk.kept(asked(read_cache=False), BY_MONTH) is None
+
+
+def test_identical_questions_in_flight_run_once(desk, monkeypatch):
+    layer = desk.states.current.layer
+    real, calls = layer.query, []
+
+    def query(**arguments):
+        calls.append(arguments)
+        time.sleep(0.3)
+        return real(**arguments)
+
+    monkeypatch.setattr(layer, "query", query)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: desk.ask(asked(), BY_MONTH), range(16)))
+    assert len(calls) == 1
+    assert len({id(handed.answer) for handed in answers}) == 1
+
+
+def test_a_stop_interrupts_the_statement_within_a_second(desk, monkeypatch):
+    slow(desk, monkeypatch)
+    stop = Stop()
+    threading.Timer(0.3, stop.set).start()
+    begun = time.monotonic()
+    with pytest.raises(StoppedError):
+        desk.ask(asked(stop=stop), BY_MONTH)
+    assert time.monotonic() - begun < 1.3
+    assert desk.audit.entries[-1].outcome == "stopped"
+
+
+def test_who_goes_away_does_not_stop_the_question_of_who_stays(desk, monkeypatch):
+    layer = desk.states.current.layer
+    real, begun = layer.query, threading.Event()
+
+    def query(**arguments):
+        begun.set()
+        time.sleep(0.5)
+        return real(**arguments)
+
+    monkeypatch.setattr(layer, "query", query)
+    stop = Stop()
+    with ThreadPoolExecutor(2) as pool:
+        gone = pool.submit(desk.ask, asked(stop=stop), BY_MONTH)
+        begun.wait()
+        stays = pool.submit(desk.ask, asked(), BY_MONTH)
+        time.sleep(0.1)
+        stop.set()
+        assert revenue(stays.result()) == ["30.30", "121.20"]
+        gone.exception()
+
+
+def test_a_question_that_takes_longer_than_its_caller_may_is_stopped(desk, monkeypatch):
+    slow(desk, monkeypatch)
+    hurried = Caller("hurried", limits=Limits(seconds=0.2))
+    begun = time.monotonic()
+    with pytest.raises(StoppedError):
+        desk.ask(asked(hurried), BY_MONTH)
+    assert time.monotonic() - begun < 1.5
+
+
+def test_limits_say_what_would_be_within_them(desk):
+    with pytest.raises(LimitError, match="may take 1: ask for fewer"):
+        desk.ask(asked(Caller("a", limits=Limits(rows=1))), BY_MONTH)
+    with pytest.raises(LimitError, match="0.00001 MB|1e-05 MB"):
+        desk.ask(asked(Caller("b", limits=Limits(megabytes=0.00001))), BY_MONTH)
+    thrifty = Caller("c", limits=Limits(per_minute=2))
+    desk.ask(asked(thrifty), BY_MONTH)
+    desk.ask(asked(thrifty), BY_MONTH)
+    with pytest.raises(LimitError, match="2 questions in a minute") as refused:
+        desk.ask(asked(thrifty), BY_MONTH)
+    assert 0 < refused.value.retry_after <= 30
+    assert [entry.outcome for entry in desk.audit.entries][-1] == "limited"
+
+
+def test_as_many_questions_run_at_once_as_the_caller_may(desk, monkeypatch):
+    slow(desk, monkeypatch)
+    single, stop = Caller("single", limits=Limits(at_once=1)), Stop()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(desk.ask, asked(single, stop=stop), BY_MONTH)
+        time.sleep(0.3)
+        other = Question.of({"metrics": ["revenue"], "group_by": ["metric_time__day"]})
+        with pytest.raises(LimitError, match="1 questions at once"):
+            desk.ask(asked(single), other)
+        stop.set()
+        assert isinstance(first.exception(), StoppedError)
+
+
+def test_every_question_is_recorded_with_its_outcome(desk):
+    desk.ask(asked(), BY_MONTH)
+    with pytest.raises(UnknownNameError):
+        desk.ask(asked(), Question.of({"metrics": ["revenues"]}))
+    desk.sql(asked(), BY_MONTH)
+    shown = [(entry.kind, entry.outcome, entry.rows) for entry in desk.audit.entries]
+    assert shown == [("query", "answered", 2), ("query", "failed", 0), ("sql", "answered", 0)]
+
+
+def test_a_new_build_is_taken_over_and_an_old_answer_is_never_given_again(desk, home):
+    assert revenue(desk.ask(asked(), BY_MONTH)) == ["30.30", "121.20"]
+    before = desk.states.current
+    assert not desk.states.refresh()
+    write(home, "update shop.orders set amount = 1")
+    assert revenue(desk.ask(asked(), BY_MONTH)) == ["30.30", "121.20"]
+    assert desk.states.refresh()
+    assert revenue(desk.ask(asked(), BY_MONTH)) == ["2.00", "3.00"]
+    assert desk.states.current.id != before.id
+    assert not before.folder.exists()
+
+
+def test_a_build_that_failed_or_is_under_way_is_not_taken_over(desk, home):
+    desk.states.refresh(force=True)
+    write(home, "update shop.orders set amount = 1;" + MARKS.format("failed"))
+    with pytest.raises(WarehouseError, match="marked 'failed'"):
+        desk.states.refresh()
+    write(home, MARKS.format("building"))
+    with pytest.raises(WarehouseError, match="marked 'building'"):
+        desk.states.refresh()
+    held = "import duckdb,sys; c = duckdb.connect(sys.argv[1]); print(1, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", held, home / "tiny.duckdb"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as writer:  # fmt: skip
+        writer.stdout.readline()
+        with pytest.raises(WarehouseError, match="held by another process"):
+            desk.states.refresh()
+        writer.communicate(b"\n")
+    assert revenue(desk.ask(asked(), BY_MONTH)) == ["30.30", "121.20"]
+    write(home, MARKS.format("finished"))
+    assert desk.states.refresh()
+    assert revenue(desk.ask(asked(), BY_MONTH)) == ["2.00", "3.00"]
+
+
+def test_builds_go_on_under_clients_without_an_error_or_a_mixed_answer(desk, home):
+    desk.states.refresh(force=True)
+    desk.states.watch()
+    ended, seen, problems = threading.Event(), set(), []
+
+    def client():
+        while not ended.is_set():
+            try:
+                rows = desk.ask(asked(read_cache=False), BY_MONTH).answer.table.to_pylist()
+            except Exception as problem:
+                problems.append(problem)
+                return
+            prices = {row["revenue"] / row["orders"] for row in rows}
+            seen.add(tuple(prices))
+
+    write(home, "update shop.orders set amount = 100")
+    while revenue(desk.ask(asked(), BY_MONTH)) != ["200.00", "300.00"]:
+        time.sleep(0.02)
+    clients = [threading.Thread(target=client) for _ in range(4)]
+    for thread in clients:
+        thread.start()
+    for number in range(5):
+        # Both halves of a build, each a transaction of its own: nobody may see one alone.
+        script = (
+            "import duckdb, sys, time\n"
+            "for _ in range(100):\n"
+            "    try: c = duckdb.connect(sys.argv[1]); break\n"
+            "    except duckdb.IOException: time.sleep(0.02)\n"
+            'c.execute(f"update shop.orders set amount = {sys.argv[2]} '
+            "where ordered_date < '2026-02-01'\")\n"
+            "time.sleep(0.1)\n"
+            'c.execute(f"update shop.orders set amount = {sys.argv[2]}")\n'
+        )
+        command = [sys.executable, "-c", script, home / "tiny.duckdb", str(number + 1)]
+        subprocess.run(command, check=True)
+        time.sleep(0.3)
+    ended.set()
+    for thread in clients:
+        thread.join()
+    assert problems == []
+    assert all(len(prices) == 1 for prices in seen)
+    assert len(seen) >= 3
+
+
+def test_copies_of_servers_that_were_killed_are_removed(desk, home):
+    left = home / "target" / "cadran" / "serving" / "999999999"
+    left.mkdir(parents=True)
+    desk.states.refresh(force=True)
+    assert not left.exists()
+    kept = home / "target" / "cadran" / "serving" / str(os.getpid())
+    assert kept.exists()
+    desk.close()
+    assert not kept.exists()
+
+
+def test_the_warehouse_of_a_server_reaches_no_file_and_changes_no_setting(desk, home):
+    warehouse = desk.states.current.layer.warehouse
+    outside = home / "outside.csv"
+    outside.write_text("a\n1\n")
+    for statement in (
+        f"select * from read_csv('{outside}')",
+        f"select * from '{outside}'",
+        f"copy (select 1) to '{home / 'stolen.csv'}'",
+        f"attach '{home / 'other.duckdb'}' as other",
+        "set memory_limit = '1TB'",
+        "set enable_external_access = true",
+        "install httpfs",
+        "update shop.orders set amount = 0",
+    ):
+        with pytest.raises(WarehouseError):
+            warehouse.arrow(statement)
+    assert not Path(home / "stolen.csv").exists()
+
+
+def test_the_cache_stays_within_its_bytes_and_keeps_what_was_used_last(desk):
+    answer = desk.ask(asked(), BY_MONTH).answer
+    cache = Cache(5 * answer.size)
+    for number in range(20):
+        cache.put(number, answer)
+        cache.get(0)
+    assert cache.bytes <= 5 * answer.size
+    assert 0 in cache
+    assert 19 in cache
+    assert 1 not in cache
+    cache.forget("another state")
+    assert (len(cache), cache.bytes) == (0, 0)
+    small = Cache(2 * answer.size)
+    small.put("too large a part", answer)
+    assert len(small) == 0
