@@ -167,7 +167,7 @@ def test_a_question_that_takes_longer_than_its_caller_may_is_stopped(desk, monke
 def test_limits_say_what_would_be_within_them(desk):
     with pytest.raises(LimitError, match="may take 1: ask for fewer"):
         desk.ask(asked(Caller("a", limits=Limits(rows=1))), BY_MONTH)
-    with pytest.raises(LimitError, match="0.00001 MB|1e-05 MB"):
+    with pytest.raises(LimitError, match=r"may take 1e-05 MB"):
         desk.ask(asked(Caller("b", limits=Limits(megabytes=0.00001))), BY_MONTH)
     thrifty = Caller("c", limits=Limits(per_minute=2))
     desk.ask(asked(thrifty), BY_MONTH)
@@ -244,7 +244,7 @@ def test_builds_go_on_under_clients_without_an_error_or_a_mixed_answer(desk, hom
         while not ended.is_set():
             try:
                 rows = desk.ask(asked(read_cache=False), BY_MONTH).answer.table.to_pylist()
-            except Exception as problem:
+            except Exception as problem:  # noqa: BLE001 - whatever it is, it is the finding
                 problems.append(problem)
                 return
             prices = {row["revenue"] / row["orders"] for row in rows}

@@ -226,13 +226,14 @@ class Desk:
                 raise StoppedError("The question was stopped before it was answered.")
             result = layer.query(**allowed.question.arguments())
             table = self.gate.shown(result.to_arrow(), allowed, layer)
+            versions, breaks, like_for_like = state.telling(allowed.question, result)
             answer = Answer(
                 table=table,
                 query=result.query,
                 cards={n: result.card(n) for n in result.metrics if layer.is_kpi(n)},
-                versions=result.versions,
-                breaks=result.breaks,
-                like_for_like=result.like_for_like,
+                versions=versions,
+                breaks=breaks,
+                like_for_like=like_for_like,
                 governed=result.governed,
                 state=state.id,
                 note=result.note,

@@ -15,7 +15,7 @@ import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from cadran.errors import ProjectError, WarehouseError
 from cadran.layer import Layer
@@ -23,11 +23,15 @@ from cadran.project import Project
 from cadran.warehouse import duckdb_snapshot as snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
+    from cadran.history import Break
+    from cadran.result import Result
+    from cadran.serving.question import Question
     from cadran.warehouse import Confinement
 
 _LOG = logging.getLogger("cadran.serving")
+Told: TypeAlias = "tuple[dict[str, tuple[int, ...]], tuple[Break, ...], bool]"
 _ARTEFACTS = ("semantic_manifest.json", "manifest.json")
 
 
@@ -39,6 +43,7 @@ class State:
         id: of the definitions and the data, the same after a restart.
         layer: answers from them.
         folder: its copy; None where the layer reads the warehouse itself.
+        told: what the ledger tells about answers, once found, by what it depends on.
     """
 
     id: str
@@ -46,7 +51,19 @@ class State:
     folder: Path | None = None
     users: int = 0
     is_current: bool = True
-    fields: dict[str, object] = field(default_factory=dict)
+    told: dict[Hashable, Told] = field(default_factory=dict)
+
+    def telling(self, question: Question, result: Result) -> Told:
+        """Versions and breaks of an answer; the ledger is read once for answers that share them."""
+        query = question.query
+        times = tuple(group for group in query.group_by if group.base == "metric_time")
+        apart = question.version, question.known_at, question.view
+        key = (query.metrics, times, query.start, query.end)
+        if any(one is not None for one in apart):
+            return result.versions, result.breaks, result.like_for_like
+        if key not in self.told:
+            self.told[key] = result.versions, result.breaks, result.like_for_like
+        return self.told[key]
 
 
 class States:
