@@ -19,3 +19,5 @@ select
     cast(cents / 100 as decimal(12, 2)) as amount,
     cast(cost_cents / 100 as decimal(12, 2)) as cost
 from draws
+-- Orders lie in the order in which they came, as they do where they are appended day by day.
+order by day, i
