@@ -30,8 +30,8 @@ def load(address: str, clients: int, seconds: float) -> list[float]:
         "metrics": ["revenue"],
         "group_by": ["metric_time__day"],
         "where": [
-            "{{ Dimension('order_id__country') }} = 'FR' and"
-            " {{ TimeDimension('metric_time', 'day') }} = '2025-03-14'"
+            "{{ Dimension('order_id__country') }} = 'FR'",
+            "{{ TimeDimension('metric_time', 'day') }} = '2025-03-14'",
         ],
     }
     statement, until = call(asked), time.monotonic() + seconds

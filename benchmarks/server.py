@@ -20,7 +20,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -68,9 +67,9 @@ class Server:
             "--database", str(WORK / "bench.duckdb"),
         ]  # fmt: skip
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=WORK, text=True)
-        assert self.process.stdout is not None
-        self.http = self.process.stdout.readline().split()[1]
-        self.flight = self.process.stdout.readline().split()[2]
+        told = self.process.stdout or sys.exit("the server says nothing")
+        self.http = told.readline().split()[1]
+        self.flight = told.readline().split()[2]
 
     def memory(self) -> float:
         """Megabytes of memory it holds."""
