@@ -1,0 +1,237 @@
+"""Queries that were created: they run in worker threads and wait for who created them.
+
+What is kept is bounded in number and bytes, and goes some minutes after it was last asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cadran.errors import CadranError, LimitError, QueryError
+from cadran.serving.stop import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor, Future
+
+    import pyarrow as pa
+
+    from cadran.access.caller import Caller
+
+_LOG = logging.getLogger("cadran.server")
+_MEGABYTE = 1_000_000
+KEPT = 600.0  # seconds
+
+
+def unexpected(problem: BaseException) -> str:
+    """What a client is told of what should not have happened; the log has the rest."""
+    number = secrets.token_hex(4)
+    _LOG.error("unexpected error %s", number, exc_info=problem)
+    return f"Something went wrong here; it is recorded as {number}."
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a query: rows and the SQL that gave them, or what was wrong."""
+
+    table: pa.Table | None = None
+    sql: str | None = None
+    error: str | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One created query.
+
+    Attributes:
+        id: the number under which its owner asks for it.
+        owner: who created it.
+        stop: stops it.
+        future: is done when the outcome is there; None where it was there at once.
+        outcome: what came of it; None until then.
+        touched: when it was last asked for.
+    """
+
+    id: str
+    owner: Caller
+    stop: Stop = field(default_factory=Stop)
+    future: Future[None] | None = None
+    outcome: Outcome | None = None
+    touched: float = 0.0
+
+    @property
+    def table(self) -> pa.Table | None:
+        """Its rows, where there are any to have."""
+        return None if self.outcome is None else self.outcome.table
+
+    @property
+    def size(self) -> int:
+        """Bytes of its rows."""
+        return 0 if self.table is None else int(self.table.nbytes)
+
+    @property
+    def status(self) -> str:
+        """`pending`, `running`, `successful` or `failed`."""
+        if self.outcome is not None:
+            return "failed" if self.outcome.error else "successful"
+        return "running" if self.future is not None and self.future.running() else "pending"
+
+
+class Jobs:
+    """The created queries of a server. Thread-safe."""
+
+    def __init__(
+        self,
+        workers: Executor,
+        *,
+        most: int = 1_024,
+        most_each: int = 256,
+        most_bytes: int = 256 * _MEGABYTE,
+        kept: float = KEPT,
+    ) -> None:
+        """Take the threads in which queries run.
+
+        Args:
+            workers: runs them.
+            most: queries that are kept.
+            most_each: of one caller.
+            most_bytes: of rows that are kept.
+            kept: seconds after which one goes that nobody asks for.
+        """
+        self._workers = workers
+        self._most, self._most_each, self._most_bytes = most, most_each, most_bytes
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+
+    def start(self, owner: Caller, work: Callable[[Stop], Outcome]) -> Job:
+        """Run a query in a worker thread.
+
+        Raises:
+            LimitError: too many are running.
+        """
+        job = self._added(Job(secrets.token_hex(16), owner))
+        job.future = self._workers.submit(self._run, job, work)
+        return job
+
+    def ready(self, owner: Caller, outcome: Outcome) -> Job:
+        """A query whose outcome is there already.
+
+        Raises:
+            LimitError: too many are running.
+        """
+        job = self._added(Job(secrets.token_hex(16), owner))
+        self._finish(job, outcome)
+        return job
+
+    def get(self, owner: Caller, number: str) -> Job:
+        """A query of this caller.
+
+        Raises:
+            QueryError: this caller has no such query, or has it no more.
+        """
+        with self._lock:
+            self._expire()
+            job = self._jobs.get(number)
+            if job is None or job.owner != owner:
+                raise QueryError(
+                    f"There is no query '{number[:64]}' of yours. A query is kept for"
+                    f" {self._kept / 60:g} minutes after it was last asked for: create it again."
+                )
+            job.touched = time.monotonic()
+            return job
+
+    def cancel(self, owner: Caller, number: str) -> Job:
+        """Stop a query of this caller; one that has ended stays as it is.
+
+        Raises:
+            QueryError: as `get`.
+        """
+        job = self.get(owner, number)
+        if job.outcome is None:
+            self._finish(job, Outcome(error="The query was cancelled."))
+            if job.future is not None:
+                job.future.cancel()
+            job.stop.set()
+        return job
+
+    def sweep(self) -> None:
+        """Let go of what nobody asked for lately."""
+        with self._lock:
+            self._expire()
+
+    def close(self) -> None:
+        """Stop what runs, and let go of everything."""
+        with self._lock:
+            jobs = list(self._jobs.values())
+            self._jobs.clear()
+        for job in jobs:
+            job.stop.set()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def _run(self, job: Job, work: Callable[[Stop], Outcome]) -> None:
+        try:
+            outcome = work(job.stop)
+        except CadranError as problem:
+            outcome = Outcome(error=str(problem))
+        except Exception as problem:  # noqa: BLE001 - it is logged, and the client told so
+            outcome = Outcome(error=unexpected(problem))
+        self._finish(job, outcome)
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        if outcome.table is not None and outcome.table.nbytes > self._most_bytes:
+            most = self._most_bytes / _MEGABYTE
+            outcome = Outcome(
+                error=f"The answer has {outcome.table.nbytes / _MEGABYTE:,.0f} MB; over GraphQL at"
+                f" most {most:,.0f} MB are kept. Ask for fewer rows, or over Flight SQL."
+            )
+        with self._lock:
+            if job.outcome is not None:  # cancelled in the meantime
+                return
+            job.outcome = outcome
+            job.touched = time.monotonic()
+            size = sum(one.size for one in self._jobs.values())
+            for other in self._ended(job.owner):
+                if size <= self._most_bytes:
+                    break
+                if other is not job:
+                    size -= self._jobs.pop(other.id).size
+
+    def _added(self, job: Job) -> Job:
+        with self._lock:
+            self._expire()
+            job.touched = time.monotonic()
+            own = sum(one.owner == job.owner for one in self._jobs.values())
+            if own >= self._most_each or len(self._jobs) >= self._most:
+                gone = next(iter(self._ended(job.owner)), None)
+                if gone is None or (own >= self._most_each and gone.owner != job.owner):
+                    raise LimitError(
+                        f"{own} queries of yours are running: wait for one of them.",
+                        retry_after=1.0,
+                    )
+                del self._jobs[gone.id]
+            self._jobs[job.id] = job
+        return job
+
+    def _ended(self, first: Caller) -> list[Job]:
+        """The ended queries in the order in which they have to go: those of one caller first."""
+        ended = [job for job in self._jobs.values() if job.outcome is not None]
+        return sorted(ended, key=lambda job: (job.owner != first, job.touched))
+
+    def _expire(self) -> None:
+        before = time.monotonic() - self._kept
+        gone = [
+            job.id
+            for job in self._jobs.values()
+            if job.outcome is not None and job.touched < before
+        ]
+        for number in gone:
+            del self._jobs[number]

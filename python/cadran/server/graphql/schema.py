@@ -1,0 +1,446 @@
+"""The schema of the dbt Semantic Layer's GraphQL API, and what answers each field of it.
+
+A server serves one environment: `environmentId` is taken in any form, and not looked at.
+"""
+
+# The arguments are those of the API: `environmentId` everywhere, and eight of a question.
+# ruff: noqa: ARG002, FBT001, FBT002, PLR0913, PLR0917
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import Info
+
+from cadran.errors import QueryError
+from cadran.server.graphql import asked, pages
+from cadran.server.graphql import types as t
+from cadran.server.graphql.asking import Asking
+from cadran.server.graphql.jobs import Job  # noqa: TC001 - strawberry reads annotations as it runs
+from cadran.server.graphql.listing import Listing, known_grains, where
+from cadran.server.graphql.types import (
+    BigInt,
+    CompileSqlResult,
+    Config,
+    Dimension,
+    Entity,
+    EnvironmentInfo,
+    GroupByInput,
+    Measure,
+    MetricInput,
+    MetricType,
+    MetricTypeParams,
+    OrderByInput,
+    Page,
+    PandasJsonOrient,
+    QueryHandle,
+    QueryStatus,
+    SavedQuery,
+    TimeGranularity,
+    WhereFilter,
+    WhereInput,
+)
+from cadran.serving.question import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphql import GraphQLSchema
+
+    from cadran.query import GroupBy
+
+_Item = TypeVar("_Item")
+_Asked = Info[Asking, None]
+
+
+@strawberry.type
+class Metric:
+    """A measurement with a name; a KPI carries its card in `config`."""
+
+    listing: strawberry.Private[Listing]
+    name: str
+    label: str
+    description: str | None
+    type: MetricType
+
+    @strawberry.field
+    def requires_metric_time(self) -> bool:
+        """Whether it means something only by time."""
+        return self.listing.manifest.needs_time(self.name)
+
+    @strawberry.field
+    def queryable_granularities(self) -> list[TimeGranularity]:
+        """The grains of `metric_time` at which it can be asked."""
+        return known_grains(self.listing.grains([self.name]))
+
+    @strawberry.field
+    def queryable_time_granularities(self) -> list[str]:
+        """The same by name, with those that the project made."""
+        return self.listing.grains([self.name])
+
+    @strawberry.field
+    def dimensions(self) -> list[Dimension]:
+        """What it can be grouped by."""
+        return self.listing.dimensions([self.name])
+
+    @strawberry.field
+    def entities(self) -> list[Entity]:
+        """The keys that it can be grouped by."""
+        return self.listing.entities([self.name])
+
+    @strawberry.field
+    def measures(self) -> list[Measure]:
+        """The aggregations that it is made of."""
+        return self.listing.measures([self.name])
+
+    @strawberry.field
+    def filter(self) -> WhereFilter | None:
+        """The filter in its definition."""
+        return where(self.listing.manifest.filters(self.listing.manifest.metrics[self.name]))
+
+    @strawberry.field
+    def type_params(self) -> MetricTypeParams:
+        """What it is made of."""
+        return self.listing.type_params(self.name)
+
+    @strawberry.field
+    def config(self) -> Config | None:
+        """What it carries: of a KPI, its card under `meta.kpi`."""
+        return self.listing.meta(self.name)
+
+
+@strawberry.type
+class QueryResult:
+    """A created query: how it stands, and pages of its answer."""
+
+    job: strawberry.Private[Job]
+    page: strawberry.Private[int]
+
+    @strawberry.field
+    def query_id(self) -> str:
+        """Its number."""
+        return self.job.id
+
+    @strawberry.field
+    def status(self) -> QueryStatus:
+        """How it stands."""
+        return QueryStatus(self.job.status)
+
+    @strawberry.field
+    def sql(self) -> str | None:
+        """What the warehouse ran."""
+        return self.job.outcome.sql if self.job.outcome else None
+
+    @strawberry.field
+    def error(self) -> str | None:
+        """What was wrong."""
+        return self.job.outcome.error if self.job.outcome else None
+
+    @strawberry.field
+    def total_pages(self) -> int | None:
+        """How many pages the answer has."""
+        table = self.job.table
+        return None if table is None else pages.count(table)
+
+    @strawberry.field
+    def arrow_result(self) -> str | None:
+        """The page as a stream of Arrow IPC, in base64."""
+        table = self.job.table
+        return None if table is None else pages.arrow(pages.page(table, self.page))
+
+    @strawberry.field
+    def json_result(
+        self, orient: PandasJsonOrient = PandasJsonOrient.TABLE, encoded: bool = True
+    ) -> str | None:
+        """The page as JSON as pandas writes it, in base64 unless asked otherwise."""
+        table = self.job.table
+        if table is None:
+            return None
+        return pages.as_json(pages.page(table, self.page), orient.value, encoded=encoded)
+
+
+@strawberry.type
+class Query:
+    """What can be read."""
+
+    @strawberry.field
+    def environment_info(self, info: _Asked, environment_id: BigInt) -> EnvironmentInfo:
+        """What the numbers are computed by."""
+        dialect = info.context.state.layer.warehouse.dialect
+        return EnvironmentInfo(
+            sql_dialect=t.SqlDialect(dialect),
+            has_metrics_defined=bool(info.context.listing.names()),
+            dialect=t.SqlEngine(dialect),
+            dialect_supported_by_slg=True,
+        )
+
+    @strawberry.field
+    def metrics(
+        self, info: _Asked, environment_id: BigInt, search: str | None = None
+    ) -> list[Metric]:
+        """Every metric."""
+        return _metrics(info.context.listing, search)
+
+    @strawberry.field
+    def metrics_paginated(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        search: str | None = None,
+        group_by: list[GroupByInput] | None = None,
+        page_num: int = 1,
+        page_size: int | None = None,
+    ) -> Page[Metric]:
+        """The metrics that can be grouped by all of something, by pages."""
+        listing = info.context.listing
+        found = _grouped(listing, _metrics(listing, search), group_by or ())
+        return _page(found, page_num, page_size)
+
+    @strawberry.field
+    def metrics_for_dimensions(
+        self, info: _Asked, environment_id: BigInt, dimensions: list[GroupByInput]
+    ) -> list[Metric]:
+        """The metrics that can be grouped by all these."""
+        listing = info.context.listing
+        return _grouped(listing, _metrics(listing, None), dimensions)
+
+    @strawberry.field
+    def dimensions(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        metrics: list[MetricInput],
+        search: str | None = None,
+    ) -> list[Dimension]:
+        """What metrics can be grouped by together."""
+        return _found(info.context.listing.dimensions(asked.names(metrics)), search)
+
+    @strawberry.field
+    def dimensions_paginated(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        metrics: list[MetricInput],
+        search: str | None = None,
+        page_num: int = 1,
+        page_size: int | None = None,
+    ) -> Page[Dimension]:
+        """What metrics can be grouped by together, by pages."""
+        found = _found(info.context.listing.dimensions(asked.names(metrics)), search)
+        return _page(found, page_num, page_size)
+
+    @strawberry.field
+    def entities(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        metrics: list[MetricInput] | None = None,
+        search: str | None = None,
+    ) -> list[Entity]:
+        """The keys that metrics can be grouped by together."""
+        return _found(info.context.listing.entities(asked.names(metrics)), search)
+
+    @strawberry.field
+    def entities_paginated(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        metrics: list[MetricInput] | None = None,
+        search: str | None = None,
+        page_num: int = 1,
+        page_size: int | None = None,
+    ) -> Page[Entity]:
+        """The keys that metrics can be grouped by together, by pages."""
+        found = _found(info.context.listing.entities(asked.names(metrics)), search)
+        return _page(found, page_num, page_size)
+
+    @strawberry.field
+    def measures(
+        self, info: _Asked, environment_id: BigInt, metrics: list[MetricInput]
+    ) -> list[Measure]:
+        """The aggregations that metrics are made of."""
+        return info.context.listing.measures(asked.names(metrics))
+
+    @strawberry.field
+    def queryable_granularities(
+        self, info: _Asked, environment_id: BigInt, metrics: list[MetricInput]
+    ) -> list[TimeGranularity]:
+        """The grains of `metric_time` at which metrics can be asked together."""
+        listing = info.context.listing
+        return known_grains(listing.grains(listing.known(asked.names(metrics))))
+
+    @strawberry.field
+    def queryable_time_granularities(
+        self, info: _Asked, environment_id: BigInt, metrics: list[MetricInput]
+    ) -> list[str]:
+        """The same by name, with those that the project made."""
+        listing = info.context.listing
+        return listing.grains(listing.known(asked.names(metrics)))
+
+    @strawberry.field
+    def saved_queries(
+        self, info: _Asked, environment_id: BigInt, search: str | None = None
+    ) -> list[SavedQuery]:
+        """Every saved query."""
+        return _found(info.context.listing.saved_queries(), search)
+
+    @strawberry.field
+    def saved_queries_paginated(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        search: str | None = None,
+        page_num: int = 1,
+        page_size: int | None = None,
+    ) -> Page[SavedQuery]:
+        """The saved queries, by pages."""
+        return _page(_found(info.context.listing.saved_queries(), search), page_num, page_size)
+
+    @strawberry.field
+    def saved_query(
+        self, info: _Asked, environment_id: BigInt, saved_query_name: str
+    ) -> SavedQuery:
+        """One saved query."""
+        return info.context.listing.saved_query(saved_query_name)
+
+    @strawberry.field
+    def query(
+        self, info: _Asked, environment_id: BigInt, query_id: str, page_num: int = 1
+    ) -> QueryResult:
+        """A query that the caller created."""
+        job = info.context.job(query_id)
+        if job.table is not None:
+            pages.page(job.table, page_num)
+        return QueryResult(job=job, page=page_num)
+
+
+@strawberry.type
+class Mutation:
+    """What can be begun."""
+
+    @strawberry.mutation
+    def create_query(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        metrics: list[MetricInput] | None = None,
+        group_by: list[GroupByInput] | None = None,
+        where: list[WhereInput] | None = None,
+        order_by: list[OrderByInput] | None = None,
+        limit: int | None = None,
+        saved_query: str | None = None,
+        read_cache: bool | None = None,
+    ) -> QueryHandle:
+        """Begin to answer a question; ask `query` for what came of it."""
+        inputs = asked.Inputs(metrics, group_by, where, order_by, limit, saved_query)
+        job = info.context.create(inputs, read_cache=read_cache is not False)
+        return QueryHandle(query_id=job.id)
+
+    @strawberry.mutation
+    def create_dimension_values_query(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        group_by: list[GroupByInput],
+        metrics: list[MetricInput] | None = None,
+    ) -> QueryHandle:
+        """Begin to list the values of a dimension."""
+        job = info.context.create_values(asked.names(metrics), _one(group_by))
+        return QueryHandle(query_id=job.id)
+
+    @strawberry.mutation
+    def compile_sql(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        metrics: list[MetricInput] | None = None,
+        group_by: list[GroupByInput] | None = None,
+        where: list[WhereInput] | None = None,
+        order_by: list[OrderByInput] | None = None,
+        limit: int | None = None,
+        saved_query: str | None = None,
+        read_cache: bool | None = None,
+    ) -> CompileSqlResult:
+        """The SQL of a question; nothing is run."""
+        inputs = asked.Inputs(metrics, group_by, where, order_by, limit, saved_query)
+        question = inputs.question(info.context.state.layer)
+        return CompileSqlResult(sql=info.context.sql(question))
+
+    @strawberry.mutation
+    def compile_dimension_values_sql(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        group_by: list[GroupByInput],
+        metrics: list[MetricInput] | None = None,
+    ) -> CompileSqlResult:
+        """The SQL that lists the values of a dimension; nothing is run."""
+        given = {"group_by": [_one(group_by)], "metrics": asked.names(metrics)}
+        return CompileSqlResult(sql=info.context.sql(Question.of(given)))
+
+    @strawberry.mutation
+    def cancel_query(self, info: _Asked, environment_id: BigInt, query_id: str) -> QueryHandle:
+        """Stop a query that the caller created."""
+        return QueryHandle(query_id=info.context.cancel(query_id).id)
+
+
+def build() -> GraphQLSchema:
+    """The schema, for graphql-core."""
+    made = strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=t.SCALARS))
+    return made._schema  # noqa: SLF001 - documents are validated and run by graphql-core alone
+
+
+def _one(groups: Sequence[GroupByInput]) -> GroupBy:
+    if len(groups) != 1:
+        raise QueryError("groupBy takes the one dimension whose values are wanted.")
+    return asked.group(groups[0])
+
+
+def _metrics(listing: Listing, search: str | None) -> list[Metric]:
+    found = [
+        Metric(
+            listing=listing,
+            name=one["name"],
+            label=one["label"],
+            description=one["description"],
+            type=MetricType(one["type"]),
+        )
+        for one in listing.metrics()
+    ]
+    return _found(found, search)
+
+
+def _grouped(
+    listing: Listing, metrics: list[Metric], groups: Sequence[GroupByInput]
+) -> list[Metric]:
+    wanted = {asked.group(one).base for one in groups}
+    if not wanted:
+        return metrics
+    return [
+        one
+        for one in metrics
+        if wanted <= {group["name"] for group in listing.group_bys([one.name])}
+    ]
+
+
+def _found(items: list[_Item], search: str | None) -> list[_Item]:
+    words = (search or "").strip().lower()
+    texts: Callable[[Any], str] = lambda one: "\n".join(  # noqa: E731
+        str(getattr(one, name, None) or "") for name in ("name", "label", "description")
+    )
+    return [one for one in items if words in texts(one).lower()] if words else items
+
+
+def _page(items: list[_Item], number: int, size: int | None) -> Page[_Item]:
+    if number < 1 or (size is not None and size < 1):
+        raise QueryError("pageNum and pageSize are whole numbers from 1 up.")
+    each = size or max(1, len(items))
+    return Page(
+        items=items[(number - 1) * each : number * each],
+        page_num=number,
+        page_size=size,
+        total_items=len(items),
+        total_pages=-(-len(items) // each),
+    )
