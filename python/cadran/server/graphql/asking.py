@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cadran.serving.stop import Stop
 
 PROTOCOL = "graphql"
+_SMALL = 4_000  # characters of filters, and names, that are judged without a worker thread
+_FEW = 50
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Asking:
         try:
             question = inputs.question(self.state.layer)
             asked = Asked(self.caller, PROTOCOL, read_cache=read_cache)
-            kept = self.desk.kept(asked, question)
+            kept = self.desk.kept(asked, question) if _is_small(question) else None
         except CadranError as problem:
             return self.jobs.ready(self.caller, Outcome(error=str(problem)))
         if kept is not None:
@@ -114,3 +116,9 @@ class Asking:
         if job.outcome is None:
             self.unfinished.append(job)
         return job
+
+
+def _is_small(question: Question) -> bool:
+    asked = question.query
+    names = len(asked.metrics) + len(asked.group_by) + len(asked.order_by)
+    return names <= _FEW and sum(map(len, asked.where)) <= _SMALL

@@ -9,7 +9,7 @@ import logging
 import secrets
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -108,7 +108,9 @@ class Jobs:
         self._most, self._most_each, self._most_bytes = most, most_each, most_bytes
         self._kept = kept
         self._lock = threading.Lock()
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()  # who was asked for last stands last
+        self._owned: Counter[Caller] = Counter()
+        self._bytes = 0
 
     def start(self, owner: Caller, work: Callable[[Stop], Outcome]) -> Job:
         """Run a query in a worker thread.
@@ -144,7 +146,7 @@ class Jobs:
                     f"There is no query '{number[:64]}' of yours. A query is kept for"
                     f" {self._kept / 60:g} minutes after it was last asked for: create it again."
                 )
-            job.touched = time.monotonic()
+            self._touch(job)
             return job
 
     def cancel(self, owner: Caller, number: str) -> Job:
@@ -170,7 +172,8 @@ class Jobs:
         """Stop what runs, and let go of everything."""
         with self._lock:
             jobs = list(self._jobs.values())
-            self._jobs.clear()
+            for job in jobs:
+                self._remove(job)
         for job in jobs:
             job.stop.set()
 
@@ -197,41 +200,58 @@ class Jobs:
             if job.outcome is not None:  # cancelled in the meantime
                 return
             job.outcome = outcome
-            job.touched = time.monotonic()
-            size = sum(one.size for one in self._jobs.values())
-            for other in self._ended(job.owner):
-                if size <= self._most_bytes:
-                    break
-                if other is not job:
-                    size -= self._jobs.pop(other.id).size
+            if job.id not in self._jobs:  # the server stops
+                return
+            self._bytes += job.size
+            self._touch(job)
+            while self._bytes > self._most_bytes and self._give_way(job.owner, job):
+                pass
 
     def _added(self, job: Job) -> Job:
         with self._lock:
             self._expire()
-            job.touched = time.monotonic()
-            own = sum(one.owner == job.owner for one in self._jobs.values())
-            if own >= self._most_each or len(self._jobs) >= self._most:
-                gone = next(iter(self._ended(job.owner)), None)
-                if gone is None or (own >= self._most_each and gone.owner != job.owner):
+            owner = job.owner
+            full = self._owned[owner] >= self._most_each
+            if full or len(self._jobs) >= self._most:
+                gone = self._give_way(owner, job, others=not full)
+                if not gone:
                     raise LimitError(
-                        f"{own} queries of yours are running: wait for one of them.",
+                        f"{self._owned[owner]} queries of yours are running: wait for one of them.",
                         retry_after=1.0,
                     )
-                del self._jobs[gone.id]
             self._jobs[job.id] = job
+            self._owned[owner] += 1
+            self._touch(job)
         return job
 
-    def _ended(self, first: Caller) -> list[Job]:
-        """The ended queries in the order in which they have to go: those of one caller first."""
-        ended = [job for job in self._jobs.values() if job.outcome is not None]
-        return sorted(ended, key=lambda job: (job.owner != first, job.touched))
+    def _give_way(self, owner: Caller, to: Job, *, others: bool = True) -> bool:
+        """Remove the ended query that was asked for longest ago, of this caller if it has one."""
+        jobs = self._jobs.values()
+        ended = (job for job in jobs if job.outcome is not None and job is not to)
+        own = (job for job in jobs if job.owner == owner and job.outcome and job is not to)
+        gone = next(own, None) or (next(ended, None) if others else None)
+        if gone is not None:
+            self._remove(gone)
+        return gone is not None
+
+    def _touch(self, job: Job) -> None:
+        job.touched = time.monotonic()
+        self._jobs.move_to_end(job.id)
+
+    def _remove(self, job: Job) -> None:
+        del self._jobs[job.id]
+        self._bytes -= job.size
+        self._owned[job.owner] -= 1
+        if not self._owned[job.owner]:
+            del self._owned[job.owner]
 
     def _expire(self) -> None:
         before = time.monotonic() - self._kept
-        gone = [
-            job.id
-            for job in self._jobs.values()
-            if job.outcome is not None and job.touched < before
-        ]
-        for number in gone:
-            del self._jobs[number]
+        while self._jobs:
+            job = next(iter(self._jobs.values()))
+            if job.touched >= before:
+                return
+            if job.outcome is None:
+                self._touch(job)  # it still runs
+            else:
+                self._remove(job)

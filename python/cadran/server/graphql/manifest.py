@@ -30,7 +30,7 @@ class Manifest:
                     self._dimensions.setdefault((key, one["name"]), one)
         spines = (given.get("project_configuration") or {}).get("time_spines") or ()
         self._custom = {
-            one["name"]: str(one.get("base_granularity") or "day")
+            one["name"]: spine["primary_column"]["time_granularity"]
             for spine in spines
             for one in spine.get("custom_granularities") or ()
         }

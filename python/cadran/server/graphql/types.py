@@ -10,6 +10,7 @@ import re
 from typing import Any, Generic, NewType, TypeVar
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.scalars import JSON  # noqa: TC002 - strawberry reads annotations as it runs
 
 _Item = TypeVar("_Item")
@@ -19,11 +20,11 @@ def _whole(value: Any) -> int:
     """A whole number of any size; clients send environment numbers as text, too.
 
     Raises:
-        ValueError: it is none.
+        GraphQLError: it is none.
     """
     text = str(value).strip()
     if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,40}", text):
-        raise ValueError("BigInt takes a whole number, or one as text.")
+        raise GraphQLError("BigInt takes a whole number, or one as text.")
     return int(text)
 
 
