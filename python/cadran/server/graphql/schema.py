@@ -3,12 +3,12 @@
 A server serves one environment: `environmentId` is taken in any form, and not looked at.
 """
 
-# The arguments are those of the API: `environmentId` everywhere, and eight of a question.
-# ruff: noqa: ARG002, FBT001, FBT002, PLR0913, PLR0917
+# The arguments are those of the API, `environmentId` everywhere.
+# ruff: noqa: ARG002, PLR0913, PLR0917
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
@@ -18,12 +18,12 @@ from cadran.errors import QueryError
 from cadran.server.graphql import asked, pages
 from cadran.server.graphql import types as t
 from cadran.server.graphql.asking import Asking
-from cadran.server.graphql.jobs import Job  # noqa: TC001 - strawberry reads annotations as it runs
-from cadran.server.graphql.listing import Listing, known_grains, where
+from cadran.server.graphql.listing import Listing, known_grains
+from cadran.server.graphql.metric import Metric
+from cadran.server.graphql.mutations import Mutation
+from cadran.server.graphql.result import QueryResult
 from cadran.server.graphql.types import (
     BigInt,
-    CompileSqlResult,
-    Config,
     Dimension,
     Entity,
     EnvironmentInfo,
@@ -31,134 +31,18 @@ from cadran.server.graphql.types import (
     Measure,
     MetricInput,
     MetricType,
-    MetricTypeParams,
-    OrderByInput,
     Page,
-    PandasJsonOrient,
-    QueryHandle,
-    QueryStatus,
     SavedQuery,
     TimeGranularity,
-    WhereFilter,
-    WhereInput,
 )
-from cadran.serving.question import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from graphql import GraphQLSchema
 
-    from cadran.query import GroupBy
-
 _Item = TypeVar("_Item")
 _Asked = Info[Asking, None]
-
-
-@strawberry.type
-class Metric:
-    """A measurement with a name; a KPI carries its card in `config`."""
-
-    listing: strawberry.Private[Listing]
-    name: str
-    label: str
-    description: str | None
-    type: MetricType
-
-    @strawberry.field
-    def requires_metric_time(self) -> bool:
-        """Whether it means something only by time."""
-        return self.listing.manifest.needs_time(self.name)
-
-    @strawberry.field
-    def queryable_granularities(self) -> list[TimeGranularity]:
-        """The grains of `metric_time` at which it can be asked."""
-        return known_grains(self.listing.grains([self.name]))
-
-    @strawberry.field
-    def queryable_time_granularities(self) -> list[str]:
-        """The same by name, with those that the project made."""
-        return self.listing.grains([self.name])
-
-    @strawberry.field
-    def dimensions(self) -> list[Dimension]:
-        """What it can be grouped by."""
-        return self.listing.dimensions([self.name])
-
-    @strawberry.field
-    def entities(self) -> list[Entity]:
-        """The keys that it can be grouped by."""
-        return self.listing.entities([self.name])
-
-    @strawberry.field
-    def measures(self) -> list[Measure]:
-        """The aggregations that it is made of."""
-        return self.listing.measures([self.name])
-
-    @strawberry.field
-    def filter(self) -> WhereFilter | None:
-        """The filter in its definition."""
-        return where(self.listing.manifest.filters(self.listing.manifest.metrics[self.name]))
-
-    @strawberry.field
-    def type_params(self) -> MetricTypeParams:
-        """What it is made of."""
-        return self.listing.type_params(self.name)
-
-    @strawberry.field
-    def config(self) -> Config | None:
-        """What it carries: of a KPI, its card under `meta.kpi`."""
-        return self.listing.meta(self.name)
-
-
-@strawberry.type
-class QueryResult:
-    """A created query: how it stands, and pages of its answer."""
-
-    job: strawberry.Private[Job]
-    page: strawberry.Private[int]
-
-    @strawberry.field
-    def query_id(self) -> str:
-        """Its number."""
-        return self.job.id
-
-    @strawberry.field
-    def status(self) -> QueryStatus:
-        """How it stands."""
-        return QueryStatus(self.job.status)
-
-    @strawberry.field
-    def sql(self) -> str | None:
-        """What the warehouse ran."""
-        return self.job.outcome.sql if self.job.outcome else None
-
-    @strawberry.field
-    def error(self) -> str | None:
-        """What was wrong."""
-        return self.job.outcome.error if self.job.outcome else None
-
-    @strawberry.field
-    def total_pages(self) -> int | None:
-        """How many pages the answer has."""
-        table = self.job.table
-        return None if table is None else pages.count(table)
-
-    @strawberry.field
-    def arrow_result(self) -> str | None:
-        """The page as a stream of Arrow IPC, in base64."""
-        table = self.job.table
-        return None if table is None else pages.arrow(pages.page(table, self.page))
-
-    @strawberry.field
-    def json_result(
-        self, orient: PandasJsonOrient = PandasJsonOrient.TABLE, encoded: bool = True
-    ) -> str | None:
-        """The page as JSON as pandas writes it, in base64 unless asked otherwise."""
-        table = self.job.table
-        if table is None:
-            return None
-        return pages.as_json(pages.page(table, self.page), orient.value, encoded=encoded)
 
 
 @strawberry.type
@@ -316,86 +200,10 @@ class Query:
         return QueryResult(job=job, page=page_num)
 
 
-@strawberry.type
-class Mutation:
-    """What can be begun."""
-
-    @strawberry.mutation
-    def create_query(
-        self,
-        info: _Asked,
-        environment_id: BigInt,
-        metrics: list[MetricInput] | None = None,
-        group_by: list[GroupByInput] | None = None,
-        where: list[WhereInput] | None = None,
-        order_by: list[OrderByInput] | None = None,
-        limit: int | None = None,
-        saved_query: str | None = None,
-        read_cache: bool | None = None,
-    ) -> QueryHandle:
-        """Begin to answer a question; ask `query` for what came of it."""
-        inputs = asked.Inputs(metrics, group_by, where, order_by, limit, saved_query)
-        job = info.context.create(inputs, read_cache=read_cache is not False)
-        return QueryHandle(query_id=job.id)
-
-    @strawberry.mutation
-    def create_dimension_values_query(
-        self,
-        info: _Asked,
-        environment_id: BigInt,
-        group_by: list[GroupByInput],
-        metrics: list[MetricInput] | None = None,
-    ) -> QueryHandle:
-        """Begin to list the values of a dimension."""
-        job = info.context.create_values(asked.names(metrics), _one(group_by))
-        return QueryHandle(query_id=job.id)
-
-    @strawberry.mutation
-    def compile_sql(
-        self,
-        info: _Asked,
-        environment_id: BigInt,
-        metrics: list[MetricInput] | None = None,
-        group_by: list[GroupByInput] | None = None,
-        where: list[WhereInput] | None = None,
-        order_by: list[OrderByInput] | None = None,
-        limit: int | None = None,
-        saved_query: str | None = None,
-        read_cache: bool | None = None,
-    ) -> CompileSqlResult:
-        """The SQL of a question; nothing is run."""
-        inputs = asked.Inputs(metrics, group_by, where, order_by, limit, saved_query)
-        question = inputs.question(info.context.state.layer)
-        return CompileSqlResult(sql=info.context.sql(question))
-
-    @strawberry.mutation
-    def compile_dimension_values_sql(
-        self,
-        info: _Asked,
-        environment_id: BigInt,
-        group_by: list[GroupByInput],
-        metrics: list[MetricInput] | None = None,
-    ) -> CompileSqlResult:
-        """The SQL that lists the values of a dimension; nothing is run."""
-        given = {"group_by": [_one(group_by)], "metrics": asked.names(metrics)}
-        return CompileSqlResult(sql=info.context.sql(Question.of(given)))
-
-    @strawberry.mutation
-    def cancel_query(self, info: _Asked, environment_id: BigInt, query_id: str) -> QueryHandle:
-        """Stop a query that the caller created."""
-        return QueryHandle(query_id=info.context.cancel(query_id).id)
-
-
 def build() -> GraphQLSchema:
     """The schema, for graphql-core."""
     made = strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=t.SCALARS))
     return made._schema  # noqa: SLF001 - documents are validated and run by graphql-core alone
-
-
-def _one(groups: Sequence[GroupByInput]) -> GroupBy:
-    if len(groups) != 1:
-        raise QueryError("groupBy takes the one dimension whose values are wanted.")
-    return asked.group(groups[0])
 
 
 def _metrics(listing: Listing, search: str | None) -> list[Metric]:
@@ -427,10 +235,14 @@ def _grouped(
 
 def _found(items: list[_Item], search: str | None) -> list[_Item]:
     words = (search or "").strip().lower()
-    texts: Callable[[Any], str] = lambda one: "\n".join(  # noqa: E731
-        str(getattr(one, name, None) or "") for name in ("name", "label", "description")
-    )
-    return [one for one in items if words in texts(one).lower()] if words else items
+    if not words:
+        return items
+    named = ("name", "label", "description")
+    return [
+        one
+        for one in items
+        if any(words in str(getattr(one, name, None) or "").lower() for name in named)
+    ]
 
 
 def _page(items: list[_Item], number: int, size: int | None) -> Page[_Item]:
