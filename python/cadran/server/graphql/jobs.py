@@ -83,30 +83,37 @@ class Job:
         return "running" if self.future is not None and self.future.running() else "pending"
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much is kept.
+
+    Attributes:
+        most: queries.
+        each: queries of one caller.
+        size: bytes of rows.
+        seconds: after which a query goes that nobody asks for.
+    """
+
+    most: int = 1_024
+    each: int = 256
+    size: int = 256 * _MEGABYTE
+    seconds: float = KEPT
+
+
 class Jobs:
     """The created queries of a server. Thread-safe."""
 
     def __init__(
         self,
         workers: Executor,
+        room: Room | None = None,
         *,
-        most: int = 1_024,
-        most_each: int = 256,
-        most_bytes: int = 256 * _MEGABYTE,
-        kept: float = KEPT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the threads in which queries run.
-
-        Args:
-            workers: runs them.
-            most: queries that are kept.
-            most_each: of one caller.
-            most_bytes: of rows that are kept.
-            kept: seconds after which one goes that nobody asks for.
-        """
+        """Take the threads in which queries run, how much is kept, and what tells the seconds."""
         self._workers = workers
-        self._most, self._most_each, self._most_bytes = most, most_each, most_bytes
-        self._kept = kept
+        self._room = room or Room()
+        self._clock = clock
         self._lock = threading.Lock()
         self._jobs: OrderedDict[str, Job] = OrderedDict()  # who was asked for last stands last
         self._owned: Counter[Caller] = Counter()
@@ -142,9 +149,10 @@ class Jobs:
             self._expire()
             job = self._jobs.get(number)
             if job is None or job.owner != owner:
+                minutes = self._room.seconds / 60
                 raise QueryError(
-                    f"There is no query '{number[:64]}' of yours. A query is kept for"
-                    f" {self._kept / 60:g} minutes after it was last asked for: create it again."
+                    f"There is no query '{number[:64]}' of yours. A query is kept for {minutes:g}"
+                    " minutes after it was last asked for: create it again."
                 )
             self._touch(job)
             return job
@@ -190,8 +198,8 @@ class Jobs:
         self._finish(job, outcome)
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
-        if outcome.table is not None and outcome.table.nbytes > self._most_bytes:
-            most = self._most_bytes / _MEGABYTE
+        if outcome.table is not None and outcome.table.nbytes > self._room.size:
+            most = self._room.size / _MEGABYTE
             outcome = Outcome(
                 error=f"The answer has {outcome.table.nbytes / _MEGABYTE:,.0f} MB; over GraphQL at"
                 f" most {most:,.0f} MB are kept. Ask for fewer rows, or over Flight SQL."
@@ -204,15 +212,15 @@ class Jobs:
                 return
             self._bytes += job.size
             self._touch(job)
-            while self._bytes > self._most_bytes and self._give_way(job.owner, job):
+            while self._bytes > self._room.size and self._give_way(job.owner, job):
                 pass
 
     def _added(self, job: Job) -> Job:
         with self._lock:
             self._expire()
             owner = job.owner
-            full = self._owned[owner] >= self._most_each
-            if full or len(self._jobs) >= self._most:
+            full = self._owned[owner] >= self._room.each
+            if full or len(self._jobs) >= self._room.most:
                 gone = self._give_way(owner, job, others=not full)
                 if not gone:
                     raise LimitError(
@@ -235,7 +243,7 @@ class Jobs:
         return gone is not None
 
     def _touch(self, job: Job) -> None:
-        job.touched = time.monotonic()
+        job.touched = self._clock()
         self._jobs.move_to_end(job.id)
 
     def _remove(self, job: Job) -> None:
@@ -246,7 +254,7 @@ class Jobs:
             del self._owned[job.owner]
 
     def _expire(self) -> None:
-        before = time.monotonic() - self._kept
+        before = self._clock() - self._room.seconds
         while self._jobs:
             job = next(iter(self._jobs.values()))
             if job.touched >= before:
