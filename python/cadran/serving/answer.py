@@ -30,6 +30,7 @@ class Answer:
         state: the identifier of the data it was computed from.
         note: what has to be said beside the numbers; empty when nothing has.
         key: what makes it the answer to this question, under this role, of this state.
+        sql: what the warehouse ran for it.
         forms: encoded forms that were made of it, kept with it.
     """
 
@@ -43,6 +44,7 @@ class Answer:
     state: str
     note: str = ""
     key: str = ""
+    sql: str = ""
     forms: dict[str, bytes] = field(default_factory=dict)
 
     @cached_property

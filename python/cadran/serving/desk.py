@@ -238,6 +238,7 @@ class Desk:
                 state=state.id,
                 note=result.note,
                 key=repr(allowed),
+                sql=result.sql,
             )
         finally:
             done()
