@@ -14,7 +14,6 @@ from cadran.warehouse.duckdb import whole_numbers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    import duckdb
     import pyarrow as pa
 
 _BATCH_ROWS = 65_536

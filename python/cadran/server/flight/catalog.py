@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -13,6 +12,8 @@ from cadran.server.flight import wire
 from cadran.server.flight.plain import CATALOG, SCHEMA
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from cadran.access.caller import Caller
     from cadran.server.flight.answering import Answering
     from cadran.server.flight.wire import Message
@@ -88,27 +89,20 @@ _TYPE_NAMES = {  # of the columns of KPI tables: the number in XDBC, the size
 }  # fmt: skip
 
 
-@lru_cache(maxsize=64)
 def infos(wanted: tuple[int, ...]) -> pa.Table:
     """What the server can do: the properties of these numbers, or every one."""
     names = [number for number in _INFOS if not wanted or number in wanted]
-    texts: list[str] = []
-    flags: list[bool] = []
-    counts: list[int] = []
+    columns: dict[int, list[Any]] = {0: [], 1: [], 2: []}
     kinds, offsets = [], []
     for number in names:
         value = _INFOS[number]
-        kind, child = (
-            (1, flags) if isinstance(value, bool)
-            else (2, counts) if isinstance(value, int)
-            else (0, texts)
-        )  # fmt: skip
+        kind = 1 if isinstance(value, bool) else 2 if isinstance(value, int) else 0
         kinds.append(kind)
-        offsets.append(len(child))
-        child.append(value)  # type: ignore[attr-defined]
+        offsets.append(len(columns[kind]))
+        columns[kind].append(value)
     children = [
-        pa.array(values, _INFO_VALUE.field(at).type)
-        for at, values in enumerate((texts, flags, counts, [], [], []))
+        pa.array(columns.get(at, []), _INFO_VALUE.field(at).type)
+        for at in range(_INFO_VALUE.num_fields)
     ]
     union = pa.UnionArray.from_dense(
         pa.array(kinds, pa.int8()), pa.array(offsets, pa.int32()), children,
@@ -125,23 +119,10 @@ def table(
     Raises:
         CadranError: as the desk does, where columns are wanted.
     """
-    if command == "CommandGetSqlInfo":
-        return infos(tuple(wire.numbers(asked, 1)))
-    if command == "CommandGetCatalogs":
-        return _rows(_CATALOGS, [(CATALOG,)])
-    if command == "CommandGetDbSchemas":
-        return _rows(_SCHEMAS, [(CATALOG, SCHEMA)] if _in_schema(asked) else [])
-    if command == "CommandGetTableTypes":
-        return _rows(_TABLE_TYPES, [(_VIEW,)])
     if command == "CommandGetTables":
         return _tables(asked, caller, answering, stop)
-    if command == "CommandGetXdbcTypeInfo":
-        return _types(asked)
-    if command == "CommandGetPrimaryKeys":
-        return _PRIMARY.empty_table()
-    if command in ("CommandGetExportedKeys", "CommandGetImportedKeys", "CommandGetCrossReference"):
-        return _FOREIGN.empty_table()
-    return None
+    found = _COMMANDS.get(command)
+    return found(asked) if found else None
 
 
 def _tables(asked: Message, caller: Caller, answering: Answering, stop: Stop) -> pa.Table:
@@ -160,7 +141,7 @@ def _tables(asked: Message, caller: Caller, answering: Answering, stop: Stop) ->
     return _rows(_TABLES_WITH_SCHEMA, rows)
 
 
-def _types(asked: Message) -> pa.Table:
+def _types_of(asked: Message) -> pa.Table:
     wanted = [number - (1 << 64) if number >> 63 else number for number in wire.numbers(asked, 1)]
     rows = []
     for name, (number, size) in _TYPE_NAMES.items():
@@ -187,9 +168,24 @@ def _like(name: str, pattern: str | None) -> bool:
     return re.fullmatch("".join(parts), name, re.DOTALL) is not None
 
 
-def _rows(schema: pa.Schema, rows: list[tuple[object, ...]]) -> pa.Table:
+def _rows(schema: pa.Schema, rows: Sequence[tuple[object, ...]]) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     arrays = [
         pa.array(list(column), field.type) for column, field in zip(columns, schema, strict=True)
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+_COMMANDS: dict[str, Callable[[Message], pa.Table]] = {
+    "CommandGetSqlInfo": lambda asked: infos(tuple(wire.numbers(asked, 1))),
+    "CommandGetCatalogs": lambda _: _rows(_CATALOGS, [(CATALOG,)]),
+    "CommandGetDbSchemas": lambda asked: _rows(
+        _SCHEMAS, [(CATALOG, SCHEMA)] if _in_schema(asked) else []
+    ),
+    "CommandGetTableTypes": lambda _: _rows(_TABLE_TYPES, [(_VIEW,)]),
+    "CommandGetXdbcTypeInfo": _types_of,
+    "CommandGetPrimaryKeys": lambda _: _PRIMARY.empty_table(),
+    "CommandGetExportedKeys": lambda _: _FOREIGN.empty_table(),
+    "CommandGetImportedKeys": lambda _: _FOREIGN.empty_table(),
+    "CommandGetCrossReference": lambda _: _FOREIGN.empty_table(),
+}

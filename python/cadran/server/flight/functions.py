@@ -71,7 +71,7 @@ def hold(nodes: Iterable[exp.Expression]) -> None:
 
 def _name(function: exp.Func) -> str:
     anonymous = isinstance(function, (exp.Anonymous, exp.AnonymousAggFunc))
-    return (function.name if anonymous else function.sql_name()).lower()
+    return str(function.name if anonymous else function.sql_name()).lower()
 
 
 def _times(node: exp.Expression) -> int:

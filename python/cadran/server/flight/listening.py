@@ -16,7 +16,7 @@ from cadran.server.flight.refusals import UnsupportedError, refusal
 from cadran.server.flight.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from cadran.access.caller import Caller
     from cadran.server.house import House
@@ -61,6 +61,7 @@ class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._handlers = {_NAME + name: method for name, method in self._methods.items()}
         self._loop = asyncio.new_event_loop()
         self._stopped = threading.Event()
+        self._ended = asyncio.Event()
         self._server: grpc.aio.Server | None = None
         self._problem: BaseException | None = None
         self.port = 0
@@ -113,14 +114,15 @@ class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
         await self._server.start()
 
     async def _serve(self) -> None:
-        assert self._server is not None  # noqa: S101 - `_listen` made it
         sweeping = asyncio.ensure_future(self._service.sweep())
-        await self._server.wait_for_termination()
+        await self._ended.wait()
         sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
 
     async def _end(self, grace: float | None) -> None:
         if self._server is not None:
             await self._server.stop(grace)
+        self._ended.set()
 
     def _caller(self, context: Context) -> Caller:
         return self._house.caller(_header(context, "authorization"))
@@ -133,40 +135,45 @@ class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
                 return await call(self._caller(context), request)
             except Exception as problem:  # noqa: BLE001 - a client is told what `refusal` says
                 error = problem
-            await context.abort(*refusal(error))
+            await _refuse(context, error)
             return b""
 
         return handle
 
     def _streamed(
-        self, call: Callable[[Caller, Any], AsyncIterator[bytes]]
+        self, call: Callable[[Caller, Any], Iterator[bytes]]
     ) -> Callable[[Any, Context], Awaitable[None]]:
         async def handle(request: Any, context: Context) -> None:
+            error = None
             try:
-                async for message in call(self._caller(context), request):
-                    # It waits until the client has taken what was sent before.
+                for message in call(self._caller(context), request):
+                    # It waits until there is room, so no more than one message is held.
                     await context.write(message)
-                return
             except Exception as problem:  # noqa: BLE001 - a client is told what `refusal` says
                 error = problem
-            await context.abort(*refusal(error))
+            if error is not None:
+                await _refuse(context, error)
 
         return handle
 
     async def _handshake(self, requests: Any, context: Context) -> None:  # noqa: ARG002
         try:
             bearer = self._service.bearer(_header(context, "authorization"))
-            told = (("authorization", f"Bearer {bearer}"),)
         except Exception as problem:  # noqa: BLE001 - a client is told what `refusal` says
             error = problem
         else:
-            await context.send_initial_metadata(told)
+            await context.send_initial_metadata((("authorization", f"Bearer {bearer}"),))
             await context.write(b"")
             return
-        await context.abort(*refusal(error))
+        await _refuse(context, error)
 
     async def _unsupported(self, request: Any, context: Context) -> None:  # noqa: ARG002
-        await context.abort(*refusal(UnsupportedError("This call of Flight is not offered here.")))
+        await _refuse(context, UnsupportedError("This call of Flight is not offered here."))
+
+
+async def _refuse(context: Context, error: Exception) -> None:
+    if not context.done():  # else the client is gone, and that is the error
+        await context.abort(*refusal(error))
 
 
 def _header(context: Context, name: str) -> str | None:

@@ -20,7 +20,8 @@ _GRAINS = ("minute", "hour", "day", "week", "month", "quarter", "year")
 _SCHEMAS = {
     "metrics": {
         "name": _TEXT, "label": _TEXT, "description": _TEXT, "type": _TEXT, "is_kpi": pa.bool_(),
-        "unit": _TEXT, "version": pa.int64(), "dimensions": _TEXTS, "queryable_granularities": _TEXTS,
+        "unit": _TEXT, "version": pa.int64(), "dimensions": _TEXTS,
+        "queryable_granularities": _TEXTS,
     },
     "dimensions": {"name": _TEXT, "type": _TEXT, "description": _TEXT},
     "entities": {
@@ -111,7 +112,8 @@ def _inputs(told: dict[str, Any]) -> Iterator[str]:
     conversion = told.get("conversion_type_params") or {}
     found = [
         *(told.get(key) for key in ("numerator", "denominator")), *(told.get("metrics") or ()),
-        cumulative.get("metric"), conversion.get("base_metric"), conversion.get("conversion_metric"),
+        cumulative.get("metric"),
+        *(conversion.get(key) for key in ("base_metric", "conversion_metric")),
     ]  # fmt: skip
     return (one["name"] for one in found if one)
 

@@ -101,7 +101,7 @@ def known(plain: Plain, tables: Iterable[str], given: Container[str] = ()) -> No
 def _table(table: exp.Table) -> str:
     if not isinstance(table.this, exp.Identifier):
         raise QueryError(f"Rows come from tables only, not from functions. {_READS}")
-    catalog, schema, name = table.catalog.lower(), table.db.lower(), table.name.lower()
+    catalog, schema, name = table.catalog.lower(), table.db.lower(), str(table.name).lower()
     if catalog not in ("", CATALOG) or schema not in ("", SCHEMA):
         where = ".".join(part for part in (catalog, schema) if part)
         raise UnknownNameError("schema", where, [SCHEMA])

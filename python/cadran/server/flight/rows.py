@@ -69,8 +69,8 @@ def of_answer(answer: Answer) -> tuple[Rows, bool]:
         forms["flight/schema"] = rows.schema
         return rows, True
     kept: list[bytes] = []
-    while (message := forms.get(f"flight/{len(kept)}")) is not None:
-        kept.append(message)
+    while (encoded := forms.get(f"flight/{len(kept)}")) is not None:
+        kept.append(encoded)
     table = answer.table
     return Rows(schema, table.num_rows, table.nbytes, tuple(kept) or None, table), False
 
@@ -97,7 +97,7 @@ def _encoded(batch: pa.RecordBatch) -> Iterator[bytes]:
 def _flight_data(encapsulated: pa.Buffer) -> bytes:
     message = pa.ipc.read_message(encapsulated)
     header, body = memoryview(message.metadata), message.body
-    parts = [_HEADER, varint(len(header)), header]
+    parts: list[bytes | memoryview] = [_HEADER, varint(len(header)), header]
     if body is not None and body.size:
         parts += [_BODY, varint(body.size), memoryview(body)]
     return b"".join(parts)

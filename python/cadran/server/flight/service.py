@@ -12,7 +12,7 @@ import base64
 import binascii
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from cadran.errors import QueryError, UnauthenticatedError
 from cadran.server.flight import catalog, rows, statement, wire
@@ -22,18 +22,20 @@ from cadran.server.flight.tickets import GoneError, Promises
 from cadran.serving.stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from cadran.access.caller import Caller
     from cadran.server.flight.rows import Rows
     from cadran.server.flight.statement import Statement
     from cadran.server.house import House
 
+_T = TypeVar("_T")
 _TICKET_SECONDS = 120
 _PREPARED_SECONDS = 3600
 _MOST_TICKETS = 10_000
 _MOST_PREPARED = 2_000
 _MOST_BYTES = 512_000_000
+_MOST_INFOS = 64
 _SWEEP_SECONDS = 10
 _BY_COMMAND = 2
 _CANCELLED = _CLOSED = 1
@@ -68,6 +70,7 @@ class Service:
         self._prepared: Promises[Prepared] = Promises(
             "prepared statement", seconds=_PREPARED_SECONDS, most=_MOST_PREPARED, most_bytes=0
         )
+        self._infos: dict[tuple[int, ...] | None, Rows] = {}
 
     async def sweep(self) -> None:
         """Let go of what has ended, from time to time, until cancelled."""
@@ -91,11 +94,9 @@ class Service:
             return wire.field(1, self._prepared.get(caller, wire.raw(asked, 1) or b"").schema)
         return wire.field(1, (await self._rows_of(caller, command, asked)).schema)
 
-    async def do_get(self, caller: Caller, request: bytes) -> AsyncIterator[bytes]:
+    def do_get(self, caller: Caller, request: bytes) -> Iterator[bytes]:
         """The rows of a ticket, message by message."""
-        ready = self._tickets.get(caller, wire.raw(wire.read(request), 1) or b"")
-        for message in ready.sent():
-            yield message
+        return self._tickets.get(caller, wire.raw(wire.read(request), 1) or b"").sent()
 
     async def do_action(self, caller: Caller, request: bytes) -> bytes:
         """The one result of an action."""
@@ -122,15 +123,14 @@ class Service:
             f"The action {kind[:80]!r} is not offered; these are: {', '.join(_ACTIONS)}. {_READS}"
         )
 
-    async def list_actions(self, caller: Caller, request: bytes) -> AsyncIterator[bytes]:  # noqa: ARG002
+    def list_actions(self, caller: Caller, request: bytes) -> Iterator[bytes]:  # noqa: ARG002
         """The actions that are offered."""
         for name, told in _ACTIONS.items():
             yield wire.field(1, name.encode()) + wire.field(2, told.encode())
 
-    async def list_flights(self, caller: Caller, request: bytes) -> AsyncIterator[bytes]:  # noqa: ARG002
+    def list_flights(self, caller: Caller, request: bytes) -> Iterator[bytes]:  # noqa: ARG002
         """No flights: tables are found by their catalogue."""
-        for message in ():
-            yield message
+        return iter(())
 
     async def do_put(self, caller: Caller, request: AsyncIterator[bytes]) -> bytes:  # noqa: ARG002
         """Refused: nothing is written here."""
@@ -192,8 +192,9 @@ class Service:
             if wire.raw(asked, 2):
                 raise UnsupportedError(_READS)
             return await self._answered(caller, statement.parse(wire.text(asked, 1) or ""))
-        if command == "CommandGetSqlInfo":
-            return rows.of_table(catalog.infos(tuple(wire.numbers(asked, 1))))
+        known = tuple(wire.numbers(asked, 1)) if command == "CommandGetSqlInfo" else None
+        if known in self._infos:
+            return self._infos[known]
 
         def work(stop: Stop) -> Rows | None:
             table = catalog.table(command, asked, caller, self._answering, stop)
@@ -202,6 +203,8 @@ class Service:
         ready = await self._worked(work)
         if ready is None:
             raise UnsupportedError(f"The command {command[:80]!r} is not offered. {_READS}")
+        if known is not None and len(self._infos) < _MOST_INFOS:
+            self._infos[known] = ready  # every connection asks it
         return ready
 
     async def _answered(self, caller: Caller, read: Statement) -> Rows:
@@ -210,7 +213,7 @@ class Service:
             return kept
         return await self._worked(lambda stop: self._answering.rows(caller, read, stop))
 
-    async def _worked(self, work: Callable[[Stop], Any]) -> Any:
+    async def _worked(self, work: Callable[[Stop], _T]) -> _T:
         stop = Stop()
         try:
             return await self._house.run(work, stop)

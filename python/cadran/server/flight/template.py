@@ -1,7 +1,7 @@
 """dbt's templates, `{{ semantic_layer.query(metrics=[...]) }}`, read without running anything.
 
-Jinja parses the text; of what it can express only calls of known names with literals are taken,
-by walking the tree. So no template loops, computes or reaches into an object, however it is written.
+Jinja parses the text; of what it can express only calls of known names with literals are taken, by
+walking the tree. So no template loops, computes or reaches into an object, however it is written.
 """
 
 from __future__ import annotations
@@ -164,11 +164,11 @@ def _item(kind: str, given: list[Any], named: dict[str, Any]) -> Item:
     for name in arguments:
         if name not in takes:
             raise UnknownNameError("argument", name, takes, where=f" of {kind}")
-    name, path, grain = (arguments.get(one) for one in ("name", "entity_path", "grain"))
+    path, grain = arguments.get("entity_path"), arguments.get("grain")
     path = [path] if isinstance(path, str) else path or []
-    if len(given) > len(takes) or not _texts([name, *path, grain or "day"]):
+    if len(given) > len(takes) or not _texts([arguments.get("name"), *path, grain or "day"]):
         raise QueryError(f"{kind} takes {', '.join(takes)} as text, such as {kind}('name').")
-    return Item(kind, "__".join([*path, name]), grain.lower() if grain else None)
+    return Item(kind, "__".join([*path, arguments["name"]]), grain.lower() if grain else None)
 
 
 def _changed(item: Item, method: str, given: list[Any]) -> Item:

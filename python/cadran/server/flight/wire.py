@@ -1,6 +1,7 @@
 """Protobuf, as much of it as Flight SQL needs: varints and length-delimited fields.
 
 A message is read into its fields by number and written from them, so no generated code is needed.
+Every function that reads raises `WireError` for bytes that are no message of the protocol.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _VARINT, _I64, _BYTES, _I32 = 0, 1, 2, 5
+_SIZES = {_I64: 8, _I32: 4}
 _MOST_BITS = 63
-_HIGH = 0x80
-_LOW = 0x7F
-TYPES: Final = b"type.googleapis.com/arrow.flight.protocol.sql."
-_PLAIN_TYPES: Final = b"type.googleapis.com/arrow.flight.protocol."
+_HIGH, _LOW = 0x80, 0x7F
+_SQL: Final = b"type.googleapis.com/arrow.flight.protocol.sql."
+_ANY: Final = b"type.googleapis.com/arrow.flight.protocol."
 
 Message = dict[int, list["bytes | int"]]
 
@@ -27,11 +28,7 @@ class WireError(QueryError):
 
 
 def read(data: bytes) -> Message:
-    """The fields of a message by number, in the order in which they stand.
-
-    Raises:
-        WireError: the bytes are no protobuf message.
-    """
+    """The fields of a message by number, in the order in which they stand."""
     fields: Message = {}
     at, end = 0, len(data)
     while at < end:
@@ -40,47 +37,39 @@ def read(data: bytes) -> Message:
         value: bytes | int
         if kind == _VARINT:
             value, at = _varint(data, at)
-        elif kind == _BYTES:
-            size, at = _varint(data, at)
-            value, at = data[at : at + size], at + size
-        elif kind in (_I64, _I32):
-            size = 8 if kind == _I64 else 4
+        elif kind == _BYTES or kind in _SIZES:
+            size, at = _varint(data, at) if kind == _BYTES else (_SIZES[kind], at)
             value, at = data[at : at + size], at + size
         else:
-            raise WireError(_broken(f"field {number} has the unknown kind {kind}"))
+            raise _broken(f"field {number} has the unknown kind {kind}")
         if at > end or not number:
-            raise WireError(_broken("it ends within a field" if number else "a field has number 0"))
+            raise _broken("it ends within a field" if number else "a field has the number 0")
         fields.setdefault(number, []).append(value)
     return fields
 
 
-def text(message: Message, number: int) -> str | None:
-    """A text field; None when it is not there.
-
-    Raises:
-        WireError: it is no text.
-    """
-    value = raw(message, number)
-    if value is None:
-        return None
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise WireError(_broken(f"field {number} is no UTF-8 text")) from None
-
-
 def raw(message: Message, number: int) -> bytes | None:
-    """A field of bytes or a message; None when it is not there.
-
-    Raises:
-        WireError: it is a number.
-    """
+    """A field of bytes or a message; None when it is not there."""
     values = message.get(number)
     if not values:
         return None
     if not isinstance(values[-1], bytes):
-        raise WireError(_broken(f"field {number} is a number"))
+        raise _broken(f"field {number} is a number")
     return values[-1]
+
+
+def text(message: Message, number: int) -> str | None:
+    """A text field; None when it is not there."""
+    value = raw(message, number)
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        raise _broken(f"field {number} is no UTF-8 text") from None
+
+
+def texts(message: Message, number: int) -> list[str]:
+    """A repeated text field."""
+    return [text({number: [value]}, number) or "" for value in message.get(number, ())]
 
 
 def flag(message: Message, number: int) -> bool:
@@ -89,21 +78,8 @@ def flag(message: Message, number: int) -> bool:
     return bool(values and values[-1])
 
 
-def texts(message: Message, number: int) -> list[str]:
-    """A repeated text field.
-
-    Raises:
-        WireError: one of them is no text.
-    """
-    return [text({number: [value]}, number) or "" for value in message.get(number, ())]
-
-
 def numbers(message: Message, number: int) -> Iterator[int]:
-    """A repeated whole number, packed or not.
-
-    Raises:
-        WireError: it is packed wrongly.
-    """
+    """A repeated whole number, packed or not."""
     for value in message.get(number, ()):
         if isinstance(value, int):
             yield value
@@ -115,21 +91,17 @@ def numbers(message: Message, number: int) -> Iterator[int]:
 
 
 def unpacked(data: bytes) -> tuple[str, Message]:
-    """The name and the fields of a message within `google.protobuf.Any`.
-
-    Raises:
-        WireError: it is none.
-    """
+    """The name and the fields of a message within `google.protobuf.Any`."""
     wrapped = read(data)
     kind = raw(wrapped, 1) or b""
-    if not kind.startswith(_PLAIN_TYPES):
-        raise WireError(_broken("it does not say which command of Flight SQL it is"))
+    if not kind.startswith(_ANY):
+        raise _broken("it does not say which command of Flight SQL it is")
     return kind.rpartition(b".")[2].decode(errors="replace"), read(raw(wrapped, 2) or b"")
 
 
 def packed(name: str, data: bytes) -> bytes:
     """A message within `google.protobuf.Any`."""
-    return field(1, TYPES + name.encode()) + field(2, data)
+    return field(1, _SQL + name.encode()) + field(2, data)
 
 
 def field(number: int, data: bytes) -> bytes:
@@ -144,8 +116,6 @@ def count(number: int, value: int) -> bytes:
 
 def varint(value: int) -> bytes:
     """A whole number from 0 up, seven bits a byte."""
-    if value <= _LOW:
-        return bytes((value,))
     out = bytearray()
     while value > _LOW:
         out.append(value & _LOW | _HIGH)
@@ -156,17 +126,15 @@ def varint(value: int) -> bytes:
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
-    while at < len(data):
+    while at < len(data) and shift <= _MOST_BITS:
         byte = data[at]
         at += 1
         value |= (byte & _LOW) << shift
         if byte < _HIGH:
             return value, at
         shift += 7
-        if shift > _MOST_BITS:
-            break
-    raise WireError(_broken("a number in it does not end"))
+    raise _broken("a number in it does not end")
 
 
-def _broken(how: str) -> str:
-    return f"The message cannot be read: {how}."
+def _broken(how: str) -> WireError:
+    return WireError(f"The message cannot be read: {how}.")
