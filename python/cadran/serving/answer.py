@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     import pyarrow as pa
 
     from cadran.cards import Card
@@ -32,6 +34,7 @@ class Answer:
         key: what makes it the answer to this question, under this role, of this state.
         sql: what the warehouse ran for it.
         forms: encoded forms that were made of it, kept with it.
+        kept_as: the key under which a cache keeps it.
     """
 
     table: pa.Table
@@ -46,6 +49,7 @@ class Answer:
     key: str = ""
     sql: str = ""
     forms: dict[str, bytes] = field(default_factory=dict)
+    kept_as: Hashable = None
 
     @cached_property
     def etag(self) -> str:

@@ -125,6 +125,11 @@ class Desk:
             return None
         return self.ask(asked, question)
 
+    def weigh(self, answer: Answer) -> None:
+        """Weigh a kept answer again, after a form was added to it."""
+        if answer.kept_as in self.cache:
+            self.cache.put(answer.kept_as, answer)
+
     def sql(self, asked: Asked, question: Question) -> str:
         """The SQL of a question as it would run for the caller; nothing is run."""
 
@@ -239,6 +244,7 @@ class Desk:
                 note=result.note,
                 key=repr(allowed),
                 sql=result.sql,
+                kept_as=(state.id, allowed),
             )
         finally:
             done()

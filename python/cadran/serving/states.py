@@ -43,6 +43,7 @@ class State:
         id: of the definitions and the data, the same after a restart.
         layer: answers from them.
         folder: its copy; None where the layer reads the warehouse itself.
+        fields: what protocols keep with it, such as metadata that was encoded once.
         told: what the ledger tells about answers, once found, by what it depends on.
     """
 
@@ -51,6 +52,7 @@ class State:
     folder: Path | None = None
     users: int = 0
     is_current: bool = True
+    fields: dict[str, object] = field(default_factory=dict)
     told: dict[Hashable, Told] = field(default_factory=dict)
 
     def telling(self, question: Question, result: Result) -> Told:

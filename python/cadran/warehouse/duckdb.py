@@ -70,22 +70,7 @@ class DuckDB:
         import duckdb
 
         try:
-            relation = self._cursor().sql(sql)
-            casts = {
-                name: "bigint" if str(kind) in _WHOLE else "date"
-                for name, kind in zip(relation.columns, relation.types, strict=True)
-                if str(kind) in _WHOLE or (name in dates and str(kind) == "TIMESTAMP")
-            }
-            if casts:
-                # Cast by the engine as it hands the rows over; their order stays.
-                relation = relation.project(
-                    ", ".join(
-                        f"cast({_quoted(name)} as {casts[name]}) as {_quoted(name)}"
-                        if name in casts
-                        else _quoted(name)
-                        for name in relation.columns
-                    )
-                )
+            relation = whole_numbers(self._cursor().sql(sql), dates)
             return relation.to_arrow_table()
         except duckdb.InterruptException:
             raise StoppedError("The question was stopped before it was answered.") from None
@@ -220,6 +205,28 @@ class DuckDB:
                 f" DuckDB says: {says}"
             )
         return f"The warehouse refused the statement: {says}"
+
+
+def whole_numbers(
+    relation: duckdb.DuckDBPyRelation, dates: Collection[str] = ()
+) -> duckdb.DuckDBPyRelation:
+    """The same rows with every whole number as BIGINT, and instants in these columns as dates."""
+    casts = {
+        name: "bigint" if str(kind) in _WHOLE else "date"
+        for name, kind in zip(relation.columns, relation.types, strict=True)
+        if str(kind) in _WHOLE or (name in dates and str(kind) == "TIMESTAMP")
+    }
+    if not casts:
+        return relation
+    # Cast by the engine as it hands the rows over; their order stays.
+    return relation.project(
+        ", ".join(
+            f"cast({_quoted(name)} as {casts[name]}) as {_quoted(name)}"
+            if name in casts
+            else _quoted(name)
+            for name in relation.columns
+        )
+    )
 
 
 def _quoted(name: str) -> str:

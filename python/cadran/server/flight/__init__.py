@@ -1,0 +1,21 @@
+"""Arrow Flight SQL: the door for dbt Semantic Layer clients, ADBC, JDBC and ODBC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cadran.server.flight.listening import Listening
+    from cadran.server.house import House
+
+
+def start(house: House) -> tuple[Listening, int]:
+    """A server that listens, in a thread of its own, and its port.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    from cadran.server.flight.listening import Listening
+
+    server = Listening(house)
+    return server, server.port
