@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cadran.server.house import House
 
 # Modules with `routes(house)`, and, where something has to run with them, `running(house)`.
-ROUTES: tuple[str, ...] = ()
+ROUTES: tuple[str, ...] = ("rest",)
 
 
 def make(house: House, counting: Counting) -> Starlette:

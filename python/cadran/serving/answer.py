@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     import pyarrow as pa
 
     from cadran.cards import Card
@@ -31,6 +33,7 @@ class Answer:
         note: what has to be said beside the numbers; empty when nothing has.
         key: what makes it the answer to this question, under this role, of this state.
         forms: encoded forms that were made of it, kept with it.
+        kept_as: the key under which a cache keeps it.
     """
 
     table: pa.Table
@@ -44,11 +47,12 @@ class Answer:
     note: str = ""
     key: str = ""
     forms: dict[str, bytes] = field(default_factory=dict)
+    kept_as: Hashable = None
 
     @cached_property
     def etag(self) -> str:
         """A strong validator of its rows, without the form."""
-        return hashlib.sha256(f"{self.state} {self.key}".encode()).hexdigest()[:32]
+        return etag(self.state, self.key)
 
     @property
     def size(self) -> int:
@@ -69,3 +73,8 @@ class Handed:
     answer: Answer
     cached: bool
     seconds: float
+
+
+def etag(state: str, key: str) -> str:
+    """The validator of the answer to a judged question in one state of the data."""
+    return hashlib.sha256(f"{state} {key}".encode()).hexdigest()[:32]
