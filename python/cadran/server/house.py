@@ -28,12 +28,14 @@ class House:
         who: knows callers.
         settings: how it runs.
         workers: threads in which questions run, shared by all protocols.
+        parts: what a protocol keeps between its routes and its running.
     """
 
     desk: Desk
     who: Authenticator
     settings: Settings
     workers: ThreadPoolExecutor = field(init=False)
+    parts: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Start the pool; its threads come when they are needed."""

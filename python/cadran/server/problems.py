@@ -86,7 +86,7 @@ class RefusedError(Exception):
         super().__init__(sentence)
 
 
-def problem_of(error: Exception, *, filtered: bool = False) -> Problem:
+def problem_of(error: Exception, *, filtered: bool = False) -> Problem:  # noqa: PLR0911 - one each
     """What a client is told of an error.
 
     Args:

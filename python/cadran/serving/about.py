@@ -35,23 +35,22 @@ def about(desk: Desk, caller: Caller, kpi: str, lang: str = "en") -> dict[str, A
         layer = state.layer
         return {
             "kpi": card.to_dict(lang),
-            "versions": versions(layer.project.root, kpi),
+            "versions": versions(layer.project.root, kpi, card.version),
             "breaks": breaks(layer, kpi, card.grains),
             "targets": _targets(layer, kpi),
             "state": state.id,
         }
 
 
-def versions(root: Path | None, kpi: str) -> list[dict[str, Any]]:
-    """What the project's records say of each version of a KPI; nothing where it keeps none."""
-    if root is None:
-        return []
+def versions(root: Path | None, kpi: str, present: int) -> list[dict[str, Any]]:
+    """What the records say of each version of a KPI; of the present one where there are none."""
     found = []
-    for path in (root / "versions" / kpi).glob("v*.yml"):
+    for path in (root / "versions" / kpi).glob("v*.yml") if root is not None else ():
         with path.open(encoding="utf-8") as record:
             told = yaml.load(record, _LOADER)  # noqa: S506 - a safe loader
         shown = {key: told.get(key) for key in _TOLD}
         found.append({k: v.isoformat() if isinstance(v, dt.date) else v for k, v in shown.items()})
+    found = found or [{**dict.fromkeys(_TOLD), "version": present}]
     return sorted(found, key=lambda one: one["version"])
 
 

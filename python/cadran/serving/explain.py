@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cadran.serving.states import State
 
 
-def explained(
+def explained(  # noqa: PLR0913 - the question of `cadran explain`
     desk: Desk, asked: Asked, kpi: str, period: str, *,
     known_at: str | None = None, by: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip

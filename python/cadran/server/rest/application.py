@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from cadran.access.caller import LOCAL, Caller
 from cadran.encoding import json_text
 from cadran.errors import NotAllowedError, UnauthenticatedError
+from cadran.server import parameters
 from cadran.server.problems import TITLES, Problem, RefusedError, problem_of
-from cadran.server.rest import http, listing, parameters
+from cadran.server.rest import http, listing
 from cadran.server.rest.asking import Asking
 from cadran.server.rest.http import Call, GoneError, Reply
 from cadran.server.rest.openapi import Description
@@ -56,7 +57,7 @@ class Rest:
             reply = await self._answer(call)
         except GoneError:
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every error becomes a problem
             reply = problem(problem_of(error, filtered=call.filtered))
         reply.headers += _EVERY
         if self._house.settings.origins:

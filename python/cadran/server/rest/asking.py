@@ -7,13 +7,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cadran.encoding import json_text
-from cadran.serving.desk import Asked
-from cadran.serving.forms import MEDIA, Part, cursor, encoded, finished
-from cadran.serving.question import Question
-from cadran.server.rest import http, parameters
+from cadran.server import parameters
+from cadran.server.rest import http
 from cadran.server.rest.http import Reply
 from cadran.server.rest.operations import ASKING, SHAPING
 from cadran.server.rest.wish import Wish, wish
+from cadran.serving.desk import Asked
+from cadran.serving.forms import MEDIA, Part, cursor, encoded, finished
+from cadran.serving.question import Question
 
 if TYPE_CHECKING:
     from cadran.server.house import House

@@ -1,4 +1,4 @@
-"""What there is to ask, over REST: KPIs, metrics, dimensions, saved queries, values; and refresh."""
+"""What there is to ask, over REST: KPIs, metrics, dimensions, saved queries and values."""
 
 from __future__ import annotations
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran import __version__
-from cadran.server.problems import TITLES
+from cadran.server.rest.docs import page
 from cadran.server.rest.http import Reply
 from cadran.server.rest.operations import OPERATIONS
 from cadran.server.rest.schemas import SCHEMAS
@@ -17,9 +16,9 @@ from cadran.serving.forms import MEDIA
 
 if TYPE_CHECKING:
     from cadran.server.house import House
+    from cadran.server.parameters import Parameter
     from cadran.server.rest.http import Call
     from cadran.server.rest.operations import Operation
-    from cadran.server.rest.parameters import Parameter
 
 _ABOUT = (
     "Every number of this layer, by its one definition. A KPI answers only at the grains and by the"
@@ -67,7 +66,7 @@ class Description:
 
     async def page(self, call: Call) -> Reply:
         """The description for people."""
-        return _kept(call, _page(self.document).encode(), "text/html; charset=utf-8")
+        return _kept(call, page(self.document).encode(), "text/html; charset=utf-8")
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -185,45 +184,3 @@ def _kept(call: Call, body: bytes, media: str = "application/json") -> Reply:
     if tag in (call.header(b"if-none-match") or ""):
         return Reply(b"", status=304, headers=[(b"etag", tag.encode())])
     return Reply(body, media, headers=[(b"etag", tag.encode())])
-
-
-def _page(document: dict[str, Any]) -> str:
-    parts = [
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Cadran: REST</title>',
-        '<meta name="viewport" content="width=device-width">',
-        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;"
-        "padding:0 1rem}code{background:#f3f4f6;padding:0 .2em}table{border-collapse:collapse}"
-        "td,th{text-align:left;padding:.1rem 1rem .1rem 0;vertical-align:top}</style>",
-        f"<h1>Cadran: REST</h1><p>{html.escape(_ABOUT)}</p>"
-        '<p><a href="/api/v1/openapi.json">OpenAPI</a></p>',
-    ]
-    for path, methods in document["paths"].items():
-        for method, told in methods.items():
-            parts.append(
-                f"<h2><code>{method.upper()} /api/v1{html.escape(path.rstrip('/'))}</code></h2>"
-            )
-            parts.append(f"<p>{html.escape(told['summary'])} {told.get('description', '')}</p>")
-            rows = [
-                (one["name"], one["description"], one.get("example")) for one in told["parameters"]
-            ]
-            if "requestBody" in told:
-                schema = told["requestBody"]["content"]["application/json"]["schema"]
-                rows = [
-                    (name, one["description"], schema["example"].get(name))
-                    for name, one in schema["properties"].items()
-                ]
-            if rows:
-                cells = "".join(
-                    f"<tr><td><code>{html.escape(name)}</code></td><td>{html.escape(text)}</td>"
-                    f"<td>{html.escape(json.dumps(example)) if example is not None else ''}</td></tr>"
-                    for name, text, example in rows
-                )
-                parts.append(
-                    f"<table><tr><th>name</th><th>meaning</th><th>such as</th></tr>{cells}</table>"
-                )
-    parts.append("<h2>Problems</h2><dl>")
-    parts += [
-        f'<dt id="{kind}"><code>{kind}</code></dt><dd>{html.escape(title)}.</dd>'
-        for kind, title in TITLES.items()
-    ]
-    return "".join([*parts, "</dl></html>\n"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cadran.cards import LANGUAGES, TIERS
 from cadran.published import VIEWS
-from cadran.server.rest.parameters import Parameter
+from cadran.server.parameters import Parameter
 from cadran.serving.forms import MEDIA, PAGE_ROWS
 
 _LANG = Parameter("lang", "Language of the words.", "choice", choices=LANGUAGES)

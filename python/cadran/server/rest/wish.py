@@ -22,6 +22,7 @@ _ALSO = {
     "xlsx": (MEDIA["xlsx"],),
 }
 _FORMS = {media: form for form, every in {**_ANY, **_ALSO}.items() for media in every}
+_DIGITS = 12  # of the offset in a cursor
 _APART = ("format", "lang", "read_cache", "page_size", "cursor")
 
 
@@ -107,7 +108,7 @@ def cursor_parts(text: str) -> tuple[str, str, int]:
     """
     state, _, rest = text.partition(".")
     tag, _, offset = rest.partition(".")
-    digits = offset if offset.isascii() and offset.isdigit() and len(offset) <= 12 else ""
+    digits = offset if offset.isascii() and offset.isdigit() and len(offset) <= _DIGITS else ""
     if not (state and tag and digits):
         raise QueryError("The cursor is none of this server: take next_cursor as it was given.")
     return state, tag, int(digits)

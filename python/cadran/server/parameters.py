@@ -27,8 +27,8 @@ class Parameter:
     Attributes:
         name: in a link, a body and a template of a path.
         about: what it means, for people.
-        kind: `text`; `names`, with commas between them in a link; `groups`, the same, and objects in
-            a body; `texts`, given several times in a link; `whole`; `time`; `choice`; `switch`.
+        kind: `text`; `names`, with commas between them in a link; `groups`, the same, and objects
+            in a body; `texts`, given several times in a link; `whole`; `time`; `choice`; `switch`.
         choices: of a `choice`.
         least: of a `whole`.
         most: of a `whole`.
