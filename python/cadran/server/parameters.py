@@ -13,8 +13,9 @@ from cadran.query import GRAINS, GroupBy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_MOST_ITEMS = 100
-_LONGEST = 4000
+_MOST_ITEMS = 50
+_LONGEST = 300  # characters of a name
+_LONGEST_FILTER = 2000
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}|$)")
 _GROUP_KEYS = ("name", "grain", "date_part")
 _DATE_PARTS = ("year", "quarter", "month", "day", "dow", "doy")
@@ -30,6 +31,7 @@ class Parameter:
         kind: `text`; `names`, with commas between them in a link; `groups`, the same, and objects
             in a body; `texts`, given several times in a link; `whole`; `time`; `choice`; `switch`.
         choices: of a `choice`.
+        pattern: of a text, told but not checked: what reads the text checks it.
         least: of a `whole`.
         most: of a `whole`.
         example: a value.
@@ -41,6 +43,7 @@ class Parameter:
     about: str
     kind: str = "text"
     choices: tuple[str, ...] = ()
+    pattern: str = ""
     least: int = 0
     most: int = 2**31 - 1
     example: Any = None
@@ -52,9 +55,15 @@ class Parameter:
         """Whether it holds several values."""
         return self.kind in ("names", "groups", "texts")
 
+    @property
+    def _longest(self) -> int:
+        return _LONGEST_FILTER if self.kind == "texts" else _LONGEST
+
     def schema(self, *, body: bool = False) -> dict[str, Any]:
         """Its JSON schema."""
-        text: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": _LONGEST}
+        text: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": self._longest}
+        if self.pattern:
+            text["pattern"] = self.pattern
         told: dict[str, Any]
         if self.kind == "whole":
             told = {"type": "integer", "minimum": self.least, "maximum": self.most}
@@ -174,7 +183,7 @@ class Parameter:
             raise self._wrong(text) from None
 
     def _text(self, value: Any) -> str:
-        if not isinstance(value, str) or not value or len(value) > _LONGEST:
+        if not isinstance(value, str) or not value or len(value) > self._longest:
             raise self._wrong(value)
         if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
             raise QueryError(f"{self.name} holds a character that no text has.")
@@ -186,7 +195,7 @@ class Parameter:
             "switch": "true or false",
             "choice": f"one of {', '.join(self.choices)}",
             "time": "an ISO date such as 2026-01-31, or an instant such as 2026-01-31T18:00:00Z",
-        }.get(self.kind, f"texts of 1 to {_LONGEST} characters")
+        }.get(self.kind, f"texts of 1 to {self._longest} characters")
         if self.is_list and not isinstance(value, str):
             takes = f"a list of {takes}"
         shown = str(value)[:80].encode(errors="replace").decode()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cadran.server.house import House
     from cadran.server.rest.operations import Operation
 
-_ROOT = "/api/v1"
+ROOT = "/api/v1"
 _EVERY = [
     (b"cache-control", b"private, no-cache"),
     (b"vary", b"Authorization, Accept, Accept-Encoding"),
@@ -48,7 +48,7 @@ class Rest:
             known.setdefault(operation.path, {})[operation.method] = operation
         for path, methods in templates.items():
             pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))
-            self._patterns.append((re.compile(pattern), methods))
+            self._patterns.append((re.compile(pattern, re.DOTALL), methods))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -66,7 +66,7 @@ class Rest:
 
     async def _answer(self, call: Call) -> Reply:
         call.check_length()
-        path = call.scope["path"].removeprefix(_ROOT).rstrip("/")
+        path = call.scope["path"].removeprefix(ROOT).rstrip("/")
         operation = self._operation(call.scope["method"], path, call)
         if operation is None:
             return self._options(path)
@@ -99,7 +99,7 @@ class Rest:
             allowed = _allow(methods)
             raise RefusedError(
                 405, "method-not-allowed",
-                f"{_ROOT}{path} does not take {method[:20]}; it takes {allowed}.",
+                f"{ROOT}{path} does not take {method[:20]}; it takes {allowed}.",
                 headers={"Allow": allowed},
             )  # fmt: skip
         return found
@@ -116,7 +116,7 @@ class Rest:
                 return found
         raise RefusedError(
             404, "not-found",
-            f"There is nothing at {_ROOT}{path[:200]}; {_ROOT}/docs says what there is.",
+            f"There is nothing at {ROOT}{path[:200]}; {ROOT}/docs says what there is.",
         )  # fmt: skip
 
     def _options(self, path: str) -> Reply:
@@ -146,7 +146,7 @@ class Rest:
         origins = self._house.settings.origins
         origin = call.header(b"origin")
         if origin is None or origin not in origins:
-            return []
+            return [(b"vary", b"Origin")]
         return [
             (b"access-control-allow-origin", origin.encode()),
             (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
@@ -160,7 +160,7 @@ class Rest:
 def problem(told: Problem) -> Reply:
     """A problem as RFC 9457 has it."""
     body = {
-        "type": f"{_ROOT}/docs#{told.kind}",
+        "type": f"{ROOT}/docs#{told.kind}",
         "title": TITLES[told.kind],
         "status": told.status,
         "detail": told.sentence,

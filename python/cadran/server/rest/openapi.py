@@ -173,6 +173,8 @@ def _fault(status: int) -> dict[str, Any]:
     told: dict[str, Any] = {
         "description": _FAULTS[status], "content": {"application/problem+json": problem},
     }  # fmt: skip
+    if status == 400:  # noqa: PLR2004 - what is no HTTP at all is answered before it is read
+        told["content"]["text/plain"] = {"schema": {"type": "string"}}
     named = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
     if status in named:
         told["headers"] = {named[status]: {"schema": {"type": "string"}, "required": True}}

@@ -38,6 +38,10 @@ ASKING = (
     Parameter("known_at", "What had been published by then, instead of now.", "time"),
     Parameter("view", "Values as published, restated, both or spliced.", "choice", choices=VIEWS),
 )  # fmt: skip
+_CURSOR = Parameter(
+    "cursor", "next_cursor of the page before; it ends when the numbers are replaced.",
+    pattern=r"^[0-9a-f]{16}\.[0-9a-f]{16}\.[0-9]{1,12}$",
+)  # fmt: skip
 SHAPING = (
     Parameter("format", "Form of the answer, before what Accept says.", "choice",
               choices=tuple(MEDIA)),
@@ -48,11 +52,11 @@ SHAPING = (
         f"Rows of one page. JSON gives {PAGE_ROWS:,} where it is not said, the other formats all.",
         "whole", least=1,
     ),
-    Parameter("cursor", "next_cursor of the page before; it ends when the numbers are replaced."),
+    _CURSOR,
 )  # fmt: skip
 _PAGES = (
     Parameter("page_size", "Items of one page.", "whole", least=1, most=1000, example=100),
-    Parameter("cursor", "next_cursor of the page before."),
+    _CURSOR,
 )
 
 

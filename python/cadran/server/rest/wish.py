@@ -23,6 +23,7 @@ _ALSO = {
 }
 _FORMS = {media: form for form, every in {**_ANY, **_ALSO}.items() for media in every}
 _DIGITS = 12  # of the offset in a cursor
+_TAG = 16  # characters of an answer's validator in a cursor
 _APART = ("format", "lang", "read_cache", "page_size", "cursor")
 
 
@@ -109,7 +110,7 @@ def cursor_parts(text: str) -> tuple[str, str, int]:
     state, _, rest = text.partition(".")
     tag, _, offset = rest.partition(".")
     digits = offset if offset.isascii() and offset.isdigit() and len(offset) <= _DIGITS else ""
-    if not (state and tag and digits):
+    if not (state and len(tag) == _TAG and digits):
         raise QueryError("The cursor is none of this server: take next_cursor as it was given.")
     return state, tag, int(digits)
 
