@@ -113,7 +113,17 @@ class LimitError(CadranError, RuntimeError):
 
 
 class WarehouseError(CadranError, RuntimeError):
-    """The warehouse cannot be opened, or refused a statement."""
+    """The warehouse cannot be opened, or refused a statement.
+
+    Attributes:
+        incomparable: whether it refused to compare or cast values: where the question has filters,
+            one of them compares what cannot be compared.
+    """
+
+    def __init__(self, message: str, *, incomparable: bool = False) -> None:
+        """Say what cannot be done."""
+        self.incomparable = incomparable
+        super().__init__(message)
 
 
 class StoppedError(WarehouseError, TimeoutError):

@@ -37,6 +37,7 @@ COMMANDS = {
     "close": ("ledger", "make the published values of a period final"),
     "explain": ("ledger", "what lies between a value as published and as it is now"),
     "serve": ("serve", "serve the layer: REST, GraphQL, Flight SQL, agents"),
+    "mcp": ("mcp", "offer the KPIs as tools to an agent, over stdio"),
     "demo": ("demo", "write the data of the demo company"),
 }
 

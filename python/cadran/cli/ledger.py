@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cadran.cli.common import add_project, examples, open_layer
-from cadran.cli.output import add_format, json_text, write_rows
+from cadran.cli.output import add_format, write_rows
+from cadran.encoding import json_text
 
 if TYPE_CHECKING:
     import argparse

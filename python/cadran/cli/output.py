@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
-import io
-import json
-import math
 import os
 import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from cadran.encoding import arrow_bytes, csv_cell, json_text, parquet_bytes, row_dicts
 from cadran.errors import QueryError
 
 if TYPE_CHECKING:
@@ -46,8 +43,7 @@ def write(table: pa.Table, form: str, output: Path | None = None) -> None:
     if form in BINARY:
         _bytes(_binary(table, form, output), output)
         return
-    batches = (row for batch in table.to_batches(max_chunksize=20_000) for row in batch.to_pylist())
-    write_text(table.column_names, batches, form, output)
+    write_text(table.column_names, row_dicts(table), form, output)
 
 
 def write_rows(rows: list[dict[str, Any]], form: str, output: Path | None = None) -> None:
@@ -76,27 +72,11 @@ def write_text(
         aside.unlink(missing_ok=True)
 
 
-def json_text(value: Any) -> str:
-    """The JSON text of a value: decimals in full, times in ISO form, NaN as null."""
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else "null"
-    if isinstance(value, (dt.date, dt.time)):
-        return json.dumps(value.isoformat())
-    if isinstance(value, dict):
-        pairs = (f"{json.dumps(str(key))}: {json_text(item)}" for key, item in value.items())
-        return "{" + ", ".join(pairs) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(json_text, value)) + "]"
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
 def _stream(names: list[str], rows: Iterable[dict[str, Any]], form: str, stream: TextIO) -> None:
     if form == "csv":
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(names)
-        writer.writerows([_cell(value) for value in row.values()] for row in rows)
+        writer.writerows([csv_cell(value) for value in row.values()] for row in rows)
     elif form == "jsonl":
         stream.writelines(f"{json_text(row)}\n" for row in rows)
     elif form == "json":
@@ -107,18 +87,6 @@ def _stream(names: list[str], rows: Iterable[dict[str, Any]], form: str, stream:
         stream.write("[]\n" if separator == "[\n" else "\n]\n")
     else:
         stream.write(_table(names, list(rows)) + "\n")
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    if isinstance(value, (list, tuple)):
-        return " ".join(str(_cell(item)) for item in value)
-    if isinstance(value, dict):
-        return json_text(value)
-    return value
 
 
 def _table(names: list[str], rows: list[dict[str, Any]]) -> str:
@@ -132,7 +100,7 @@ def _table(names: list[str], rows: list[dict[str, Any]]) -> str:
     ]
     return str(
         tabulate(
-            [["" if row[name] is None else _cell(row[name]) for name in names] for row in rows],
+            [["" if row[name] is None else csv_cell(row[name]) for name in names] for row in rows],
             headers=names,
             tablefmt="simple",
             disable_numparse=True,
@@ -144,17 +112,7 @@ def _table(names: list[str], rows: list[dict[str, Any]]) -> str:
 def _binary(table: pa.Table, form: str, output: Path | None) -> bytes:
     if output is None and sys.stdout.isatty():
         raise QueryError(f"{form} is not for a screen: name a file with --output, or use a pipe.")
-    buffer = io.BytesIO()
-    if form == "parquet":
-        import pyarrow.parquet as pq
-
-        pq.write_table(table, buffer, compression="zstd")
-    else:
-        from pyarrow import ipc
-
-        with ipc.new_stream(buffer, table.schema) as stream:
-            stream.write_table(table)
-    return buffer.getvalue()
+    return parquet_bytes(table) if form == "parquet" else arrow_bytes(table)
 
 
 def _bytes(content: bytes, output: Path | None) -> None:

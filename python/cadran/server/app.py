@@ -7,8 +7,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
-from cadran.server import health
+from cadran.server import health, hosts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cadran.server.house import House
 
 # Modules with `routes(house)`, and, where something has to run with them, `running(house)`.
-ROUTES: tuple[str, ...] = ("graphql",)
+ROUTES: tuple[str, ...] = ("rest", "agents", "graphql")
 
 
 def make(house: House, counting: Counting) -> Starlette:
@@ -37,4 +38,9 @@ def make(house: House, counting: Counting) -> Starlette:
                     await stack.enter_async_context(module.running(house))
             yield
 
-    return Starlette(routes=routes, lifespan=lifespan)
+    # Where tokens are asked for, a page of another name gets nowhere anyway.
+    names = hosts.names(house.settings)
+    guard = (
+        [Middleware(hosts.Hosts, names)] if house.who.open and house.settings.is_loopback else []
+    )
+    return Starlette(routes=routes, lifespan=lifespan, middleware=guard)

@@ -50,6 +50,9 @@ class Settings:
         policy: the policy file.
         audit: the folder of the record of questions.
         warm: answer the saved queries beforehand.
+        origins: origins of pages that may call the server from a browser.
+        hosts: names by which clients reach it, beside those of this machine.
+        link_tokens: accept a token as a parameter of the links of saved queries.
     """
 
     host: str = "127.0.0.1"
@@ -69,6 +72,9 @@ class Settings:
     policy: Path = Path("cadran_policy.yml")
     audit: Path = Path("audit")
     warm: bool = True
+    origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    link_tokens: bool = False
 
     @property
     def is_loopback(self) -> bool:
@@ -140,6 +146,11 @@ def _value(name: str, value: Any, kind: str, where: str) -> Any:
     if value is None or (kind.endswith("None") and str(value).lower() in ("none", "")):
         return None
     base = kind.split(" | ", maxsplit=1)[0]
+    if base.startswith("tuple"):
+        items = value.split(",") if isinstance(value, str) else value
+        if isinstance(items, (list, tuple)) and all(isinstance(item, str) for item in items):
+            return tuple(item.strip() for item in items if item.strip())
+        raise ProjectError(f"{where} sets {name} to {value!r}; it takes a list of texts.")
     try:
         if base == "bool":
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[

@@ -54,7 +54,7 @@ class Answer:
     @cached_property
     def etag(self) -> str:
         """A strong validator of its rows, without the form."""
-        return hashlib.sha256(f"{self.state} {self.key}".encode()).hexdigest()[:32]
+        return etag(self.state, self.key)
 
     @property
     def size(self) -> int:
@@ -75,3 +75,8 @@ class Handed:
     answer: Answer
     cached: bool
     seconds: float
+
+
+def etag(state: str, key: str) -> str:
+    """The validator of the answer to a judged question in one state of the data."""
+    return hashlib.sha256(f"{state} {key}".encode()).hexdigest()[:32]

@@ -23,14 +23,14 @@ from cadran.errors import (
     StoppedError,
     UnknownNameError,
 )
-from cadran.serving.answer import Answer, Handed
+from cadran.serving.answer import Answer, Handed, etag
 from cadran.serving.cache import Cache
 from cadran.serving.flights import Flights
 from cadran.serving.question import Question
 from cadran.serving.stop import Clock, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from cadran.access.audit import Audit
     from cadran.access.caller import Caller
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("cadran.serving")
 _JUDGED = 4096  # judgements that are remembered
 MEGABYTE = 1_000_000
-_Done = TypeVar("_Done", Handed, str)
+_Done = TypeVar("_Done")
 
 
 @dataclass(slots=True)
@@ -125,6 +125,27 @@ class Desk:
             return None
         return self.ask(asked, question)
 
+    def unchanged(self, asked: Asked, question: Question, known: Container[str]) -> str | None:
+        """The validator of the answer if the client knows it already, else None; nothing is run.
+
+        Args:
+            asked: how the question came in.
+            question: the question.
+            known: validators of answers that the client has.
+        """
+
+        def work(state: State, allowed: Allowed) -> str:
+            return etag(state.id, repr(allowed))
+
+        state = self.states.current
+        try:
+            found = work(state, self._judged(asked.caller, question, state))
+        except CadranError:
+            return None
+        if found not in known:
+            return None
+        return found if self._recorded(asked, "query", question, work)[0] == found else None
+
     def weigh(self, answer: Answer) -> None:
         """Weigh a kept answer again, after a form was added to it."""
         if answer.kept_as in self.cache:
@@ -140,6 +161,12 @@ class Desk:
             return state.layer.sql(**arguments)
 
         return self._recorded(asked, "sql", question, work)[0]
+
+    def judged(
+        self, asked: Asked, kind: str, question: Question, work: Callable[[State, Allowed], _Done]
+    ) -> _Done:
+        """Other work than answering that rests on a question: judged and recorded as one."""
+        return self._recorded(asked, kind, question, work)[0]
 
     def values(self, asked: Asked, dimension: str, metrics: tuple[str, ...]) -> list[Any]:
         """The values of a dimension as far as the metrics have them and the caller may see.
@@ -268,6 +295,8 @@ class Desk:
                 done = work(state, allowed)
             if isinstance(done, Handed):
                 entry = replace(entry, rows=done.answer.table.num_rows, cached=done.cached)
+            elif kind == "query":
+                entry = replace(entry, cached=True)  # the client has the answer already
         except Exception as problem:
             entry = replace(entry, outcome=_outcome(problem), reason=str(problem)[:500])
             raise

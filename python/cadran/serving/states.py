@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import secrets
 import shutil
 import threading
 from dataclasses import dataclass, field
@@ -91,7 +92,9 @@ class States:
         self._confined = confined
         self._every = every
         home = project.semantic_manifest_path.parent / "cadran" / "serving"
-        self._folder = (folder or home) / str(os.getpid())
+        self._home = folder or home
+        # One folder for each: two servers of a project in one process end apart.
+        self._folder = self._home / str(os.getpid()) / secrets.token_hex(4)
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._current: State | None = None
@@ -182,6 +185,8 @@ class States:
         if state is not None:
             state.layer.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._folder.parent.rmdir()  # unless another one of this process stands there
 
     def _watch(self) -> None:
         seen: object = self._stamp
@@ -202,7 +207,7 @@ class States:
                 self._said = str(problem)
 
     def _make(self, *, unfinished: bool) -> State:
-        _sweep(self._folder.parent)
+        _sweep(self._home)
         self._number += 1
         folder = self._folder / str(self._number)
         folder.mkdir(parents=True, exist_ok=True)

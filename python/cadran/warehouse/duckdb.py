@@ -75,7 +75,12 @@ class DuckDB:
         except duckdb.InterruptException:
             raise StoppedError("The question was stopped before it was answered.") from None
         except duckdb.Error as error:
-            raise WarehouseError(self._refusal(error)) from error
+            incomparable = isinstance(
+                error,
+                (duckdb.BinderException, duckdb.ConversionException, duckdb.InvalidInputException,
+                 duckdb.OutOfRangeException),
+            )  # fmt: skip
+            raise WarehouseError(self._refusal(error), incomparable=incomparable) from error
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with DuckDB's names of their types; nothing is computed."""

@@ -1,0 +1,188 @@
+"""The OpenAPI 3.1 description, made from the table of operations, and the same as a page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cadran import __version__
+from cadran.server.rest.docs import page
+from cadran.server.rest.http import Reply
+from cadran.server.rest.operations import OPERATIONS
+from cadran.server.rest.schemas import SCHEMAS
+from cadran.serving.forms import MEDIA
+
+if TYPE_CHECKING:
+    from cadran.server.house import House
+    from cadran.server.parameters import Parameter
+    from cadran.server.rest.http import Call
+    from cadran.server.rest.operations import Operation
+
+_ABOUT = (
+    "Every number of this layer, by its one definition. A KPI answers only at the grains and by the"
+    " dimensions of its card. Answers say the version of each KPI, and where its meaning changed:"
+    " where like_for_like is false, values on both sides of a break must not be compared."
+    " What is refused comes as application/problem+json with a sentence that says what is right."
+)
+_FAULTS = {
+    400: "The question or the request makes no sense.",
+    401: "Who asks is not known.",
+    403: "The policy, the card or the token does not allow it.",
+    404: "A name does not exist.",
+    405: "The address does not take this method.",
+    406: "No format that is accepted can be given.",
+    410: "The page belongs to numbers that were replaced.",
+    413: "The request or the answer is too large.",
+    414: "The address is too long.",
+    415: "The body is not JSON.",
+    429: "Too many questions.",
+    500: "Something went wrong; it is recorded under the number given.",
+    503: "The warehouse cannot answer.",
+    504: "The question took too long.",
+}
+_FREE = (404, 405, 414, 500)
+_BODY = (413, 415)
+
+
+class Description:
+    """Tells what there is."""
+
+    def __init__(self, house: House) -> None:
+        """Take the house: an open one asks for no token."""
+        self._is_open = house.who.open
+
+    async def index(self, call: Call) -> Reply:
+        """Where to go from here."""
+        base = "/api/v1"
+        names = ("docs", "kpis", "query", "saved-queries")
+        told = {name.replace("-", "_"): f"{base}/{name}" for name in names}
+        return _kept(call, json.dumps({"openapi": f"{base}/openapi.json", **told}).encode())
+
+    async def openapi(self, call: Call) -> Reply:
+        """The description."""
+        return _kept(call, json.dumps(self.document).encode())
+
+    async def page(self, call: Call) -> Reply:
+        """The description for people."""
+        return _kept(call, page(self.document).encode(), "text/html; charset=utf-8")
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        paths: dict[str, dict[str, Any]] = {}
+        for operation in OPERATIONS:
+            told = self._operation(operation)
+            paths.setdefault(operation.path or "/", {})[operation.method.lower()] = told
+        bearer = {"type": "http", "scheme": "bearer", "description": "A token of this server."}
+        return {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Cadran", "version": __version__, "description": _ABOUT,
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "servers": [{"url": "/api/v1"}],
+            "paths": paths,
+            "components": {
+                "schemas": SCHEMAS,
+                "securitySchemes": {"bearer": bearer},
+                "responses": {str(status): _fault(status) for status in _FAULTS},
+            },
+        }  # fmt: skip
+
+    def _operation(self, operation: Operation) -> dict[str, Any]:
+        faults = [
+            status
+            for status in _FAULTS
+            if (operation.scope or status in _FREE)
+            and (operation.in_body or status not in _BODY or operation.gives == "Answer")
+        ]
+        told: dict[str, Any] = {
+            "operationId": operation.id,
+            "summary": operation.summary,
+            "parameters": [_parameter(one) for one in operation.takes if not operation.in_body],
+            "responses": {
+                "200": _answer(operation),
+                **({"304": {"description": "What the client has is right."}} if _is_get(operation)
+                   else {}),
+                **{str(s): {"$ref": f"#/components/responses/{s}"} for s in faults},
+            },
+        }  # fmt: skip
+        if operation.in_body:
+            told["requestBody"] = {"required": True, "content": {"application/json": {
+                "schema": _body(operation.takes)}}}  # fmt: skip
+        if operation.scope:
+            told["description"] = f"Needs the scope `{operation.scope}`."
+            told["security"] = [{"bearer": []}] + ([{}] if self._is_open else [])
+        return told
+
+
+def _is_get(operation: Operation) -> bool:
+    return operation.method == "GET"
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "name": parameter.name,
+        "in": "path" if parameter.in_path else "query",
+        "required": parameter.required,
+        "description": parameter.about,
+        "schema": parameter.schema(),
+    }
+    if parameter.is_list:
+        told |= {"style": "form", "explode": parameter.kind == "texts"}
+    if parameter.example is not None:
+        told["example"] = parameter.example
+    return told
+
+
+def _body(takes: tuple[Parameter, ...]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            one.name: {**one.schema(body=True), "description": one.about} for one in takes
+        },
+        "example": {
+            one.name: one.example for one in takes if one.name in ("metrics", "group_by", "limit")
+        },
+    }
+
+
+def _answer(operation: Operation) -> dict[str, Any]:
+    if operation.gives == "Page":
+        return {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}
+    schema = {"$ref": f"#/components/schemas/{operation.gives}"}
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    headers: dict[str, Any] = {}
+    if operation.gives == "Answer":
+        others = (media for form, media in MEDIA.items() if form != "json")
+        content |= {media.partition(";")[0]: {} for media in others}
+        headers = {
+            "Cadran-Total-Rows": {"schema": {"type": "integer"}},
+            "Cadran-Like-For-Like": {"schema": {"type": "boolean"}},
+        }
+    if _is_get(operation):
+        headers |= {name: {"schema": {"type": "string"}} for name in ("ETag", "Link")}
+    return {"description": operation.summary, "content": content, "headers": headers}
+
+
+def _fault(status: int) -> dict[str, Any]:
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    told: dict[str, Any] = {
+        "description": _FAULTS[status], "content": {"application/problem+json": problem},
+    }  # fmt: skip
+    if status == 400:  # noqa: PLR2004 - what is no HTTP at all is answered before it is read
+        told["content"]["text/plain"] = {"schema": {"type": "string"}}
+    named = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
+    if status in named:
+        told["headers"] = {named[status]: {"schema": {"type": "string"}, "required": True}}
+    return told
+
+
+def _kept(call: Call, body: bytes, media: str = "application/json") -> Reply:
+    tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+    if tag in (call.header(b"if-none-match") or ""):
+        return Reply(b"", status=304, headers=[(b"etag", tag.encode())])
+    return Reply(body, media, headers=[(b"etag", tag.encode())])

@@ -1,0 +1,69 @@
+"""A real server on the demo, for tests that speak HTTP to it: a plugin of the modules that do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from cadran import project
+from cadran.access.caller import Caller
+from cadran.errors import UnauthenticatedError
+from cadran.server.run import serving
+from cadran.server.settings import Settings
+
+QUIET = Settings(port=0, flight_port=None, warm=False, refresh=0.0)
+TOKENS = {
+    "asks": Caller("asks", scopes=frozenset({"query"}), token="1"),  # noqa: S106 - identifiers
+    "reads": Caller("reads", scopes=frozenset({"metadata"}), token="t2"),  # noqa: S106 - identifiers
+    "rules": Caller("rules", token="t3"),  # noqa: S106 - identifiers
+}
+
+
+class Known:
+    """Knows three callers, each by its name as its token."""
+
+    open = False
+
+    def caller(self, bearer):
+        if bearer not in TOKENS:
+            raise UnauthenticatedError("The token is unknown.")
+        return TOKENS[bearer]
+
+
+@pytest.fixture(scope="session")
+def rest_project(demo):
+    """The demo as a project that can be served."""
+    assert demo.returncode == 0, demo.log[-3000:]
+    return project.find(None, demo.target / "semantic_manifest.json", demo.database)
+
+
+@pytest.fixture(scope="session")
+def rest_server(rest_project):
+    """A server of the demo, open as on loopback without tokens."""
+    with serving(rest_project, QUIET) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def rest(rest_server):
+    """A client of it."""
+    with httpx.Client(base_url=f"{rest_server.http}/api/v1", timeout=30) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def another():
+    """What starts one more server of a project, with other settings."""
+
+    def start(served, **settings):
+        return serving(served, replace(QUIET, **settings))
+
+    return start
+
+
+@pytest.fixture
+def known():
+    """An authenticator that knows three callers, each by its name as its token."""
+    return Known()
