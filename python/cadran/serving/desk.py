@@ -27,7 +27,7 @@ from cadran.serving.answer import Answer, Handed, etag
 from cadran.serving.cache import Cache
 from cadran.serving.flights import Flights
 from cadran.serving.question import Question
-from cadran.serving.stop import Clock, Stop
+from cadran.serving.stop import Clock, Interrupting, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -82,7 +82,7 @@ class Desk:
         self.meter = Meter()
         self._seconds = seconds
         self._flights = Flights()
-        self._clock = Clock()
+        self.clock = Clock()
         self._judged = lru_cache(maxsize=_JUDGED)(self._judge)
         states.listeners.append(self._moved)
 
@@ -177,6 +177,10 @@ class Desk:
         column = self.ask(asked, question).answer.table.column(0)
         return sorted({value for value in column.to_pylist() if value is not None})
 
+    def interrupting(self, stop: Stop, interrupt: Callable[[], None]) -> Interrupting:
+        """A block whose statement is interrupted once the stop is set."""
+        return Interrupting(stop, interrupt, self.clock)
+
     def visible(self, caller: Caller) -> Visible:
         """What the caller may know of."""
         return self.gate.visible(caller, self.states.current.layer)
@@ -252,29 +256,26 @@ class Desk:
 
     def _answer(self, state: State, allowed: Allowed, stop: Stop) -> Answer:
         layer = state.layer
-        done = stop.when(layer.warehouse.stopper())
-        try:
-            if stop.is_set:
-                raise StoppedError("The question was stopped before it was answered.")
+        if stop.is_set:
+            raise StoppedError("The question was stopped before it was answered.")
+        with self.interrupting(stop, layer.warehouse.stopper()):
             result = layer.query(**allowed.question.arguments())
             table = self.gate.shown(result.to_arrow(), allowed, layer)
             versions, breaks, like_for_like = state.telling(allowed.question, result)
-            answer = Answer(
-                table=table,
-                query=result.query,
-                cards={n: result.card(n) for n in result.metrics if layer.is_kpi(n)},
-                versions=versions,
-                breaks=breaks,
-                like_for_like=like_for_like,
-                governed=result.governed,
-                state=state.id,
-                note=result.note,
-                key=repr(allowed),
-                sql=result.sql,
-                kept_as=(state.id, allowed),
-            )
-        finally:
-            done()
+        answer = Answer(
+            table=table,
+            query=result.query,
+            cards={n: result.card(n) for n in result.metrics if layer.is_kpi(n)},
+            versions=versions,
+            breaks=breaks,
+            like_for_like=like_for_like,
+            governed=result.governed,
+            state=state.id,
+            note=result.note,
+            key=repr(allowed),
+            sql=result.sql,
+            kept_as=(state.id, allowed),
+        )
         self.cache.put((state.id, allowed), answer)
         return answer
 
@@ -308,7 +309,7 @@ class Desk:
     def _timed(self, asked: Asked) -> Stop:
         seconds = asked.caller.limits.seconds or self._seconds
         if seconds is not None:
-            self._clock.after(seconds, asked.stop)
+            self.clock.after(seconds, asked.stop.set)
         return asked.stop
 
     def _moved(self, state: State) -> None:

@@ -45,12 +45,9 @@ def explained(  # noqa: PLR0913 - the question of `cadran explain`
         if by is None and state.layer.card(kpi).dimensions:
             raise NotAllowedError(f"Your role sees no dimension that would split {kpi}.")
         state.layer.sql([kpi], groups)  # what the card forbids is refused here, in its words
-        done = asked.stop.when(state.layer.warehouse.stopper())
-        try:
+        with desk.interrupting(asked.stop, state.layer.warehouse.stopper()):
             found = bridge(state.layer, kpi, period, known_at=known_at, by=by)
             published = revisions(state.layer, kpi, period)
-        finally:
-            done()
         return {**found.to_dict(), "unit": card.unit, "published": published}
 
     return desk.judged(asked, "explain", question, work)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_AGAIN = 0.05  # seconds between two interrupts of a statement that goes on
+
 
 class Stop:
     """Set once, by any thread; whoever works asks for it or is called."""
@@ -47,19 +49,19 @@ class Stop:
 
 
 class Clock:
-    """Sets stops when their time is up: one thread for all, started by the first."""
+    """Calls what is due: one thread for all, started by the first."""
 
     def __init__(self) -> None:
         """Begin without a thread."""
         self._ready = threading.Condition()
-        self._due: list[tuple[float, int, Stop]] = []
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._number = count()
         self._thread: threading.Thread | None = None
 
-    def after(self, seconds: float, stop: Stop) -> None:
-        """Set a stop after so many seconds."""
+    def after(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call this after so many seconds; it must not wait for anything."""
         with self._ready:
-            heapq.heappush(self._due, (time.monotonic() + seconds, next(self._number), stop))
+            heapq.heappush(self._due, (time.monotonic() + seconds, next(self._number), call))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
                 self._thread.start()
@@ -74,5 +76,35 @@ class Clock:
                 if wait > 0:
                     self._ready.wait(wait)
                     continue
-                stop = heapq.heappop(self._due)[2]
-            stop.set()
+                call = heapq.heappop(self._due)[2]
+            call()
+
+
+class Interrupting:
+    """Interrupts the statement of a thread from when a stop is set until the block ends.
+
+    An interrupt that comes before a statement begins is lost, so it is given again and again.
+    """
+
+    def __init__(self, stop: Stop, interrupt: Callable[[], None], clock: Clock) -> None:
+        """Take what interrupts, and the clock that gives it again."""
+        self._stop, self._interrupt, self._clock = stop, interrupt, clock
+        self._lock = threading.Lock()
+        self._over = False
+
+    def __enter__(self) -> None:
+        """Begin to listen for the stop."""
+        self._taken_back = self._stop.when(self._again)
+
+    def __exit__(self, *_: object) -> None:
+        """Interrupt no more: the next statement of this thread is another's."""
+        with self._lock:
+            self._over = True
+        self._taken_back()
+
+    def _again(self) -> None:
+        with self._lock:
+            if self._over:
+                return
+            self._interrupt()
+        self._clock.after(_AGAIN, self._again)

@@ -96,7 +96,7 @@ class Answering:
         parts = {template.stand_in(at): part for at, part in enumerate(statement.parts)}
         there = self.tables(caller)
         plain.known(read, there, parts)
-        self._clock.after(caller.limits.seconds or self._seconds, stop)
+        self._clock.after(caller.limits.seconds or self._seconds, stop.set)
         given: dict[str, pa.Table] = {}
         for name in read.tables:
             part = parts.get(name) or Ask(Question.of({"saved_query": name}))
