@@ -189,6 +189,7 @@ def _used_by(layer: Layer, kpi: str) -> list[dict[str, str]]:
 
 
 def objectives(layer: Layer) -> list[dict[str, Any]]:
+    """Key, labels, descriptions and owner of each objective that the KPIs serve."""
     relation = "governance.objectives"
     try:
         for node in layer.project.dbt_manifest["nodes"].values():

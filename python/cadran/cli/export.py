@@ -9,7 +9,10 @@ from cadran.cli.common import add_project, examples
 
 # Target: the module that writes its files, with `add(parser)`, `run(parsed)` and an EXAMPLE.
 TARGETS = {
-    "powerbi": ("cadran.exports.powerbi", "a Power BI project (PBIP): model in TMDL, measures, data"),
+    "powerbi": (
+        "cadran.exports.powerbi",
+        "a Power BI project (PBIP): model, measures, data",
+    ),
 }
 
 

@@ -1,9 +1,9 @@
 """A Power BI project of the KPIs: a semantic model in TMDL, and its data as Parquet files.
 
 The measures are made from the definitions of the semantic manifest, never written a second time:
-`fields` and `star` find the tables, `aggregates`, `measures`, `conditions` and `expressions` say each
-metric in DAX or refuse it, `guard` holds it to its card, `kpi_tables` serves what was refused, and
-`tmdl` and `pbip` write it down.
+`fields` and `star` find the tables, `aggregates`, `measures`, `conditions` and `expressions` say
+each metric in DAX or refuse it, `guard` holds it to its card, `kpi_tables` serves what was refused,
+and `tmdl` and `pbip` write it down.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 EXAMPLE = "cadran export powerbi --output powerbi"
 NOTES = """\
-Writes a Power BI project (PBIP): open NAME.pbip in Power BI Desktop. Each KPI is a measure, with its
-description, format and folder in English and French, over the marts as Parquet files. A KPI that DAX
-cannot say is left out by name, and its values are served as a table. Run it again after a build to
-refresh model and data; a report that is there already is kept.
+Writes a Power BI project (PBIP): open NAME.pbip in Power BI Desktop. Each KPI is a measure, with
+its description, format and folder in English and French, over the marts as Parquet files. A KPI
+that DAX cannot say is left out by name, and its values are served as a table. Run it again after a
+build to refresh model and data; a report that is there already is kept.
 """
 
 

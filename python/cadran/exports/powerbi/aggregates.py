@@ -1,7 +1,7 @@
 """Aggregations of one mart: what MetricFlow computes row by row stays in the warehouse's columns.
 
-The expression of a simple metric is computed by the warehouse into a column of the file, so DAX only
-aggregates a column, and no SQL over rows is said a second time in another language.
+The expression of a simple metric is computed by the warehouse into a column of the file, so DAX
+only aggregates a column, and no SQL over rows is said a second time in another language.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from cadran.errors import ProjectError
-from cadran.exports.powerbi.expressions import Value
 from cadran.exports.powerbi.fields import KEYS, expression
 from cadran.exports.powerbi.model import NotSayableError, reference
+from cadran.exports.powerbi.values import Value
 
 if TYPE_CHECKING:
     from cadran.exports.powerbi.star import Star
@@ -44,7 +44,7 @@ def value(star: Star, metric: dict[str, Any]) -> Value:
     elif agg == "count_distinct":
         ref = reference(table, star.column(model, sql, name).name)
         # Rows whose value is NULL alone count as 0, no rows as nothing.
-        text = f"IF(NOT ISEMPTY({quoted}), DISTINCTCOUNTNOBLANK({ref}) + 0)"
+        text = f"IF(NOT(ISEMPTY({quoted})), DISTINCTCOUNTNOBLANK({ref}) + 0)"
         found = Value(text, "int64")
     elif agg in {"min", "max"}:
         column = star.column(model, sql, name)
@@ -85,7 +85,7 @@ def _percentile(star: Star, model: str, sql: str, metric: dict[str, Any]) -> Val
     share = 0.5 if asked["agg"] == "median" else float(given["percentile"])
     table = star.fact(model)
     ref = reference(table, star.column(model, sql, metric["name"], kind="double").name)
-    rows = f"FILTER({reference(table, '').removesuffix('[]')}, NOT ISBLANK({ref}))"
+    rows = f"FILTER({reference(table, '').removesuffix('[]')}, NOT(ISBLANK({ref})))"
     return Value(f"PERCENTILEX.INC({rows}, {ref}, {share!r})", "double")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cadran.exports.powerbi.expressions import Translator, Value
+from cadran.exports.powerbi.expressions import Translator
 from cadran.exports.powerbi.model import NotSayableError, reference
+from cadran.exports.powerbi.values import Value
 from cadran.where import names_in
 
 if TYPE_CHECKING:

@@ -31,7 +31,10 @@ def table() -> Table:
         return Column(
             name, name.lower(), kind, name.lower(), is_hidden=fr is None, is_key=name == DATE,
             description=text, format=shown, caption_fr=fr,
+            layer=f"metric_time__{named[name]}" if name in named else None,
         )  # fmt: skip
+
+    named = {column: grain for grain, column in COLUMNS.items()}
 
     return Table(
         TABLE,

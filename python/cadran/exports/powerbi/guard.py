@@ -1,6 +1,6 @@
 """A KPI answers at the grains and by the dimensions of its card, in Power BI too.
 
-Without it a visual by an unrelated table repeats the total on every line, which looks like a number.
+Without it a visual by an unrelated table repeats the total on every line, as if it were a number.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cadran.exports.powerbi.dates import COLUMNS, TABLE
-from cadran.exports.powerbi.expressions import BLANK
 from cadran.exports.powerbi.model import reference
+from cadran.exports.powerbi.values import BLANK
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -46,7 +46,7 @@ def guarded(
         if grain not in grains:
             finer = order[: order.index(grain)]
             scope = [f"ISINSCOPE({reference(TABLE, COLUMNS[grain])})"]
-            scope += [f"NOT ISINSCOPE({reference(TABLE, COLUMNS[one])})" for one in finer]
+            scope += [f"NOT(ISINSCOPE({reference(TABLE, COLUMNS[one])}))" for one in finer]
             refused.append(" && ".join(scope))
     if not refused:
         return dax

@@ -10,13 +10,14 @@ from cadran.exports.powerbi import aggregates, words
 from cadran.exports.powerbi.conditions import conditions
 from cadran.exports.powerbi.dates import COLUMNS, DAY, IS_COVERED, TABLE
 from cadran.exports.powerbi.dates import COVERED as COVERED_COLUMN
-from cadran.exports.powerbi.expressions import BLANK, Translator, Value
+from cadran.exports.powerbi.expressions import Translator
 from cadran.exports.powerbi.model import (
     Measure,
     NotSayableError,
     measure_reference,
     reference,
 )
+from cadran.exports.powerbi.values import BLANK, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -156,7 +157,7 @@ class Measures:
         value = translator.value(given["expr"])
         lines += [f"VAR {name} = {text}" for text, name in translator.variables.items()]
         if not value.is_strict:
-            # Where no input has a row the layer has none either, whatever the expression makes of it.
+            # Where no input has a row the layer has none either, whatever the expression says.
             known = list(names.values())[: 1 if together else None]
             missing = " && ".join(f"ISBLANK({one.text})" for one in known)
             body = value.text.replace("\n", "\n\t")
@@ -233,7 +234,7 @@ class Measures:
         last = f"VAR _last = CALCULATE(MAX({DAY}), {COVERED})"
         if not window:
             text = (
-                f"{last}\nRETURN\n\tIF(\n\t\tNOT ISBLANK(_last),\n\t\tCALCULATE({base.value.text},"
+                f"{last}\nRETURN\n\tIF(\n\t\tNOT(ISBLANK(_last)),\n\t\tCALCULATE({base.value.text},"
                 f" REMOVEFILTERS('{TABLE}'), {DAY} <= _last)\n\t)"
             )
             return Said(replace(base.value, text=text), base.facts)
@@ -253,7 +254,7 @@ class Measures:
             f"VAR _latest = CALCULATE(MAX({base.day}), REMOVEFILTERS('{TABLE}'), {DAY} <= _last)\n"
             f"VAR _day = MIN(_last, _latest + {days - 1})\n"
             "RETURN\n\tIF(\n"
-            f"\t\tNOT ISBLANK(_latest) && _day >= MIN({DAY}),\n"
+            f"\t\tNOT(ISBLANK(_latest)) && _day >= MIN({DAY}),\n"
             f"\t\tCALCULATE({base.value.text}, REMOVEFILTERS('{TABLE}'),"
             f" {DAY} > _day - {days} && {DAY} <= _day)\n\t)"
         )

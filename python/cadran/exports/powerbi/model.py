@@ -18,7 +18,8 @@ class NotSayableError(CadranError):
 class Column:
     """A column of a table.
 
-    `source` is its name in the file, `sql` what the warehouse computes for it.
+    `source` is its name in the file, `sql` what the warehouse computes for it, `layer` what the
+    layer calls it: a dimension, or metric_time at a grain.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Column:
     is_key: bool = False
     description: str = ""
     format: str | None = None
-    sort_by: str | None = None
+    layer: str | None = None
     caption_fr: str | None = None
 
 

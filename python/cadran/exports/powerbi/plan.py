@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cadran.catalog.facts import objectives
-from cadran.exports.powerbi import dates, guard, kpi_tables, words
+from cadran.exports.powerbi import dates, guard, kpi_tables, refusals, words
 from cadran.exports.powerbi.measures import Measures
 from cadran.exports.powerbi.model import LeftOut, Measure, Model, NotSayableError, measure_reference
 from cadran.exports.powerbi.star import Star
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cadran.cards import Card
     from cadran.exports.powerbi.measures import Said
-    from cadran.exports.powerbi.model import Kind
+    from cadran.exports.powerbi.model import Kind, Table
     from cadran.layer import Layer
 
 MEASURES = "KPIs"
@@ -112,7 +112,8 @@ class Planner:
         left_out = [
             *(self._told(kpi, reason, made) for kpi, reason in reasons.items()),
             *attempt.left_out,
-            *self._finer_grains(),
+            *refusals.finer_grains(self._cards.values()),
+            *refusals.undated(self._layer, attempt.star, rows[dates.TABLE]),
         ]
         model = Model(name, tuple(tables), tuple(relationships), tuple(measures), tuple(left_out))
         return Plan(model, rows)
@@ -120,32 +121,41 @@ class Planner:
     def _attempt(self, names: Iterable[str], merged: set[tuple[str, str]]) -> _Attempt:
         star = Star(self._layer, apart=self._apart(names), merged=merged, kinds=self._kinds)
         attempt = _Attempt(star, Measures(self._layer, star, self._labels.values()))
-        facts = {leaf: self._mart(leaf) for kpi in names for leaf in leaves(self._layer, kpi)}
         for kpi in names:  # first the dimensions, since a measure may look at them
-            read = {facts[leaf] for leaf in leaves(self._layer, kpi)} - {None}
             for dimension in self._cards[kpi].dimensions:
                 try:
-                    places = {star.dimension(str(fact), dimension) for fact in sorted(map(str, read))}
-                    if len({(t, c.name) for t, c in places}) != 1:
-                        raise NotSayableError("its marts do not share it")
-                    for table, column in places:
-                        attempt.places.setdefault(kpi, set()).add((table, column.name))
+                    place = self._place(star, kpi, dimension)
                 except NotSayableError as reason:
                     what = f"{kpi} by {dimension}"
                     attempt.left_out.append(LeftOut(what, str(reason), f"`cadran query {kpi}`"))
+                else:
+                    attempt.places.setdefault(kpi, set()).add(place)
         for kpi in names:
-            card = self._cards[kpi]
             try:
-                said = attempt.measures.body(self._layer.metric(kpi))
-                inexact = [grain for grain in kpi_tables.grains(card) if grain not in said.grains]
-                if inexact:
-                    raise NotSayableError(f"by {', '.join(inexact)} DAX would give another number")
-                if not kpi_tables.grains(card):
-                    raise NotSayableError("its card has only grains finer than a day")
-                attempt.said[kpi] = said
+                attempt.said[kpi] = self._checked(kpi, attempt.measures)
             except NotSayableError as reason:
                 attempt.refused[kpi] = str(reason)
         return attempt
+
+    def _place(self, star: Star, kpi: str, dimension: str) -> tuple[str, str]:
+        """The table and column by which all marts of a KPI are looked at by a dimension."""
+        facts = {self._mart(leaf) for leaf in leaves(self._layer, kpi)} - {None}
+        found = {star.dimension(fact, dimension) for fact in sorted(map(str, facts))}
+        places = {(table, column.name) for table, column in found}
+        if len(places) != 1:
+            raise NotSayableError("its marts do not share it")
+        return places.pop()
+
+    def _checked(self, kpi: str, measures: Measures) -> Said:
+        """How a KPI is said, if that is exact at every grain of its card."""
+        grains = kpi_tables.grains(self._cards[kpi])
+        said = measures.body(self._layer.metric(kpi))
+        inexact = [grain for grain in grains if grain not in said.grains]
+        if inexact:
+            raise NotSayableError(f"by {', '.join(inexact)} DAX would give another number")
+        if not grains:
+            raise NotSayableError("its card has only grains finer than a day")
+        return said
 
     def _apart(self, names: Iterable[str]) -> set[str]:
         """Entities whose mart holds facts, and is looked at from another mart's facts."""
@@ -182,7 +192,7 @@ class Planner:
         return bool(found["a"] != found["b"])
 
     def _kpi(
-        self, card: Card, attempt: _Attempt, tables: list, made: dict[str, str]
+        self, card: Card, attempt: _Attempt, tables: list[Table], made: dict[str, str]
     ) -> Measure:
         said = attempt.said.get(card.name)
         if said is not None:
@@ -249,21 +259,6 @@ class Planner:
         if kpi in made:
             instead = f"the table '{made[kpi]}', read by the measure [{self._labels[kpi]}]"
         return LeftOut(kpi, reason, instead)
-
-    def _finer_grains(self) -> list[LeftOut]:
-        found: dict[tuple[str, ...], list[str]] = {}
-        for name, card in self._cards.items():
-            finer = tuple(grain for grain in card.grains if grain not in dates.COLUMNS)
-            if finer:
-                found.setdefault(finer, []).append(name)
-        return [
-            LeftOut(
-                f"{', '.join(kpis)} by {' and '.join(finer)}",
-                "the model's dates are days",
-                "`cadran query`",
-            )
-            for finer, kpis in found.items()
-        ]
 
 
 def _folder(label: str) -> str:

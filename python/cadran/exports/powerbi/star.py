@@ -8,10 +8,10 @@ lines are looked at by the channel of their order) becomes two tables, of the sa
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cadran.exports.powerbi import dates, words
-from cadran.exports.powerbi.fields import Fields, expression
+from cadran.exports.powerbi.fields import Field, Fields, expression
 from cadran.exports.powerbi.model import (
     Column,
     Kind,
@@ -121,7 +121,7 @@ class Star:
         field = self.fields.find(fact, name)
         if field.foreign_key is None and (own or field.entity not in self._apart):
             table = self.fact(fact)
-            return table, self._shown(table, field.sql, field.dimension, is_hidden=is_hidden)
+            return table, self._shown(table, field, is_hidden=is_hidden)
         if self.fields.is_versioned(field.owner):
             raise NotSayableError(f"the rows of {field.owner} are valid for a time only")
         mart = self.fields.models[field.owner]["node_relation"]["alias"]
@@ -130,9 +130,13 @@ class Star:
             raise NotSayableError(f"{field.owner} has no column that identifies a {field.entity}")
         key = self._column(table, field.key, f"{field.entity}__key", is_key=True)
         linked = field.foreign_key or field.key
-        own = self._column(self.fact(fact), linked, f"{field.entity}__key")
-        self._relate(Relationship(self.fact(fact), own.name, table, key.name))
-        return table, self._shown(table, field.sql, field.dimension, is_hidden=is_hidden)
+        here = self._column(self.fact(fact), linked, f"{field.entity}__key")
+        if here.kind != key.kind:
+            raise NotSayableError(f"{name} is joined by keys of two types")
+        if any(c != here.name for c in self._keys_between(self.fact(fact), table)):
+            raise NotSayableError(f"{fact} is joined to {field.owner} in two ways")
+        self._relate(Relationship(self.fact(fact), here.name, table, key.name))
+        return table, self._shown(table, field, is_hidden=is_hidden)
 
     def day(self, fact: str, time: str) -> tuple[str, bool]:
         """The date of a fact as DAX names it, and whether dates reach it without being told."""
@@ -142,7 +146,8 @@ class Star:
         sql = f"cast({expression(found)} as date)"
         column = self._column(table, sql, time if is_daily else f"{time}__day")
         usual = (self.fields.models[fact].get("defaults") or {}).get("agg_time_dimension")
-        is_active = usual in {None, time}
+        others = self._keys_between(table, dates.TABLE)
+        is_active = usual == time if usual else all(one == column.name for one in others)
         self._relate(Relationship(table, column.name, dates.TABLE, dates.DATE, is_active))
         return reference(table, column.name), is_active
 
@@ -168,14 +173,18 @@ class Star:
             self._tables[name] = Table(name, stem, (), relation, text)
         return name
 
-    def _shown(
-        self, table: str, sql: str, dimension: dict[str, str], *, is_hidden: bool
-    ) -> Column:
-        label = dimension.get("label") or words.in_words(dimension["name"])
-        described = " ".join((dimension.get("description") or "").split())
-        column = self._column(table, sql, dimension["name"], name=label)
+    def _shown(self, table: str, field: Field, *, is_hidden: bool) -> Column:
+        given = field.dimension
+        label = given.get("label") or words.in_words(given["name"])
+        column = self._column(table, field.sql, given["name"], name=label)
         if column.is_hidden and not is_hidden:
-            column = replace(column, is_hidden=False, description=described)
+            described = " ".join((given.get("description") or "").split())
+            column = replace(
+                column,
+                is_hidden=False,
+                description=described,
+                layer=f"{field.entity}__{given['name']}",
+            )
             self._put(table, column)
         return column
 
@@ -220,6 +229,11 @@ class Star:
         columns = tuple(column if one.name == column.name else one for one in there.columns)
         self._tables[table] = replace(there, columns=columns)
 
+    def _keys_between(self, table: str, other: str) -> list[str]:
+        """The columns by which rows of the other table reach the fact without being told."""
+        found = self.relationships
+        return [r.column for r in found if (r.table, r.to_table) == (table, other) and r.is_active]
+
     def _relate(self, relationship: Relationship) -> None:
         if relationship not in self.relationships:
             self.relationships.append(relationship)
@@ -244,20 +258,19 @@ def kind_of(found: pa.DataType, what: str) -> Kind:
     """
     import pyarrow as pa
 
-    checks = pa.types
-    if checks.is_boolean(found):
-        return "boolean"
-    if checks.is_integer(found):
-        return "int64"
-    if checks.is_decimal(found):
-        fits = found.precision <= MOST_DIGITS and found.scale <= MOST_DECIMALS
-        return "decimal" if fits else "double"
-    if checks.is_floating(found):
-        return "double"
-    if checks.is_date(found):
-        return "date"
-    if checks.is_timestamp(found):
-        return "dateTime"
-    if checks.is_string(found) or checks.is_large_string(found) or checks.is_dictionary(found):
-        return "string"
-    raise NotSayableError(f"{what} is of the type {found}, which Power BI does not have")
+    for check, kind in (
+        (pa.types.is_boolean, "boolean"),
+        (pa.types.is_integer, "int64"),
+        (pa.types.is_floating, "double"),
+        (pa.types.is_date, "date"),
+        (pa.types.is_timestamp, "dateTime"),
+        (pa.types.is_string, "string"),
+        (pa.types.is_large_string, "string"),
+        (pa.types.is_dictionary, "string"),
+    ):
+        if check(found):
+            return cast("Kind", kind)
+    if not pa.types.is_decimal(found):
+        raise NotSayableError(f"{what} is of the type {found}, which Power BI does not have")
+    fits = found.precision <= MOST_DIGITS and found.scale <= MOST_DECIMALS
+    return "decimal" if fits else "double"

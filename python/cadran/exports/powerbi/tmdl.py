@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cadran.exports.powerbi.model import Column, Kind, Measure, Model, Relationship, Table
 
-LEVEL = 1601  # of compatibility: what Power BI Desktop has opened since 2023
+LEVEL = 1601  # of compatibility; nothing here needs a later one
 _TYPES: dict[Kind, tuple[str, str]] = {
     # the kind of a column: its type in the model, and in Power Query
     "string": ("string", "type text"),
@@ -39,7 +39,7 @@ def files(model: Model, folder: str) -> dict[str, str]:
 
     Args:
         model: the model.
-        folder: where Power BI finds the data, as the value of the parameter; it ends in a separator.
+        folder: where Power BI finds the data, with a separator at its end.
     """
     names = [MEASURES, *(table.name for table in model.tables)]
     made = {
@@ -53,7 +53,7 @@ def files(model: Model, folder: str) -> dict[str, str]:
         made[f"tables/{_file_name(table.name)}.tmdl"] = _table(table)
     for culture, language in _CULTURES.items():
         made[f"cultures/{culture}.tmdl"] = _culture(model, culture, language)
-    return made
+    return {path: f"{text}\n" for path, text in made.items()}
 
 
 def quoted(name: str) -> str:
@@ -74,7 +74,7 @@ def _model(names: Iterable[str]) -> str:
         "\tdefaultPowerBIDataSourceVersion: powerBI_V3\n"
         "\tdiscourageImplicitMeasures\n"
         "\tsourceQueryCulture: en-US\n\n"
-        "\tannotation __PBI_TimeIntelligenceEnabled = 0\n\n"
+        "annotation __PBI_TimeIntelligenceEnabled = 0\n\n"
         f"{references}\n\n{cultures}\n"
     )
 
@@ -114,14 +114,14 @@ def _table(table: Table) -> str:
                       f"\t\t\tlineageTag: {lineage('level', table.name, level)}",
                       f"\t\t\tcolumn: {quoted(level)}"]  # fmt: skip
     types = ", ".join(f'{{"{c.source}", {_TYPES[c.kind][1]}}}' for c in table.columns)
+    file = f'DataFolder & "{table.file}.parquet"'
     lines += [
         "",
         f"\tpartition {quoted(table.name)} = m",
         "\t\tmode: import",
         "\t\tsource =",
         "\t\t\t\tlet",
-        "\t\t\t\t\tSource = Parquet.Document(File.Contents(DataFolder &"
-        f' "{table.file}.parquet")),',
+        f"\t\t\t\t\tSource = Parquet.Document(File.Contents({file})),",
         f"\t\t\t\t\tTyped = Table.TransformColumnTypes(Source, {{{types}}})",
         "\t\t\t\tin",
         "\t\t\t\t\tTyped",
@@ -143,6 +143,8 @@ def _column(table: Table, column: Column) -> list[str]:
     ]
     if column.kind == "date":
         lines += ["", "\t\tannotation UnderlyingDateTimeDataType = Date"]
+    if column.layer:
+        lines += ["", f"\t\tannotation cadran_name = {column.layer}"]
     return lines
 
 
@@ -232,4 +234,4 @@ def _translated(table: Table, language: str) -> list[str]:
 def _property(name: str, text: str) -> list[str]:
     if "\n" not in text:
         return [f"\t\t\t\t\t{name}: {text}"]
-    return [f"\t\t\t\t\t{name} =", *(f"\t\t\t\t\t\t\t{line}" for line in text.split("\n"))]
+    return [f"\t\t\t\t\t{name} =", *(f"\t\t\t\t\t\t{line}" for line in text.split("\n"))]

@@ -17,6 +17,7 @@ _HEADINGS = {
     "fr": ("Formule", "Ne pas utiliser pour", "Statut", "Version", "Contact"),
 }
 _STATUSES = {"draft": "brouillon", "certified": "certifié", "deprecated": "abandonné"}
+_CODE = re.compile("[A-Z]{3}")
 _SPACE = uuid.UUID("5f0c6a52-6f0e-5c2f-9a43-5f2a3c7c9d11")
 
 
@@ -40,7 +41,9 @@ def described(card: Card, language: str) -> str:
     lines = [shown.description, f"{formula}{colon} {shown.formula}"]
     if shown.not_for:
         lines.append(f"{not_for}{colon} {', '.join(shown.not_for)}")
-    lines.append(f"{status}{colon} {state}. {version} {card.version}. {ask}{colon} {card.owner.business}")
+    lines.append(
+        f"{status}{colon} {state}. {version} {card.version}. {ask}{colon} {card.owner.business}"
+    )
     return "\n".join(lines)
 
 
@@ -52,8 +55,8 @@ def format_string(unit: str, decimals: int) -> str:
         return f"{shown};-{shown};{shown}"
     symbol = SYMBOLS.get(unit, unit)
     amount = f"#,0{places}"
-    if symbol in CURRENCIES or (symbol.isupper() and len(symbol) == len("EUR")):
-        mark = "".join(f"\\{sign}" for sign in symbol)
+    if symbol in CURRENCIES or _CODE.fullmatch(symbol):
+        mark = "".join(f"\\{sign}" for sign in symbol) + ("" if symbol in CURRENCIES else "\\ ")
         return f"{mark}{amount};-{mark}{amount};{mark}{amount}"
     if symbol in SHORT:
         amount += "\\ " + "".join(f"\\{sign}" for sign in symbol)
