@@ -96,8 +96,10 @@ def export(  # noqa: PLR0913 - what the command asks
         raise QueryError(
             f"'{title}' cannot be the name of a model: letters, digits, spaces, points and hyphens."
         )
+    data = data or output / "data"
+    pbip.check(output, data)
     plan = Planner(layer, say).plan(title)
-    pbip.write(layer, plan, output, data=data or output / "data", data_as=data_as, say=say)
+    pbip.write(layer, plan, output, data=data, data_as=data_as, say=say)
     model = plan.model
     shown = sum(not measure.is_hidden for measure in model.measures)
     for one in model.left_out:

@@ -84,6 +84,9 @@ def _percentile(star: Star, model: str, sql: str, metric: dict[str, Any]) -> Val
         raise NotSayableError("DAX interpolates percentiles; this one is discrete or approximate")
     share = 0.5 if asked["agg"] == "median" else float(given["percentile"])
     table = star.fact(model)
+    if star.kind(model, sql) not in {"int64", "double"}:
+        # Between two decimals the warehouse may round to their places, and DAX does not.
+        raise NotSayableError(f"{sql} is no whole or floating number")
     ref = reference(table, star.column(model, sql, metric["name"], kind="double").name)
     rows = f"FILTER({reference(table, '').removesuffix('[]')}, NOT(ISBLANK({ref})))"
     return Value(f"PERCENTILEX.INC({rows}, {ref}, {share!r})", "double")

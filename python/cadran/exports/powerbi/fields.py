@@ -76,6 +76,11 @@ class Fields:
             raise NotSayableError(f"{fact} has no time {name}")
         return found
 
+    def is_daily(self, fact: str, name: str) -> bool:
+        """Whether a time dimension holds days, and not instants."""
+        given = self.time(fact, name).get("type_params") or {}
+        return bool(given.get("time_granularity") == "day")
+
     def is_versioned(self, model: str) -> bool:
         """Whether its rows are valid for a time, so that a key stands in several of them."""
         return any(

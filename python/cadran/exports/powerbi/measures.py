@@ -41,6 +41,7 @@ class Said:
 
     `facts` are the semantic models that it reads, `grains` those at which the DAX is exact. Metrics
     of the same `presence` have a value in the same groups of rows; None where that is not known.
+    `is_daily` says that its marts are dated by days, as the date table and its time spine are.
     """
 
     value: Value
@@ -48,6 +49,7 @@ class Said:
     grains: frozenset[str] = ALL
     presence: tuple[str, ...] | None = None
     day: str | None = None
+    is_daily: bool = True
 
 
 class Measures:
@@ -99,7 +101,10 @@ class Measures:
             above, below = self._input(given["numerator"]), self._input(given["denominator"])
             text = f"DIVIDE({above.value.wide}, {below.value.text})"
             said = Said(
-                Value(text, "double"), above.facts | below.facts, above.grains & below.grains
+                Value(text, "double"),
+                above.facts | below.facts,
+                above.grains & below.grains,
+                is_daily=above.is_daily and below.is_daily,
             )
         elif kind == "derived":
             said = self._derived(metric)
@@ -122,7 +127,8 @@ class Measures:
             raise NotSayableError("it fills periods without rows")
         model = asked["semantic_model"]
         value = aggregates.value(self._star, metric)
-        day, is_active = self._star.day(model, _time_of(asked, self._star, model))
+        time = _time_of(asked, self._star, model)
+        day, is_active = self._star.day(model, time)
         modifiers = [] if is_active else [f"USERELATIONSHIP({day}, {DAY})"]
         if metric["filter"] and asked["non_additive_dimension"]:
             raise NotSayableError("it is filtered and not additive over time")
@@ -133,6 +139,7 @@ class Measures:
             if aggregates.is_never_null(metric, self._relation(model), self._not_null)
             else None,
             day=day if is_active and not metric["filter"] else None,
+            is_daily=self._star.fields.is_daily(model, time),
         )
         return self._filtered(said, metric["filter"], *modifiers)
 
@@ -169,7 +176,8 @@ class Measures:
         facts = frozenset[str]().union(*(one.facts for one in found))
         grains = ALL.intersection(*(one.grains for one in found))
         presence = found[0].presence if value.text == found[0].value.text else None
-        return Said(value, facts, grains, presence)
+        is_daily = all(one.is_daily for one in found)
+        return Said(value, facts, grains, presence, is_daily=is_daily)
 
     def _input(self, given: dict[str, Any]) -> Said:
         """A metric as another one takes it: filtered, or from the year before."""
@@ -184,6 +192,8 @@ class Measures:
                 f"{given['name']} is taken from {offset['count']} {offset['granularity']} before;"
                 " only years before are exact at every grain"
             )
+        if not said.is_daily:
+            raise NotSayableError(f"{given['name']} is dated by less than a day")
         shifted = (
             f"SAMEPERIODLASTYEAR({DAY})"
             if offset["count"] == 1
@@ -196,7 +206,7 @@ class Measures:
             key += f"__{given['alias'] or 'filtered'}"
         name = self._name(key, f"{self._name(given['name'], '')}, {years} before")
         self.made[key] = Measure(name, key, text, None, is_hidden=True)
-        body = Said(replace(said.value, text=text), said.facts, ALL - {"week"})
+        body = Said(replace(said.value, text=text), said.facts, ALL - {"week"}, is_daily=True)
         return _named(body, name)
 
     def _filtered(self, said: Said, filters: dict[str, Any] | None, *modifiers: str) -> Said:
@@ -216,29 +226,31 @@ class Measures:
         return replace(said, value=replace(said.value, text=text), presence=presence)
 
     def _cumulative(self, given: dict[str, Any]) -> Said:
-        if given["period_agg"] != "last":
-            raise NotSayableError(f"it takes the {given['period_agg']} value of a period")
+        # A period of several days shows its first, last or mean day: only the last is said below.
+        shown = ALL if given["period_agg"] == "last" else frozenset({"day"})
         taken = given["metric"]
         base = self.of(taken["name"])
         definition = self._layer.metric(taken["name"])
         asked = definition["type_params"].get("metric_aggregation_params") or {}
         if taken["filter"] or asked.get("non_additive_dimension") or base.grains != ALL:
             raise NotSayableError("what it adds up is filtered or not additive over time")
+        if not base.is_daily:
+            raise NotSayableError("it adds up along times that are finer than a day")
         grain, window = given["grain_to_date"], given["window"]
         if grain:
             if grain not in _TO_DATE:
                 raise NotSayableError(f"DAX has no {grain} to date")
             function, grains = _TO_DATE[grain]
             text = f"IF({IS_COVERED}, CALCULATE({base.value.text}, {function}({DAY})))"
-            return Said(replace(base.value, text=text), base.facts, grains)
+            return Said(replace(base.value, text=text), base.facts, grains & shown)
         last = f"VAR _last = CALCULATE(MAX({DAY}), {COVERED})"
         if not window:
             text = (
                 f"{last}\nRETURN\n\tIF(\n\t\tNOT(ISBLANK(_last)),\n\t\tCALCULATE({base.value.text},"
                 f" REMOVEFILTERS('{TABLE}'), {DAY} <= _last)\n\t)"
             )
-            return Said(replace(base.value, text=text), base.facts)
-        return self._windowed(base, window, last)
+            return Said(replace(base.value, text=text), base.facts, shown)
+        return replace(self._windowed(base, window, last), grains=shown)
 
     @staticmethod
     def _windowed(base: Said, window: dict[str, Any], last: str) -> Said:

@@ -25,6 +25,18 @@ MARK = ".cadran-export"
 _SCHEMAS = "https://developer.microsoft.com/json-schemas/fabric"
 
 
+def check(output: Path, data: Path) -> None:
+    """Make sure that nothing but an earlier export would be written over.
+
+    Raises:
+        QueryError: one of the folders holds something else.
+    """
+    for folder in dict.fromkeys((output, data)):
+        own = output / MARK if folder.is_relative_to(output) else folder / MARK
+        if folder.exists() and any(folder.iterdir()) and not own.exists():
+            raise QueryError(f"{folder} holds something else than an export; name an empty folder.")
+
+
 def write(  # noqa: PLR0913 - where everything goes
     layer: Layer,
     plan: Plan,
@@ -45,13 +57,8 @@ def write(  # noqa: PLR0913 - where everything goes
         say: told of each table.
 
     Raises:
-        QueryError: one of the folders holds something else.
         WarehouseError: the warehouse cannot be read.
     """
-    for folder in dict.fromkeys((output, data)):
-        own = output / MARK if folder.is_relative_to(output) else folder / MARK
-        if folder.exists() and any(folder.iterdir()) and not own.exists():
-            raise QueryError(f"{folder} holds something else than an export; name an empty folder.")
     model = plan.model
     aside = output.with_name(f".{output.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)

@@ -80,7 +80,11 @@ class Planner:
         merged: set[tuple[str, str]] = set()
         while True:
             attempt = self._attempt(names, merged)
-            texts = {k: v for k, v in attempt.star.texts.items() if not v <= checked.get(k, {""})}
+            texts = {
+                key: literals
+                for key, literals in attempt.star.texts.items()
+                if key not in checked or not literals <= checked[key]
+            }
             checked |= texts
             found = {key for key, literals in texts.items() if self._is_merged(*key, literals)}
             merged |= found

@@ -104,6 +104,11 @@ class Star:
         """
         return self._column(self.fact(model), sql, name, kind=kind)
 
+    def kind(self, model: str, sql: str) -> str:
+        """What an expression over a mart is in the warehouse; a wide decimal is a decimal too."""
+        kind, is_cast = self._kind(self.fields.models[model]["node_relation"]["relation_name"], sql)
+        return "decimal" if is_cast else kind
+
     def dimension(
         self, fact: str, name: str, *, is_hidden: bool = False, own: bool = False
     ) -> tuple[str, Column]:
@@ -118,7 +123,16 @@ class Star:
         Raises:
             NotSayableError: there is no one way from the fact to it.
         """
-        field = self.fields.find(fact, name)
+        tables, relationships = dict(self._tables), list(self.relationships)
+        try:
+            return self._dimension(fact, self.fields.find(fact, name), is_hidden=is_hidden, own=own)
+        except NotSayableError:
+            self._tables, self.relationships = tables, relationships
+            raise
+
+    def _dimension(
+        self, fact: str, field: Field, *, is_hidden: bool, own: bool
+    ) -> tuple[str, Column]:
         if field.foreign_key is None and (own or field.entity not in self._apart):
             table = self.fact(fact)
             return table, self._shown(table, field, is_hidden=is_hidden)
@@ -132,7 +146,7 @@ class Star:
         linked = field.foreign_key or field.key
         here = self._column(self.fact(fact), linked, f"{field.entity}__key")
         if here.kind != key.kind:
-            raise NotSayableError(f"{name} is joined by keys of two types")
+            raise NotSayableError(f"{fact} is joined to {field.owner} by keys of two types")
         if any(c != here.name for c in self._keys_between(self.fact(fact), table)):
             raise NotSayableError(f"{fact} is joined to {field.owner} in two ways")
         self._relate(Relationship(self.fact(fact), here.name, table, key.name))
@@ -141,7 +155,7 @@ class Star:
     def day(self, fact: str, time: str) -> tuple[str, bool]:
         """The date of a fact as DAX names it, and whether dates reach it without being told."""
         found = self.fields.time(fact, time)
-        is_daily = (found.get("type_params") or {}).get("time_granularity") == "day"
+        is_daily = self.fields.is_daily(fact, time)
         table = self.fact(fact)
         sql = f"cast({expression(found)} as date)"
         column = self._column(table, sql, time if is_daily else f"{time}__day")

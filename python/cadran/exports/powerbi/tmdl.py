@@ -181,7 +181,7 @@ def _measure(measure: Measure) -> list[str]:
         lines.append(f"{name} {measure.dax}")
     lines += [f"\t\tformatString: {measure.format}"] if measure.format else []
     lines += ["\t\tisHidden"] if measure.is_hidden else []
-    lines += [f"\t\tdisplayFolder: {measure.folder}"] if measure.folder else []
+    lines += [f"\t\tdisplayFolder: {_plain(measure.folder)}"] if measure.folder else []
     lines += [
         f"\t\tlineageTag: {lineage('measure', measure.metric)}",
         "",
@@ -220,11 +220,14 @@ def _translated(table: Table, language: str) -> list[str]:
     if table.is_hidden:
         return []
     caption = (table.caption_fr if language == "fr" else None) or table.name
-    lines = [f"\t\t\ttable {quoted(table.name)}", f"\t\t\t\tcaption: {caption}"]
+    lines = [f"\t\t\ttable {quoted(table.name)}", f"\t\t\t\tcaption: {_plain(caption)}"]
     for column in table.columns:
         if not column.is_hidden:
             shown = (column.caption_fr if language == "fr" else None) or column.name
-            lines += [f"\t\t\t\tcolumn {quoted(column.name)}", f"\t\t\t\t\tcaption: {shown}"]
+            lines += [
+                f"\t\t\t\tcolumn {quoted(column.name)}",
+                f"\t\t\t\t\tcaption: {_plain(shown)}",
+            ]
     if table.hierarchy and table.name == dates.TABLE:
         shown = "Calendrier" if language == "fr" else "Calendar"
         lines += ["\t\t\t\thierarchy Calendar", f"\t\t\t\t\tcaption: {shown}"]
@@ -233,5 +236,10 @@ def _translated(table: Table, language: str) -> list[str]:
 
 def _property(name: str, text: str) -> list[str]:
     if "\n" not in text:
-        return [f"\t\t\t\t\t{name}: {text}"]
+        return [f"\t\t\t\t\t{name}: {_plain(text)}"]
     return [f"\t\t\t\t\t{name} =", *(f"\t\t\t\t\t\t{line}" for line in text.split("\n"))]
+
+
+def _plain(text: str) -> str:
+    """A text as a value; one that begins with a quotation mark would be taken for a quoted one."""
+    return '"' + text.replace('"', '""') + '"' if text.startswith('"') else text

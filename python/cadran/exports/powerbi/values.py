@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cadran.exports.powerbi.model import Kind
 
 BLANK = "BLANK()"
-_ATOM = re.compile(r"[\w.]+|\[[^\[\]]*\]|'[^']*'\[[^\[\]]*\]|[A-Z]+\([^()]*\)")
+_ATOM = re.compile(r"""[\w.]+|"[^"]*"|\[[^\[\]]*\]|'[^']*'\[[^\[\]]*\]|[A-Z]+\([^()]*\)""")
 
 
 @dataclass(frozen=True, slots=True)
