@@ -165,7 +165,7 @@ def left_out(model: Model) -> str:
     lines = [
         f"# What {model.name} leaves out",
         "",
-        "Everything else of the KPIs' cards is in the model and gives the layer's numbers.",
+        "Everything else on the KPIs' cards is in the model.",
         "",
         "| what | why | instead |",
         "|---|---|---|",
