@@ -99,7 +99,7 @@ def gather(layer: Layer) -> Facts:
         )
     return Facts(
         kpis=kpis,
-        objectives=_objectives(layer),
+        objectives=objectives(layer),
         tree=whole,
         until=until,
         period=shown.period,
@@ -188,7 +188,8 @@ def _used_by(layer: Layer, kpi: str) -> list[dict[str, str]]:
     return found
 
 
-def _objectives(layer: Layer) -> list[dict[str, Any]]:
+def objectives(layer: Layer) -> list[dict[str, Any]]:
+    """Key, labels, descriptions and owner of each objective that the KPIs serve."""
     relation = "governance.objectives"
     try:
         for node in layer.project.dbt_manifest["nodes"].values():

@@ -29,6 +29,7 @@ COMMANDS = {
     "board": ("board", "the KPI board: latest complete period, changes, targets, status"),
     "catalog": ("catalog", "the catalogue of all KPIs as a site that opens from disk"),
     "tables": ("tables", "write or check the KPI tables in models/kpis"),
+    "export": ("export", "files for BI tools: Power BI, Superset, Apache Ossie"),
     "check": ("check", "hold every KPI against the rules: the gate of continuous integration"),
     "doctor": ("doctor", "check input data against the contracts before a build"),
     "ingest": ("ingest", "take access logs into the request contract"),

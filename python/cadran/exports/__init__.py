@@ -1,0 +1,1 @@
+"""Files for BI tools, one module or package for each tool."""

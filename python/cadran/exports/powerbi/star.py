@@ -1,0 +1,290 @@
+"""The star of a model: facts, the tables they are looked at by, and the keys between them.
+
+Every relationship goes from a fact to a table without relationships of its own, so there is one way
+from any table to a fact and never an ambiguous one. A mart that is both (orders have measures, and
+lines are looked at by the channel of their order) becomes two tables, of the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from cadran.exports.powerbi import dates, words
+from cadran.exports.powerbi.fields import Field, Fields, expression
+from cadran.exports.powerbi.model import (
+    Column,
+    Kind,
+    NotSayableError,
+    Relationship,
+    Table,
+    reference,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import pyarrow as pa
+
+    from cadran.layer import Layer
+
+MOST_DIGITS, MOST_DECIMALS = 18, 4  # of a fixed decimal number of Power BI
+
+
+class Star:
+    """Grows by what measures and cards ask of it."""
+
+    def __init__(
+        self,
+        layer: Layer,
+        *,
+        apart: Collection[str] = (),
+        merged: Collection[tuple[str, str]] = (),
+        kinds: dict[tuple[str, str], tuple[Kind, bool]] | None = None,
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            layer: the layer of a built project.
+            apart: entities whose mart is a fact too, and is looked at from other facts.
+            merged: relations and expressions of texts that Power BI would take for one another.
+            kinds: what is known of the types of expressions; added to.
+        """
+        self.fields = Fields(layer.project.semantic_manifest)
+        self.relationships: list[Relationship] = []
+        self._layer = layer
+        self._apart = frozenset(apart)
+        self._merged = frozenset(merged)
+        self._tables: dict[str, Table] = {}
+        self._kinds = {} if kinds is None else kinds
+        self._compared: dict[tuple[str, str], set[str]] = {}
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables as far as they are needed."""
+        return tuple(self._tables.values())
+
+    @property
+    def texts(self) -> dict[tuple[str, str], set[str]]:
+        """Relations and expressions of all texts in the model, each with what it is compared to."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for table in self.tables:
+            for column in table.columns:
+                if column.kind == "string" and table.relation:
+                    key = table.relation, column.sql
+                    found[key] = self._compared.get(key, set())
+        return found
+
+    def compare(self, table: str, column: Column, literals: Collection[str]) -> None:
+        """Note that a filter compares a column with these texts."""
+        key = str(self._tables[table].relation), column.sql
+        self._compared.setdefault(key, set()).update(literals)
+
+    def fact(self, model: str) -> str:
+        """The name of the table that holds the facts of a semantic model."""
+        found = self.fields.models[model]
+        if self.fields.is_versioned(model):
+            raise NotSayableError(f"the rows of {model} are valid for a time only")
+        keys = {e["name"] for e in found["entities"] if e["type"] in {"primary", "unique"}}
+        mart = found["node_relation"]["alias"]
+        name = words.table_name(mart) + (" facts" if keys & self._apart else "")
+        return self._table(name, model, mart)
+
+    def column(self, model: str, sql: str, name: str, *, kind: Kind | None = None) -> Column:
+        """The hidden column of a fact that holds an expression over its mart.
+
+        Args:
+            model: the semantic model.
+            sql: the expression.
+            name: what to call it when the expression is more than a column.
+            kind: the kind to cast it to; by default its own.
+
+        Raises:
+            NotSayableError: Power BI has no such type, or would take its texts for one another.
+        """
+        return self._column(self.fact(model), sql, name, kind=kind)
+
+    def kind(self, model: str, sql: str) -> str:
+        """What an expression over a mart is in the warehouse; a wide decimal is a decimal too."""
+        kind, is_cast = self._kind(self.fields.models[model]["node_relation"]["relation_name"], sql)
+        return "decimal" if is_cast else kind
+
+    def dimension(
+        self, fact: str, name: str, *, is_hidden: bool = False, own: bool = False
+    ) -> tuple[str, Column]:
+        """The table and column by which a fact is looked at by `entity__dimension`.
+
+        Args:
+            fact: the semantic model.
+            name: the dimension.
+            is_hidden: leave it hidden, unless it is shown already.
+            own: take the fact's own column where it has one, even if others share it.
+
+        Raises:
+            NotSayableError: there is no one way from the fact to it.
+        """
+        tables, relationships = dict(self._tables), list(self.relationships)
+        try:
+            return self._dimension(fact, self.fields.find(fact, name), is_hidden=is_hidden, own=own)
+        except NotSayableError:
+            self._tables, self.relationships = tables, relationships
+            raise
+
+    def _dimension(
+        self, fact: str, field: Field, *, is_hidden: bool, own: bool
+    ) -> tuple[str, Column]:
+        if field.foreign_key is None and (own or field.entity not in self._apart):
+            table = self.fact(fact)
+            return table, self._shown(table, field, is_hidden=is_hidden)
+        if self.fields.is_versioned(field.owner):
+            raise NotSayableError(f"the rows of {field.owner} are valid for a time only")
+        mart = self.fields.models[field.owner]["node_relation"]["alias"]
+        table = self._table(words.table_name(mart), field.owner, mart)
+        if field.key is None:
+            raise NotSayableError(f"{field.owner} has no column that identifies a {field.entity}")
+        key = self._column(table, field.key, f"{field.entity}__key", is_key=True)
+        linked = field.foreign_key or field.key
+        here = self._column(self.fact(fact), linked, f"{field.entity}__key")
+        if here.kind != key.kind:
+            raise NotSayableError(f"{fact} is joined to {field.owner} by keys of two types")
+        if any(c != here.name for c in self._keys_between(self.fact(fact), table)):
+            raise NotSayableError(f"{fact} is joined to {field.owner} in two ways")
+        self._relate(Relationship(self.fact(fact), here.name, table, key.name))
+        return table, self._shown(table, field, is_hidden=is_hidden)
+
+    def day(self, fact: str, time: str) -> tuple[str, bool]:
+        """The date of a fact as DAX names it, and whether dates reach it without being told."""
+        found = self.fields.time(fact, time)
+        is_daily = self.fields.is_daily(fact, time)
+        table = self.fact(fact)
+        sql = f"cast({expression(found)} as date)"
+        column = self._column(table, sql, time if is_daily else f"{time}__day")
+        usual = (self.fields.models[fact].get("defaults") or {}).get("agg_time_dimension")
+        others = self._keys_between(table, dates.TABLE)
+        is_active = usual == time if usual else all(one == column.name for one in others)
+        self._relate(Relationship(table, column.name, dates.TABLE, dates.DATE, is_active))
+        return reference(table, column.name), is_active
+
+    def seen_by(self, model: str) -> list[str]:
+        """What a fact is looked at by, apart from dates: columns of its own, and tables."""
+        name = self.fact(model)
+        own = [
+            reference(name, column.name)
+            for column in self._tables[name].columns
+            if not column.is_hidden
+        ]
+        others = [r.to_table for r in self.relationships if r.table == name]
+        joined = [", ".join(own)] if own else []
+        shared = dict.fromkeys(one for one in others if one != dates.TABLE)
+        return [*joined, *(reference(one, "").removesuffix("[]") for one in shared)]
+
+    def _table(self, name: str, model: str, mart: str) -> str:
+        if name not in self._tables:
+            found = self.fields.models[model]
+            text = " ".join((found.get("description") or "").split())
+            relation = found["node_relation"]["relation_name"]
+            stem = mart if not name.endswith(" facts") else f"{mart}__facts"
+            self._tables[name] = Table(name, stem, (), relation, text)
+        return name
+
+    def _shown(self, table: str, field: Field, *, is_hidden: bool) -> Column:
+        given = field.dimension
+        label = given.get("label") or words.in_words(given["name"])
+        column = self._column(table, field.sql, given["name"], name=label)
+        if column.is_hidden and not is_hidden:
+            described = " ".join((given.get("description") or "").split())
+            column = replace(
+                column,
+                is_hidden=False,
+                description=described,
+                layer=f"{field.entity}__{given['name']}",
+            )
+            self._put(table, column)
+        return column
+
+    def _column(  # noqa: PLR0913 - what a column is made of
+        self,
+        table: str,
+        sql: str,
+        source: str,
+        *,
+        name: str | None = None,
+        kind: Kind | None = None,
+        is_key: bool = False,
+    ) -> Column:
+        there = self._tables[table]
+        relation = str(there.relation)
+        own, is_cast = self._kind(relation, sql)
+        if kind is not None and kind != own:
+            own, is_cast = kind, True
+        if is_cast:
+            sql = f"cast({sql} as {own})"
+        if own == "string" and (relation, sql) in self._merged:
+            raise NotSayableError(
+                f"{sql} of {there.file} holds texts that differ only by capitals or spaces at the"
+                " end, which Power BI takes for one"
+            )
+        for column in there.columns:
+            if column.sql == sql and column.kind == own:
+                if is_key and not column.is_key:
+                    self._put(table, replace(column, is_key=True))
+                return column
+        sources = {column.source.casefold() for column in there.columns}
+        names = {column.name.casefold() for column in there.columns}
+        source = sql if sql.isidentifier() else source
+        source = words.unique(source, sources, str(len(sources)))
+        shown = words.unique(name or source, names, source)
+        column = Column(shown, source, own, sql, is_key=is_key)
+        self._tables[table] = there.with_column(column)
+        return column
+
+    def _put(self, table: str, column: Column) -> None:
+        there = self._tables[table]
+        columns = tuple(column if one.name == column.name else one for one in there.columns)
+        self._tables[table] = replace(there, columns=columns)
+
+    def _keys_between(self, table: str, other: str) -> list[str]:
+        """The columns by which rows of the other table reach the fact without being told."""
+        found = self.relationships
+        return [r.column for r in found if (r.table, r.to_table) == (table, other) and r.is_active]
+
+    def _relate(self, relationship: Relationship) -> None:
+        if relationship not in self.relationships:
+            self.relationships.append(relationship)
+
+    def _kind(self, relation: str, sql: str) -> tuple[Kind, bool]:
+        """The kind of an expression, and whether it must be cast to it."""
+        if (relation, sql) not in self._kinds:
+            import pyarrow as pa
+
+            asked = f"select {sql} as answer from {relation} limit 0"
+            found = self._layer.warehouse.arrow(asked).schema.field("answer").type
+            kind = kind_of(found, sql)
+            self._kinds[relation, sql] = kind, kind == "double" and pa.types.is_decimal(found)
+        return self._kinds[relation, sql]
+
+
+def kind_of(found: pa.DataType, what: str) -> Kind:
+    """The kind of column that holds an Arrow type.
+
+    Raises:
+        NotSayableError: Power BI has no such type.
+    """
+    import pyarrow as pa
+
+    for check, kind in (
+        (pa.types.is_boolean, "boolean"),
+        (pa.types.is_integer, "int64"),
+        (pa.types.is_floating, "double"),
+        (pa.types.is_date, "date"),
+        (pa.types.is_timestamp, "dateTime"),
+        (pa.types.is_string, "string"),
+        (pa.types.is_large_string, "string"),
+        (pa.types.is_dictionary, "string"),
+    ):
+        if check(found):
+            return cast("Kind", kind)
+    if not pa.types.is_decimal(found):
+        raise NotSayableError(f"{what} is of the type {found}, which Power BI does not have")
+    fits = found.precision <= MOST_DIGITS and found.scale <= MOST_DECIMALS
+    return "decimal" if fits else "double"
