@@ -6,7 +6,8 @@
     ├── QueryError (ValueError)               the question makes no sense
     │   └── UnknownNameError (LookupError)    a name in it does not exist
     ├── NotGovernedError (PermissionError)    the KPI is not defined at that grain or dimension
-    └── WarehouseError (RuntimeError)         the warehouse cannot be read, or refused the SQL
+    ├── WarehouseError (RuntimeError)         the warehouse cannot be read, or refused the SQL
+    └── ServiceError (ConnectionError)        another program cannot be reached, or refused
 
 Every message names what is wrong, where, and what would be right.
 """
@@ -80,6 +81,10 @@ class NotGovernedError(CadranError, PermissionError):
 
 class WarehouseError(CadranError, RuntimeError):
     """The warehouse cannot be opened, or refused a statement."""
+
+
+class ServiceError(CadranError, ConnectionError):
+    """Another program, such as a BI tool, cannot be reached, or refused what was asked of it."""
 
 
 def near_misses(name: str, allowed: Iterable[str]) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ COMMANDS = {
     "verify": ("ledger", "check that nothing in the ledger was changed"),
     "close": ("ledger", "make the published values of a period final"),
     "explain": ("ledger", "what lies between a value as published and as it is now"),
+    "export": ("export", "files for BI tools: Power BI, Superset, Apache Ossie"),
     "demo": ("demo", "write the data of the demo company"),
 }
 

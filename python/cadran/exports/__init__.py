@@ -1,0 +1,1 @@
+"""Files for BI tools, made from the definitions, the cards and the layer's answers."""
