@@ -13,6 +13,10 @@ TARGETS = {
         "cadran.exports.superset",
         "datasets with governed metrics for Apache Superset: files, and a push over its REST API",
     ),
+    "ossie": (
+        "cadran.exports.ossie",
+        "the semantic layer with its cards as an Apache Ossie document",
+    ),
 }
 
 

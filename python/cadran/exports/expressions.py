@@ -74,7 +74,7 @@ def said(
         found = inputs[node.name].copy()
         return found if isinstance(found, exp.Func) else exp.paren(found, copy=False)
 
-    return sqlglot.parse_one(given["expr"], dialect="duckdb").transform(put)
+    return sqlglot.parse_one(given["expr"], dialect="duckdb").transform(put).unnest()
 
 
 def leaves(metrics: Mapping[str, dict[str, Any]], name: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.errors import CardError
 from cadran.exports import superset_values
 from cadran.exports.expressions import EXTREMES, UnsayableError, leaves, said
-from cadran.exports.superset_texts import plain, text
+from cadran.exports.texts import plain, text
 from cadran.query import DAY_OR_COARSER, GRAINS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from cadran.exports.superset_texts import text
+from cadran.exports.texts import text
 
 if TYPE_CHECKING:
     from cadran.cards import Card
