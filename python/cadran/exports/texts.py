@@ -15,7 +15,8 @@ _TEXTS = {
         "values": (
             "KPIs that cannot be put together from smaller groups, ready made: by period, in all"
             " and by one dimension at a time. Filter one grain and one dimension ('all' for the"
-            " total); a metric is empty wherever several values would have to be put together: {kpis}."
+            " total); a metric is empty wherever several values would have to be put together:"
+            " {kpis}."
         ),
         "period": "Period",
         "period_text": "First day of the period.",
@@ -48,8 +49,8 @@ _TEXTS = {
         "values": (
             "KPI qui ne se recomposent pas à partir de groupes plus petits, tout faits : par"
             " période, au total et selon une dimension à la fois. Filtrer sur une maille (grain) et"
-            " une dimension (« all » pour le total) ; une métrique reste vide là où il faudrait réunir"
-            " plusieurs valeurs : {kpis}."
+            " une dimension (« all » pour le total) ; une métrique reste vide là où il faudrait"
+            " réunir plusieurs valeurs : {kpis}."
         ),
         "period": "Période",
         "period_text": "Premier jour de la période.",
