@@ -50,6 +50,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="send the login over plain HTTP to another machine",
     )
+    parser.epilog = (
+        "examples:\n  cadran export superset\n  cadran export superset --url http://localhost:8088"
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -42,7 +42,7 @@ def write(model: Model, path: Path, database: str) -> None:
 
 def files(model: Model, database: str) -> dict[str, Any]:
     """The content of each file of the archive, by its name."""
-    connection = {**superset_payload.database(model, database), "version": "1.0.0"}
+    connection = {**superset_payload.database(model, database), "extra": {}, "version": "1.0.0"}
     found: dict[str, Any] = {
         "metadata.yaml": {
             "version": "1.0.0",

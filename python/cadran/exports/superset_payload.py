@@ -10,7 +10,6 @@ import json
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from cadran.exports.texts import text
 
@@ -38,7 +37,7 @@ def database(model: Model, path: str) -> dict[str, Any]:
         path: the DuckDB file, as Superset sees it.
     """
     # The file is never written through Superset, and SQL Lab reads no other file through it.
-    uri = f"duckdb:///{quote(path)}?access_mode=read_only&enable_external_access=false"
+    uri = f"duckdb:///{path}?access_mode=read_only&enable_external_access=false"
     return {
         "database_name": f"{model.project} KPIs",
         "sqlalchemy_uri": uri,
