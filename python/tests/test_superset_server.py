@@ -122,8 +122,9 @@ def metric_of(client, dataset, kpi):
 GRAINS = {"week": "P1W", "month": "P1M", "quarter": "P3M", "year": "P1Y", None: None}
 
 
-def chart(client, made, grain, columns, metrics, only=()):
-    """What a chart on a dataset shows: rows as {(period, *columns): {metric: value}}."""
+def chart(client, made, metrics, by, only=()):
+    """What a chart by a grain and columns shows: {(period, *columns): {metric: value}}."""
+    grain, *columns = by
     period = next(column.name for column in made.columns if column.role == "time")
     axis = {
         "columnType": "BASE_AXIS", "expressionType": "SQL", "sqlExpression": period,
@@ -182,7 +183,7 @@ def test_a_chart_on_a_cube_shows_the_numbers_of_the_layer(client, pushed, layer)
             continue
         kpis = [metric.card.name for metric in made.metrics]
         dimension = made.metrics[0].card.dimensions[0]
-        shown = chart(client, made, "month", [dimension], kpis)
+        shown = chart(client, made, kpis, ["month", dimension])
         expected = asked(layer, kpis, "month", dimension)
         assert shown.keys() == expected.keys()
         for key, row in expected.items():
@@ -199,13 +200,13 @@ def test_a_chart_of_ready_made_values_shows_them_and_nothing_at_a_longer_period(
     for metric in made.metrics:
         kpi, dimension = metric.card.name, metric.card.dimensions[0]
         only = (("grain", "month"), ("dimension", dimension))
-        shown = chart(client, made, None, ["member"], [kpi], only)
+        shown = chart(client, made, [kpi], [None, "member"], only)
         expected = {k: v for k, v in asked(layer, [kpi], "month", dimension).items() if v[kpi]}
         assert expected
         for (at, member), row in expected.items():
             assert same(shown[at, str(member)][kpi], row[kpi])
         for longer in ("quarter", "year"):
-            rows = chart(client, made, longer, ["member"], [kpi], only).values()
+            rows = chart(client, made, [kpi], [longer, "member"], only).values()
             assert rows
             assert {row[kpi] for row in rows} == {None}
 
@@ -320,18 +321,18 @@ def test_a_name_that_someone_else_took_is_refused_and_named(client, pushed):
 
 def test_a_new_file_is_read_without_another_push(client, pushed):
     (made,) = (made for made in pushed.model.datasets if made.name == "incidents_by_day")
-    before = chart(client, made, "year", [], ["incident_count"])
+    before = chart(client, made, ["incident_count"], ["year"])
     path = Path(pushed.path)
     kept = path.read_bytes()
     duckdb_file.write(path, {made.name: pa.concat_tables([made.rows(), made.rows()])})
-    after = chart(client, made, "year", [], ["incident_count"])
+    after = chart(client, made, ["incident_count"], ["year"])
     assert {k: row["incident_count"] for k, row in after.items()} == {
         k: 2 * row["incident_count"] for k, row in before.items()
     }
     aside = path.with_suffix(".old")
     aside.write_bytes(kept)
     aside.replace(path)
-    assert chart(client, made, "year", [], ["incident_count"]) == before
+    assert chart(client, made, ["incident_count"], ["year"]) == before
 
 
 @pytest.mark.usefixtures("pushed")
