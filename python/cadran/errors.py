@@ -9,6 +9,7 @@
     ├── UnauthenticatedError (PermissionError)  a server does not know who asks
     ├── NotAllowedError (PermissionError)     the policy does not let this caller see that
     ├── LimitError (RuntimeError)             the caller asked too often or for too much
+    ├── ServiceError (ConnectionError)        another program cannot be reached, or refused
     └── WarehouseError (RuntimeError)         the warehouse cannot be read, or refused the SQL
         └── StoppedError (TimeoutError)       a statement was stopped: too long, or nobody waits
 
@@ -128,6 +129,10 @@ class WarehouseError(CadranError, RuntimeError):
 
 class StoppedError(WarehouseError, TimeoutError):
     """A statement was stopped because it took too long, or because nobody waits for it."""
+
+
+class ServiceError(CadranError, ConnectionError):
+    """Another program, such as a BI tool, cannot be reached, or refused what was asked of it."""
 
 
 def near_misses(name: str, allowed: Iterable[str]) -> tuple[str, ...]:

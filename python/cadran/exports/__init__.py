@@ -1,1 +1,1 @@
-"""Files for BI tools, one module or package for each tool."""
+"""Files for BI tools, made from the definitions, the cards and the layer's answers."""
