@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cadran.errors import LimitError, NotAllowedError
 from cadran.server.flight import listing, plain, rows, template
 from cadran.server.flight.statement import Ask, Compile, Listing, Sql
 from cadran.serving.desk import Asked
 from cadran.serving.question import Question
-from cadran.serving.stop import Clock
+from cadran.serving.stop import Clock, Insisting
 from cadran.warehouse import duckdb_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cadran.access.caller import Caller
     from cadran.server.flight.rows import Rows
     from cadran.server.flight.statement import Part, Statement
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from cadran.serving.stop import Stop
 
 PROTOCOL = "flight"
-_MEGABYTES = 512  # that a statement in plain SQL may use
+_MEGABYTES = 256  # that a statement in plain SQL may use
 
 
 class Answering:
@@ -94,16 +98,42 @@ class Answering:
     def _plain(self, caller: Caller, statement: Sql, stop: Stop) -> pa.Table:
         read = plain.read(statement.text)
         parts = {template.stand_in(at): part for at, part in enumerate(statement.parts)}
-        there = self.tables(caller)
-        plain.known(read, there, parts)
+        with contextlib.suppress(NotAllowedError):  # who may only ask is told by the question
+            plain.known(read, self.tables(caller), parts)
+        if not read.tables:
+            self._desk.meter.count(caller)  # else the questions below are counted
         self._clock.after(caller.limits.seconds or self._seconds, stop)
         given: dict[str, pa.Table] = {}
         for name in read.tables:
             part = parts.get(name) or Ask(Question.of({"saved_query": name}))
             given[name] = self._part(caller, part, stop)
-        return duckdb_tables.answer(
-            read.sql, given, schema=plain.SCHEMA, megabytes=_MEGABYTES, stopper=stop.when
-        )
+        with self._desk.meter.running(caller):
+            table = duckdb_tables.answer(
+                read.sql, given, schema=plain.SCHEMA, megabytes=_MEGABYTES, stopper=_stopper(stop)
+            )
+        most = caller.limits.rows
+        if most is not None and table.num_rows > most:
+            raise LimitError(
+                f"The answer has {table.num_rows:,} rows; {caller.name} may take {most:,}: ask for"
+                " fewer with limit or a filter."
+            )
+        return table
+
+
+def _stopper(stop: Stop) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """How a statement is stopped: again and again, as an interrupt between two steps is lost."""
+
+    def watched(interrupt: Callable[[], None]) -> Callable[[], None]:
+        insisting = Insisting(interrupt)
+        done = stop.when(insisting.begin)
+
+        def over() -> None:
+            done()
+            insisting.end()
+
+        return over
+
+    return watched
 
 
 def _values(table: pa.Table) -> pa.Table:
