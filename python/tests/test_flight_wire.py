@@ -12,7 +12,10 @@ from adbc_driver_flightsql import DatabaseOptions
 from adbc_driver_manager import AdbcStatusCode, DatabaseError, Error
 from flight_clients import SECRETS, connect
 
+from cadran.access.caller import Caller
 from cadran.server.flight import wire
+from cadran.server.flight.rows import of_table
+from cadran.server.flight.tickets import GoneError, Promises
 
 pytest_plugins = ["flight_fixtures"]
 _NAME = "/arrow.flight.protocol.FlightService/"
@@ -200,3 +203,60 @@ def test_what_went_wrong_inside_stays_inside(bare, guarded_flight, monkeypatch, 
     assert "secret" not in sentence
     number = sentence.removesuffix(".").rpartition(" ")[2]
     assert number in caplog.text
+
+
+def rows_of(messages):
+    """The table that FlightData messages hold: an IPC stream without its prefixes."""
+    stream = b""
+    for message in messages:
+        fields = wire.read(message)
+        header = wire.raw(fields, 2)
+        stream += b"\xff\xff\xff\xff" + len(header).to_bytes(4, "little") + header
+        stream += wire.raw(fields, 1000) or b""
+    return pa.ipc.open_stream(stream).read_all()
+
+
+def test_no_message_is_larger_than_a_client_takes():
+    wide = pa.table({"text": ["x" * 1_000_000] * 9 + ["y"] * 200, "number": range(209)})
+    messages = list(of_table(wide).sent())
+    assert max(map(len, messages)) < 4_000_000
+    assert rows_of(messages).equals(wide)
+
+
+def test_rows_arrive_as_they_are_whatever_their_types():
+    table = pa.table({
+        "coded": pa.array(["a", "b", None, "a"]).dictionary_encode(),
+        "list": [["x"], [], None, ["y", "z"]],
+        "none": [None] * 4,
+        "flag": [True, None, False, True],
+    }).slice(1)  # fmt: skip
+    ready = of_table(table)
+    expected = table.set_column(0, "coded", table["coded"].cast(pa.string()))
+    assert rows_of(ready.sent()).equals(expected)
+    assert pa.ipc.read_schema(pa.py_buffer(ready.schema)).equals(expected.schema)
+
+
+def test_promises_end_by_time_by_number_and_by_bytes():
+    alice, bob = Caller("alice"), Caller("bob")
+    kept = Promises("ticket", seconds=60, most=3, most_bytes=100)
+    bobs = kept.give(bob, "bob's", "rows", 90)
+    names = [kept.give(alice, number) for number in range(5)]
+    assert [kept.get(alice, name) for name in names[2:]] == [2, 3, 4]
+    assert kept.get(bob, bobs) == "bob's"  # nobody pushes out what another one was promised
+    for caller, name in ((alice, names[1]), (alice, bobs), (bob, names[4]), (alice, b"")):
+        with pytest.raises(GoneError, match="ask the question again"):
+            kept.get(caller, name)
+    same, other = object(), object()
+    twice = [kept.give(alice, number, same, 80) for number in range(2)]
+    assert kept.get(alice, twice[0]) == 0  # the same rows are weighed once
+    newest = kept.give(alice, "more", other, 80)
+    assert len(kept) == 2
+    assert kept.get(alice, newest) == "more"
+
+    brief = Promises("ticket", seconds=0.01, most=3, most_bytes=100)
+    name = brief.give(alice, 1)
+    time.sleep(0.02)
+    with pytest.raises(GoneError):
+        brief.get(alice, name)
+    brief.sweep()
+    assert len(brief) == 0
