@@ -13,6 +13,7 @@ from cadran.warehouse.duckdb import whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     import pyarrow as pa
 
@@ -33,7 +34,7 @@ def answer(
     *,
     schema: str,
     megabytes: int,
-    stopper: Callable[[Callable[[], None]], Callable[[], None]],
+    stopper: Callable[[Callable[[], None]], AbstractContextManager[None]],
 ) -> pa.Table:
     """The rows of one statement over these tables.
 
@@ -42,7 +43,7 @@ def answer(
         tables: by name.
         schema: in which they stand.
         megabytes: that the statement may use, and that its rows may take.
-        stopper: is given what interrupts the statement; returns what takes that back.
+        stopper: is given what interrupts the statement, and may call it until the block ends.
 
     Raises:
         QueryError: the statement does not fit the tables.
@@ -64,12 +65,9 @@ def answer(
             )
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
-        done = stopper(connection.interrupt)
-        try:
+        with stopper(connection.interrupt):
             rows = whole_numbers(connection.sql(sql)).to_arrow_reader(_BATCH_ROWS)
             return pa.Table.from_batches(_bounded(rows, megabytes), rows.schema)
-        finally:
-            done()
     except (duckdb.Error, pa.ArrowException) as error:
         raise _refusal(error) from None
     finally:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cadran.errors import LimitError, NotAllowedError
 from cadran.server.flight import listing, plain, rows, template
 from cadran.server.flight.statement import Ask, Compile, Listing, Sql
 from cadran.serving.desk import Asked
 from cadran.serving.question import Question
-from cadran.serving.stop import Clock
 from cadran.warehouse import duckdb_tables
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from cadran.serving.stop import Stop
 
 PROTOCOL = "flight"
-_MEGABYTES = 512  # that a statement in plain SQL may use
+_MEGABYTES = 256  # that a statement in plain SQL may use
 
 
 class Answering:
@@ -33,7 +35,6 @@ class Answering:
         """Answer from a desk; a statement in plain SQL may run for so many seconds."""
         self._desk = desk
         self._seconds = seconds
-        self._clock = Clock()
 
     def kept(self, caller: Caller, statement: Statement) -> Rows | None:
         """The rows if they are there already, without waiting for anything; else None.
@@ -94,16 +95,30 @@ class Answering:
     def _plain(self, caller: Caller, statement: Sql, stop: Stop) -> pa.Table:
         read = plain.read(statement.text)
         parts = {template.stand_in(at): part for at, part in enumerate(statement.parts)}
-        there = self.tables(caller)
-        plain.known(read, there, parts)
-        self._clock.after(caller.limits.seconds or self._seconds, stop.set)
+        with contextlib.suppress(NotAllowedError):  # who may only ask is told by the question
+            plain.known(read, self.tables(caller), parts)
+        if not read.tables:
+            self._desk.meter.count(caller)  # else the questions below are counted
+        self._desk.clock.after(caller.limits.seconds or self._seconds, stop.set)
         given: dict[str, pa.Table] = {}
         for name in read.tables:
             part = parts.get(name) or Ask(Question.of({"saved_query": name}))
             given[name] = self._part(caller, part, stop)
-        return duckdb_tables.answer(
-            read.sql, given, schema=plain.SCHEMA, megabytes=_MEGABYTES, stopper=stop.when
-        )
+        with self._desk.meter.running(caller):
+            table = duckdb_tables.answer(
+                read.sql,
+                given,
+                schema=plain.SCHEMA,
+                megabytes=_MEGABYTES,
+                stopper=partial(self._desk.interrupting, stop),
+            )
+        most = caller.limits.rows
+        if most is not None and table.num_rows > most:
+            raise LimitError(
+                f"The answer has {table.num_rows:,} rows; {caller.name} may take {most:,}: ask for"
+                " fewer with limit or a filter."
+            )
+        return table
 
 
 def _values(table: pa.Table) -> pa.Table:

@@ -31,7 +31,6 @@ _CODES: tuple[tuple[type[Exception], StatusCode], ...] = (
     (NotGovernedError, StatusCode.INVALID_ARGUMENT),
     (GoneError, StatusCode.NOT_FOUND),
     (QueryError, StatusCode.INVALID_ARGUMENT),
-    (LimitError, StatusCode.RESOURCE_EXHAUSTED),
     (StoppedError, StatusCode.DEADLINE_EXCEEDED),
 )
 
@@ -47,6 +46,11 @@ def refusal(error: Exception) -> tuple[StatusCode, str]:
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code, _short(str(error))
+    if isinstance(error, LimitError):
+        # What has to be asked otherwise is a question that failed; the rest can be asked again.
+        again = error.retry_after is not None
+        code = StatusCode.RESOURCE_EXHAUSTED if again else StatusCode.INVALID_ARGUMENT
+        return code, _short(str(error))
     if getattr(error, "incomparable", False):
         # Its text may hold a value of a row, which the caller may not be allowed to see.
         return StatusCode.INVALID_ARGUMENT, (

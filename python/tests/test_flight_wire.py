@@ -1,0 +1,262 @@
+"""Flight SQL message by message: who may ask, what a ticket holds, and what is broken."""
+
+from __future__ import annotations
+
+import time
+
+import adbc_driver_flightsql.dbapi as flightsql
+import grpc
+import pyarrow as pa
+import pytest
+from adbc_driver_flightsql import DatabaseOptions
+from adbc_driver_manager import AdbcStatusCode, DatabaseError, Error
+from flight_clients import SECRETS, connect
+
+from cadran.access.caller import Caller
+from cadran.server.flight import wire
+from cadran.server.flight.rows import of_table
+from cadran.server.flight.tickets import GoneError, Promises
+
+pytest_plugins = ["flight_fixtures"]
+_NAME = "/arrow.flight.protocol.FlightService/"
+
+
+@pytest.fixture
+def bare(guarded_flight):
+    """Calls of bare gRPC: a method, a message, and who asks."""
+    certificate = guarded_flight.house.settings.tls[0].read_bytes()
+    address = guarded_flight.flight.removeprefix("grpc+tls://")
+    with grpc.secure_channel(address, grpc.ssl_channel_credentials(certificate)) as channel:
+
+        def call(method, message, who="alice", *, several=False):
+            told = [("authorization", f"Bearer for-{who}")] if who else []
+            kind = channel.unary_stream if several else channel.unary_unary
+            done = kind(_NAME + method)(message, metadata=told, timeout=20)
+            return list(done) if several else done
+
+        call.channel = channel
+        yield call
+
+
+def command(name, message=b""):
+    return wire.count(1, 2) + wire.field(2, wire.packed(name, message))
+
+
+def statement(sql):
+    return command("CommandStatementQuery", wire.field(1, sql.encode()))
+
+
+def ticket_of(info):
+    return wire.raw(wire.read(wire.raw(wire.read(info), 3)), 1)
+
+
+_TINY = "{{ semantic_layer.query(metrics=['order_count']) }}"
+
+
+def test_tls_and_a_known_token_are_needed(guarded_flight):
+    with connect(guarded_flight, "for-bob") as opened, opened.cursor() as cursor:
+        cursor.execute(_TINY)
+        assert cursor.fetchone()[0] > 0
+    with connect(guarded_flight, "for-nobody") as opened, opened.cursor() as cursor:
+        with pytest.raises(DatabaseError) as caught:
+            cursor.execute(_TINY)
+        assert caught.value.status_code == AdbcStatusCode.UNAUTHENTICATED
+    plain = guarded_flight.flight.replace("grpc+tls", "grpc")
+    with pytest.raises(Error), flightsql.connect(plain, autocommit=True) as opened:
+        opened.cursor().execute(_TINY)
+
+
+def test_a_name_with_a_token_as_its_password_logs_in(guarded_flight):
+    certificate = guarded_flight.house.settings.tls[0].read_text()
+    options = {"username": "alice", DatabaseOptions.TLS_ROOT_CERTS.value: certificate}
+
+    def login(password):
+        told = options | {"password": password}
+        with flightsql.connect(guarded_flight.flight, db_kwargs=told, autocommit=True) as opened:
+            opened.cursor().execute(_TINY)
+
+    login("for-alice")
+    with pytest.raises(DatabaseError) as caught:
+        login("wrong")
+    assert caught.value.status_code == AdbcStatusCode.UNAUTHENTICATED
+
+
+def test_a_ticket_is_fetched_twice_by_its_caller_and_by_nobody_else(bare):
+    info = bare("GetFlightInfo", statement(_TINY))
+    ticket = ticket_of(info)
+    first = bare("DoGet", ticket, several=True)
+    assert bare("DoGet", ticket, several=True) == first
+    for who, told in (("bob", ticket), ("alice", ticket[:-1] + b"x"), ("alice", b"")):
+        with pytest.raises(grpc.RpcError) as caught:
+            bare("DoGet", told, who, several=True)
+        assert caught.value.code() in (
+            grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT,
+        )  # fmt: skip
+    with pytest.raises(grpc.RpcError) as caught:
+        bare("DoGet", ticket, None, several=True)
+    assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    cancel = wire.field(1, b"CancelFlightInfo") + wire.field(2, wire.field(1, info))
+    bare("DoAction", cancel)
+    with pytest.raises(grpc.RpcError, match="ask the question again"):
+        bare("DoGet", ticket, several=True)
+
+
+def test_a_statement_is_prepared_run_twice_and_closed(bare):
+    packed = wire.packed("ActionCreatePreparedStatementRequest", wire.field(1, _TINY.encode()))
+    action = wire.field(1, b"CreatePreparedStatement") + wire.field(2, packed)
+    result = wire.raw(wire.read(bare("DoAction", action)), 1)
+    kind, fields = wire.unpacked(result)
+    assert kind == "ActionCreatePreparedStatementResult"
+    handle, schema = wire.raw(fields, 1), wire.raw(fields, 2)
+    assert pa.ipc.read_schema(pa.py_buffer(schema)).names == ["order_count"]
+    run = command("CommandPreparedStatementQuery", wire.field(1, handle))
+    infos = [bare("GetFlightInfo", run) for _ in range(2)]
+    assert all(wire.raw(wire.read(info), 1) == schema for info in infos)
+    rows = [bare("DoGet", ticket_of(info), several=True) for info in infos]
+    assert rows[0] == rows[1]
+    assert ticket_of(infos[0]) != ticket_of(infos[1])
+    with pytest.raises(grpc.RpcError):
+        bare("GetFlightInfo", run, "bob")
+    close = wire.packed("ActionClosePreparedStatementRequest", wire.field(1, handle))
+    bare("DoAction", wire.field(1, b"ClosePreparedStatement") + wire.field(2, close))
+    with pytest.raises(grpc.RpcError, match="no such prepared statement"):
+        bare("GetFlightInfo", run)
+
+
+def test_a_client_that_goes_stops_its_statement(bare):
+    endless = (
+        "select count(*) from kpi_daily_commerce a, kpi_daily_commerce b, kpi_daily_commerce c,"
+        " kpi_daily_commerce d where a.order_count + b.order_count + c.order_count = d.order_count"
+    )
+    call = bare.channel.unary_unary(_NAME + "GetFlightInfo").future(
+        statement(endless), metadata=[("authorization", "Bearer for-alice")]
+    )
+    time.sleep(1.0)
+    assert not call.done()
+    call.cancel()
+    # The only worker is free again: what is not kept is answered.
+    fresh = "{{ semantic_layer.query(metrics=['refund_rate'], read_cache=False) }}"
+    assert bare("GetFlightInfo", statement(fresh), "bob")
+
+
+def _frames():
+    good = statement(_TINY)
+    yield "GetFlightInfo", b"\xff\xff\xff\xff"
+    yield "GetFlightInfo", b""
+    yield "GetFlightInfo", b"\x00" * 50
+    yield "GetFlightInfo", good[:-5]
+    yield "GetFlightInfo", wire.count(1, 1) + wire.field(3, b"a path")
+    yield "GetFlightInfo", wire.count(1, 2) + wire.field(2, b"select 1")
+    yield "GetFlightInfo", wire.count(1, 2) + wire.count(2, 7)
+    yield "GetFlightInfo", command("CommandStatementQuery", b"\x0a\xff")
+    yield "GetFlightInfo", command("CommandStatementQuery", wire.field(1, b"\xff\xfe"))
+    yield "GetFlightInfo", command("CommandStatementQuery", wire.count(1, 3))
+    yield "GetFlightInfo", command("CommandStatementQuery")
+    yield "GetFlightInfo", command("CommandPreparedStatementQuery", wire.field(1, b"x"))
+    yield "GetFlightInfo", command("CommandStatementUpdate", wire.field(1, b"drop table x"))
+    yield "GetFlightInfo", command("CommandStatementSubstraitPlan")
+    yield "GetFlightInfo", command("CommandOfNobody")
+    yield "GetSchema", b"\x12"
+    yield "DoGet", b"\xff"
+    yield "DoGet", wire.field(1, b"guess")
+    yield "DoAction", b"\x0b"
+    yield "DoAction", wire.field(1, b"BeginTransaction")
+    yield "DoAction", wire.field(1, b"\xff\xff")
+    yield "DoAction", wire.field(1, b"CreatePreparedStatement") + wire.field(2, b"{}")
+    yield "DoAction", wire.field(1, b"CancelFlightInfo") + wire.field(2, b"\xff")
+    yield "PollFlightInfo", good
+
+
+@pytest.mark.parametrize(("method", "message"), list(_frames()))
+def test_a_broken_message_is_refused_with_a_clean_sentence(bare, method, message):
+    with pytest.raises(grpc.RpcError) as caught:
+        bare(method, message, several=method == "DoGet")
+    assert caught.value.code() in (
+        grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND,
+    )  # fmt: skip
+    sentence = caught.value.details()
+    assert sentence.endswith(".")
+    assert not [word for word in SECRETS if word in sentence]
+
+
+def test_a_huge_message_and_an_unknown_call_leave_the_server_well(bare):
+    with pytest.raises(grpc.RpcError) as caught:
+        bare("GetFlightInfo", statement("x" * 3_000_000))
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    with pytest.raises(grpc.RpcError) as caught:
+        bare("NoSuchCall", b"")
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    listed = bare("ListActions", b"", several=True)
+    assert b"CreatePreparedStatement" in b"".join(listed)
+    assert bare("GetFlightInfo", statement(_TINY))
+
+
+def test_what_went_wrong_inside_stays_inside(bare, guarded_flight, monkeypatch, caplog):
+    def breaks(*_):
+        raise RuntimeError("secret place")
+
+    monkeypatch.setattr(guarded_flight.house.desk, "ask", breaks)
+    with pytest.raises(grpc.RpcError) as caught:
+        bare("GetFlightInfo", statement("{{ semantic_layer.query(metrics=['error_rate']) }}"))
+    assert caught.value.code() == grpc.StatusCode.INTERNAL
+    sentence = caught.value.details()
+    assert "secret" not in sentence
+    number = sentence.removesuffix(".").rpartition(" ")[2]
+    assert number in caplog.text
+
+
+def rows_of(messages):
+    """The table that FlightData messages hold: an IPC stream without its prefixes."""
+    stream = b""
+    for message in messages:
+        fields = wire.read(message)
+        header = wire.raw(fields, 2)
+        stream += b"\xff\xff\xff\xff" + len(header).to_bytes(4, "little") + header
+        stream += wire.raw(fields, 1000) or b""
+    return pa.ipc.open_stream(stream).read_all()
+
+
+def test_no_message_is_larger_than_a_client_takes():
+    wide = pa.table({"text": ["x" * 1_000_000] * 9 + ["y"] * 200, "number": range(209)})
+    messages = list(of_table(wide).sent())
+    assert max(map(len, messages)) < 4_000_000
+    assert rows_of(messages).equals(wide)
+
+
+def test_rows_arrive_as_they_are_whatever_their_types():
+    table = pa.table({
+        "coded": pa.array(["a", "b", None, "a"]).dictionary_encode(),
+        "list": [["x"], [], None, ["y", "z"]],
+        "none": [None] * 4,
+        "flag": [True, None, False, True],
+    }).slice(1)  # fmt: skip
+    ready = of_table(table)
+    expected = table.set_column(0, "coded", table["coded"].cast(pa.string()))
+    assert rows_of(ready.sent()).equals(expected)
+    assert pa.ipc.read_schema(pa.py_buffer(ready.schema)).equals(expected.schema)
+
+
+def test_promises_end_by_time_by_number_and_by_bytes():
+    alice, bob = Caller("alice"), Caller("bob")
+    kept = Promises("ticket", seconds=60, most=3, most_bytes=100)
+    bobs = kept.give(bob, "bob's", "rows", 90)
+    names = [kept.give(alice, number) for number in range(5)]
+    assert [kept.get(alice, name) for name in names[2:]] == [2, 3, 4]
+    assert kept.get(bob, bobs) == "bob's"  # nobody pushes out what another one was promised
+    for caller, name in ((alice, names[1]), (alice, bobs), (bob, names[4]), (alice, b"")):
+        with pytest.raises(GoneError, match="ask the question again"):
+            kept.get(caller, name)
+    same, other = object(), object()
+    twice = [kept.give(alice, number, same, 80) for number in range(2)]
+    assert kept.get(alice, twice[0]) == 0  # the same rows are weighed once
+    newest = kept.give(alice, "more", other, 80)
+    assert len(kept) == 2
+    assert kept.get(alice, newest) == "more"
+
+    brief = Promises("ticket", seconds=0.01, most=3, most_bytes=100)
+    name = brief.give(alice, 1)
+    time.sleep(0.02)
+    with pytest.raises(GoneError):
+        brief.get(alice, name)
+    brief.sweep()
+    assert len(brief) == 0
