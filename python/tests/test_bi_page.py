@@ -8,11 +8,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from cadran.cli.app import _parser
+from cadran.server import settings
 
 pytest_plugins = ("rest_fixtures",)
 
@@ -68,3 +70,12 @@ def test_the_configuration_of_agents_on_the_page_is_json_and_starts_a_command():
     local = json.loads(block)["mcpServers"]["kpis"]
     assert local["command"] == "cadran"
     assert _parser("mcp").parse_args(local["args"]).project_dir == Path("/srv/kpis")
+
+
+def test_the_example_of_settings_holds_the_defaults():
+    told = settings.read(PAGE.parents[1] / "examples" / "deploy", {})
+    default = settings.Settings()
+    apart = {"memory", "threads", "tokens", "policy", "audit"}
+    for field in fields(default):
+        if field.name not in apart:
+            assert getattr(told, field.name) == getattr(default, field.name), field.name

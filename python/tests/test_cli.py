@@ -79,8 +79,9 @@ def test_every_command_has_help_with_an_example(command):
     assert examples(command), helped.stdout
 
 
-# The ledger's commands write, and the catalogue takes long: their own tests run them.
-APART = {"demo", "publish", "verify", "close", "explain", "catalog"}
+# The ledger's commands write, the catalogue takes long, servers do not end by themselves: their own
+# tests run them.
+APART = {"demo", "publish", "verify", "close", "explain", "catalog", "serve", "mcp"}
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in APART])
