@@ -40,9 +40,21 @@ def rest_project(demo):
 
 
 @pytest.fixture(scope="session")
-def rest_server(rest_project):
+def another(tmp_path_factory):
+    """What starts one more server of a project, with other settings."""
+
+    def start(served, **settings):
+        home = tmp_path_factory.mktemp("server")
+        apart = {"tokens": home / "tokens.json", "policy": home / "policy.yml"}
+        return serving(served, replace(QUIET, audit=home / "audit", **apart, **settings))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def rest_server(rest_project, another):
     """A server of the demo, open as on loopback without tokens."""
-    with serving(rest_project, QUIET) as running:
+    with another(rest_project) as running:
         yield running
 
 
@@ -51,16 +63,6 @@ def rest(rest_server):
     """A client of it."""
     with httpx.Client(base_url=f"{rest_server.http}/api/v1", timeout=30) as made:
         yield made
-
-
-@pytest.fixture(scope="session")
-def another():
-    """What starts one more server of a project, with other settings."""
-
-    def start(served, **settings):
-        return serving(served, replace(QUIET, **settings))
-
-    return start
 
 
 @pytest.fixture

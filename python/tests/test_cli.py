@@ -79,8 +79,11 @@ def test_every_command_has_help_with_an_example(command):
     assert examples(command), helped.stdout
 
 
-# The ledger's commands write, catalogue and exports take long: their own tests run them.
-APART = {"demo", "publish", "verify", "close", "explain", "catalog", "export"}
+# The ledger's commands write, the catalogue and exports take long, servers do not end by themselves:
+# their own tests run them.
+APART = {
+    "demo", "publish", "verify", "close", "explain", "catalog", "export", "serve", "mcp",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in APART])

@@ -27,7 +27,7 @@ def test_the_server_does_what_its_description_says(rest_project, another, tmp_pa
     with another(rest_project, rows=20_000, seconds=5.0) as running:
         done = subprocess.run(
             [Path(sys.executable).with_name("schemathesis"), "run",
-             f"{running.http}/api/v1/openapi.json", "--max-examples", "12", "--seed", "7",
+             f"{running.http}/api/v1/openapi.json", "--max-examples", "6", "--seed", "7",
              "--checks", "all", "--no-color", "--workers", "2", "--request-timeout", "20"],
             cwd=tmp_path, env=os.environ | {"SCHEMATHESIS_HOOKS": ""}, capture_output=True,
             text=True, timeout=240, check=False,

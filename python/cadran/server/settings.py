@@ -8,6 +8,8 @@
     memory: 4GB           # of the warehouse
     seconds: 60           # that a question may run
     refresh: 1            # seconds between two looks for a new build
+    origins: [https://intranet.example.com]   # pages whose scripts may read it
+    hosts: [kpis.example.com]                 # names by which clients reach it
 
 Every key may be left out. Unknown keys are errors.
 """

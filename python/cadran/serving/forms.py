@@ -23,7 +23,7 @@ MEDIA = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 WHOLE = ("arrow", "parquet")  # forms that hold any number of rows
-SHEET_ROWS = 200_000  # a workbook takes most of a minute beyond that
+SHEET_ROWS = 100_000  # a workbook takes half a minute beyond that
 PAGE_ROWS = 10_000
 
 
