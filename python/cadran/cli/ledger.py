@@ -12,7 +12,7 @@ from cadran.cli.output import add_format, json_text, write_rows
 if TYPE_CHECKING:
     import argparse
 
-    from cadran.governance.publish import Published
+    from cadran.governance.comparison import Published
     from cadran.governance.restatement import Restatement
 
 
@@ -63,6 +63,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 def _add_close(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("period", help="2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31")
     parser.add_argument("kpis", nargs="*", metavar="KPI", help="default: all that were published")
+    parser.add_argument("--approver", metavar="EMAIL", help="who agreed: the owner or a delegate")
     _add_author(parser)
     examples(parser, "cadran close 2026-10", "cadran close 2026-Q3 net_revenue")
     parser.set_defaults(run=_close)
@@ -160,6 +161,7 @@ def _close(parsed: argparse.Namespace) -> int:
         parsed.period,
         parsed.kpis,
         author=parsed.author,
+        approver=parsed.approver,
         lock=parsed.lock,
         wait=parsed.wait,
     )

@@ -142,6 +142,33 @@ def latest(where: str) -> str:
     """
 
 
+def last_of(kpi: str) -> str:
+    """The hash of the last batch of a KPI."""
+    return f"select hash from {BATCHES} where kpi = {literal(kpi)} order by batch desc limit 1"
+
+
+def newest_of(kpi: str) -> str:
+    """When the last published values of a KPI were computed."""
+    return f"select max(computed_at) as at from {BATCHES} where kpi = {literal(kpi)}"
+
+
+def defined(kpi: str, version: int) -> str:
+    """The definition's hash by which a version was last published, and the tools that made it."""
+    return (
+        f"select definition_hash, coalesce(details->>'tools', '') as tools from {BATCHES}"
+        f" where kpi = {literal(kpi)} and version = {version} and kind <> 'close'"
+        " order by batch desc limit 1"
+    )
+
+
+def mark_of(relation: str) -> str:
+    """What tells whether a table holds the same rows; it costs a tenth of any question."""
+    return (
+        "select count(*) as rows, cast(bit_xor(hash(entry)) as varchar) as crossed,"
+        f" cast(sum(hash(entry)) as varchar) as summed from {relation} as entry"
+    )
+
+
 def literal(value: str) -> str:
     """A text in quotes."""
     return "'" + value.replace("'", "''") + "'"
@@ -178,7 +205,7 @@ def stage(source: str, measured: dict[str, str | None], names: dict[str, str]) -
 
 def compare(  # noqa: PLR0913 - each is one property of the comparison
     kpi: str, *, version: int, minimum: int, first: str, last: str, sets: list[str],
-    inexact: dict[str, bool],
+    inexact: dict[str, bool], start: str,
 ) -> str:  # fmt: skip
     """What is true of each key now, beside what was last published of it, in table `compared`.
 
@@ -190,6 +217,7 @@ def compare(  # noqa: PLR0913 - each is one property of the comparison
         last: the last one.
         sets: grains and dimension sets that were measured, as "month customer__country".
         inexact: whether value, numerator and denominator are doubles.
+        start: the first day that was measured; periods that end before it stay as they are.
     """
     measured = ", ".join(map(literal, sets))
     changed = " or ".join(
@@ -200,6 +228,7 @@ def compare(  # noqa: PLR0913 - each is one property of the comparison
     with old as (
         select * from ({latest(f"kpi = {literal(kpi)}")}) as last_row
         where grain || ' ' || dimension_set in ({measured})
+            and period_end(grain, period) > timestamp '{start}'
     ), fresh as (
         select *, coalesce(observations < {minimum}, false) as is_thin from staged
         where value is not null
@@ -242,7 +271,7 @@ def place(
     approved: str,
     materiality: float,
     *,
-    restates: bool,
+    restates: str,
 ) -> str:
     """Sort what differs by the batch that it goes into, in table `placed`.
 
@@ -255,14 +284,15 @@ def place(
             says so: then it speaks for what no older one published.
         approved: a condition on `period`: somebody approved that final values change.
         materiality: the relative change from which approval is needed.
-        restates: whether the present version may change final values of an older one.
+        restates: a condition on `period`: the present version may change final values of an
+            older one.
     """
     final = within(closed)
-    touched = f"({covers})" + ("" if restates else f" and not ({final})") if covers else "false"
+    touched = f"({covers}) and (({restates}) or not ({final}))" if covers else "false"
     return f"""
     create or replace temp table placed as
     select *, case
-        when is_older and {touched} then 'version'
+        when is_older and {touched} then if({restates}, 'restating', 'version')
         when is_older then 'kept'
         when not ({covers or "true"}) and (select bool_or(is_older) from compared) then 'kept'
         when not ({final}) then 'publish'
