@@ -23,7 +23,9 @@ from cadran.errors import QueryError, WarehouseError
 from cadran.governance import versions
 from cadran.governance.bridge import bridge, revisions
 from cadran.governance.close import close
-from cadran.governance.meaning import Definition, Question
+from cadran.governance.meaning import Definition
+from cadran.governance.meaning import Question as Frozen
+from cadran.governance.measure import Measurer, Question
 from cadran.governance.publish import publish
 from cadran.governance.restatement import Restatement
 from cadran.governance.verify import verify
@@ -127,6 +129,35 @@ def test_only_what_differs_is_published(company):
     assert [row["change"] for row in history] == [None, Decimal(100)]
 
 
+def test_kpis_that_are_asked_together_are_what_they_are_alone(layer):
+    measurer = Measurer(layer)
+    cards = {card.name: card for card in layer.kpis()}
+    groups = [group for group in measurer.groups(cards) if len(group) > 1]
+    assert sum(map(len, groups)) > 15
+    for group in groups:
+        shared = set.intersection(*(set(cards[name].dimensions) for name in group))
+        for names in ((), tuple(sorted(shared))[:1]):
+            for measured in measurer.measure(Question("month", names, group)):
+                kpi, keys = measured.kpi, [measured.time, *names]
+                alone = layer.query(kpi, keys, start=measurer.start(), end="2026-12-31").to_arrow()
+                together = measured.table.select([*keys, kpi]).to_pylist()
+                found = {tuple(row.values())[:-1]: row[kpi] for row in together}
+                known = {tuple(row.values())[:-1]: row[kpi] for row in alone.to_pylist()}
+                assert {k: v for k, v in found.items() if v is not None} == {
+                    k: v for k, v in known.items() if v is not None
+                }
+
+
+def test_publishing_since_a_day_leaves_what_ended_before_alone(company):
+    more_revenue(company, 100)
+    more_revenue(company, 10, day="2026-10-05")
+    done = again(company, since=date(2026, 10, 20))
+    assert done.rows == 6
+    assert len(revisions(company.layer, "net_revenue", "2026-09")) == 1
+    assert again(company).rows == 6
+    assert [row["change"] for row in revisions(company.layer, "net_revenue", "2026-10")][1:] == [10]
+
+
 def test_what_was_known_then_can_be_asked(company):
     before = company.layer.query("net_revenue", MONTH, **SEPTEMBER).to_arrow()
     published_at = revisions(company.layer, "net_revenue", "2026-09")[0]["published_at"]
@@ -166,12 +197,12 @@ def agreed(approver):
 def test_only_the_owner_and_the_owners_delegates_approve(company):
     close(company.layer, "2026-09", ["net_revenue"], author="data@example.com", approver=OWNER)
     more_revenue(company, 5000)
-    with pytest.raises(QueryError, match=f"clerk@example.com may not approve .*: ask {OWNER}"):
+    with pytest.raises(QueryError, match=r"clerk@example\.com may not .*: ask head\.of\.sales"):
         again(company, restatement=agreed("clerk@example.com"))
     (company.root / "cadran_checks.yml").write_text(f"owners:\n  {OWNER}: [clerk@example.com]\n")
     done = again(company, restatement=agreed("clerk@example.com"))
     assert done.restated == 6
-    with pytest.raises(QueryError, match="support@example.com may not approve"):
+    with pytest.raises(QueryError, match=r"support@example\.com may not approve"):
         close(company.layer, "2026-08", KPIS, author="a@b.c", approver="support@example.com")
 
 
@@ -256,7 +287,7 @@ def new_version(company, restatement, window=None):
             )
             metric["config"]["meta"]["kpi"]["version"] = 2
     path.write_text(json.dumps(manifest))
-    question = Question(("month",), (), "select 1")
+    question = Frozen(("month",), (), "select 1")
     record = VersionRecord(
         kpi="net_revenue", version=2, effective_from=date(2026, 9, 1), kind="policy",
         reason="Tax is excluded.", author="a@example.com", approver="b@example.com",

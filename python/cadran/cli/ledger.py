@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,9 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
         " value that changed by more than is material waits for approval, and the exit code is 1."
     )
     parser.add_argument("kpis", nargs="*", metavar="KPI", help="default: all but drafts")
+    parser.add_argument(
+        "--since", metavar="DAY", help="leave periods alone that end before the month of this day"
+    )
     agreed = parser.add_argument_group("approval of a restatement")
     agreed.add_argument("--restate", metavar="PERIOD", help="its final values may change: 2026-09")
     agreed.add_argument("--kind", help="policy, estimate, error or source")
@@ -44,7 +48,7 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
     examples(
         parser,
         "cadran publish",
-        "cadran publish net_revenue",
+        "cadran publish net_revenue --since 2026-10-01",
         "cadran publish net_revenue --restate 2026-09 --kind error "
         '--reason "A day of orders was missing." --approver head.of.sales@example.com',
     )
@@ -99,22 +103,32 @@ def _add_author(parser: argparse.ArgumentParser) -> None:
 def _publish(parsed: argparse.Namespace) -> int:
     from cadran.governance.publish import publish
 
-    def told(done: Published) -> None:
+    layer = open_layer(parsed)
+    number = len(parsed.kpis) or sum(card.status != "draft" for card in layer.kpis())
+    told: list[Published] = []
+
+    def tell(done: Published) -> None:
+        told.append(done)
         restated = f", {done.restated:,} of them restated" if done.restated else ""
         waits = f", {len(done.waiting):,} wait for approval" if done.waiting else ""
-        print(f"{done.kpi}: {done.rows:,} values published{restated}{waits}", flush=True)
+        said = "refused" if done.refused else f"{done.rows:,} values published{restated}{waits}"
+        print(f"[{len(told)}/{number}] {done.kpi}: {said}", flush=True)
 
-    layer = open_layer(parsed)
-    found = publish(
+    publish(
         layer,
         parsed.kpis,
+        since=_day(parsed.since),
         restatement=_restatement(parsed),
         author=parsed.author,
         lock=parsed.lock,
         wait=parsed.wait,
-        progress=told,
+        progress=tell,
     )
-    waiting = [(done.kpi, row) for done in found for row in done.waiting]
+    for note in dict.fromkeys(done.note for done in told if done.note):
+        kpis = [done.kpi for done in told if done.note == note]
+        which = kpis[0] if len(kpis) == 1 else f"{len(kpis)} KPIs"
+        print(f"cadran: {which}: {note}", file=sys.stderr)
+    waiting = [(done.kpi, row) for done in told for row in done.waiting]
     for kpi, row in waiting[:10]:
         owner = layer.card(kpi).owner.business
         print(
@@ -123,7 +137,19 @@ def _publish(parsed: argparse.Namespace) -> int:
             " to approve it (--restate PERIOD --kind --reason --approver)",
             file=sys.stderr,
         )
-    return 1 if waiting else 0
+    refused = [done.refused for done in told if done.refused]
+    for sentence in refused:
+        print(f"cadran: {sentence}", file=sys.stderr)
+    return 1 if waiting or refused else 0
+
+
+def _day(text: str | None) -> dt.date | None:
+    from cadran.errors import QueryError
+
+    try:
+        return dt.date.fromisoformat(text) if text else None
+    except ValueError:
+        raise QueryError(f"--since is '{text}'; it takes a day such as 2026-10-01.") from None
 
 
 def _restatement(parsed: argparse.Namespace) -> Restatement | None:
