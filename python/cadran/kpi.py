@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import altair as alt
 
     from cadran.cards import Card
+    from cadran.governance.bridge import Bridge
     from cadran.layer import Layer
     from cadran.result import Result
 
@@ -77,6 +78,31 @@ class Kpi:
         result = self.values(grain, by, start, end)
         breaks = breaks_of(result, self.card.name, lang)
         return charts.line(result, self.card, lang=lang, breaks=breaks)
+
+    def explain(self, period: str, known_at: str | None = None, by: str | None = None) -> Bridge:
+        """The bridge of one period, from its published value to that of now; `.plot()` draws it.
+
+        Args:
+            period: 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31.
+            known_at: the value that was published by then; by default the first.
+            by: the dimension that splits the effect of a definition; by default the card's first.
+
+        Raises:
+            QueryError: nothing was published of that period by then.
+        """
+        from cadran.governance.bridge import bridge
+
+        return bridge(self.layer, self.card.name, period, known_at=known_at, by=by)
+
+    def history(self, period: str) -> list[dict[str, Any]]:
+        """Every value that was published of one period, the first first, with change and reason.
+
+        Raises:
+            QueryError: nothing was published of it.
+        """
+        from cadran.governance.revisions import revisions
+
+        return revisions(self.layer, self.card.name, period)
 
     def __repr__(self) -> str:
         return f"<KPI {self.card.name}: {self.card.label}, version {self.card.version}>"

@@ -21,13 +21,14 @@ import pytest
 import cadran
 from cadran.errors import QueryError, WarehouseError
 from cadran.governance import versions
-from cadran.governance.bridge import bridge, revisions
+from cadran.governance.bridge import bridge
 from cadran.governance.close import close
 from cadran.governance.meaning import Definition
 from cadran.governance.meaning import Question as Frozen
 from cadran.governance.measure import Measurer, Question
 from cadran.governance.publish import publish
 from cadran.governance.restatement import Restatement
+from cadran.governance.revisions import revisions
 from cadran.governance.verify import verify
 from cadran.governance.versions import VersionRecord
 

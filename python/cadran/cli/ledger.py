@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cadran.cli.common import add_project, examples, open_layer
+from cadran.cli.common import add_language, add_project, examples, open_layer
 from cadran.cli.output import add_format, json_text, write_rows
 
 if TYPE_CHECKING:
     import argparse
+
+    import altair as alt
 
     from cadran.governance.comparison import Published
     from cadran.governance.restatement import Restatement
@@ -79,14 +81,29 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--known-at", metavar="TIME", help="published by then (default: at first)")
     parser.add_argument("--by", metavar="DIMENSION", help="the one to split the definition's part")
     parser.add_argument("--history", action="store_true", help="every value that was published")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="a waterfall: .svg or .png")
+    add_language(parser)
     add_format(parser)
     examples(
         parser,
         "cadran explain net_revenue 2026-09",
-        "cadran explain net_revenue 2026-09 --known-at 2026-12-31 --by order_id__channel",
+        "cadran explain net_revenue 2026-09 --known-at 2026-12-31 --by order_id__channel"
+        " --chart bridge.svg",
         "cadran explain net_revenue 2026-09 --history",
     )
     parser.set_defaults(run=_explain)
+
+
+def _draw(chart: alt.LayerChart, file: Path) -> None:
+    from cadran import charts
+    from cadran.errors import QueryError
+
+    if file.suffix not in (".svg", ".png"):
+        raise QueryError(f"--chart is '{file}'; it takes a file that ends with .svg or .png.")
+    drawn = charts.svg(chart).encode() if file.suffix == ".svg" else charts.png(chart)
+    aside = file.with_name(f".{file.name}.part")
+    aside.write_bytes(drawn)
+    aside.replace(file)
 
 
 def _add_author(parser: argparse.ArgumentParser) -> None:
@@ -199,13 +216,16 @@ def _close(parsed: argparse.Namespace) -> int:
 
 
 def _explain(parsed: argparse.Namespace) -> int:
-    from cadran.governance.bridge import bridge, revisions
+    from cadran.governance.bridge import bridge
+    from cadran.governance.revisions import revisions
 
     layer = open_layer(parsed)
     if parsed.history:
         write_rows(revisions(layer, parsed.kpi, parsed.period), parsed.format, parsed.output)
         return 0
     found = bridge(layer, parsed.kpi, parsed.period, known_at=parsed.known_at, by=parsed.by)
+    if parsed.chart:
+        _draw(found.plot(parsed.lang), parsed.chart)
     if parsed.format == "json" and not parsed.output:
         print(json_text(found.to_dict()))
         return 0

@@ -15,6 +15,7 @@ from cadran.governance.ledger_writer import LedgerWriter
 from cadran.governance.publish import WAIT
 from cadran.periods import shifted
 from cadran.warehouse import duckdb_ledger as sql
+from cadran.warehouse.duckdb_comparison import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,11 +129,12 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
                     "approver": approver,
                 },
             }
+            published = f"select * from {sql.ROWS} where kpi = {sql.literal(kpi)}"
             made[kpi] = writer.append(
                 f"{COLUMNS}, 'final' as status, version, definition_hash",
                 f"""
-                ({sql.latest(f"kpi = '{kpi}'")}) as last_row
-                where status = 'provisional' and ({sql.within(_joined(found, start, end))})
+                ({sql.latest(published)}) as last_row
+                where status = 'provisional' and ({within(_joined(found, start, end))})
                 """,
                 header,
             )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cadran.governance.definition import Defined, VersionScope, tools
+from cadran.warehouse import duckdb_comparison as differing
 from cadran.warehouse import duckdb_ledger as sql
 
 if TYPE_CHECKING:
@@ -68,13 +69,13 @@ def compare(
     kpi, scope = subject.kpi, subject.scope
     inexact = dict.fromkeys(("value", "numerator", "denominator"), False)
     sets = []
-    writer.connection.execute(sql.STAGED)
+    writer.connection.execute(differing.STAGED)
     for one in measured:
         inexact = _stage(writer, one)
         sets.append(f"{one.grain} {','.join(one.dimensions)}")
     first, last = subject.span
     writer.connection.execute(
-        sql.compare(
+        differing.compare(
             kpi, version=subject.version, minimum=subject.publication.minimum_observations,
             first=str(first), last=str(last), start=str(subject.start), sets=sets or [""],
             inexact=inexact,
@@ -87,7 +88,7 @@ def compare(
             f" '{restatement.end}')"
         )
     writer.connection.execute(
-        sql.place(
+        differing.place(
             closed(writer, kpi),
             scope.covers if scope else None,
             approved,
@@ -102,14 +103,14 @@ def _stage(writer: LedgerWriter, one: Measured) -> dict[str, bool]:
     columns = {
         "value": one.kpi, "numerator": one.parts.numerator, "denominator": one.parts.denominator,
     }  # fmt: skip
-    texts = {n: sql.canonical(f'"{c}"', kinds[c]) if c else None for n, c in columns.items()}
+    texts = {n: differing.canonical(f'"{c}"', kinds[c]) if c else None for n, c in columns.items()}
     observed = one.parts.observations
     texts["observations"] = f'cast("{observed}" as bigint)' if observed else None
     names = {"grain": one.grain, "time": one.time, "dimensions": ",".join(one.dimensions)}
     writer.connection.register("measured", one.table)
-    writer.connection.execute(sql.stage("measured", texts, names))
+    writer.connection.execute(differing.stage("measured", texts, names))
     writer.connection.unregister("measured")
-    return {n: bool(c) and sql.is_inexact(kinds[c or one.kpi]) for n, c in columns.items()}
+    return {n: bool(c) and differing.is_inexact(kinds[c or one.kpi]) for n, c in columns.items()}
 
 
 def append(

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from cadran.plans import PlanCache, key_of
+from cadran.published import has_ledger
 from cadran.warehouse import duckdb_ledger as sql
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Unchanged:
     def holds(self, kpi: str, key: str) -> bool:
         """Whether that comparison was made, and the ledger says of the KPI what it said then."""
         kept = self._cache.get(key)
-        if kept is None or not self._layer.warehouse.arrow(sql.EXISTS).to_pylist()[0]["there"]:
+        if kept is None or not has_ledger(self._layer.warehouse):
             return False
         last = self._layer.warehouse.arrow(sql.last_of(kpi)).to_pylist()
         return bool(last) and kept == last[0]["hash"]
