@@ -116,9 +116,9 @@ class Reader:
             f"{'' if self.query.limit is None else f' limit {self.query.limit}'}"
         )
 
-    def chosen(self, view: str | None = None, dimensions: str | None = None) -> str:
-        """The rows of the ledger that a view shows, one for each period and member."""
-        return sql.latest(self._rows(dimensions), _ALLOWED.get(view or self.view or "", ""))
+    def chosen(self, dimensions: str | None = None) -> str:
+        """The rows of the ledger that the view shows, one for each period and member."""
+        return sql.latest(self._rows(dimensions), _ALLOWED.get(self.view or "", ""))
 
     def _rows(self, dimensions: str | None = None) -> str:
         """All rows of the question's KPIs, grain, dimensions, range and filters."""
@@ -147,14 +147,13 @@ class Reader:
         }
 
     def breaks(self, *, in_series: bool) -> tuple[Break, ...]:
-        """Where the version changes from one period to the next, as first published."""
-        view = self.view if in_series else "spliced"
+        """Where the version changes from one period to the next."""
         found = self._warehouse.arrow(
             f"""
             with series as (
                 select kpi, period, max(version) as version,
                     any_value(value) filter (where dimension_set = '') as value
-                from ({self.chosen(view)} union all {self.chosen(view, "")}) as chosen
+                from ({self.chosen()} union all {self.chosen("")}) as chosen
                 group by kpi, period
             ), stepped as (
                 select *, lag(version) over each_kpi as before, lag(value) over each_kpi as last

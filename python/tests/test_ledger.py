@@ -19,6 +19,9 @@ import duckdb
 import pytest
 
 import cadran
+from cadran.board import make as make_board
+from cadran.cli.app import main
+from cadran.cli.board import text as board_text
 from cadran.errors import QueryError, WarehouseError
 from cadran.governance import versions
 from cadran.governance.bridge import bridge
@@ -222,6 +225,18 @@ def test_closing_makes_final_once(company):
         close(company.layer, "2099-01")
 
 
+def test_closed_values_are_final_and_shorter_periods_within_are_too(company):
+    close(company.layer, "2026-Q3", ["net_revenue"], author="data@example.com")
+    rows = company.layer.warehouse.arrow(
+        """select period, max_by(status, batch) as status from governance.kpi_ledger
+        where kpi = 'net_revenue' and dimensions = '{}' and period >= timestamp '2026-06-01'
+        group by period order by period"""
+    ).to_pylist()
+    told = [(row["period"].month, row["status"]) for row in rows]
+    final = [(month, "final") for month in (7, 8, 9)]
+    assert told == [(6, "provisional"), *final, (10, "provisional")]
+
+
 def test_a_thin_value_is_suppressed(company):
     publish(company.layer, ["active_customers"], author="data@example.com")
     rows = company.layer.warehouse.arrow(
@@ -276,6 +291,22 @@ def test_tampering_is_found_and_named(company, statements, sentence):
     assert re.search(sentence, str(found.damages[0]))
 
 
+def test_an_exported_head_finds_a_ledger_and_a_lock_that_were_cut_together(company, capsys):
+    place = ["--project-dir", str(company.root), "--database", str(company.database)]
+    company.layer.close()
+    head, lock = company.root / "safe.json", company.root / "kpi.lock"
+    early = lock.read_text()
+    more_revenue(company, 100)
+    again(company)
+    company.layer.close()
+    assert main(["verify", "--export", str(head), *place]) == 0
+    change(company, f"delete from {ROWS} where batch = 3", f"delete from {BATCHES} where batch = 3")
+    lock.write_text(early)
+    assert main(["verify", *place]) == 0
+    assert main(["verify", "--lock", str(head), *place]) == 1
+    assert "batch 3 was anchored, batch 2 is the last" in capsys.readouterr().err
+
+
 def new_version(company, restatement, window=None):
     """Version 2 of net revenue: the web's lines count without their tax."""
     path = company.root / "target" / "semantic_manifest.json"
@@ -322,6 +353,48 @@ def test_a_new_version_that_restates_nothing_leaves_a_break(company):
     assert [one.in_series for one in now.breaks] == [False]
 
 
+def test_nothing_is_shown_across_a_break_in_silence(company, capsys):
+    company = new_version(company, "none")
+    again(company)
+    said = "Net revenue changed its meaning from version 1 to 2 with September 2026"
+    shown = board_text(make_board(company.layer, "month", KPIS))
+    assert "Net revenue *" in shown
+    assert f"* {said} (policy: Tax is excluded)" in shown
+    assert "Average order value *" not in shown
+    assert "change de définition" in board_text(make_board(company.layer, "month", KPIS), "fr")
+    kpi = company.layer.kpi("net_revenue")
+    now, then = (json.dumps(kpi.plot(view=view).to_dict()) for view in (None, "published"))
+    assert "published: v2 policy" in now
+    assert '"part": 1' not in now  # all of one version: one line
+    assert '"label": "v2 policy"' in then
+    assert '"part": 1' in then  # cut in two
+    company.layer.close()
+    place = ["--project-dir", str(company.root), "--database", str(company.database)]
+    assert main(["show", "net_revenue", "--no-sql", *place]) == 0
+    assert said in capsys.readouterr().out
+    chart = company.root / "bridge.svg"
+    assert main(["explain", "net_revenue", "2026-09", "--chart", str(chart), *place]) == 0
+    assert "not like for like" in capsys.readouterr().err
+    drawn = chart.read_text()
+    assert "definition" in drawn
+    assert "web" in drawn
+    assert list(company.root.glob("*.part")) == []
+
+
+def test_the_published_view_stays_before_the_restatement_whatever_comes_after(company):
+    old = company.layer.query("net_revenue", MONTH, **SEPTEMBER).to_arrow().to_pylist()
+    company = new_version(company, "full")
+    again(company)
+    more_revenue(company, 100)
+    assert again(company).rows > 0
+    shown = company.layer.query("net_revenue", MONTH, **SEPTEMBER, view="published")
+    assert shown.to_arrow().to_pylist() == old
+    told = company.layer.kpi("net_revenue").history("2026-09")
+    assert [(row["version"], row["status"], row["reason"]) for row in told] == [
+        (1, "provisional", None), (2, "restated", "Tax is excluded."), (2, "provisional", None),
+    ]  # fmt: skip
+
+
 def test_a_full_restatement_keeps_what_was_published(company):
     old = company.layer.query("net_revenue", MONTH).to_arrow()
     company = new_version(company, "full")
@@ -352,9 +425,11 @@ def test_a_version_restates_final_values_only_in_its_window(company):
 
 
 def test_the_bridge_adds_up_exactly(company):
-    more_revenue(company, 100)
+    more_revenue(company, 60)
     again(company)
     company = new_version(company, "full")
+    again(company)
+    more_revenue(company, 40)  # after the change; it stands with the revisions of data
     again(company)
     found = bridge(company.layer, "net_revenue", "2026-09", by="order_id__channel")
     steps = {(step.step, step.member): step.amount for step in found.steps}
