@@ -15,6 +15,7 @@ from cadran.errors import CadranError, ProjectError, QueryError, WarehouseError
 
 if TYPE_CHECKING:
     from cadran.cards import Card
+    from cadran.history import Break
     from cadran.layer import Layer
 
 SHOWN = 12
@@ -57,7 +58,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One KPI of the board; `history` ends with the value of the period shown."""
+    """One KPI of the board; `history` ends with the value of the period shown.
+
+    Attributes:
+        breaks: where its meaning changed within what is compared here.
+    """
 
     card: Card
     value: Any
@@ -66,6 +71,7 @@ class Row:
     history: tuple[Any, ...]
     target: Target | None
     status: Status
+    breaks: tuple[Break, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,7 @@ class Board:
                 "status": row.status.value,
                 "history": list(row.history),
                 "owner": row.card.owner.business,
+                "breaks": [str(one) for one in row.breaks],
             }
             for row in self.rows
         ]
@@ -117,7 +124,9 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
     latest = periods.last_complete(until, grain)
     before = periods.year_before(latest, grain)
     first = min(periods.shifted(latest, grain, 1 - SHOWN), before)
-    found, failures = values_of(layer, [card.name for card in cards], grain, first, latest)
+    breaks: list[Break] = []
+    names = [card.name for card in cards]
+    found, failures = values_of(layer, names, grain, first, latest, breaks=breaks)
     wanted = targets(layer)
     shown = [periods.shifted(latest, grain, back) for back in range(1 - SHOWN, 1)]
     rows = []
@@ -136,6 +145,7 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
                 history=tuple(series.get(start) for start in shown),
                 target=target,
                 status=target.judge(value, card.direction) if target else Status.NONE,
+                breaks=tuple(one for one in breaks if one.kpi == card.name),
             )
         )
     return Board(grain, latest, until, tuple(rows), failures)
@@ -192,10 +202,25 @@ def target_of(wanted: list[Target], card: Card, grain: str, start: dt.date) -> T
     return None
 
 
-def values_of(
-    layer: Layer, names: list[str], grain: str, first: dt.date, latest: dt.date
+def values_of(  # noqa: PLR0913 - what is asked, and where breaks are told
+    layer: Layer,
+    names: list[str],
+    grain: str,
+    first: dt.date,
+    latest: dt.date,
+    *,
+    breaks: list[Break] | None = None,
 ) -> tuple[dict[dt.date, dict[str, Any]], dict[str, str]]:
-    """Values by period, all KPIs in one question; one by one only where that fails."""
+    """Values by period, all KPIs in one question; one by one only where that fails.
+
+    Args:
+        layer: the layer.
+        names: the KPIs.
+        grain: of the periods.
+        first: start of the first period.
+        latest: start of the last one.
+        breaks: is given the breaks within the answers.
+    """
     end = periods.last_of(latest, grain)
     group_by = f"metric_time__{grain}"
     found: dict[dt.date, dict[str, Any]] = {}
@@ -204,7 +229,10 @@ def values_of(
     while groups:
         group = groups.pop()
         try:
-            answer = layer.query(group, group_by, start=first, end=end, ordered=False).to_arrow()
+            result = layer.query(group, group_by, start=first, end=end, ordered=False)
+            answer = result.to_arrow()
+            if breaks is not None:
+                breaks += result.breaks
         except CadranError as problem:
             if len(group) == 1:
                 failures[group[0]] = str(problem)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from cadran.warehouse import Warehouse
 
 VIEWS = ("published", "restated", "both", "spliced")
+_ALLOWED = {
+    "published": "restated_at is null or batch < restated_at or batch = first_batch",
+    "spliced": "version = first_version",
+}
 _TYPES = {"int64": "bigint", "double": "double", "float": "float"}
 
 
@@ -87,12 +91,12 @@ class Reader:
         time = f"metric_time__{self.grain}"
         period = "period" if self.grain in ("minute", "hour") else "cast(period as date)"
         members = [f"{_member(name, kinds)} as {_quoted(name)}" for name in self.dimensions]
+        # The last row of each key, its value NULL or not.
         values = [
-            f"max(cast(value as {kinds[kpi]})) filter (where kpi = '{kpi}') as {_quoted(kpi)}"
+            f"arg_max_null(cast(value as {kinds[kpi]}), batch) filter (where kpi = '{kpi}')"
+            f" as {_quoted(kpi)}"
             for kpi in self.query.metrics
         ]
-        columns = ", ".join([f"{period} as {time}", *members, *values])
-        keys = ", ".join(str(at + 1) for at in range(1 + len(members)))
         names = [time, *self.dimensions]
         shown = dict(
             zip(names, [period, *(_member(n, kinds) for n in self.dimensions)], strict=True)
@@ -100,17 +104,25 @@ class Reader:
         # They are about periods and members alone, so they hold for all rows of a key or for none.
         self._conditions = [_filter(text, shown) for text in self.query.where]
         order = ", ".join(self._order(names))
+        metrics = map(_quoted, self.query.metrics)
         return (
-            f"with chosen as ({self.chosen()}),\n"
-            f"answer as (select {columns} from chosen group by {keys})\n"
+            f"with chosen as ({self.chosen() if self.view else self._rows()}),\n"
+            f"picked as (select period, dimensions, {', '.join(values)}\n"
+            "from chosen group by period, dimensions),\n"
+            f"answer as (select {', '.join([f'{period} as {time}', *members, *metrics])}"
+            " from picked)\n"
             "select * from answer"
             f"{f' order by {order}' if order else ''}"
             f"{'' if self.query.limit is None else f' limit {self.query.limit}'}"
         )
 
-    def chosen(self, view: str | None = None, dimensions: str | None = None) -> str:
-        """The rows of the ledger that a view shows, one for each period and member."""
-        query, view = self.query, view or self.view
+    def chosen(self, dimensions: str | None = None) -> str:
+        """The rows of the ledger that the view shows, one for each period and member."""
+        return sql.latest(self._rows(dimensions), _ALLOWED.get(self.view or "", ""))
+
+    def _rows(self, dimensions: str | None = None) -> str:
+        """All rows of the question's KPIs, grain, dimensions, range and filters."""
+        query = self.query
         names = ",".join(sorted(self.dimensions)) if dimensions is None else dimensions
         kpis = ", ".join(sql.literal(name) for name in query.metrics)
         where = [
@@ -122,19 +134,7 @@ class Reader:
         if query.end:
             where.append(f"period <= timestamp '{_whole_day(query.end)}'")
         where += [f"({text})" for text in self._conditions]
-        order = "batch desc, row desc"
-        source = f"select * from {sql.ROWS} where {' and '.join(where)}"
-        if view == "published":
-            order = f"status = 'restated', {order}"
-        elif view == "spliced":
-            source = f"""
-            select * from ({source}) as every qualify version = first_value(version) over (
-                partition by kpi, grain, period, dimensions order by batch, row
-            )"""
-        return f"""
-        select * from ({source}) as every qualify row_number() over (
-            partition by kpi, grain, period, dimensions order by {order}
-        ) = 1"""
+        return f"select * from {sql.ROWS} where {' and '.join(where)}"
 
     def versions(self) -> dict[str, tuple[int, ...]]:
         """The versions of the values of each KPI."""
@@ -147,14 +147,13 @@ class Reader:
         }
 
     def breaks(self, *, in_series: bool) -> tuple[Break, ...]:
-        """Where the version changes from one period to the next, as first published."""
-        view = self.view if in_series else "spliced"
+        """Where the version changes from one period to the next."""
         found = self._warehouse.arrow(
             f"""
             with series as (
                 select kpi, period, max(version) as version,
                     any_value(value) filter (where dimension_set = '') as value
-                from ({self.chosen(view)} union all {self.chosen(view, "")}) as chosen
+                from ({self.chosen()} union all {self.chosen("")}) as chosen
                 group by kpi, period
             ), stepped as (
                 select *, lag(version) over each_kpi as before, lag(value) over each_kpi as last
@@ -182,15 +181,15 @@ class Reader:
     def _kinds(self) -> dict[str, str]:
         kpis = ", ".join(sql.literal(name) for name in self.query.metrics)
         found = self._warehouse.arrow(
-            f"""select kpi, arg_max(value_type, batch) as kind from {sql.BATCHES}
+            f"""select kpi, list(distinct value_type) as kinds from {sql.BATCHES}
             where kpi in ({kpis}) and {self.cutoff} group by kpi"""
         ).to_pylist()
-        kinds = {row["kpi"]: row["kind"] for row in found}
+        kinds = {row["kpi"]: row["kinds"] for row in found}
         for name in self.query.metrics:
             if name not in kinds:
                 by = f" by {self.known_at}" if self.known_at else ""
                 raise QueryError(f"Nothing of {name} was published{by}: run `cadran publish`.")
-        told = {name: _duckdb(kind) for name, kind in kinds.items()}
+        told = {name: _duckdb(each) for name, each in kinds.items()}
         if not self.dimensions:
             return told
         names = ",".join(sorted(self.dimensions))
@@ -211,8 +210,7 @@ class Reader:
         if not shown["rows"]:
             raise QueryError(
                 f"The ledger holds no {', '.join(self.query.metrics)} by {self.grain} and"
-                f" {names}. What is published"
-                " stands in cadran_ledger.yml."
+                f" {names}. What is published stands in cadran_ledger.yml."
             )
         booleans = {name: "boolean" for name in self.dimensions if shown[name] == "BOOLEAN"}
         return told | booleans
@@ -280,11 +278,12 @@ def _whole_day(end: dt.datetime) -> dt.datetime:
     return dt.datetime.combine(end, dt.time.max) if end.time() == dt.time.min else end
 
 
-def _duckdb(arrow_type: str) -> str:
-    """DuckDB's name of the Arrow type in which values were published."""
-    if arrow_type.startswith("decimal"):
-        return "decimal" + arrow_type[arrow_type.index("(") :]
-    return _TYPES.get(arrow_type, "double")
+def _duckdb(arrow_types: list[str]) -> str:
+    """DuckDB's name of the Arrow type in which values were published, wide enough for each."""
+    if all(kind.startswith("decimal") for kind in arrow_types):
+        places = max(int(kind.rpartition(",")[2].strip(" )")) for kind in arrow_types)
+        return f"decimal(38, {places})"
+    return _TYPES.get(arrow_types[0], "double") if len(arrow_types) == 1 else "double"
 
 
 def _member(name: str, kinds: dict[str, str]) -> str:

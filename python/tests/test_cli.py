@@ -79,7 +79,7 @@ def test_every_command_has_help_with_an_example(command):
     assert examples(command), helped.stdout
 
 
-# The ledger's commands write, the catalogue and exports take long, servers do not end by themselves:
+# The ledger's commands write, catalogue and exports take long, servers do not end by themselves:
 # their own tests run them.
 APART = {
     "demo", "publish", "verify", "close", "explain", "catalog", "export", "serve", "mcp",

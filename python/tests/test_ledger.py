@@ -19,17 +19,27 @@ import duckdb
 import pytest
 
 import cadran
+from cadran.board import make as make_board
+from cadran.cli.app import main
+from cadran.cli.board import text as board_text
 from cadran.errors import QueryError, WarehouseError
-from cadran.governance.bridge import bridge, revisions
+from cadran.governance import versions
+from cadran.governance.bridge import bridge
 from cadran.governance.close import close
+from cadran.governance.meaning import Definition
+from cadran.governance.meaning import Question as Frozen
+from cadran.governance.measure import Measurer, Question
 from cadran.governance.publish import publish
 from cadran.governance.restatement import Restatement
+from cadran.governance.revisions import revisions
 from cadran.governance.verify import verify
+from cadran.governance.versions import VersionRecord
 
 KPIS = ["net_revenue", "average_order_value"]
 SETTINGS = "grains: [month]\nkpis:\n  active_customers: {minimum_observations: 5, grains: [day]}\n"
 SEPTEMBER = {"start": "2026-09-01", "end": "2026-09-30"}
 MONTH = ["metric_time__month"]
+OWNER = "head.of.sales@example.com"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +120,8 @@ def test_a_row_says_what_stands_behind_its_value(company):
     assert abs(ratio - Decimal(row["value"])) < Decimal("1e-9")
     assert row["observations"] == int(row["denominator"])
     assert row["version"] == 1
-    assert len(row["definition_hash"]) == 64
+    assert row["definition_hash"].startswith("sql:")  # this project cannot be compiled
+    assert "No profiles.yml" in json.loads(row["details"])["note"]
     assert row["status"] == "provisional"
 
 
@@ -120,6 +131,35 @@ def test_only_what_differs_is_published(company):
     assert done.rows == 6  # the whole, and one member of each of five dimensions
     history = revisions(company.layer, "net_revenue", "2026-09")
     assert [row["change"] for row in history] == [None, Decimal(100)]
+
+
+def test_kpis_that_are_asked_together_are_what_they_are_alone(layer):
+    measurer = Measurer(layer)
+    cards = {card.name: card for card in layer.kpis()}
+    groups = [group for group in measurer.groups(cards) if len(group) > 1]
+    assert sum(map(len, groups)) > 15
+    for group in groups:
+        shared = set.intersection(*(set(cards[name].dimensions) for name in group))
+        for names in ((), tuple(sorted(shared))[:1]):
+            for measured in measurer.measure(Question("month", names, group)):
+                kpi, keys = measured.kpi, [measured.time, *names]
+                alone = layer.query(kpi, keys, start=measurer.start(), end="2026-12-31").to_arrow()
+                together = measured.table.select([*keys, kpi]).to_pylist()
+                found = {tuple(row.values())[:-1]: row[kpi] for row in together}
+                known = {tuple(row.values())[:-1]: row[kpi] for row in alone.to_pylist()}
+                assert {k: v for k, v in found.items() if v is not None} == {
+                    k: v for k, v in known.items() if v is not None
+                }
+
+
+def test_publishing_since_a_day_leaves_what_ended_before_alone(company):
+    more_revenue(company, 100)
+    more_revenue(company, 10, day="2026-10-05")
+    done = again(company, since=date(2026, 10, 20))
+    assert done.rows == 6
+    assert len(revisions(company.layer, "net_revenue", "2026-09")) == 1
+    assert again(company).rows == 6
+    assert [row["change"] for row in revisions(company.layer, "net_revenue", "2026-10")][1:] == [10]
 
 
 def test_what_was_known_then_can_be_asked(company):
@@ -141,12 +181,9 @@ def test_a_final_value_changes_by_approval_only(company):
     done = again(company)
     assert done.rows == 0
     assert any(row["dimensions"] == "{}" for row in done.waiting)
-    agreed = Restatement(
-        date(2026, 9, 1), date(2026, 10, 1), "error", "A day was missing.", "data@example.com"
-    )
     with pytest.raises(QueryError, match="somebody else must approve"):
-        again(company, restatement=agreed)
-    done = again(company, restatement=agreed, author="other@example.com")
+        again(company, restatement=agreed(OWNER), author=OWNER)
+    done = again(company, restatement=agreed(OWNER))
     assert done.restated == 6
     assert not done.waiting
     last = revisions(company.layer, "net_revenue", "2026-09")[-1]
@@ -155,6 +192,22 @@ def test_a_final_value_changes_by_approval_only(company):
     row = first.to_pylist()[0]
     assert row["net_revenue"] - row["net_revenue_published"] == 5000
     assert verify(company.layer).holds
+
+
+def agreed(approver):
+    return Restatement(date(2026, 9, 1), date(2026, 10, 1), "error", "A day was missing.", approver)
+
+
+def test_only_the_owner_and_the_owners_delegates_approve(company):
+    close(company.layer, "2026-09", ["net_revenue"], author="data@example.com", approver=OWNER)
+    more_revenue(company, 5000)
+    with pytest.raises(QueryError, match=r"clerk@example\.com may not .*: ask head\.of\.sales"):
+        again(company, restatement=agreed("clerk@example.com"))
+    (company.root / "cadran_checks.yml").write_text(f"owners:\n  {OWNER}: [clerk@example.com]\n")
+    done = again(company, restatement=agreed("clerk@example.com"))
+    assert done.restated == 6
+    with pytest.raises(QueryError, match=r"support@example\.com may not approve"):
+        close(company.layer, "2026-08", KPIS, author="a@b.c", approver="support@example.com")
 
 
 def test_an_immaterial_change_of_a_final_value_is_recorded(company):
@@ -170,6 +223,18 @@ def test_closing_makes_final_once(company):
     assert close(company.layer, "2026-09", author="data@example.com") == {}
     with pytest.raises(QueryError, match="is not over"):
         close(company.layer, "2099-01")
+
+
+def test_closed_values_are_final_and_shorter_periods_within_are_too(company):
+    close(company.layer, "2026-Q3", ["net_revenue"], author="data@example.com")
+    rows = company.layer.warehouse.arrow(
+        """select period, max_by(status, batch) as status from governance.kpi_ledger
+        where kpi = 'net_revenue' and dimensions = '{}' and period >= timestamp '2026-06-01'
+        group by period order by period"""
+    ).to_pylist()
+    told = [(row["period"].month, row["status"]) for row in rows]
+    final = [(month, "final") for month in (7, 8, 9)]
+    assert told == [(6, "provisional"), *final, (10, "provisional")]
 
 
 def test_a_thin_value_is_suppressed(company):
@@ -226,7 +291,23 @@ def test_tampering_is_found_and_named(company, statements, sentence):
     assert re.search(sentence, str(found.damages[0]))
 
 
-def new_version(company, restatement):
+def test_an_exported_head_finds_a_ledger_and_a_lock_that_were_cut_together(company, capsys):
+    place = ["--project-dir", str(company.root), "--database", str(company.database)]
+    company.layer.close()
+    head, lock = company.root / "safe.json", company.root / "kpi.lock"
+    early = lock.read_text()
+    more_revenue(company, 100)
+    again(company)
+    company.layer.close()
+    assert main(["verify", "--export", str(head), *place]) == 0
+    change(company, f"delete from {ROWS} where batch = 3", f"delete from {BATCHES} where batch = 3")
+    lock.write_text(early)
+    assert main(["verify", *place]) == 0
+    assert main(["verify", "--lock", str(head), *place]) == 1
+    assert "batch 3 was anchored, batch 2 is the last" in capsys.readouterr().err
+
+
+def new_version(company, restatement, window=None):
     """Version 2 of net revenue: the web's lines count without their tax."""
     path = company.root / "target" / "semantic_manifest.json"
     manifest = json.loads(path.read_text())
@@ -238,12 +319,14 @@ def new_version(company, restatement):
             )
             metric["config"]["meta"]["kpi"]["version"] = 2
     path.write_text(json.dumps(manifest))
-    folder = company.root / "versions" / "net_revenue"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "v2.yml").write_text(
-        "kpi: net_revenue\nversion: 2\neffective_from: 2026-09-01\nkind: policy\n"
-        f"reason: Tax is excluded.\napprover: b@example.com\nrestatement: {restatement}\n"
-    )
+    question = Frozen(("month",), (), "select 1")
+    record = VersionRecord(
+        kpi="net_revenue", version=2, effective_from=date(2026, 9, 1), kind="policy",
+        reason="Tax is excluded.", author="a@example.com", approver="b@example.com",
+        restatement=restatement, window=window, hash="0",
+        definition=Definition("net_revenue", (question,), {}),
+    )  # fmt: skip
+    versions.write(company.root, record)
     company.layer.close()
     return opened(company.root)
 
@@ -270,6 +353,48 @@ def test_a_new_version_that_restates_nothing_leaves_a_break(company):
     assert [one.in_series for one in now.breaks] == [False]
 
 
+def test_nothing_is_shown_across_a_break_in_silence(company, capsys):
+    company = new_version(company, "none")
+    again(company)
+    said = "Net revenue changed its meaning from version 1 to 2 with September 2026"
+    shown = board_text(make_board(company.layer, "month", KPIS))
+    assert "Net revenue *" in shown
+    assert f"* {said} (policy: Tax is excluded)" in shown
+    assert "Average order value *" not in shown
+    assert "change de définition" in board_text(make_board(company.layer, "month", KPIS), "fr")
+    kpi = company.layer.kpi("net_revenue")
+    now, then = (json.dumps(kpi.plot(view=view).to_dict()) for view in (None, "published"))
+    assert "published: v2 policy" in now
+    assert '"part": 1' not in now  # all of one version: one line
+    assert '"label": "v2 policy"' in then
+    assert '"part": 1' in then  # cut in two
+    company.layer.close()
+    place = ["--project-dir", str(company.root), "--database", str(company.database)]
+    assert main(["show", "net_revenue", "--no-sql", *place]) == 0
+    assert said in capsys.readouterr().out
+    chart = company.root / "bridge.svg"
+    assert main(["explain", "net_revenue", "2026-09", "--chart", str(chart), *place]) == 0
+    assert "not like for like" in capsys.readouterr().err
+    drawn = chart.read_text()
+    assert "definition" in drawn
+    assert "web" in drawn
+    assert list(company.root.glob("*.part")) == []
+
+
+def test_the_published_view_stays_before_the_restatement_whatever_comes_after(company):
+    old = company.layer.query("net_revenue", MONTH, **SEPTEMBER).to_arrow().to_pylist()
+    company = new_version(company, "full")
+    again(company)
+    more_revenue(company, 100)
+    assert again(company).rows > 0
+    shown = company.layer.query("net_revenue", MONTH, **SEPTEMBER, view="published")
+    assert shown.to_arrow().to_pylist() == old
+    told = company.layer.kpi("net_revenue").history("2026-09")
+    assert [(row["version"], row["status"], row["reason"]) for row in told] == [
+        (1, "provisional", None), (2, "restated", "Tax is excluded."), (2, "provisional", None),
+    ]  # fmt: skip
+
+
 def test_a_full_restatement_keeps_what_was_published(company):
     old = company.layer.query("net_revenue", MONTH).to_arrow()
     company = new_version(company, "full")
@@ -282,10 +407,29 @@ def test_a_full_restatement_keeps_what_was_published(company):
     assert restated.like_for_like
 
 
+def test_a_version_restates_final_values_only_in_its_window(company):
+    close(company.layer, "2026-06", ["net_revenue"], author="data@example.com")
+    close(company.layer, "2026-07", ["net_revenue"], author="data@example.com")
+    company = new_version(company, "window", (date(2026, 7, 1), date(2026, 7, 31)))
+    again(company)
+    rows = company.layer.warehouse.arrow(
+        """select period, status, version from governance.kpi_ledger where kpi = 'net_revenue'
+        and dimensions = '{}' and period >= timestamp '2026-06-01'
+        qualify row_number() over (partition by period order by batch desc) = 1 order by period"""
+    ).to_pylist()
+    told = [(row["period"].month, row["status"], row["version"]) for row in rows]
+    assert told == [
+        (6, "final", 1), (7, "restated", 2), (8, "provisional", 1), (9, "provisional", 2),
+        (10, "provisional", 2),
+    ]  # fmt: skip
+
+
 def test_the_bridge_adds_up_exactly(company):
-    more_revenue(company, 100)
+    more_revenue(company, 60)
     again(company)
     company = new_version(company, "full")
+    again(company)
+    more_revenue(company, 40)  # after the change; it stands with the revisions of data
     again(company)
     found = bridge(company.layer, "net_revenue", "2026-09", by="order_id__channel")
     steps = {(step.step, step.member): step.amount for step in found.steps}

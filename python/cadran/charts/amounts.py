@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 ROW = 30
 MOST_BARS = 12
 ROOM_BELOW = 0.6
+HEIGHT = 300
+NARROWEST, WIDEST = 76, 104  # pixels of a step, of which the fewer the wider
+ROOM = 900
 
 
 def bars(data: Any, card: Card, *, lang: str = "en", width: int = 420) -> alt.LayerChart:
@@ -54,18 +58,19 @@ def bars(data: Any, card: Card, *, lang: str = "en", width: int = 420) -> alt.La
 
 
 def waterfall(
-    steps: list[dict[str, Any]], card: Card, *, lang: str = "en", width: int = 680
+    steps: list[dict[str, Any]], card: Card, *, lang: str = "en", width: int | None = None
 ) -> alt.LayerChart:
     """A bridge from a first to a last total, each step standing on the one before.
 
     Args:
         steps: in order, `{"label", "value", "kind"}`: kind `total` stands on zero, kind `step` is
-            added to what is before it.
+            added to what is before it. A label may have several lines.
         card: of the KPI.
         lang: language of the figures.
-        width: in pixels.
+        width: in pixels; by default as wide as the labels need.
     """
-    drawn, level = [], 0.0
+    drawn: list[dict[str, Any]] = []
+    level = 0.0
     for index, step in enumerate(plain(steps)):
         is_total = step.get("kind") == "total"
         start = 0.0 if is_total else level
@@ -85,21 +90,24 @@ def waterfall(
         )
     ends = [row["to"] for row in drawn] or [0.0]
     names = [row["label"] for row in drawn]
-    base = theme.chart(drawn).encode(
-        x=alt.X(
-            "label:N",
-            sort=names,
-            axis=alt.Axis(title=None, labelAngle=0, labelLimit=110, labelColor=theme.INK),
-            scale=alt.Scale(paddingInner=0.35, paddingOuter=0.2),
-        )
-    )
+    count = max(len(drawn), 1)
+    each = width / count if width else min(max(ROOM / count, NARROWEST), WIDEST)
+    axis = alt.Axis(
+        title=None, labelAngle=0, labelLimit=each - 6, labelColor=theme.INK,
+        labelExpr="split(datum.label, '\\n')", domain=False,
+    )  # fmt: skip
+    scale = alt.Scale(paddingInner=0.35, paddingOuter=0.2)
+    along = alt.X("label:N", sort=names, axis=axis, scale=scale)
+    base = theme.chart(drawn).encode(x=along)
     # Steps that are small beside their totals would be hairlines: the totals are then cut off
-    # below, and no axis pretends to measure them. Every bar has its figure.
+    # below, which a sign on them says, and no axis pretends to measure them. Every bar has its
+    # figure.
     low, high = min(ends), max(ends)
     floor = max(low - (high - low) * ROOM_BELOW, 0) if low > 0 else low
     for row in drawn:
         row["from"] = max(row["from"], floor)
-    height = alt.Y("from:Q", axis=None, scale=alt.Scale(domain=[floor, high], nice=False))
+    upright = alt.Scale(domain=[floor, high], nice=False)
+    height = alt.Y("from:Q", axis=None, scale=upright)
     colour = alt.Color(
         "sign:N",
         legend=None,
@@ -108,9 +116,32 @@ def waterfall(
         ),
     )
     boxes = base.mark_bar(cornerRadius=1).encode(y=height, y2="to:Q", color=colour)
-    texts = base.mark_text(dy=-8).encode(y="top:Q", text="text:N")
-    whole = alt.layer(boxes, texts).properties(width=width, height=300)
+    layers = [
+        _links(drawn, along, upright),
+        boxes,
+        base.mark_text(dy=-8).encode(y="top:Q", text="text:N"),
+    ]
+    if floor > 0:
+        cut = base.transform_filter("datum.sign == 'total'")
+        layers.append(
+            cut.mark_text(text="≈", fontSize=26, color="white").encode(y=alt.value(HEIGHT - 14))
+        )
+    whole = alt.layer(*layers).properties(width=each * len(drawn), height=HEIGHT)
     return theme.finished(whole, lang)
+
+
+def _links(drawn: list[dict[str, Any]], along: alt.X, scale: alt.Scale) -> Any:
+    """Thin lines that lead from the end of each bar to the next."""
+    pairs = [
+        {"label": one["label"], "next": other["label"], "level": one["to"]}
+        for one, other in itertools.pairwise(drawn)
+    ]
+    base = theme.chart(pairs).mark_rule(color=theme.GREY, strokeWidth=1, opacity=0.6)
+    return base.encode(
+        x=along.copy().bandPosition(1),
+        x2=alt.X2("next:N", bandPosition=0),
+        y=alt.Y("level:Q", axis=None, scale=scale),
+    )
 
 
 DASHED = "–"  # noqa: RUF001 - the dash that stands for no member

@@ -23,10 +23,15 @@ MOST_SERIES = len(theme.SERIES)
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """The first period of a new definition, and what to write beside the mark."""
+    """The first period of a new definition, and what to write beside the mark.
+
+    Attributes:
+        cuts: whether the values drawn change their meaning there, so that no line may cross.
+    """
 
     period: dt.date
     label: str
+    cuts: bool = True
 
 
 def line(  # noqa: PLR0913 - what is marked, and the size of the picture
@@ -62,7 +67,7 @@ def line(  # noqa: PLR0913 - what is marked, and the size of the picture
         {
             "at": row[time],
             "value": row[card.name],
-            "part": sum(row[time] >= _stamp(cut.period) for cut in cuts),
+            "part": sum(row[time] >= _stamp(cut.period) for cut in cuts if cut.cuts),
             "member": str(row[members[0]]) if members else card.localized(lang).label,
         }
         for row in rows

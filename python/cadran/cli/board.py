@@ -40,7 +40,8 @@ WORDS = {
 NOTES = """\
 Each KPI at its latest complete period: the change against the period before and the same period
 of the year before (percent of an amount, points of a rate), its target and status, the last twelve
-periods, and who answers for it. A status is `near target` between target and warning threshold.
+periods, and who answers for it. A star marks a KPI whose meaning changed within the periods that
+are compared. A status is `near target` between target and warning threshold.
 """
 
 
@@ -85,6 +86,8 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
     """The board as a page of text."""
     from tabulate import tabulate
 
+    from cadran.kpi import told
+
     words = WORDS[lang]
     title = words["title"].format(
         period=periods.label(board.period, board.grain, lang),
@@ -109,6 +112,8 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
         if count:
             page += [words[tier], *body[:count], ""]
             body = body[count:]
+    for row in lines:
+        page += [f"* {told(one, row.card, board.grain, lang)}" for one in row.breaks]
     return "\n".join(page).rstrip()
 
 
@@ -117,7 +122,7 @@ def _cells(row: Row, lang: str, *, is_coloured: bool) -> list[str]:
     sign, colour, english, french = STATUS[row.status.value]
     status = f"{sign} {french if lang == 'fr' else english}"
     return [
-        card.label,
+        f"{card.label} *" if row.breaks else card.label,
         formats.measure(row.value, card.unit, decimals=decimals, lang=lang),
         formats.change(row.value, row.previous, card.unit, decimals=decimals, lang=lang),
         formats.change(row.value, row.year_before, card.unit, decimals=decimals, lang=lang),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cadran.cli.common import add_project, examples, open_layer
+from cadran.cli.common import add_language, add_project, examples, open_layer
 from cadran.cli.output import add_format, write_rows
 from cadran.encoding import json_text
 
 if TYPE_CHECKING:
     import argparse
 
-    from cadran.governance.publish import Published
+    import altair as alt
+
+    from cadran.governance.comparison import Published
     from cadran.governance.restatement import Restatement
 
 
@@ -35,6 +38,9 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
         " value that changed by more than is material waits for approval, and the exit code is 1."
     )
     parser.add_argument("kpis", nargs="*", metavar="KPI", help="default: all but drafts")
+    parser.add_argument(
+        "--since", metavar="DAY", help="leave periods alone that end before the month of this day"
+    )
     agreed = parser.add_argument_group("approval of a restatement")
     agreed.add_argument("--restate", metavar="PERIOD", help="its final values may change: 2026-09")
     agreed.add_argument("--kind", help="policy, estimate, error or source")
@@ -45,7 +51,7 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
     examples(
         parser,
         "cadran publish",
-        "cadran publish net_revenue",
+        "cadran publish net_revenue --since 2026-10-01",
         "cadran publish net_revenue --restate 2026-09 --kind error "
         '--reason "A day of orders was missing." --approver head.of.sales@example.com',
     )
@@ -64,6 +70,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 def _add_close(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("period", help="2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31")
     parser.add_argument("kpis", nargs="*", metavar="KPI", help="default: all that were published")
+    parser.add_argument("--approver", metavar="EMAIL", help="who agreed: the owner or a delegate")
     _add_author(parser)
     examples(parser, "cadran close 2026-10", "cadran close 2026-Q3 net_revenue")
     parser.set_defaults(run=_close)
@@ -75,14 +82,29 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--known-at", metavar="TIME", help="published by then (default: at first)")
     parser.add_argument("--by", metavar="DIMENSION", help="the one to split the definition's part")
     parser.add_argument("--history", action="store_true", help="every value that was published")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="a waterfall: .svg or .png")
+    add_language(parser)
     add_format(parser)
     examples(
         parser,
         "cadran explain net_revenue 2026-09",
-        "cadran explain net_revenue 2026-09 --known-at 2026-12-31 --by order_id__channel",
+        "cadran explain net_revenue 2026-09 --known-at 2026-12-31 --by order_id__channel"
+        " --chart bridge.svg",
         "cadran explain net_revenue 2026-09 --history",
     )
     parser.set_defaults(run=_explain)
+
+
+def _draw(chart: alt.LayerChart, file: Path) -> None:
+    from cadran import charts
+    from cadran.errors import QueryError
+
+    if file.suffix not in (".svg", ".png"):
+        raise QueryError(f"--chart is '{file}'; it takes a file that ends with .svg or .png.")
+    drawn = charts.svg(chart).encode() if file.suffix == ".svg" else charts.png(chart)
+    aside = file.with_name(f".{file.name}.part")
+    aside.write_bytes(drawn)
+    aside.replace(file)
 
 
 def _add_author(parser: argparse.ArgumentParser) -> None:
@@ -99,22 +121,32 @@ def _add_author(parser: argparse.ArgumentParser) -> None:
 def _publish(parsed: argparse.Namespace) -> int:
     from cadran.governance.publish import publish
 
-    def told(done: Published) -> None:
+    layer = open_layer(parsed)
+    number = len(parsed.kpis) or sum(card.status != "draft" for card in layer.kpis())
+    told: list[Published] = []
+
+    def tell(done: Published) -> None:
+        told.append(done)
         restated = f", {done.restated:,} of them restated" if done.restated else ""
         waits = f", {len(done.waiting):,} wait for approval" if done.waiting else ""
-        print(f"{done.kpi}: {done.rows:,} values published{restated}{waits}", flush=True)
+        said = "refused" if done.refused else f"{done.rows:,} values published{restated}{waits}"
+        print(f"[{len(told)}/{number}] {done.kpi}: {said}", flush=True)
 
-    layer = open_layer(parsed)
-    found = publish(
+    publish(
         layer,
         parsed.kpis,
+        since=_day(parsed.since),
         restatement=_restatement(parsed),
         author=parsed.author,
         lock=parsed.lock,
         wait=parsed.wait,
-        progress=told,
+        progress=tell,
     )
-    waiting = [(done.kpi, row) for done in found for row in done.waiting]
+    for note in dict.fromkeys(done.note for done in told if done.note):
+        kpis = [done.kpi for done in told if done.note == note]
+        which = kpis[0] if len(kpis) == 1 else f"{len(kpis)} KPIs"
+        print(f"cadran: {which}: {note}", file=sys.stderr)
+    waiting = [(done.kpi, row) for done in told for row in done.waiting]
     for kpi, row in waiting[:10]:
         owner = layer.card(kpi).owner.business
         print(
@@ -123,7 +155,19 @@ def _publish(parsed: argparse.Namespace) -> int:
             " to approve it (--restate PERIOD --kind --reason --approver)",
             file=sys.stderr,
         )
-    return 1 if waiting else 0
+    refused = [done.refused for done in told if done.refused]
+    for sentence in refused:
+        print(f"cadran: {sentence}", file=sys.stderr)
+    return 1 if waiting or refused else 0
+
+
+def _day(text: str | None) -> dt.date | None:
+    from cadran.errors import QueryError
+
+    try:
+        return dt.date.fromisoformat(text) if text else None
+    except ValueError:
+        raise QueryError(f"--since is '{text}'; it takes a day such as 2026-10-01.") from None
 
 
 def _restatement(parsed: argparse.Namespace) -> Restatement | None:
@@ -161,6 +205,7 @@ def _close(parsed: argparse.Namespace) -> int:
         parsed.period,
         parsed.kpis,
         author=parsed.author,
+        approver=parsed.approver,
         lock=parsed.lock,
         wait=parsed.wait,
     )
@@ -172,13 +217,16 @@ def _close(parsed: argparse.Namespace) -> int:
 
 
 def _explain(parsed: argparse.Namespace) -> int:
-    from cadran.governance.bridge import bridge, revisions
+    from cadran.governance.bridge import bridge
+    from cadran.governance.revisions import revisions
 
     layer = open_layer(parsed)
     if parsed.history:
         write_rows(revisions(layer, parsed.kpi, parsed.period), parsed.format, parsed.output)
         return 0
     found = bridge(layer, parsed.kpi, parsed.period, known_at=parsed.known_at, by=parsed.by)
+    if parsed.chart:
+        _draw(found.plot(parsed.lang), parsed.chart)
     if parsed.format == "json" and not parsed.output:
         print(json_text(found.to_dict()))
         return 0

@@ -134,6 +134,7 @@ def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
 
 def _values(layer: Layer, card: Card, lang: str) -> list[str]:
     from cadran.board import SHOWN, last_day
+    from cadran.kpi import told
 
     grain = _grain(card)
     if grain not in periods.GRAINS:
@@ -142,12 +143,11 @@ def _values(layer: Layer, card: Card, lang: str) -> list[str]:
     starts = [periods.shifted(latest, grain, back) for back in range(1 - SHOWN, 1)]
     name = f"metric_time__{grain}"
     try:
-        answer = layer.query(
-            [card.name], name, start=starts[0], end=periods.last_of(latest, grain)
-        ).to_arrow()
+        result = layer.query([card.name], name, start=starts[0], end=periods.last_of(latest, grain))
+        breaks = [f"* {told(one, card, grain, lang)}" for one in result.breaks]
     except CadranError as problem:
         return [str(problem)]
-    found = {row[name]: row[card.name] for row in answer.to_pylist()}
+    found = {row[name]: row[card.name] for row in result.to_arrow().to_pylist()}
     values = [found.get(start) for start in starts]
     first, last = (periods.label(start, grain, lang) for start in (starts[0], latest))
     span = f"{first} {formats.DASH} {last}"
@@ -156,7 +156,7 @@ def _values(layer: Layer, card: Card, lang: str) -> list[str]:
         + formats.measure(found.get(start), card.unit, decimals=card.decimals, lang=lang)
         for start in starts[-3:]
     ]
-    return [f"{formats.sparkline(values)}  {span}", *shown]
+    return [f"{formats.sparkline(values)}  {span}", *shown, *breaks]
 
 
 def _lineage(layer: Layer, card: Card, _lang: str) -> list[str]:

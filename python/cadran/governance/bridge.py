@@ -2,49 +2,40 @@
 
     published then  + data revisions  + effect of the definition, by member  = current now
 
-Data revisions are what the old definition says today, less what it said then. The effect of the
-definition is what the new one says today, less what the old one says today. For a ratio N/D a
-member m carries (n2 - R1*d2)/D2 - (n1 - R1*d1)/D1, which adds up to R2 - R1 over the members.
+The effect of the definition is what the new one was first published with, or says now where it was
+not, less what the old one was last published with. All the rest are data revisions, before the
+change and after it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError
 from cadran.governance.close import period as read_period
+from cadran.governance.effect import Sides, Step, Value, effect_of
 from cadran.governance.parts import Parts, measuring
-from cadran.governance.verify import is_there
+from cadran.governance.revisions import published_rows
 from cadran.published import instant
-from cadran.warehouse import duckdb_ledger as sql
 
 if TYPE_CHECKING:
     import datetime as dt
 
+    import altair as alt
+
+    from cadran.cards import Card
     from cadran.layer import Layer
 
 _PRECISION = 60
-_PLACES = Decimal("1e-12")
-_ROUNDING = Decimal("1e-9")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the bridge: published, data, definition, unallocated or now."""
-
-    step: str
-    member: str | None
-    amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
     """The way from one value to another; the amounts between add up to the difference exactly."""
 
-    kpi: str
+    card: Card
     period: dt.date
     grain: str
     published_at: dt.datetime
@@ -67,10 +58,61 @@ class Bridge:
     def to_dict(self) -> dict[str, Any]:
         """The bridge as JSON types, amounts as exact decimals."""
         return {
-            "kpi": self.kpi, "grain": self.grain, "period": self.period,
+            "kpi": self.card.name, "grain": self.grain, "period": self.period,
             "published_at": self.published_at, "versions": list(self.versions), "by": self.by,
             "steps": self.rows(), "notes": list(self.notes),
         }  # fmt: skip
+
+    def plot(self, lang: str = "en") -> alt.LayerChart:
+        """The steps as a waterfall; those of nothing are left out.
+
+        Raises:
+            ImportError: Altair is not installed: `pip install cadran[charts]`.
+        """
+        import altair as alt
+
+        from cadran import charts, periods
+
+        words = WORDS[lang]
+        period = periods.label(self.period, self.grain, lang)
+        day = periods.label(self.published_at.date(), "day", lang)
+        told: list[dict[str, Any]] = []
+        for step in self._drawn(words["others"]):
+            key = "whole" if step.step == "definition" and step.member is None else step.step
+            label = words[key].format(
+                day=day, old=self.versions[0], new=self.versions[1], member=step.member
+            )
+            kind = "total" if step.step in ("published", "now") else "step"
+            told.append({"label": label, "value": step.amount, "kind": kind})
+        title = alt.Title(f"{self.card.localized(lang).label}, {period}", anchor="start", offset=14)
+        return charts.waterfall(told, self.card, lang=lang).properties(title=title)
+
+    def _drawn(self, others: str) -> list[Step]:
+        """The steps but those of nothing, and small ones of many members in one."""
+        split = [step for step in self.steps if step.member is not None and step.amount]
+        split.sort(key=lambda step: -abs(step.amount))
+        small = split[MOST_MEMBERS - 1 :] if len(split) > MOST_MEMBERS else []
+        kept = [step for step in self.steps if step.amount or step.step in ("published", "now")]
+        kept = [step for step in kept if step not in small]
+        if small:
+            rest = sum((step.amount for step in small), Decimal(0))
+            kept.insert(-1, Step("definition", others.format(number=len(small)), rest))
+        return kept
+
+
+MOST_MEMBERS = 10  # that are drawn by themselves
+WORDS = {
+    "en": {
+        "published": "published\n{day}\nv{old}", "data": "data\nrevisions",
+        "definition": "definition\n{member}", "whole": "definition", "others": "{number} others",
+        "unallocated": "not\nallocated", "now": "now\nv{new}",
+    },
+    "fr": {
+        "published": "publié le\n{day}\nv{old}", "data": "révisions\nde données",
+        "definition": "définition\n{member}", "whole": "définition", "others": "{number} autres",
+        "unallocated": "non\nréparti", "now": "maintenant\nv{new}",
+    },
+}  # fmt: skip
 
 
 def bridge(
@@ -91,7 +133,7 @@ def bridge(
     """
     card = layer.card(kpi)
     grain, start, _ = read_period(period)
-    rows = _rows(layer, kpi, grain, start)
+    rows = published_rows(layer, kpi, grain, start)
     until = instant(known_at) if known_at else None
     whole = [row for row in rows if row["dimensions"] == "{}" and row["value"] is not None]
     known = [row for row in whole if until is None or row["published_at"] <= until]
@@ -107,80 +149,22 @@ def bridge(
     notes: list[str] = []
     with localcontext(prec=_PRECISION):
         published, current = Decimal(then["value"]), now.exact
-        between: list[Step] = []
-        base = current
+        effect: list[Step] = []
         if then["version"] != card.version:
-            old = [row for row in rows if row["version"] == then["version"]]
-            last = next(row for row in reversed(old) if row["dimensions"] == "{}")
-            base = Decimal(last["value"])
-            notes.append(
-                f"The old definition's value is the last that was published by version"
-                f" {then['version']}, of {last['published_at']:%Y-%m-%d %H:%M}."
-            )
-            members = {r["member"]: _Value.of(r) for r in old if r["dimension_set"] == by}
-            between = _effect(
-                card.additivity, _Value.of(last), now, members, asked.values((by,)) if by else {}
-            )
-        revised = Step("data", None, base - published)
-        left = current - base - sum((step.amount for step in between), Decimal(0))
-        if between and abs(left) <= _ROUNDING * max(abs(current), Decimal(1)):
-            largest = max(range(len(between)), key=lambda at: abs(between[at].amount))
-            step = between[largest]
-            between[largest] = Step(step.step, step.member, step.amount + left)
-            left = Decimal(0)
-        rest = [Step("unallocated" if between else "definition", None, left)] if left else []
+            sides = Sides.of(rows, then["version"], card.version, by)
+            if sides.after is None:
+                sides = replace(sides, after=now, members_after=asked.values((by,)) if by else {})
+            effect = effect_of(card.additivity, sides)
+            notes = sides.notes(then["version"], card)
+        revised = current - published - sum((step.amount for step in effect), Decimal(0))
         steps = [
-            Step("published", None, published), revised, *between, *rest, Step("now", None, current)
+            Step("published", None, published), Step("data", None, revised), *effect,
+            Step("now", None, current),
         ]  # fmt: skip
     return Bridge(
-        kpi, start, grain, then["published_at"], (then["version"], card.version), by,
-        tuple(steps), tuple(notes),
+        card, start, grain, then["published_at"], (then["version"], card.version),
+        by, tuple(steps), tuple(notes),
     )  # fmt: skip
-
-
-def revisions(layer: Layer, kpi: str, period: str) -> list[dict[str, Any]]:
-    """Every value that was published of one period, the first first, with the change and why.
-
-    Raises:
-        QueryError: nothing was published of it.
-    """
-    layer.card(kpi)
-    grain, start, _ = read_period(period)
-    shown: list[dict[str, Any]] = []
-    before: Decimal | None = None
-    for row in _rows(layer, kpi, grain, start):
-        if row["dimensions"] != "{}":
-            continue
-        value = Decimal(row["value"]) if row["value"] is not None else None
-        change = value - before if value is not None and before is not None else None
-        shown.append(
-            {
-                "published_at": row["published_at"], "value": value, "change": change,
-                "status": row["status"], "version": row["version"],
-                "observations": row["observations"], "data_as_of": row["data_as_of"],
-                "reason": row["reason"], "author": row["author"], "batch": row["batch"],
-            }
-        )  # fmt: skip
-        before = value if value is not None else before
-    if not shown:
-        raise QueryError(f"No value of {kpi} for {period} was published.")
-    return shown
-
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    """A value with the two sides of a ratio, exactly."""
-
-    exact: Decimal
-    numerator: Fraction | None
-    denominator: Fraction | None
-
-    @classmethod
-    def of(cls, row: dict[str, Any]) -> _Value:
-        """The value of a row; nothing there is zero."""
-        sides = (row.get("numerator"), row.get("denominator"))
-        top, below = (Fraction(str(side)) if side is not None else None for side in sides)
-        return cls(Decimal(str(row["value"] or 0)), top, below)
 
 
 class _Now:
@@ -191,7 +175,7 @@ class _Now:
         self._parts: Parts = parts[kpi]
         self._kpi, self._grain, self._start = kpi, grain, start
 
-    def values(self, dimensions: tuple[str, ...]) -> dict[Any, _Value]:
+    def values(self, dimensions: tuple[str, ...]) -> dict[Any, Value]:
         """The values by member; by None for the whole."""
         names = {"numerator": self._parts.numerator, "denominator": self._parts.denominator}
         asked = {key: name for key, name in names.items() if name}
@@ -210,52 +194,8 @@ class _Now:
                 continue
             member = row[dimensions[0]] if dimensions else None
             told = {key: row[name] for key, name in asked.items()} | {"value": row[self._kpi]}
-            found[_text(member) if dimensions else None] = _Value.of(told)
+            found[_text(member) if dimensions else None] = Value.of(told)
         return found
-
-
-def _effect(
-    additivity: str, old: _Value, new: _Value, before: dict[Any, _Value], after: dict[Any, _Value]
-) -> list[Step]:
-    """The effect of a definition by member; empty where it cannot be split."""
-    if not before or not after:
-        return []
-    zero = _Value(Decimal(0), Fraction(0), Fraction(0))
-    steps = []
-    ratio = None
-    if old.numerator is not None and old.denominator and new.denominator:
-        ratio = old.numerator / old.denominator
-    elif additivity != "additive":
-        return []
-    for member in sorted({*before, *after}, key=str):
-        one, two = before.get(member, zero), after.get(member, zero)
-        if ratio is None:
-            amount = two.exact - one.exact
-        else:
-            exact = _share(two, new, ratio) - _share(one, old, ratio)
-            amount = (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(_PLACES)
-        steps.append(Step("definition", member, amount))
-    return steps
-
-
-def _share(part: _Value, whole: _Value, ratio: Fraction) -> Fraction:
-    top, below = part.numerator or Fraction(0), part.denominator or Fraction(0)
-    return (top - ratio * below) / (whole.denominator or Fraction(1))
-
-
-def _rows(layer: Layer, kpi: str, grain: str, start: dt.date) -> list[dict[str, Any]]:
-    if not is_there(layer):
-        raise QueryError("Nothing was published yet: run `cadran publish`.")
-    rows: list[dict[str, Any]] = layer.warehouse.arrow(
-        f"""
-        select *, details->>'reason' as reason, nullif(dimension_set, '') as name,
-            json_extract_string(dimensions, '$.*')[1] as member
-        from {sql.VIEW}
-        where kpi = {sql.literal(kpi)} and grain = '{grain}' and period = timestamp '{start}'
-        order by batch, row
-        """
-    ).to_pylist()
-    return rows
 
 
 def _text(member: Any) -> str | None:

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 from cadran.errors import QueryError
 from cadran.governance import anchor
+from cadran.governance.approval import check_approver
+from cadran.governance.authorship import revision, who
+from cadran.governance.comparison import COLUMNS, closed
 from cadran.governance.ledger_writer import LedgerWriter
-from cadran.governance.publish import COLUMNS, WAIT, closed, revision, who
+from cadran.governance.publish import WAIT
 from cadran.periods import shifted
 from cadran.warehouse import duckdb_ledger as sql
+from cadran.warehouse.duckdb_comparison import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,6 +67,7 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     kpis: Iterable[str] = (),
     *,
     author: str | None = None,
+    approver: str | None = None,
     lock: Path | None = None,
     wait: float = WAIT,
 ) -> dict[str, int]:
@@ -76,17 +81,19 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
         text: the period: 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31.
         kpis: names; every KPI that was published when empty.
         author: who closes; by default git's user.
+        approver: who agreed, where somebody has to: the owner of each KPI or a delegate.
         lock: the file that keeps the ledger's head; by default `kpi.lock` of the project.
         wait: for how many seconds to try again while another process holds the warehouse.
 
     Raises:
-        QueryError: the period is not over, or nothing was published.
+        QueryError: the period is not over, nothing was published, or the approver may not approve.
         UnknownNameError: a KPI does not exist.
     """
     _, start, end = period(text)
     if end > dt.datetime.now(dt.UTC).date():
         raise QueryError(f"{text} is not over: it can be closed from {end} on.")
     asked = [layer.card(name).name for name in kpis]
+    author = author or who(layer)
     lock = lock or anchor.path_of(layer.project.root)
     made = {}
     with layer.warehouse.writing(wait) as connection:
@@ -103,6 +110,9 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
         if missing or not names:
             what = ", ".join(missing) or "anything"
             raise QueryError(f"Nothing of {what} was published: run `cadran publish` first.")
+        if approver is not None:
+            known = {card.name for card in layer.kpis()}
+            check_approver(layer, [name for name in names if name in known], approver, author)
         for kpi in names:
             found = closed(writer, kpi)
             if any(first <= str(start) and str(end) <= until for first, until in found):
@@ -111,14 +121,20 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
                 "kind": "close",
                 "computed_at": dt.datetime.now(dt.UTC).replace(tzinfo=None),
                 "git_revision": revision(layer),
-                "author": author or who(layer),
-                "details": {"period": text, "from": str(start), "until": str(end)},
+                "author": author,
+                "details": {
+                    "period": text,
+                    "from": str(start),
+                    "until": str(end),
+                    "approver": approver,
+                },
             }
+            published = f"select * from {sql.ROWS} where kpi = {sql.literal(kpi)}"
             made[kpi] = writer.append(
                 f"{COLUMNS}, 'final' as status, version, definition_hash",
                 f"""
-                ({sql.latest(f"kpi = '{kpi}'")}) as last_row
-                where status = 'provisional' and ({sql.within(_joined(found, start, end))})
+                ({sql.latest(published)}) as last_row
+                where status = 'provisional' and ({within(_joined(found, start, end))})
                 """,
                 header,
             )

@@ -1,25 +1,42 @@
-"""What the ledger needs to know of a KPI's definition: its hash, and what its version restates."""
+"""What the ledger needs to know of a KPI's definition: its hash, and what its version restates.
+
+The hash is that of the meaning, down to the sources (`changes.hash_of`). Where there is no project
+whose models could be opened, the SQL that answers the KPI is hashed instead, and it is said so: it
+sees nothing that happens upstream of the marts.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
 from dataclasses import dataclass, field
+from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from cadran.errors import ProjectError
+from cadran.errors import CadranError
+from cadran.governance import changes, versions
+from cadran.governance.compiled import fingerprint
+from cadran.governance.meaning import FORM
+from cadran.plans import PlanCache, key_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from cadran.layer import Layer
 
+BY_SQL = "sql:"
 
-def definition_hash(layer: Layer, kpi: str) -> str:
-    """The hash of what a KPI means, from the SQL that answers it at each grain of its card."""
-    card = layer.card(kpi)
-    texts = [layer.sql([kpi], [f"metric_time__{grain}"], ordered=False) for grain in card.grains]
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """What a KPI means now, in one hash.
+
+    Attributes:
+        hash: of the meaning; it begins with `sql:` where compiled SQL was hashed instead.
+        note: why that was done; empty otherwise.
+    """
+
+    hash: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +45,118 @@ class VersionScope:
 
     Attributes:
         covers: SQL on `period`, its start: the version speaks for it.
-        restates: whether it also changes final values there.
+        restates: SQL on `period`: it also changes final values there.
         details: what the ledger says of it: version_kind, reason, approver, ticket.
     """
 
     covers: str
-    restates: bool
+    restates: str
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def scope(layer: Layer, kpi: str) -> VersionScope | None:
-    """The scope of a KPI's present version, from `versions/<kpi>/v<N>.yml`; None without it.
+class Definitions:
+    """The definitions of a layer's KPIs; each is worked out once while no file changes."""
 
-    Raises:
-        ProjectError: the record cannot be read.
-    """
-    root, version = layer.project.root, layer.card(kpi).version
-    path = root / "versions" / kpi / f"v{version}.yml" if root is not None else None
-    if path is None or not path.exists():
-        return None
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-        effective = dt.date.fromisoformat(str(record["effective_from"]))
-        kind, restatement = record["kind"], record.get("restatement", "none")
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as problem:
-        raise ProjectError(f"{path} is no version record: {problem}") from None
-    start = f"period >= timestamp '{effective}'"
-    window = record.get("window") or {}
-    if restatement == "window" and window.get("from"):
-        start = f"(period >= timestamp '{window['from']}')"
-    details = {"version_kind": kind, "kind": kind, "version": version}
-    details |= {key: record.get(key) for key in ("reason", "ticket", "approver")}
-    return VersionScope(
-        covers="true" if restatement == "full" else start,
-        restates=restatement != "none",
-        details=details,
-    )
+    def __init__(self, layer: Layer) -> None:
+        """Take a layer; nothing is opened yet."""
+        self._layer = layer
+        self._root: Path | None = layer.project.root
+        folder = layer.project.plans
+        self._cache = PlanCache(folder.with_name("ledger") / "definitions" if folder else None)
+        self._files = fingerprint(self._root) if self._root is not None else ""
+        self._why_not = "there is no dbt project, only its manifest" if self._root is None else ""
+
+    def of(self, kpi: str) -> Defined:
+        """What a KPI means now.
+
+        Raises:
+            CadranError: it cannot be asked at all.
+        """
+        if not self._why_not:
+            key = key_of("meaning", self._files, tools(), kpi)
+            kept: str | None = self._cache.get(key)
+            if kept is not None:
+                return Defined(kept)
+            try:
+                found = changes.hash_of(self._layer, kpi)
+            except CadranError as reason:
+                self._why_not = str(reason).rstrip(".")
+            else:
+                self._cache.put(key, found)
+                return Defined(found)
+        card = self._layer.card(kpi)
+        texts = [
+            self._layer.sql([kpi], [f"metric_time__{grain}"], ordered=False)
+            for grain in card.grains
+        ]
+        note = f"its compiled SQL is compared, which sees no change upstream: {self._why_not}"
+        return Defined(f"{BY_SQL}{key_of(*texts)}", note)
+
+    def refusal(self, kpi: str, now: Defined, known: Sequence[dict[str, Any]]) -> str:
+        """Why a KPI must not be published: it means something else than its version; else empty.
+
+        Args:
+            kpi: the KPI.
+            now: what it means now.
+            known: the last publication by the present version, `definition_hash` and `tools`;
+                empty when there is none.
+
+        Raises:
+            CardError: the version's record lacks something.
+        """
+        version = self._layer.card(kpi).version
+        mend = f"give it a new version with `cadran bump {kpi}`, or take the change back"
+        record = self._record(kpi)
+        if record is not None and not now.note:
+            if record.hash == now.hash:
+                return ""
+            change = changes.compare(self._layer, record)
+            causes = f" ({', '.join(change.causes)})" if change.causes else ""
+            said = f"version {version}, by which it would be published{causes}"
+            return f"{kpi} means something else than {said}: {mend}." if change.changed else ""
+        if not known or known[0]["definition_hash"] == now.hash:
+            return ""
+        # Other tools, or another kind of hash, say nothing of the meaning.
+        kinds = {hash_.startswith(BY_SQL) for hash_ in (known[0]["definition_hash"], now.hash)}
+        if known[0]["tools"] != " ".join(tools()) or len(kinds) > 1:
+            return ""
+        return f"{kpi} means something else than what was published as version {version}: {mend}."
+
+    def scope(self, kpi: str) -> VersionScope | None:
+        """The scope of a KPI's present version, from its record; None without it.
+
+        Raises:
+            CardError: the record lacks something, or holds what it must not.
+        """
+        record = self._record(kpi)
+        if record is None:
+            return None
+        effective = f"period >= timestamp '{record.effective_from}'"
+        covers, restates = effective, "false"
+        if record.restatement == "effective":
+            restates = effective
+        elif record.restatement == "full":
+            covers = restates = "true"
+        elif record.restatement == "window" and record.window:
+            first, last = record.window
+            restates = (
+                f"(period >= timestamp '{first}' and period < timestamp '{last}' + interval 1 day)"
+            )
+            covers = f"({effective} or {restates})"
+        details = {
+            "version_kind": record.kind, "kind": record.kind, "version": record.version,
+            "reason": record.reason, "ticket": record.ticket or None, "approver": record.approver,
+            "effective_from": str(record.effective_from), "restatement": record.restatement,
+        }  # fmt: skip
+        return VersionScope(covers, restates, details)
+
+    def _record(self, kpi: str) -> versions.VersionRecord | None:
+        if self._root is None:
+            return None
+        path = versions.path_of(self._root, kpi, self._layer.card(kpi).version)
+        return versions.read(self._root, path) if path.exists() else None
+
+
+def tools() -> list[str]:
+    """What a hash of a definition depends on beside the definition."""
+    return [f"form {FORM}", *(f"{name} {installed(name)}" for name in ("metricflow", "sqlglot"))]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.governance.anchor import Head, sealed
 from cadran.warehouse import duckdb_ledger as sql
+from cadran.warehouse.duckdb_comparison import MACROS
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,7 +29,7 @@ class LedgerWriter:
         connection.begin()
         if not self.rows(sql.EXISTS)[0]["there"]:
             connection.execute(sql.CREATE)
-        connection.execute(sql.MACROS)
+        connection.execute(MACROS)
 
     def rows(self, statement: str) -> list[dict[str, Any]]:
         """The rows of a statement."""
@@ -58,7 +59,7 @@ class LedgerWriter:
             create or replace temp table entries as
             select
                 {batch}::bigint as batch,
-                row_number() over (order by grain, dimension_set, dimensions, period) as row,
+                row_number() over (order by grain, dimension_set, period, dimensions) as row,
                 {kpi} as kpi, {columns}
             from {source}
             """

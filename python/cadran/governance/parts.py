@@ -62,8 +62,13 @@ def measuring(layer: Layer) -> tuple[Layer, dict[str, Parts]]:
 
 def leaves(layer: Layer, kpi: str) -> list[str]:
     """The simple metrics that a KPI is made of, whatever stands between."""
+    return [metric["name"] for metric in reached(layer, kpi) if metric["type"] == "simple"]
+
+
+def reached(layer: Layer, kpi: str) -> list[dict[str, Any]]:
+    """The metrics that a KPI is made of, itself and those between included, each once."""
     metrics = {metric["name"]: metric for metric in layer.project.semantic_manifest["metrics"]}
-    return list(dict.fromkeys(_leaves(kpi, metrics)))
+    return [metrics[name] for name in dict.fromkeys(_reached(kpi, metrics))]
 
 
 def _folder(layer: Layer) -> Path:
@@ -90,7 +95,8 @@ def _parts(kpi: str, metrics: dict[str, dict[str, Any]], added: dict[str, dict[s
         added[name] = metric
         names.append(name)
     numerator, denominator = names or (None, None)
-    counted = next(_leaves(kpi, metrics), None)
+    simple = (name for name in _reached(kpi, metrics) if metrics[name]["type"] == "simple")
+    counted = next(simple, None)
     observations = None
     if counted is not None:
         observations = f"{counted}_ledger_observations"
@@ -137,13 +143,10 @@ def _sides(metric: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]] | N
     return sides
 
 
-def _leaves(name: str, metrics: dict[str, dict[str, Any]], level: int = 0) -> Iterator[str]:
-    """Simple metrics, the denominator of a ratio first: it says how many were looked at."""
-    metric = metrics[name]
-    if metric["type"] == "simple":
-        yield name
-        return
-    given = metric["type_params"]
+def _reached(name: str, metrics: dict[str, dict[str, Any]], level: int = 0) -> Iterator[str]:
+    """A metric and all below, the denominator of a ratio first: it says how many were looked at."""
+    yield name
+    given = metrics[name]["type_params"]
     conversion = given["conversion_type_params"] or {}
     cumulative = given["cumulative_type_params"] or {}
     inputs = [
@@ -153,4 +156,4 @@ def _leaves(name: str, metrics: dict[str, dict[str, Any]], level: int = 0) -> It
     ]  # fmt: skip
     for part in filter(None, inputs):
         if level < _MOST_LEVELS:
-            yield from _leaves(part["name"], metrics, level + 1)
+            yield from _reached(part["name"], metrics, level + 1)

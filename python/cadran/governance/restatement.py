@@ -22,7 +22,7 @@ class Restatement:
         end: the instant after the last one.
         kind: policy, estimate, error or source.
         reason: why, in words that a reader of the figure understands.
-        approver: who agreed; not the author.
+        approver: who agreed: the owner or a delegate, and not the author.
         ticket: where it was discussed.
     """
 
@@ -33,18 +33,16 @@ class Restatement:
     approver: str
     ticket: str | None = None
 
-    def check(self, author: str) -> None:
-        """See that it may be used.
+    def check(self) -> None:
+        """See that it says what it must; who may approve it is known to `approval`.
 
         Raises:
-            QueryError: its kind is unknown, its reason empty, or its approver the author.
+            QueryError: its kind is unknown, or it lacks a reason or an approver.
         """
         if self.kind not in KINDS:
             raise QueryError(f"A restatement is of kind {', '.join(KINDS)}; not '{self.kind}'.")
         if not self.reason.strip() or not self.approver.strip():
             raise QueryError("A restatement needs a reason and an approver.")
-        if self.approver.casefold() == author.casefold():
-            raise QueryError(f"{author} publishes, so somebody else must approve the restatement.")
 
     def details(self) -> dict[str, Any]:
         """What the ledger keeps of it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.governance.anchor import ORIGIN, Head, anchored, path_of, sealed
 from cadran.governance.ledger_writer import HEADER
+from cadran.published import has_ledger
 from cadran.warehouse import duckdb_ledger as sql
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def verify(layer: Layer, lock: Path | None = None) -> Verification:
 
 def is_there(layer: Layer) -> bool:
     """Whether the warehouse has a ledger."""
-    return bool(layer.warehouse.arrow(sql.EXISTS).to_pylist()[0]["there"])
+    return has_ledger(layer.warehouse)
 
 
 def _chain(batches: list[dict[str, Any]]) -> list[Damage]:

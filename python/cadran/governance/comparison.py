@@ -1,0 +1,186 @@
+"""What differs between a KPI's values now and its last published ones, and where it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cadran.governance.definition import Defined, VersionScope, tools
+from cadran.warehouse import duckdb_comparison as differing
+from cadran.warehouse import duckdb_ledger as sql
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+
+    from cadran.governance.ledger_settings import Publication
+    from cadran.governance.ledger_writer import LedgerWriter
+    from cadran.governance.measure import Measured
+    from cadran.governance.restatement import Restatement
+
+COLUMNS = "grain, period, dimension_set, dimensions, value, numerator, denominator, observations"
+
+
+@dataclass(slots=True)
+class Published:
+    """What became of one KPI.
+
+    Attributes:
+        rows: how many values were written.
+        restated: how many of them replace final values, or those of an older version.
+        waiting: final values that are computed otherwise now, and wait for approval.
+        refused: why nothing of it was published; empty otherwise.
+        note: what a reader should know of its definition's hash; empty otherwise.
+    """
+
+    kpi: str
+    rows: int = 0
+    restated: int = 0
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    refused: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One KPI that is about to be published.
+
+    Attributes:
+        span: the first and last instant of which any source knows.
+        start: the first day that was measured.
+        key: of the comparison, see `unchanged`.
+    """
+
+    kpi: str
+    version: int
+    publication: Publication
+    scope: VersionScope | None
+    defined: Defined
+    span: tuple[dt.datetime, dt.datetime]
+    start: dt.date
+    key: str = ""
+
+
+def compare(
+    writer: LedgerWriter, subject: Subject, measured: Iterable[Measured],
+    restatement: Restatement | None,
+) -> None:  # fmt: skip
+    """Sort what differs from what was last published by where it goes, in table `placed`."""
+    kpi, scope = subject.kpi, subject.scope
+    inexact = dict.fromkeys(("value", "numerator", "denominator"), False)
+    sets = []
+    writer.connection.execute(differing.STAGED)
+    for one in measured:
+        inexact = _stage(writer, one)
+        sets.append(f"{one.grain} {','.join(one.dimensions)}")
+    first, last = subject.span
+    writer.connection.execute(
+        differing.compare(
+            kpi, version=subject.version, minimum=subject.publication.minimum_observations,
+            first=str(first), last=str(last), start=str(subject.start), sets=sets or [""],
+            inexact=inexact,
+        )
+    )  # fmt: skip
+    approved = "false"
+    if restatement is not None:
+        approved = (
+            f"(period >= timestamp '{restatement.start}' and period < timestamp"
+            f" '{restatement.end}')"
+        )
+    writer.connection.execute(
+        differing.place(
+            closed(writer, kpi),
+            scope.covers if scope else None,
+            approved,
+            subject.publication.materiality,
+            restates=scope.restates if scope else "false",
+        )
+    )
+
+
+def _stage(writer: LedgerWriter, one: Measured) -> dict[str, bool]:
+    kinds = {item.name: str(item.type) for item in one.table.schema}
+    columns = {
+        "value": one.kpi, "numerator": one.parts.numerator, "denominator": one.parts.denominator,
+    }  # fmt: skip
+    texts = {n: differing.canonical(f'"{c}"', kinds[c]) if c else None for n, c in columns.items()}
+    observed = one.parts.observations
+    texts["observations"] = f'cast("{observed}" as bigint)' if observed else None
+    names = {"grain": one.grain, "time": one.time, "dimensions": ",".join(one.dimensions)}
+    writer.connection.register("measured", one.table)
+    writer.connection.execute(differing.stage("measured", texts, names))
+    writer.connection.unregister("measured")
+    return {n: bool(c) and differing.is_inexact(kinds[c or one.kpi]) for n, c in columns.items()}
+
+
+def append(
+    writer: LedgerWriter, subject: Subject, header: dict[str, Any],
+    restatement: Restatement | None,
+) -> Published:  # fmt: skip
+    """Append what `compare` found, a batch for each place it goes to."""
+    done = Published(subject.kpi, note=subject.defined.note)
+    counts = {
+        row["goes"]: row["rows"]
+        for row in writer.rows("select goes, count(*) as rows from placed group by goes")
+    }
+    told = subject.scope.details if subject.scope else {}
+    agreed = restatement.details() if restatement else {}
+    automatic = {"kind": "data", "reason": "data changed by less than is material"}
+    by = {"tools": " ".join(tools()), "note": subject.defined.note}
+    reasons: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "publish": ("publish", "provisional", told),
+        "version": ("restatement", "provisional", told),
+        "restating": ("restatement", "restated", told),
+        "approved": ("restatement", "restated", agreed),
+        "immaterial": ("restatement", "restated", automatic),
+    }  # fmt: skip
+    for goes, (kind, status, details) in reasons.items():
+        if not counts.get(goes):
+            continue
+        columns = (
+            f"{COLUMNS}, if(is_thin, 'suppressed', '{status}') as status,"
+            f" {subject.version}::integer as version,"
+            f" '{subject.defined.hash}' as definition_hash"
+        )
+        found = writer.append(
+            columns,
+            f"placed where goes = '{goes}'",
+            header | {"kind": kind, "details": details | by},
+        )
+        done.rows += found
+        done.restated += found if kind == "restatement" else 0
+    done.waiting = _wait(writer, subject, is_waiting=bool(counts.get("waiting")))
+    return done
+
+
+def _wait(writer: LedgerWriter, subject: Subject, *, is_waiting: bool) -> list[dict[str, Any]]:
+    """Note which values wait for approval, and forget those that did."""
+    listed = (
+        "select grain, period, dimension_set, dimensions, published, value as computed, change"
+        " from placed where goes = 'waiting'"
+    )
+    kpi = sql.literal(subject.kpi)
+    mine = f"kpi = {kpi} and period_end(grain, period) > timestamp '{subject.start}'"
+    if not is_waiting and not writer.rows(f"select 1 as one from {sql.WAITING} where {mine}"):
+        return []
+    writer.connection.execute(f"delete from {sql.WAITING} where {mine}")
+    writer.connection.execute(
+        f"insert into {sql.WAITING} select {kpi}, *, now()::timestamp from ({listed})"
+    )
+    return writer.rows(f"{listed} order by period, grain, dimensions")
+
+
+def closed(writer: LedgerWriter, kpi: str) -> list[tuple[str, str]]:
+    """The ranges in which a KPI's values are final, those that touch as one."""
+    found = writer.rows(
+        "select details->>'from' as start, details->>'until' as until"
+        f" from {sql.BATCHES} where kind = 'close' and kpi = '{kpi}' order by start"
+    )
+    ranges: list[tuple[str, str]] = []
+    for row in found:
+        start, until = row["start"], row["until"]
+        if ranges and start <= ranges[-1][1]:
+            ranges[-1] = (ranges[-1][0], max(until, ranges[-1][1]))
+        else:
+            ranges.append((start, until))
+    return ranges
