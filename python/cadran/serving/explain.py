@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import NotAllowedError, UnknownNameError
-from cadran.governance.bridge import bridge, read_period
-from cadran.governance.revisions import revisions
+from cadran.governance.bridge import bridge
 from cadran.governance.close import period as read_period
+from cadran.governance.revisions import revisions
 from cadran.serving.about import origin
 from cadran.serving.question import Question
 
