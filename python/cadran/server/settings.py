@@ -8,6 +8,7 @@
     memory: 4GB           # of the warehouse
     seconds: 60           # that a question may run
     refresh: 1            # seconds between two looks for a new build
+    oidc: {issuer: https://login.example.com, audience: cadran, jwks_url: https://…}
 
 Every key may be left out. Unknown keys are errors.
 """
@@ -18,11 +19,15 @@ import ipaddress
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cadran.access import oidc
 from cadran.errors import ProjectError, near_misses
+
+if TYPE_CHECKING:
+    from cadran.access.oidc import Provider
 
 FILE = "cadran_server.yml"
 _PREFIX = "CADRAN_SERVER_"
@@ -50,6 +55,7 @@ class Settings:
         policy: the policy file.
         audit: the folder of the record of questions.
         warm: answer the saved queries beforehand.
+        oidc: the provider whose logins are accepted beside tokens; see `cadran.access.oidc`.
     """
 
     host: str = "127.0.0.1"
@@ -69,6 +75,7 @@ class Settings:
     policy: Path = Path("cadran_policy.yml")
     audit: Path = Path("audit")
     warm: bool = True
+    oidc: Provider | None = None
 
     @property
     def is_loopback(self) -> bool:
@@ -140,6 +147,8 @@ def _value(name: str, value: Any, kind: str, where: str) -> Any:
     if value is None or (kind.endswith("None") and str(value).lower() in ("none", "")):
         return None
     base = kind.split(" | ", maxsplit=1)[0]
+    if base == "Provider":
+        return oidc.read(value, where)
     try:
         if base == "bool":
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
