@@ -38,9 +38,8 @@ FIELDS = Fields(
         ("a__b is true", "{{ Dimension('a__b') }} is true"),
         ("not a__b", "not ({{ Dimension('a__b') }})"),
         (
-            "a__b = 1 or a__c = 2 and a__d = 3",
-            "({{ Dimension('a__b') }} = 1"
-            " or ({{ Dimension('a__c') }} = 2 and {{ Dimension('a__d') }} = 3))",
+            "a or b and c",
+            "({{ Dimension('a') }} or ({{ Dimension('b') }} and {{ Dimension('c') }}))",
         ),
         (
             "metric_time__month between '2026-01-01' and '2026-02-01'",

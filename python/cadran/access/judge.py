@@ -14,7 +14,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from cadran.access import rights
+from cadran.access import cells, rights
 from cadran.access.asking import Asking
 from cadran.access.caller import LOCAL, Caller, Limits
 from cadran.access.gate import Allowed, Visible
@@ -39,6 +39,7 @@ class PolicyGate:
         """Take a policy; without one, whoever asks may ask every governed question."""
         self.policy = policy
         self._lock = threading.Lock()
+        self._counts = cells.Counts()
         self._read: WeakKeyDictionary[Layer, tuple[Names, dict[str, Rights]]] = WeakKeyDictionary()
 
     def check(self, layer: Layer) -> None:
@@ -112,9 +113,9 @@ class PolicyGate:
         }
         return Limits(**spent)
 
-    def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:  # noqa: ARG002
-        """The rows of an answer."""
-        return table
+    def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
+        """The rows of an answer, with NULL where a value of a KPI about people is hidden."""
+        return self._counts.shown(table, allowed, layer)
 
     def _held(self, caller: Caller, layer: Layer) -> tuple[Names, list[Rights]]:
         """The rights of a caller, in the order of its roles.
