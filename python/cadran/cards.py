@@ -19,6 +19,7 @@ DIRECTIONS = ("up", "down", "band")
 ADDITIVITIES = ("additive", "semi_additive", "not_additive")
 LANGUAGES = ("en", "fr")
 
+_OPTIONAL = {"not_for", "replaced_by", "sunset", "drivers", "relation", "minimum_cell"}
 _DURATION = re.compile(r"[1-9]\d* (minute|hour|day|week|month)s?")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -54,7 +55,8 @@ class Card:
     """One KPI as its owner describes it. Values of unit `%` are fractions, shown times 100.
 
     `drivers` are KPIs that its owner holds to move it; `relation` is an expression over other KPIs
-    that gives exactly its value.
+    that gives exactly its value. `minimum_cell` is for KPIs about people: a server shows no value
+    of fewer observations.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Card:
     sunset: dt.date | None = None
     drivers: tuple[str, ...] = ()
     relation: str | None = None
+    minimum_cell: int | None = None
 
     def localized(self, language: str) -> Card:
         """The same card with label, description, formula and limits in `en` or `fr`.
@@ -177,6 +180,7 @@ class _Reader:
             sunset=self.date("sunset", given["sunset"]) if given.get("sunset") else None,
             drivers=self.texts("drivers", given.get("drivers", [])),
             relation=self.text("relation", given["relation"]) if "relation" in given else None,
+            minimum_cell=self.whole(given, "minimum_cell", 2) if "minimum_cell" in given else None,
         )
         if card.owner.business == card.owner.technical:
             self.wrong("owner", "business and technical owner are one person; name two")
@@ -192,7 +196,7 @@ class _Reader:
             self.wrong(prefix or "kpi", f"is {given!r}; it takes keys and values")
             return
         known = {field.name for field in fields(kind)} - set(apart)
-        needed = known - {"not_for", "replaced_by", "sunset", "drivers", "relation"}
+        needed = known - _OPTIONAL
         for key in given.keys() - known:
             hint = near_misses(str(key), known)
             meant = f"did you mean '{hint[0]}'" if hint else f"allowed: {', '.join(sorted(known))}"

@@ -3,6 +3,7 @@
     CadranError
     ├── ProjectError (FileNotFoundError)      the project is not there, or not built
     ├── CardError (ValueError)                a KPI's card says what it must not, or too little
+    ├── PolicyError (ValueError)              the policy file or the file of tokens is broken
     ├── QueryError (ValueError)               the question makes no sense
     │   └── UnknownNameError (LookupError)    a name in it does not exist
     ├── NotGovernedError (PermissionError)    the KPI is not defined at that grain or dimension
@@ -48,6 +49,10 @@ class CardError(CadranError, ValueError):
         """Say it in a sentence that names file, KPI and key."""
         self.key = key
         super().__init__(message)
+
+
+class PolicyError(CadranError, ValueError):
+    """What says who may see what cannot be read, or names what does not exist."""
 
 
 class QueryError(CadranError, ValueError):

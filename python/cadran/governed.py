@@ -18,7 +18,11 @@ TIME = "metric_time"
 
 
 def govern(
-    query: Query, cards: list[Card], dimensions: Callable[[tuple[str, ...]], list[dict[str, str]]]
+    query: Query,
+    cards: list[Card],
+    dimensions: Callable[[tuple[str, ...]], list[dict[str, str]]],
+    *,
+    remote: bool = False,
 ) -> Query:
     """The question when every card in it allows it; several KPIs are asked by what they share.
 
@@ -26,6 +30,7 @@ def govern(
         query: the question.
         cards: the cards of the KPIs in it.
         dimensions: tells what metrics could be grouped by, to tell a wrong name from a forbidden.
+        remote: whoever asks cannot ask the metric behind a KPI.
 
     Returns:
         The question, with `metric_time` at the finest grain that the cards share where none was
@@ -36,7 +41,7 @@ def govern(
         UnknownNameError: a dimension does not exist at all.
         QueryError: a filter is no template, so that nothing can be said of what it filters.
     """
-    rules = _Rules(cards, dimensions)
+    rules = _Rules(cards, dimensions, remote=remote)
     checked = tuple(rules.checked(group, query.metrics) for group in query.group_by)
     for text in query.where:
         named = names_in(text)
@@ -56,8 +61,13 @@ class _Rules:
     """What some cards allow together."""
 
     def __init__(
-        self, cards: list[Card], dimensions: Callable[[tuple[str, ...]], list[dict[str, str]]]
+        self,
+        cards: list[Card],
+        dimensions: Callable[[tuple[str, ...]], list[dict[str, str]]],
+        *,
+        remote: bool,
     ) -> None:
+        self.remote = remote
         self.cards = cards
         self.known = dimensions
         self.grains = [g for g in GRAINS if all(g in card.grains for card in cards)]
@@ -85,9 +95,10 @@ class _Rules:
         names = ", ".join(card.name for card in self.cards)
         owners = ", ".join(dict.fromkeys(card.owner.business for card in self.cards))
         several = len(self.cards) > 1
+        behind = ", or ask with governed=False for the metric behind, which is not the KPI"
         raise NotGovernedError(
             f"{names} {'are' if several else 'is'} not defined {what}:"
             f" {'they share' if several else 'its card has'} the grains {listing(self.grains)} and"
-            f" the dimensions {listing(self.shared)}. Ask {owners} to add it to the card, or ask"
-            " with governed=False for the metric behind, which is not the KPI."
+            f" the dimensions {listing(self.shared)}. Ask {owners} to add it to the"
+            f" card{'' if self.remote else behind}."
         )

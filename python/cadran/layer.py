@@ -53,6 +53,7 @@ class Layer(Definitions):
         min_max_only: bool = False,
         apply_group_by: bool = True,
         ordered: bool = True,
+        confined: str | Iterable[str] = (),
         known_at: str | dt.date | None = None,
         view: str | None = None,
     ) -> Result:
@@ -74,6 +75,8 @@ class Layer(Definitions):
             min_max_only: only the least and greatest value of the one dimension asked.
             apply_group_by: False keeps duplicate rows of a question without metrics.
             ordered: False leaves the order to the warehouse.
+            confined: conditions on the rows that whoever asks may see. They hold before anything
+                is aggregated, as `where` does; a card need not list what they name.
             known_at: what the ledger held at this instant, "2026-09-30T18:00Z", instead of now.
             view: "published", "restated", "both" or "spliced"; see `cadran.published`.
 
@@ -89,7 +92,8 @@ class Layer(Definitions):
         question = self.asked(
             saved_query,
             ask(metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
-                apply_group_by=apply_group_by, ordered=ordered, partial=saved_query is not None),
+                apply_group_by=apply_group_by, ordered=ordered, confined=confined,
+                partial=saved_query is not None),
         )  # fmt: skip
         sql, question = self._planned(question, governed=governed)
         cards = self._cards_of(question)
@@ -220,7 +224,8 @@ class Layer(Definitions):
         self._has_ledger = self._has_ledger or has_ledger(self.warehouse)
         if not self._has_ledger:
             raise QueryError("Nothing was published yet: run `cadran publish`.")
-        asked = replace(question, where=self._templates(question))
+        # The ledger's rows are cells: `confined` holds of them as any filter on their keys does.
+        asked = replace(question, where=self._templates((*question.where, *question.confined)))
         reader = Reader(self.warehouse, asked, known_at, "published" if view == "both" else view)
         told = reader.sql()
         if view == "both":
@@ -233,10 +238,13 @@ class Layer(Definitions):
         for name in question.metrics:
             self.metric(name)
         if question.where:
-            question = replace(question, where=self._templates(question))
+            question = replace(question, where=self._templates(question.where))
         cards = self._cards_of(question)
         if cards and governed:
             question = govern(question, list(cards.values()), self._all_dimensions)
+        if question.confined:
+            where = (*question.where, *self._templates(question.confined))
+            question = replace(question, where=where, confined=())
         if question.limit == 0:
             whole = replace(question, limit=None, ordered=False, order_by=())
             sql = f"select * from (\n{self._compiler.sql(whole)}\n) as answer limit 0"
@@ -245,11 +253,11 @@ class Layer(Definitions):
         groups = [[group.name, group.grain, group.date_part] for group in question.group_by]
         return {"sql": sql, "group_by": groups}
 
-    def _templates(self, question: Query) -> tuple[str, ...]:
+    def _templates(self, conditions: Iterable[str]) -> tuple[str, ...]:
         from cadran.filters import Fields, templated
 
         fields = Fields.of(self.project.semantic_manifest)
-        return tuple(templated(text, fields) for text in question.where)
+        return tuple(templated(text, fields) for text in conditions)
 
     def _cards_of(self, question: Query) -> dict[str, Card]:
         return {name: self.card(name) for name in question.metrics if self.is_kpi(name)}

@@ -170,10 +170,12 @@ class Reader:
         breaks = []
         for row in found:
             told = json.loads(row["details"] or "{}")
+            # The last value is that of all rows: more than one who is confined may see.
+            last = None if self.query.confined else row["last"]
             breaks.append(
                 Break(
                     row["kpi"], row["period"], row["before"], row["version"],
-                    told.get("version_kind"), told.get("reason"), row["last"], in_series,
+                    told.get("version_kind"), told.get("reason"), last, in_series,
                 )
             )  # fmt: skip
         return tuple(breaks)

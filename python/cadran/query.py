@@ -54,7 +54,11 @@ class GroupBy:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question put to the layer, with every argument in one form. Hashable."""
+    """A question put to the layer, with every argument in one form. Hashable.
+
+    `confined` holds conditions that are no part of the question: the rows that whoever asks may
+    see. They are applied as `where` is, and are not held to the cards.
+    """
 
     metrics: tuple[str, ...] = ()
     group_by: tuple[GroupBy, ...] = ()
@@ -66,6 +70,7 @@ class Query:
     min_max_only: bool = False
     apply_group_by: bool = True
     ordered: bool = True
+    confined: tuple[str, ...] = ()
 
     def key(self) -> dict[str, Any]:
         """The question as JSON types, for hashing and storing."""
@@ -91,6 +96,7 @@ def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave it
     min_max_only: bool = False,
     apply_group_by: bool = True,
     ordered: bool = True,
+    confined: str | Iterable[str] = (),
     partial: bool = False,
 ) -> Query:
     """The question in its one form; a partial one is to be added to a saved query.
@@ -110,6 +116,7 @@ def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave it
         min_max_only=min_max_only,
         apply_group_by=apply_group_by,
         ordered=ordered,
+        confined=_texts("confined", confined),
     )
     if not query.metrics and not query.group_by and not partial:
         raise QueryError("Nothing is asked: name at least one metric or one dimension.")

@@ -75,6 +75,14 @@ def tiny(tmp_path_factory):
     return build(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory):
+    """A shop in three countries and what is left of it in one (see guarded.py), not opened yet."""
+    from guarded import build
+
+    return build(tmp_path_factory.mktemp("guarded"))
+
+
 @pytest.fixture
 def shop(tiny):
     """The layer of the shop of five orders."""

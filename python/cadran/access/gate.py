@@ -14,7 +14,7 @@ from cadran.access.caller import LOCAL
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cadran.access.caller import Caller
+    from cadran.access.caller import Caller, Limits
     from cadran.layer import Layer
     from cadran.serving.question import Question
 
@@ -26,20 +26,27 @@ class Allowed:
     Attributes:
         question: what is really asked: the saved query resolved, the filters of the role added.
         role: the role under which it is allowed; None where there is no policy.
-        minimum_cell: observations that a cell needs to be shown; 0 shows every cell.
+        minimum_cell: observations that a cell needs to be shown under the role, whatever the cards
+            say; 0 leaves it to them.
+        hides: whether values of the answer may be hidden.
     """
 
     question: Question
     role: str | None = None
     minimum_cell: int = 0
+    hides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """What a caller may know of: names, or None for every one."""
+    """What a caller may know of: names, or None for every one.
+
+    `personal` dimensions are seen by nobody, by whatever path they are reached.
+    """
 
     metrics: frozenset[str] | None = None
     dimensions: frozenset[str] | None = None
+    personal: frozenset[str] = frozenset()
 
     def metric(self, name: str) -> bool:
         """Whether a metric of that name exists for the caller."""
@@ -47,7 +54,9 @@ class Visible:
 
     def dimension(self, name: str) -> bool:
         """Whether a dimension of that name exists for the caller."""
-        return self.dimensions is None or name in self.dimensions
+        if self.dimensions is not None and name not in self.dimensions:
+            return False
+        return not any(f"__{one}__" in f"__{name}__" for one in self.personal)
 
 
 class Gate(Protocol):
@@ -68,6 +77,16 @@ class Gate(Protocol):
     def everyone(self) -> list[Caller]:
         """One caller for each set of rights there is, to answer saved queries beforehand."""
 
+    def limits(self, caller: Caller) -> Limits:
+        """What the caller may spend, by its own limits and those of its roles."""
+
+    def check(self, layer: Layer) -> None:
+        """Hold what it judges by against the definitions, before the first question.
+
+        Raises:
+            PolicyError: it names what does not exist.
+        """
+
     def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
         """The rows of an answer, with NULL where a cell rests on too few."""
 
@@ -86,6 +105,13 @@ class OpenGate:
     def everyone(self) -> list[Caller]:
         """The user of this machine."""
         return [LOCAL]
+
+    def limits(self, caller: Caller) -> Limits:
+        """The caller's own."""
+        return caller.limits
+
+    def check(self, layer: Layer) -> None:
+        """Nothing is to be held against anything."""
 
     def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:  # noqa: ARG002
         """The rows themselves."""

@@ -38,23 +38,31 @@ class Parts:
         return [name for name in (self.numerator, self.denominator, self.observations) if name]
 
 
-def measuring(layer: Layer) -> tuple[Layer, dict[str, Parts]]:
+def measuring(layer: Layer, home: Path | None = None) -> tuple[Layer, dict[str, Parts]]:
     """A layer that also knows the parts of each KPI, and their names by KPI.
 
     It answers from the same warehouse connection as the layer given.
+
+    Args:
+        layer: the layer whose KPIs are measured.
+        home: the folder for its manifest; by default one beside the compiled questions, for all
+            that measure the same project.
     """
     metrics = {metric["name"]: metric for metric in layer.project.semantic_manifest["metrics"]}
     added: dict[str, dict[str, Any]] = {}
     parts = {card.name: _parts(card.name, metrics, added) for card in layer.kpis()}
     manifest = copy.copy(layer.project.semantic_manifest)
     manifest["metrics"] = [*metrics.values(), *added.values()]
-    path = _folder(layer) / "semantic_manifest.json"
+    folder = _folder(layer) if home is None else home
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "semantic_manifest.json"
     text = json.dumps(manifest, sort_keys=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         aside = path.with_name(f".{path.name}.{os.getpid()}")
         aside.write_text(text, encoding="utf-8")
         aside.replace(path)
-    project = Project(path, layer.project.database, layer.project.root)
+    plans = None if home is None else layer.project.plans
+    project = Project(path, layer.project.database, layer.project.root, plans=plans)
     wider = Layer(project)
     wider.__dict__["warehouse"] = layer.warehouse
     return wider, parts
@@ -75,9 +83,7 @@ def _folder(layer: Layer) -> Path:
     plans = layer.project.plans
     if plans is None:
         return Path(tempfile.mkdtemp(prefix="cadran-ledger-"))
-    folder = plans.parent / "ledger"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return plans.parent / "ledger"
 
 
 def _parts(kpi: str, metrics: dict[str, dict[str, Any]], added: dict[str, dict[str, Any]]) -> Parts:

@@ -15,7 +15,8 @@ from cadran.access import doors
 from cadran.errors import ProjectError
 from cadran.server import app, health
 from cadran.server.house import House
-from cadran.serving.desk import MEGABYTE, Desk
+from cadran.serving.bounds import MEGABYTE
+from cadran.serving.desk import Desk
 from cadran.serving.states import States
 from cadran.warehouse import Confinement
 
@@ -51,7 +52,7 @@ def prepare(project: Project, settings: Settings) -> tuple[House, health.Countin
         ProjectError: it would listen to others than this machine without tokens or TLS.
         CadranError: policy or tokens are broken, or there is no warehouse.
     """
-    who = doors.authenticator(settings.tokens, project.root)
+    who = doors.authenticator(settings.tokens, settings.oidc)
     if not settings.is_loopback and not settings.insecure:
         if who.open:
             raise ProjectError(
@@ -76,6 +77,7 @@ def prepare(project: Project, settings: Settings) -> tuple[House, health.Countin
         seconds=settings.seconds,
     )
     states.refresh(force=True)
+    desk.gate.check(states.current.layer)
     return House(desk, who, settings), counting
 
 

@@ -10,6 +10,7 @@
     refresh: 1            # seconds between two looks for a new build
     origins: [https://intranet.example.com]   # pages whose scripts may read it
     hosts: [kpis.example.com]                 # names by which clients reach it
+    oidc: {issuer: https://login.example.com, audience: cadran, jwks_url: https://…}
 
 Every key may be left out. Unknown keys are errors.
 """
@@ -20,11 +21,15 @@ import ipaddress
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cadran.access import oidc
 from cadran.errors import ProjectError, near_misses
+
+if TYPE_CHECKING:
+    from cadran.access.oidc import Provider
 
 FILE = "cadran_server.yml"
 _PREFIX = "CADRAN_SERVER_"
@@ -55,6 +60,7 @@ class Settings:
         origins: origins of pages that may call the server from a browser.
         hosts: names by which clients reach it, beside those of this machine.
         link_tokens: accept a token as a parameter of the links of saved queries.
+        oidc: the provider whose logins are accepted beside tokens; see `cadran.access.oidc`.
     """
 
     host: str = "127.0.0.1"
@@ -77,6 +83,7 @@ class Settings:
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     link_tokens: bool = False
+    oidc: Provider | None = None
 
     @property
     def is_loopback(self) -> bool:
@@ -153,6 +160,8 @@ def _value(name: str, value: Any, kind: str, where: str) -> Any:
         if isinstance(items, (list, tuple)) and all(isinstance(item, str) for item in items):
             return tuple(item.strip() for item in items if item.strip())
         raise ProjectError(f"{where} sets {name} to {value!r}; it takes a list of texts.")
+    if base == "Provider":
+        return oidc.read(value, where)
     try:
         if base == "bool":
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cadran.access.audit import Entry, NoAudit
-from cadran.access.gate import OpenGate
+from cadran.access.caller import Caller
+from cadran.access.gate import OpenGate, Visible
 from cadran.access.limits import Meter
 from cadran.errors import (
     CadranError,
@@ -22,10 +23,14 @@ from cadran.errors import (
     NotGovernedError,
     StoppedError,
     UnknownNameError,
+    WarehouseError,
 )
+from cadran.serving import bounds, told
 from cadran.serving.answer import Answer, Handed, etag
+from cadran.serving.bounds import MEGABYTE
 from cadran.serving.cache import Cache
 from cadran.serving.flights import Flights
+from cadran.serving.judgements import Judgements
 from cadran.serving.question import Question
 from cadran.serving.stop import Clock, Interrupting, Stop
 
@@ -33,14 +38,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from cadran.access.audit import Audit
-    from cadran.access.caller import Caller
-    from cadran.access.gate import Allowed, Gate, Visible
+    from cadran.access.gate import Allowed, Gate
     from cadran.cards import Card
     from cadran.serving.states import State, States
 
 _LOG = logging.getLogger("cadran.serving")
 _JUDGED = 4096  # judgements that are remembered
-MEGABYTE = 1_000_000
 _Done = TypeVar("_Done")
 
 
@@ -83,7 +86,8 @@ class Desk:
         self._seconds = seconds
         self._flights = Flights()
         self.clock = Clock()
-        self._judged = lru_cache(maxsize=_JUDGED)(self._judge)
+        self._judgements = Judgements(_JUDGED)
+        self.spender = lru_cache(maxsize=_JUDGED)(self._limited)
         states.listeners.append(self._moved)
 
     def ask(self, asked: Asked, question: Question) -> Handed:
@@ -92,20 +96,23 @@ class Desk:
         Raises:
             CadranError: as `Layer.query`; and `NotAllowedError`, `LimitError`, `StoppedError`.
         """
+        caller = self.spender(asked.caller)
 
         def work(state: State, allowed: Allowed) -> Handed:
-            key = state.id, allowed
-            kept = self.cache.get(key) if asked.read_cache else None
-            if kept is None:
-                limit = self._limit(asked.caller)
-                with self.meter.running(asked.caller):
-                    kept = self._flights.run(
-                        key, lambda stop: self._answer(state, allowed, stop), self._timed(asked)
-                    )
-                    limit(kept)
-                return Handed(kept, cached=False, seconds=0.0)
-            self._limit(asked.caller)(kept)
-            return Handed(kept, cached=True, seconds=0.0)
+            part = bounds.bounded(allowed, caller)
+            for one in dict.fromkeys((allowed, part)):
+                kept = self.cache.get((state.id, one)) if asked.read_cache else None
+                if kept is not None:
+                    kept = bounds.whole(kept, allowed, caller)
+                    return Handed(kept, cached=True, seconds=0.0)
+            with self.meter.running(caller):
+                stop = self._timed(asked.stop, caller)
+                key = state.id, part
+                answer = self._flights.run(key, lambda stop: self._answer(state, part, stop), stop)
+                found = bounds.whole(answer, allowed, caller)
+                if found is not answer:
+                    self.cache.put((state.id, allowed), found)
+            return Handed(found, cached=False, seconds=0.0)
 
         handed, seconds = self._recorded(asked, "query", question, work)
         return replace(handed, seconds=seconds)
@@ -117,11 +124,8 @@ class Desk:
         answered here is not recorded: ask it with `ask`.
         """
         state = self.states.current
-        try:
-            allowed = self._judged(asked.caller, question, state)
-        except CadranError:
-            return None
-        if not asked.read_cache or (state.id, allowed) not in self.cache:
+        allowed = self._judgements.get((asked.caller, question, state.id))
+        if allowed is None or not asked.read_cache or (state.id, allowed) not in self.cache:
             return None
         return self.ask(asked, question)
 
@@ -182,14 +186,21 @@ class Desk:
         return Interrupting(stop, interrupt, self.clock)
 
     def visible(self, caller: Caller) -> Visible:
-        """What the caller may know of."""
+        """What the caller may know of.
+
+        Raises:
+            NotAllowedError: nothing.
+        """
+        bounds.entitled(caller, "metadata")
         return self.gate.visible(caller, self.states.current.layer)
 
     def kpis(self, caller: Caller) -> list[Card]:
         """The cards that the caller may see, with the dimensions it may see."""
         seen = self.visible(caller)
-        cards = [card for card in self.states.current.layer.kpis() if seen.metric(card.name)]
-        return [_cut(card, seen) for card in cards]
+        layer = self.states.current.layer
+        names = told.metric_names(layer)
+        cards = [card for card in layer.kpis() if seen.metric(card.name)]
+        return [told.seen_card(card, seen, names) for card in cards]
 
     def card(self, caller: Caller, name: str) -> Card:
         """One card.
@@ -222,6 +233,7 @@ class Desk:
 
     def saved_queries(self, caller: Caller) -> list[dict[str, Any]]:
         """The saved queries that the caller may ask: name, label, description and `query`."""
+        bounds.entitled(caller, "metadata")
         layer = self.states.current.layer
         found = []
         for saved in layer.saved_queries():
@@ -251,17 +263,25 @@ class Desk:
         self.audit.close()
         self.states.close()
 
-    def _judge(self, caller: Caller, question: Question, state: State) -> Allowed:
-        return self.gate.allow(caller, question, state.layer)
+    def _judged(self, caller: Caller, question: Question, state: State) -> Allowed:
+        key = caller, question, state.id
+        allowed = self._judgements.get(key)
+        if allowed is None:
+            allowed = self.gate.allow(caller, question, state.layer)
+            self._judgements.put(key, allowed)
+        return allowed
 
     def _answer(self, state: State, allowed: Allowed, stop: Stop) -> Answer:
         layer = state.layer
         if stop.is_set:
             raise StoppedError("The question was stopped before it was answered.")
-        with self.interrupting(stop, layer.warehouse.stopper()):
-            result = layer.query(**allowed.question.arguments())
-            table = self.gate.shown(result.to_arrow(), allowed, layer)
-            versions, breaks, like_for_like = state.telling(allowed.question, result)
+        try:
+            with self.interrupting(stop, layer.warehouse.stopper()):
+                result = layer.query(**allowed.question.arguments())
+                table = self.gate.shown(result.to_arrow(), allowed, layer)
+                versions, breaks, like_for_like = state.telling(allowed.question, result)
+        except WarehouseError as problem:
+            raise told.without_values(problem, allowed) from None
         answer = Answer(
             table=table,
             query=result.query,
@@ -276,6 +296,11 @@ class Desk:
             sql=result.sql,
             kept_as=(state.id, allowed),
         )
+        if allowed.role is not None or allowed.hides:
+            seen = Visible()
+            if allowed.role is not None:
+                seen = self.gate.visible(Caller("", (allowed.role,)), layer)
+            answer = told.cut(answer, allowed, seen, layer)
         self.cache.put((state.id, allowed), answer)
         return answer
 
@@ -289,7 +314,8 @@ class Desk:
             question.query.where, token=asked.caller.token,
         )  # fmt: skip
         try:
-            self.meter.count(asked.caller)
+            bounds.entitled(asked.caller, "query")
+            self.meter.count(self.spender(asked.caller))
             with self.states.use() as state:
                 allowed = self._judged(asked.caller, question, state)
                 entry = replace(entry, role=allowed.role, metrics=_versioned(allowed, state))
@@ -306,39 +332,19 @@ class Desk:
             self.audit.write(replace(entry, seconds=seconds))
         return done, seconds
 
-    def _timed(self, asked: Asked) -> Stop:
-        seconds = asked.caller.limits.seconds or self._seconds
+    def _timed(self, stop: Stop, caller: Caller) -> Stop:
+        seconds = caller.limits.seconds or self._seconds
         if seconds is not None:
-            self.clock.after(seconds, asked.stop.set)
-        return asked.stop
+            self.clock.after(seconds, stop.set)
+        return stop
+
+    def _limited(self, caller: Caller) -> Caller:
+        """The caller with the limits of its roles beside its own."""
+        return replace(caller, limits=self.gate.limits(caller))
 
     def _moved(self, state: State) -> None:
         self.cache.forget(state.id)
-        self._judged.cache_clear()
-
-    @staticmethod
-    def _limit(caller: Caller) -> Callable[[Answer], None]:
-        most, megabytes = caller.limits.rows, caller.limits.megabytes
-
-        def check(answer: Answer) -> None:
-            rows, size = answer.table.num_rows, answer.table.nbytes / MEGABYTE
-            if most is not None and rows > most:
-                raise LimitError(
-                    f"The answer has {rows:,} rows; {caller.name} may take {most:,}: ask for fewer"
-                    " with limit, a filter, a time range or a coarser grain."
-                )
-            if megabytes is not None and size > megabytes:
-                raise LimitError(
-                    f"The answer has {size:.1f} MB; {caller.name} may take {megabytes:g} MB: ask"
-                    " for less with limit, a filter, a time range or a coarser grain."
-                )
-
-        return check
-
-
-def _cut(card: Card, seen: Visible) -> Card:
-    shown = tuple(name for name in card.dimensions if seen.dimension(name))
-    return card if shown == card.dimensions else replace(card, dimensions=shown)
+        self._judgements.clear()
 
 
 def _versioned(allowed: Allowed, state: State) -> tuple[str, ...]:

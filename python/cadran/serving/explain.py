@@ -38,7 +38,7 @@ def explained(  # noqa: PLR0913 - the question of `cadran explain`
     )
 
     def work(state: State, allowed: Allowed) -> dict[str, Any]:
-        if allowed.question.query.where or allowed.minimum_cell:
+        if allowed.question.query.confined or allowed.hides:
             raise NotAllowedError(
                 f"What was published of {kpi} is of the whole company, and your role sees a part:"
                 f" ask {card.owner.business}."

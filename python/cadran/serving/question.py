@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from cadran.errors import UnknownNameError
+from cadran.errors import QueryError, UnknownNameError
 from cadran.query import Query, ask
 
 if TYPE_CHECKING:
@@ -32,11 +32,16 @@ class Question:
             QueryError: an argument has a value that it cannot have.
             UnknownNameError: an argument is unknown.
         """
-        known = {*_ASKED, *(field.name for field in fields(cls))} - {"query"}
+        # What a caller is confined to, the policy says.
+        known = {*_ASKED, *(field.name for field in fields(cls))} - {"query", "confined"}
         for name in given:
             if name not in known:
                 raise UnknownNameError("argument", name, known)
         apart = {name: given.get(name) for name in ("saved_query", "version", "known_at", "view")}
+        for name, value in apart.items():
+            if value is not None and type(value) is not (int if name == "version" else str):
+                what = "a whole number" if name == "version" else "a text"
+                raise QueryError(f"{name} is {value!r}; it takes {what}.")
         asked = {name: value for name, value in given.items() if name in _ASKED}
         query = ask(**asked, partial=bool(apart["saved_query"]))
         return cls(query=query, **apart)

@@ -93,7 +93,7 @@ class Answering:
         return _values(table) if part.column else table
 
     def _plain(self, caller: Caller, statement: Sql, stop: Stop) -> pa.Table:
-        read = plain.read(statement.text)
+        read, caller = plain.read(statement.text), self._desk.spender(caller)
         parts = {template.stand_in(at): part for at, part in enumerate(statement.parts)}
         with contextlib.suppress(NotAllowedError):  # who may only ask is told by the question
             plain.known(read, self.tables(caller), parts)
