@@ -48,6 +48,7 @@ class Layer(Definitions):
         ordered: bool = True,
         known_at: str | dt.date | None = None,
         view: str | None = None,
+        version: int | None = None,
     ) -> Result:
         """The answer to a question, computed in the warehouse from the one definition.
 
@@ -69,6 +70,8 @@ class Layer(Definitions):
             ordered: False leaves the order to the warehouse.
             known_at: what the ledger held at this instant, "2026-09-30T18:00Z", instead of now.
             view: "published", "restated", "both" or "spliced"; see `cadran.published`.
+            version: an older version of one KPI, by its frozen SQL; when what that reads is gone,
+                by what was published of it, and the result's note says so.
 
         Raises:
             UnknownNameError: a name does not exist.
@@ -84,6 +87,10 @@ class Layer(Definitions):
             ask(metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
                 apply_group_by=apply_group_by, ordered=ordered, partial=saved_query is not None),
         )  # fmt: skip
+        if version is not None:
+            from cadran.governance.frozen import answer
+
+            return answer(self, question, version)
         sql, question = self._planned(question, governed=governed)
         cards = self._cards_of(question)
         if known_at is not None or view is not None:

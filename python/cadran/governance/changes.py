@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cadran.governance.canonical import NotCanonical
-from cadran.governance.meaning import closed, combined, of
-from cadran.governance.versions import text_of
+from cadran.governance.meaning import of
+from cadran.governance.versions import records, text_of
 
 if TYPE_CHECKING:
     from cadran.governance.closure import Node
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cadran.governance.versions import VersionRecord
     from cadran.layer import Layer
 
-_CONTEXT = 4
+_CONTEXT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,15 @@ class Change:
 
     Attributes:
         changed: whether it means something else.
-        questions: the questions, "month customer__country", that are answered otherwise.
+        question: the first question, "month customer__country", that is answered otherwise.
         causes: models, macros, variables and seeds that differ, with their files.
-        difference: the two canonical SQLs where they differ, as a unified difference.
+        difference: the SQL of both sides where it differs, model by model.
         note: why texts were compared instead of meanings, where that is so.
     """
 
     kpi: str
     changed: bool
-    questions: tuple[str, ...] = ()
+    question: str = ""
     causes: tuple[str, ...] = ()
     difference: str = ""
     note: str = ""
@@ -48,6 +48,9 @@ def compare(layer: Layer, record: VersionRecord) -> Change:
         ProjectError: the project cannot be compiled.
     """
     meanings = of(layer)
+    if meanings.is_untouched(record):
+        return Change(record.kpi, changed=False, note=record.definition.note)
+    meanings.believe(record)
     return between(meanings, record.definition, meanings.definition(record.kpi))
 
 
@@ -64,54 +67,52 @@ def between(meanings: Meanings, before: Definition, after: Definition) -> Change
         for name, rule in after.rules.items()
         if name in before.rules and before.rules[name] != rule
     ]
-    if not differing and not ruled and shared:
+    if differing is None and not ruled and shared:
         return Change(after.kpi, changed=False, note=note)
     moved = _moved(before, after)
     causes = [f"{node.kind} {node.name} ({node.file})" for node in moved]
     causes += [f"incremental rule of model {name}" for name in ruled]
-    if not shared:
-        differing = tuple(new)
     difference = ""
-    if differing and shared:
-        label = differing[0]
-        difference = _difference(before, old[label], after, new[label], label)
+    if differing is not None:
+        difference = _difference(before, old[differing], after, new[differing], differing)
     return Change(
-        after.kpi, changed=True, questions=differing, causes=tuple(causes),
+        after.kpi, changed=True, question=differing or "", causes=tuple(causes),
         difference=difference, note=note, moved=moved,
     )  # fmt: skip
 
 
 def hash_of(layer: Layer, kpi: str) -> str:
-    """One hash for what a KPI means now."""
-    meanings = of(layer)
-    return combined(meanings.hashes(meanings.definition(kpi)))
+    """One hash for what a KPI means now; that of its last version as long as it means that."""
+    history = records(layer.project.root, kpi) if layer.project.root else []
+    if history and not compare(layer, history[-1]).changed:
+        return history[-1].hash
+    return of(layer).hash(kpi)
 
 
 def _differing(
     meanings: Meanings, before: Definition, after: Definition, shared: list[str]
-) -> tuple[str, ...]:
-    try:
-        marks = meanings.hashes(before), meanings.hashes(after)
-    except NotCanonical:
-        # A form that these tools cannot bring the older SQL into: its text decides.
-        return tuple(shared)
-    suspected = [label for label in shared if marks[0][label] != marks[1][label]]
-    if not suspected or before.note or after.note:
-        return tuple(suspected)
-    # What moved between a question and its marts looks different in two parts, not as a whole.
+) -> str | None:
+    """The first question that is answered otherwise; one is enough."""
     old, new = _labelled(before), _labelled(after)
-    alike: dict[tuple[str, str], bool] = {}
-    found = []
-    for label in suspected:
-        key = old[label].sql, new[label].sql
-        if key not in alike:
-            try:
-                alike[key] = before.canonical(old[label]) == after.canonical(new[label])
-            except NotCanonical:
-                alike[key] = False
-        if not alike[key]:
-            found.append(label)
-    return tuple(found)
+    seen: set[tuple[str, str]] = set()
+    for label in shared:
+        asked = old[label].sql, new[label].sql
+        if asked in seen:
+            continue
+        seen.add(asked)
+        try:
+            if meanings.hash_of(before, old[label]) == meanings.hash_of(after, new[label]):
+                continue
+            # What moved between a question and its marts looks different in two parts, and not as
+            # a whole.
+            if before.note or after.note:
+                return label
+            if before.canonical(old[label]) != after.canonical(new[label]):
+                return label
+        except NotCanonical:
+            # A form that these tools cannot bring the SQL into: its text decides.
+            return label
+    return None
 
 
 def _labelled(definition: Definition) -> dict[str, Question]:
@@ -132,14 +133,26 @@ def _moved(before: Definition, after: Definition) -> tuple[Node, ...]:
 def _difference(
     before: Definition, old: Question, after: Definition, new: Question, label: str
 ) -> str:
-    grain = label.split(maxsplit=1)[0]
-    try:
-        texts = [closed(d.canonical(q), grain) for d, q in ((before, old), (after, new))]
-    except NotCanonical:
-        texts = [q.at(grain) for q in (old, new)]
-    lines = difflib.unified_diff(
-        texts[0].splitlines(), texts[1].splitlines(),
-        f"{after.kpi} as recorded, by {label}", f"{after.kpi} now, by {label}",
-        lineterm="", n=_CONTEXT,
-    )  # fmt: skip
-    return "\n".join(lines)
+    """The models and the question that are written otherwise, each as a unified difference.
+
+    The SQL of both sides is printed by one hand, without comments, so layout makes no difference.
+    """
+    grain, found = label.split(maxsplit=1)[0], []
+    pairs = [
+        (name, before.steps.get(name, ""), after.steps.get(name, ""))
+        for name in dict.fromkeys([*before.steps, *after.steps])
+    ]
+    pairs.append((f"{after.kpi} by {label}", old.at(grain), new.at(grain)))
+    for name, was, now in pairs:
+        found += difflib.unified_diff(
+            was.splitlines(), now.splitlines(),
+            f"{_shown(name)}, as recorded" if was else "nothing",
+            f"{_shown(name)}, now" if now else "nothing",
+            lineterm="", n=_CONTEXT,
+        )  # fmt: skip
+    return "\n".join(found)
+
+
+def _shown(step: str) -> str:
+    package, _, name = step.partition("____")
+    return f"{package}.{name.removesuffix('____spine')}" if name else step

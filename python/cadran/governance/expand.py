@@ -162,15 +162,21 @@ class Expansion:
         elif kind == "seed":
             parts = "seed", self.graph.seed_hash(key)[:16], node["name"]
         elif kind == "snapshot":
-            parts = "snapshot", self._snapshot_hash(key), node["name"]
+            parts = "snapshot", self.mark_of(key), node["name"]
         elif node.get("language") == "python":
-            parts = "python", self._text_hash(key), node["name"]
+            parts = "python", self.mark_of(key), node["name"]
         else:
             parts = "model", node["package_name"], node["name"]
         known = [*node["columns"], *self._header(key)]
         if known:
             self.columns[".".join(parts)] = known
         return dict(zip(("catalog", "db", "this"), parts, strict=True))
+
+    def mark_of(self, key: str) -> str:
+        """The hash that stands for a snapshot or a Python model."""
+        if self.graph.nodes[key]["resource_type"] == "snapshot":
+            return self._snapshot_hash(key)
+        return self._text_hash(key)
 
     def _header(self, key: str) -> list[str]:
         node = self.graph.nodes[key]

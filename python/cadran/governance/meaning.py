@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from cadran.errors import CadranError
 from cadran.governance.canonical import NotCanonical, canonical, checksum
 from cadran.governance.closure import Graph, Node
 from cadran.governance.compiled import compiled
 from cadran.governance.expand import Expansion, whole
+from cadran.governance.quick import mark, said_of
 from cadran.governance.twofold import TwoFold
 from cadran.plans import PlanCache, key_of
 from cadran.query import GRAINS, ask
 
 if TYPE_CHECKING:
     from cadran.cards import Card
+    from cadran.governance.versions import VersionRecord
     from cadran.layer import Layer
     from cadran.project import Project
 
@@ -102,23 +106,44 @@ class Meanings:
     """The definitions of a layer's KPIs, each opened once and kept until something changes."""
 
     def __init__(self, layer: Layer, project: Project | None = None) -> None:
-        """Take the project as it was compiled for a full refresh, or compile it if need be.
+        """Take a layer; its project is compiled when a definition is asked for.
 
-        Raises:
-            ProjectError: dbt refuses to compile, or the manifest cannot be read.
+        Args:
+            layer: the layer whose KPIs are meant.
+            project: the project as it was compiled for a full refresh, where that is done already.
         """
-        from cadran.layer import Layer as Opened
-
         self._layer = layer
-        project = project or compiled(layer.project)
-        self._compiled = Opened(project, plan_cache=False)
-        self.graph = Graph(project, layer.project.root)
-        self._expansion = Expansion(self.graph, DIALECT, layer.project.root)
+        self._given = project
+        self.root = layer.project.root
         folder = layer.project.plans
         self._cache = PlanCache(folder.with_name("meanings") if folder else None)
         self._two_fold = TwoFold(DIALECT)
         self._definitions: dict[str, Definition] = {}
-        self._tools = [FORM, version("metricflow"), version("sqlglot")]
+        self._tools = tools()
+
+    @cached_property
+    def _project(self) -> Project:
+        return self._given or compiled(self._layer.project)
+
+    @cached_property
+    def _compiled(self) -> Layer:
+        from cadran.layer import Layer as Opened
+
+        return Opened(self._project, plan_cache=False)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Dbt's manifest with its models compiled."""
+        return Graph(self._project, self.root)
+
+    @cached_property
+    def parsed(self) -> Graph:
+        """Dbt's manifest as it is beside the layer's own; no more than parsed, perhaps."""
+        return Graph(self._layer.project, self.root)
+
+    @cached_property
+    def _expansion(self) -> Expansion:
+        return Expansion(self.graph, DIALECT, self.root)
 
     def definition(self, kpi: str) -> Definition:
         """What decides the values of a KPI.
@@ -133,18 +158,32 @@ class Meanings:
 
     def hashes(self, definition: Definition) -> dict[str, str]:
         """The hash of each question of a definition, by its label, "day customer__country"."""
-        found = {}
-        for question in definition.questions:
-            said = [definition.note, question.sql, definition.steps, definition.columns]
-            key = key_of("hash", self._tools, said, [asdict(n) for n in definition.nodes]
-                         if definition.note else [])  # fmt: skip
-            kept = self._cache.get(key)
-            if kept is None:
-                kept = self._hash(definition, question)
-                self._cache.put(key, kept)
-            for label, grain in zip(question.labels, question.grains, strict=True):
-                found[label] = checksum(f"{kept} {grain}")
-        return found
+        return {
+            label: checksum(f"{self.hash_of(definition, question)} {grain}")
+            for question in definition.questions
+            for label, grain in zip(question.labels, question.grains, strict=True)
+        }
+
+    def hash_of(self, definition: Definition, question: Question) -> str:
+        """The hash of one question of a definition, whatever its grains."""
+        key = self._key(definition, question)
+        kept: str | None = self._cache.get(key)
+        if kept is None:
+            kept = self._hash(definition, question)
+            self._cache.put(key, kept)
+        return kept
+
+    def believe(self, record: VersionRecord) -> None:
+        """Take the hashes that a record holds, where the tools of today made them."""
+        if record.tools == tools():
+            questions = record.definition.questions
+            for question, kept in zip(questions, record.question_hashes, strict=False):
+                self._cache.put(self._key(record.definition, question), kept)
+
+    def _key(self, definition: Definition, question: Question) -> str:
+        said = [definition.note, question.sql, definition.steps, definition.columns]
+        nodes = [asdict(n) for n in definition.nodes] if definition.note else []
+        return key_of("hash", self._tools, said, nodes)
 
     def _hash(self, definition: Definition, question: Question) -> str:
         if definition.note:
@@ -165,6 +204,37 @@ class Meanings:
                     closed(form, grain), hashes[label], definition.note,
                 ))  # fmt: skip
         return found
+
+    def card(self, kpi: str) -> Card:
+        """The card of a KPI as it was compiled."""
+        return self._compiled.card(kpi)
+
+    def kpis(self) -> list[str]:
+        """The names of the KPIs as they were compiled, sorted."""
+        return sorted(card.name for card in self._compiled.kpis())
+
+    def file_of(self, kpi: str) -> str:
+        """The file that defines a KPI, by its path in the project."""
+        return self._compiled.project.file_of(kpi)
+
+    def quick_mark(self, definition: Definition) -> str | None:
+        """A mark of all that a definition comes from, as it is compiled now."""
+        return mark(self.graph, self.card(definition.kpi), definition.nodes)
+
+    def is_untouched(self, record: VersionRecord) -> bool:
+        """Whether nothing was written anew of what a version came from, so that it still holds."""
+        try:
+            card = self._layer.card(record.kpi)
+            return (
+                bool(record.mark)
+                and mark(self.parsed, card, record.definition.nodes) == record.mark
+            )
+        except CadranError:
+            return False
+
+    def mark_of(self, key: str) -> str:
+        """The hash that stands for a snapshot or a Python model, by its dbt id."""
+        return self._expansion.mark_of(key)
 
     def hash(self, kpi: str) -> str:
         """One hash for all that a KPI means."""
@@ -205,23 +275,13 @@ class Meanings:
 
     def _questions(self, card: Card) -> list[Question]:
         grains = [grain for grain in GRAINS if grain in card.grains]
-        key = key_of("questions", self._tools, self._said(card), grains, list(card.dimensions))
+        said = said_of(self.graph, self.graph.metrics_behind(card.name))
+        key = key_of("questions", self._tools, said, grains, list(card.dimensions))
         kept: list[list[Any]] | None = self._cache.get(key)
         if kept is None:
             kept = [[q.grains, q.dimensions, q.sql] for q in self._compile(card, grains)]
             self._cache.put(key, kept)
         return [Question(tuple(g), tuple(d), sql) for g, d, sql in kept]
-
-    def _said(self, card: Card) -> list[Any]:
-        graph = self.graph
-        return [
-            [[n, graph.meaning_of_metric(n)] for n in graph.metrics_behind(card.name)],
-            [
-                [graph.meaning_of_semantic_model(model), model["node_relation"]]
-                for model in graph.semantic["semantic_models"]
-            ],
-            graph.semantic["project_configuration"]["time_spines"],
-        ]
 
     def _compile(self, card: Card, grains: list[str]) -> list[Question]:
         alike: dict[str, list[str]] = {}
@@ -251,13 +311,15 @@ def meanings(layer: Layer, kpi: str) -> list[Meaning]:
 
 
 def definition_hash(layer: Layer, kpi: str) -> str:
-    """One hash for what a KPI means now, in hexadecimal.
+    """One hash for what a KPI means now, in hexadecimal; that of its version, while it holds.
 
     Raises:
         UnknownNameError: there is no such KPI.
         ProjectError: the project cannot be compiled.
     """
-    return of(layer).hash(kpi)
+    from cadran.governance.changes import hash_of
+
+    return hash_of(layer, kpi)
 
 
 def of(layer: Layer) -> Meanings:
@@ -267,6 +329,12 @@ def of(layer: Layer) -> Meanings:
         found = Meanings(layer)
         layer.__dict__["_meanings"] = found
     return found
+
+
+def tools() -> tuple[str, ...]:
+    """What brings SQL into form, with versions: the same tools make the same hash."""
+    made_by = (f"{name} {version(name)}" for name in ("metricflow", "sqlglot"))
+    return (f"form {FORM}", *made_by)
 
 
 def combined(hashes: dict[str, str]) -> str:

@@ -29,9 +29,9 @@ RESTATEMENTS = ("none", "effective", "full", "window")
 _NAME = re.compile(r"v([1-9]\d*)\.yml")
 _DECISIONS = (
     "kpi", "version", "effective_from", "kind", "reason", "ticket", "author", "approver",
-    "restatement", "window", "overlap", "expected_impact", "proof",
+    "restatement", "window", "overlap", "expected_impact", "measured_impact", "proof",
 )  # fmt: skip
-_MEANING = ("hash", "tools", "questions", "steps", "columns", "came_from", "rules", "note")
+_MEANING = ("hash", "tools", "mark", "questions", "steps", "columns", "came_from", "rules", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,13 @@ class VersionRecord:
         window: first and last day that are restated, where restatement is `window`.
         overlap: how long both versions are shown side by side, "3 months".
         expected_impact: the least and greatest relative change of a period's value, as fractions.
+        measured_impact: what both versions gave over the overlap when the record was written:
+            grain, periods, least and greatest relative change.
         proof: for an equivalent version, what was compared and found equal.
         hash: what the KPI means, in one hash.
-        tools: the versions of the tools that made the hash.
+        mark: of everything it came from, as it was written; see `quick`.
+        tools: the versions of the tools that made the hashes.
+        question_hashes: the hash of each question of the definition.
         definition: what the KPI means.
         file: the record's path in the project.
     """
@@ -67,8 +71,11 @@ class VersionRecord:
     window: tuple[dt.date, dt.date] | None = None
     overlap: str = ""
     expected_impact: tuple[float, float] | None = None
+    measured_impact: dict[str, Any] = field(default_factory=dict)
     proof: dict[str, Any] = field(default_factory=dict)
+    mark: str = ""
     tools: tuple[str, ...] = ()
+    question_hashes: tuple[str, ...] = ()
     file: str = ""
 
     @property
@@ -152,8 +159,10 @@ def read(root: Path, path: Path) -> VersionRecord:
         approver=str(given["approver"]), restatement=given["restatement"],
         hash=str(given["hash"]), definition=definition, ticket=str(given.get("ticket") or ""),
         window=(dates[0], dates[1]) if dates else None, overlap=str(given.get("overlap") or ""),
-        expected_impact=limits, proof=given.get("proof") or {},
-        tools=tuple(given.get("tools") or ()), file=file,
+        expected_impact=limits, measured_impact=given.get("measured_impact") or {},
+        proof=given.get("proof") or {},
+        mark=str(given.get("mark") or ""), tools=tuple(given.get("tools") or ()),
+        question_hashes=tuple(str(q.get("hash", "")) for q in given["questions"]), file=file,
     )  # fmt: skip
 
 
@@ -180,14 +189,22 @@ def write(root: Path, record: VersionRecord) -> Path:
     if record.expected_impact:
         least, greatest = record.expected_impact
         said["expected_impact"] = {"least": least, "greatest": greatest}
+    if record.measured_impact:
+        said["measured_impact"] = record.measured_impact
     if record.proof:
         said["proof"] = record.proof
     said |= {
         "hash": record.hash,
         "tools": list(record.tools),
+        "mark": record.mark,
         "questions": [
-            {"grains": list(q.grains), "dimensions": list(q.dimensions), "sql": _Text(q.sql)}
-            for q in definition.questions
+            {
+                "grains": list(q.grains),
+                "dimensions": list(q.dimensions),
+                "hash": mark,
+                "sql": _Text(q.sql),
+            }
+            for q, mark in zip(definition.questions, record.question_hashes, strict=True)
         ],
         "steps": {name: _Text(body) for name, body in definition.steps.items()},
         "columns": definition.columns,
