@@ -70,8 +70,9 @@ class Layer(Definitions):
             ordered: False leaves the order to the warehouse.
             known_at: what the ledger held at this instant, "2026-09-30T18:00Z", instead of now.
             view: "published", "restated", "both" or "spliced"; see `cadran.published`.
-            version: an older version of one KPI, by its frozen SQL; when what that reads is gone,
-                by what was published of it, and the result's note says so.
+            version: a version of one KPI, by its frozen SQL; when what that reads is gone, by
+                what was published of it, and the result's note says so. With `known_at`, what the
+                ledger held of it.
 
         Raises:
             UnknownNameError: a name does not exist.
@@ -90,7 +91,9 @@ class Layer(Definitions):
         if version is not None:
             from cadran.governance.frozen import answer
 
-            return answer(self, question, version)
+            if not governed:
+                raise QueryError("A version is asked as its card allowed: leave governed as it is.")
+            return answer(self, question, version, known_at=known_at, view=view)
         sql, question = self._planned(question, governed=governed)
         cards = self._cards_of(question)
         if known_at is not None or view is not None:

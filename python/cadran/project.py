@@ -15,14 +15,32 @@ from cadran.errors import ProjectError
 class Project:
     """The artefacts of one project. Every file is read when it is first needed, once."""
 
-    def __init__(self, semantic_manifest: Path, database: Path | None, root: Path | None) -> None:
-        """Name the files; nothing is read yet."""
+    def __init__(
+        self,
+        semantic_manifest: Path,
+        database: Path | None,
+        root: Path | None,
+        *,
+        text: bytes | None = None,
+    ) -> None:
+        """Name the files; nothing is read yet.
+
+        Args:
+            semantic_manifest: MetricFlow's artefact, or where it would be.
+            database: the warehouse; by default the one of the profile.
+            root: the project's folder; None for a manifest without a project.
+            text: the semantic manifest itself, where it stands in no file of its own.
+        """
+        self._given = text
         self.semantic_manifest_path = semantic_manifest
         self.root = root
         self._database = database
 
     @cached_property
-    def _text(self) -> bytes:
+    def text(self) -> bytes:
+        """The semantic manifest as it is written."""
+        if self._given is not None:
+            return self._given
         try:
             return self.semantic_manifest_path.read_bytes()
         except OSError:
@@ -34,13 +52,13 @@ class Project:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the semantic manifest: every definition is in it."""
-        return hashlib.sha256(self._text).hexdigest()
+        return hashlib.sha256(self.text).hexdigest()
 
     @cached_property
     def semantic_manifest(self) -> dict[str, Any]:
         """MetricFlow's own artefact, as JSON."""
         try:
-            manifest: dict[str, Any] = json.loads(self._text)
+            manifest: dict[str, Any] = json.loads(self.text)
             manifest["metrics"], manifest["semantic_models"]
         except (ValueError, KeyError, TypeError):
             raise ProjectError(

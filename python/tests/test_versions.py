@@ -13,19 +13,23 @@ import duckdb
 import pytest
 
 import cadran
-from cadran.errors import QueryError, UnknownNameError
+from cadran.cli import main
+from cadran.errors import NotGovernedError, QueryError, UnknownNameError, WarehouseError
 from cadran.governance import artefacts, lock, versions
 from cadran.governance.bump import Decision, bump, first
 from cadran.governance.check import check
 from cadran.governance.meaning import definition_hash, meanings
+from cadran.governance.publish import publish
 
 PROJECT = Path(__file__).parent / "fixtures" / "meanings"
 OWNER = "head.of.sales@example.com"
 DATA = """
 create schema raw;
 create table raw.orders as select * from (values
-    (1, 1, 1, 'web', 'EUR', 100, timestamp '2026-01-10'), (2, 2, 2, 'app', 'EUR', 50, timestamp '2026-01-20'),
-    (3, 1, 3, 'web', 'USD', 200, timestamp '2026-02-05'), (4, 2, null, 'web', 'EUR', 4, timestamp '2026-02-07')
+    (1, 1, 1, 'web', 'EUR', 100, timestamp '2026-01-10'),
+    (2, 2, 2, 'app', 'EUR', 50, timestamp '2026-01-20'),
+    (3, 1, 3, 'web', 'USD', 200, timestamp '2026-02-05'),
+    (4, 2, null, 'web', 'EUR', 4, timestamp '2026-02-07')
 ) as t (order_id, customer_id, visit_id, channel, currency, amount, ordered_at);
 create table raw.visits as select * from (values
     (1, 1, timestamp '2026-01-09', false), (2, 2, timestamp '2026-01-20', false),
@@ -34,7 +38,8 @@ create table raw.visits as select * from (values
 create table raw.stock as select * from (values
     ('a', date '2026-01-01', 5), ('a', date '2026-01-31', 7)
 ) as t (item_id, counted_on, quantity);
-create table raw.customers as select * from (values (1, 'fr'), (2, 'de')) as t (customer_id, country);
+create table raw.customers as
+select * from (values (1, 'fr'), (2, 'de')) as t (customer_id, country);
 """  # fmt: skip
 
 
@@ -86,6 +91,14 @@ def first_shop(tmp_path_factory):
     first(layer, [card.name for card in layer.kpis()], "data@example.com")
     layer.close()
     return shop
+
+
+@pytest.fixture(scope="module")
+def first_open(first_shop):
+    """The layer of the shop as it stands."""
+    layer = first_shop.open()
+    yield layer
+    layer.close()
 
 
 @pytest.fixture
@@ -163,30 +176,80 @@ def test_the_gate_names_what_changed_and_shows_it_until_it_is_bumped(changed):
     assert by_country.to_arrow().to_pylist() == [
         {"metric_time__month": dt.date(2026, 2, 1), "customer__country": "FR", "revenue": 180}
     ]
-    with pytest.raises(QueryError, match="was frozen at its grains"):
+    with pytest.raises(NotGovernedError, match="is not defined by year"):
         layer.query("revenue", "metric_time__year", version=1)
     with pytest.raises(UnknownNameError, match="no version '7' of revenue"):
         layer.query("revenue", "metric_time__month", version=7)
     layer.close()
 
 
-def test_without_its_sources_an_old_version_answers_from_the_ledger_and_says_so(shop):
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"where": ["customer__country = 'FR'", "order_id__channel in ('web', 'app')"]},
+        {"where": "customer__country = 'FR' or order_id__channel = 'app'", "limit": 1},
+        {
+            "where": "order_id__channel = 'web'",
+            "group_by": ["metric_time__day", "customer__country"],
+        },
+        {"group_by": ["customer__country", "metric_time__month", "order_id__channel"]},
+        {"group_by": [], "where": "{{ Dimension('order_id__channel') }} = 'web'"},
+        {"start": "2026-01-15", "end": "2026-01-16"},
+        {"order_by": "-metric_time__month", "limit": 0},
+        {"order_by": ["-revenue"], "limit": 1},
+    ],
+    ids=str,
+)
+def test_a_version_answers_what_was_not_frozen_as_the_layer_does(first_open, asked):
+    question = {"metrics": "revenue", "group_by": "metric_time__month"} | asked
+    now = first_open.query(**question).to_arrow()
+    then = first_open.query(**question, version=1).to_arrow()
+    assert then.schema == now.schema
+    assert then.to_pylist() == now.to_pylist()
+
+
+def test_a_version_refuses_what_it_cannot_tell(first_open):
+    with pytest.raises(NotGovernedError, match="is not defined by order_id__ordered_date"):
+        first_open.query(
+            "revenue",
+            "metric_time__month",
+            where="order_id__ordered_date > '2026-01-01'",
+            version=1,
+        )
+    with pytest.raises(QueryError, match="one KPI"):
+        first_open.query(["revenue", "stock"], "metric_time__month", version=1)
+    with pytest.raises(QueryError, match="view cannot be 'both'"):
+        first_open.query("revenue", "metric_time__month", view="both", version=1)
+    with pytest.raises(WarehouseError, match="refused"):
+        first_open.query("revenue", "metric_time__month", where="customer__country > 1", version=1)
+
+
+def test_without_its_sources_an_old_version_answers_from_the_ledger_and_says_so(shop, capsys):
+    layer = shop.open()
+    months = layer.query("revenue", "metric_time__month", version=1).to_arrow().to_pylist()
+    publish(layer, ["revenue"])
+    layer.close()
     with duckdb.connect(str(shop.database)) as connection:
-        connection.execute("""
-            drop table raw.orders;
-            create schema if not exists governance;
-            create table governance.kpi_ledger_batches as
-            select 1 as batch, 'revenue' as kpi, 1 as version, 'decimal(18, 2)' as value_type;
-            create table governance.kpi_ledger as
-            select 1 as batch, 1 as row, 'revenue' as kpi, 'month' as grain, 1 as version,
-                timestamp '2026-01-01' as period, '' as dimension_set, '{}' as dimensions,
-                '149.50' as value
-        """)
+        connection.execute("drop table raw.orders cascade")
     layer = shop.open()
     answer = layer.query("revenue", "metric_time__month", version=1)
-    assert [float(value) for value in answer.to_arrow()["revenue"].to_pylist()] == [149.5]
-    assert "as it was published" in answer.note
+    assert answer.to_arrow().to_pylist() == months
+    assert "as it was published: The source raw.orders" in answer.note
+    assert answer.versions == {"revenue": (1,)}
+    known = layer.query("revenue", "metric_time__month", known_at="2126-01-01", version=1)
+    assert known.to_arrow().to_pylist() == months
+    with pytest.raises(
+        WarehouseError, match=r"raw\.orders, which the frozen version reads, is gone"
+    ):
+        layer.query("conversion", "metric_time__month", version=1)
     layer.close()
+
+    place = ["--project-dir", str(shop.root), "--database", str(shop.database)]
+    assert (
+        main(["query", "revenue", "--group-by", "metric_time__month", "--version", "1", *place])
+        == 0
+    )
+    assert "as it was published" in capsys.readouterr().err
 
 
 def test_equivalent_is_accepted_only_with_proof(shop):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cadran.errors import QueryError
-from cadran.governance import lock, versions
+from cadran.governance import lock, version_file, versions
 from cadran.governance.changes import between
 from cadran.governance.impact import Pair, prove_equal, side_by_side, summary
 from cadran.governance.meaning import combined, of, tools
@@ -90,7 +90,7 @@ def bump(layer: Layer, kpi: str, decision: Decision) -> Bumped:
         record = replace(record, proof=proof)
     grain, pairs = side_by_side(layer, last.definition, now, months_of(decision.overlap))
     record = replace(record, measured_impact=summary(grain, pairs))
-    path = versions.write(root, record)
+    path = version_file.write(root, record)
     _lock(root, kpi, record)
     _renumber(layer, root, kpi, record.version)
     return Bumped(record, path, change, grain, pairs, changelog_row(record))
@@ -115,7 +115,7 @@ def first(layer: Layer, kpis: list[str], author: str) -> list[Path]:
             hash=combined(meanings.hashes(now)), mark=meanings.quick_mark(now) or "", tools=tools(),
         question_hashes=tuple(meanings.hash_of(now, q) for q in now.questions), definition=now,
         )  # fmt: skip
-        written.append(versions.write(root, record))
+        written.append(version_file.write(root, record))
         _lock(root, kpi, record)
     return written
 

@@ -105,7 +105,7 @@ def _differing(
                 continue
             # What moved between a question and its marts looks different in two parts, and not as
             # a whole.
-            if before.note or after.note:
+            if before.by_text or after.by_text:
                 return label
             if before.canonical(old[label]) != after.canonical(new[label]):
                 return label
@@ -137,7 +137,8 @@ def _difference(
 
     The SQL of both sides is printed by one hand, without comments, so layout makes no difference.
     """
-    grain, found = label.split(maxsplit=1)[0], []
+    grain = label.split(maxsplit=1)[0]
+    found: list[str] = []
     pairs = [
         (name, before.steps.get(name, ""), after.steps.get(name, ""))
         for name in dict.fromkeys([*before.steps, *after.steps])

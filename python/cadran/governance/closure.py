@@ -120,6 +120,13 @@ class Graph:
             (str(relation["schema_name"]).lower(), str(relation["alias"]).lower())
         )
 
+    def without_database(self, sql: str) -> str:
+        """SQL whose relations are named by schema and name: a database may be called anything."""
+        models = self.semantic["semantic_models"]
+        for name in {model["node_relation"]["database"] for model in models} - {None}:
+            sql = sql.replace(f'"{name}".', "")
+        return sql
+
     def metrics_behind(self, name: str) -> list[str]:
         """A metric and every metric it is made of, sorted."""
         found: set[str] = set()

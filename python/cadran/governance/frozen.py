@@ -1,263 +1,268 @@
-"""A version's frozen SQL, brought to run on the data there are now.
+"""Answers by an old version of a KPI, on the data there are now.
 
-Its leaves are looked up anew: a source where it lies today, a seed if its file is the same, a
-snapshot if it is made the same way. What is gone is named, and the ledger answers in its place.
+Asked as it was frozen, by a grain and one dimension or none, a version runs its frozen SQL. Asked
+otherwise (a filter, a range, two dimensions), MetricFlow compiles the question from the frozen
+definitions, over the frozen models. When its sources are gone, the ledger answers and the answer
+says so.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from cadran.errors import QueryError, UnknownNameError, WarehouseError
-from cadran.governance.expand import whole
-from cadran.governed import TIME
+from cadran.governance.expand import over, whole
+from cadran.governance.leaves import GoneError, resolved
+from cadran.governance.semantics import SCHEMA, manifest_of
+from cadran.governance.versions import records
+from cadran.governed import TIME, govern
+from cadran.published import Reader, has_ledger
 from cadran.rewrite import faster
 
 if TYPE_CHECKING:
-    from cadran.governance.meaning import Definition, Question
+    import datetime as dt
+
+    import pyarrow as pa
+
+    from cadran.cards import Card
+    from cadran.governance.meaning import Question
+    from cadran.governance.versions import VersionRecord
     from cadran.layer import Layer
     from cadran.query import Query
     from cadran.result import Result
 
-_LEAF = re.compile(r'"(source|seed|snapshot|python|model)"\."((?:[^"]|"")+)"\."((?:[^"]|"")+)"')
-_DIALECT = "duckdb"
+_STEP = re.compile(r'"(\w+____\w+)"')
 
 
-class GoneError(WarehouseError):
-    """Something that a frozen version reads is no longer there."""
-
-
-def sql_of(layer: Layer, definition: Definition, question: Query) -> str:
-    """The SQL that answers a question by a frozen definition.
-
-    Args:
-        layer: tells where sources and seeds are now.
-        definition: what the KPI meant.
-        question: one KPI, by one grain of its card then and at most one dimension.
-
-    Raises:
-        QueryError: the version was not frozen for such a question.
-        GoneError: something that it reads is gone.
-    """
-    asked, grain = _asked(definition, question)
-    # Filters and ranges are over whole periods and the dimension in the question, so they hold
-    # outside of it as they would within.
-    columns = [f"{TIME}__{grain}", *asked.dimensions]
-    sql = faster(resolved(layer, whole(asked.at(grain), definition.steps)), _DIALECT)
-    conditions = _conditions(question, columns, grain)
-    parts = [f"select * from (\n{sql}\n) as answer"]
-    if conditions:
-        parts.append("where " + " and ".join(conditions))
-    order = [_ordered(item, [*columns, definition.kpi]) for item in question.order_by]
-    if order or question.ordered:
-        parts.append("order by " + ", ".join(order or [f'"{c}" nulls last' for c in columns]))
-    if question.limit is not None:
-        parts.append(f"limit {question.limit}")
-    return "\n".join(parts)
-
-
-def resolved(layer: Layer, sql: str) -> str:
-    """Expanded SQL with each leaf where it is now.
-
-    Raises:
-        GoneError: a leaf is gone.
-    """
-    places = Places(layer)
-    return _LEAF.sub(lambda found: places.of(*found.groups()), sql)
-
-
-class Places:
-    """Where the leaves of frozen SQL are now."""
-
-    def __init__(self, layer: Layer) -> None:
-        """Take the layer whose manifest of the last build knows it."""
-        self._layer = layer
-        self._manifest = layer.project.dbt_manifest
-        self._root = layer.project.root
-
-    def of(self, kind: str, group: str, name: str) -> str:
-        """The relation or reader that stands for a leaf.
-
-        Raises:
-            GoneError: there is none.
-        """
-        found = self._source(group, name) if kind == "source" else self._relation(kind, group, name)
-        if found is None:
-            shown = f"{group}.{name}" if kind in ("source", "model") else name
-            raise GoneError(f"The {kind} {shown}, which the frozen version reads, is gone.")
-        return found
-
-    def _source(self, group: str, name: str) -> str | None:
-        keys = [
-            key
-            for key, source in self._manifest["sources"].items()
-            if (source["source_name"], source["name"]) == (group, name)
-        ]
-        if not keys:
-            return None
-        reader = re.compile(
-            rf"read_\w+\(\s*'([^']*/{re.escape(group)}/{re.escape(name)}[./*][^']*)'[^)]*\)"
-        )
-        for node in self._manifest["nodes"].values():
-            if keys[0] in (node.get("depends_on") or {}).get("nodes", []):
-                found = reader.search(node.get("compiled_code") or self._built(node))
-                if found:
-                    path = Path(found[1])
-                    placed = path if path.is_absolute() or not self._root else self._root / path
-                    return found[0].replace(found[1], str(placed))
-        return str(self._manifest["sources"][keys[0]]["relation_name"])
-
-    def _built(self, node: dict[str, Any]) -> str:
-        """The SQL of a model as it was last built: a parse takes it out of the manifest."""
-        folder = self._layer.project.semantic_manifest_path.parent / "compiled"
-        path = folder / node["package_name"] / node["original_file_path"]
-        return path.read_text(encoding="utf-8") if path.exists() else ""
-
-    def _relation(self, kind: str, group: str, name: str) -> str | None:
-        types = {"seed": "seed", "snapshot": "snapshot"}
-        for node in self._manifest["nodes"].values():
-            if node["name"] != name or node["resource_type"] != types.get(kind, "model"):
-                continue
-            if kind == "model" and node["package_name"] != group:
-                continue
-            if kind != "model" and not self._is_same(kind, group, node):
-                continue
-            return str(node["relation_name"])
-        return None
-
-    def _is_same(self, kind: str, mark: str, node: dict[str, Any]) -> bool:
-        from cadran.governance.meaning import of
-
-        meanings = of(self._layer)
-        if kind == "seed":
-            return meanings.graph.seed_hash(node["unique_id"]).startswith(mark)
-        return meanings.mark_of(node["unique_id"]) == mark
-
-
-def _asked(definition: Definition, question: Query) -> tuple[Question, str]:
-    times = [group for group in question.group_by if group.base == TIME]
-    others = tuple(group.base for group in question.group_by if group.base != TIME)
-    known = [label for one in definition.questions for label in one.labels]
-    if len(times) != 1 or times[0].asked_grain is None or times[0].date_part:
-        raise QueryError(
-            f"A version of {definition.kpi} is frozen by {TIME} at a grain: ask by one of"
-            f" {', '.join(f'{TIME}__{label}' for label in known if ' ' not in label)}."
-        )
-    grain = times[0].asked_grain
-    for one in definition.questions:
-        if one.dimensions == others and grain in one.grains:
-            return one, grain
-    raise QueryError(
-        f"This version of {definition.kpi} was frozen at its grains, by one dimension or none, and"
-        f" not for '{' '.join((grain, *others))}'. Ask by one of: {', '.join(known)}."
-    )
-
-
-def _conditions(question: Query, columns: list[str], grain: str) -> list[str]:
-    found = []
-    time = f'"{columns[0]}"'
-    if question.start is not None:
-        found.append(f"{time} >= date_trunc('{grain}', timestamp '{question.start}')")
-    if question.end is not None:
-        found.append(f"{time} <= timestamp '{question.end}'")
-    for text in question.where:
-        from cadran.where import names_in
-
-        named = names_in(text)
-        outside = [n.base for n in named.dimensions if n.base not in columns]
-        if outside or not named.is_template:
-            raise QueryError(
-                f"A frozen version can be filtered by what it is grouped by, and not by {text!r}."
-            )
-        found.append(
-            "(" + re.sub(r"\{\{.*?\}\}", lambda _: f'"{named.dimensions[0].base}"', text) + ")"
-        )
-    return found
-
-
-def _ordered(item: str, columns: list[str]) -> str:
-    name = item.removeprefix("-")
-    if name not in columns:
-        raise QueryError(
-            f"There is no column '{name}' to order by; there are {', '.join(columns)}."
-        )
-    return f'"{name}"{" desc" if item.startswith("-") else ""} nulls last'
-
-
-def answer(layer: Layer, question: Query, version: int) -> Result:
+def answer(
+    layer: Layer,
+    question: Query,
+    version: int,
+    *,
+    known_at: str | dt.date | None = None,
+    view: str | None = None,
+) -> Result:
     """The answer by an old version of a KPI: from its frozen SQL, else from the ledger.
 
+    Args:
+        layer: the layer whose data are asked.
+        question: one KPI, at grains and by dimensions that its card then had.
+        version: the number of the version.
+        known_at: what the ledger held of the version at this instant.
+        view: None, or "published" for what the ledger holds of the version.
+
     Raises:
-        QueryError: it asks for several KPIs, or for what the version was not frozen for.
+        QueryError: it asks for several KPIs, or for what the version cannot tell.
+        NotGovernedError: it asks for a grain or dimension that was not on the card then.
         UnknownNameError: the KPI has no such version.
         WarehouseError: something the version reads is gone, and nothing of it was published.
     """
-    from cadran.governance.versions import records
-    from cadran.result import Result, arranged, dates
+    from cadran.history import History
+    from cadran.result import Result, arranged
 
+    if view not in (None, "published"):
+        raise QueryError(f"A version is one meaning: with version, view cannot be '{view}'.")
+    frozen = of(layer, question, version)
+    asked = frozen.governed(question)
+    cards, reader = {frozen.kpi: frozen.card}, None
+    by = f"{frozen.kpi} by its version {version}"
+    if known_at is not None or view is not None:
+        reader = OfVersion(layer, asked, version, known_at)
+        sql, note = reader.sql(), f"{by}, as it was published"
+        table = _rows(layer, sql, asked)
+    else:
+        try:
+            sql, note = frozen.sql(asked), f"{by}, from its frozen SQL"
+            table = frozen.run(sql, asked)
+        except GoneError as gone:
+            reader = _published(layer, asked, version, gone)
+            sql, note = reader.sql(), f"{by}, as it was published: {gone}"
+            table = _rows(layer, sql, asked)
+    return Result(
+        arranged(table, asked), sql, asked, cards, governed=True, note=note,
+        history=History(layer.warehouse, asked, cards, reader),
+    )  # fmt: skip
+
+
+def of(layer: Layer, question: Query, version: int) -> Frozen:
+    """A version of the one KPI that a question asks, read once for each layer.
+
+    Raises:
+        QueryError: it asks for several KPIs, or there is no project's folder.
+        UnknownNameError: the KPI has no such version.
+    """
     if len(question.metrics) != 1:
         raise QueryError("A version is that of one KPI: ask for one at a time.")
     kpi, root = question.metrics[0], layer.project.root
     if root is None:
         raise QueryError("Versions stand in a project's folder: open the project, not a manifest.")
-    found = {record.version: record for record in records(root, kpi)}
-    if version not in found:
-        raise UnknownNameError("version", str(version), map(str, found), where=f" of {kpi}")
-    from cadran.filters import Fields, templated
+    kept: dict[tuple[str, int], Frozen] = layer.__dict__.setdefault("_frozen", {})
+    if (kpi, version) not in kept:
+        found = {record.version: record for record in records(root, kpi)}
+        if not found:
+            layer.card(kpi)  # a name that is not known is told apart from a KPI without records
+        if version not in found:
+            raise UnknownNameError("version", str(version), map(str, found), where=f" of {kpi}")
+        kept[kpi, version] = Frozen(layer, found[version])
+    return kept[kpi, version]
 
-    fields = Fields.of(layer.project.semantic_manifest)
-    question = replace(question, where=tuple(templated(t, fields) for t in question.where))
-    definition = found[version].definition
-    asked, grain = _asked(definition, question)
-    note = f"{kpi} by its version {version}, from its frozen SQL"
+
+class Frozen:
+    """One version of a KPI, ready to answer."""
+
+    def __init__(self, layer: Layer, record: VersionRecord) -> None:
+        """Take the layer that knows the data, and the record of the version."""
+        self._layer, self._record = layer, record
+        self.kpi = record.kpi
+
+    @cached_property
+    def _definitions(self) -> Layer:
+        """MetricFlow's definitions of then, as a layer of their own."""
+        from cadran.layer import Layer as Opened
+        from cadran.project import Project
+
+        project = self._layer.project
+        text = json.dumps(manifest_of(self._record.definition.semantics)).encode()
+        return Opened(
+            Project(project.semantic_manifest_path, project.database, None, text=text),
+            plan_cache=False,
+        )
+
+    @cached_property
+    def card(self) -> Card:
+        """The card as it was then."""
+        return replace(self._definitions.card(self.kpi), version=self._record.version)
+
+    def governed(self, question: Query) -> Query:
+        """The question with its filters as templates, as the card of then lets it stand.
+
+        Raises:
+            NotGovernedError: a grain or dimension was not on the card then.
+            QueryError: a filter is none.
+        """
+        where = self._definitions._templates(question)  # noqa: SLF001 - a layer of this module's own
+        known = self._definitions._all_dimensions  # noqa: SLF001
+        return govern(replace(question, where=where), [self.card], known)
+
+    def sql(self, question: Query) -> str:
+        """The SQL that answers a governed question, on the data of now.
+
+        Raises:
+            GoneError: something that the version reads is gone.
+            QueryError: it was not frozen for such a question.
+        """
+        definition = self._record.definition
+        found = self._as_frozen(question)
+        if found is not None:
+            return self._whole(*found, question)
+        if definition.by_text:
+            raise QueryError(
+                f"{self.kpi} version {self._record.version} was kept as text ({definition.note}),"
+                " so it cannot be run."
+            )
+        asked = self._definitions._planned(question, governed=True)[0]  # noqa: SLF001
+        asked = asked.replace(SCHEMA, "")
+        lacking = sorted(set(_STEP.findall(asked)) - definition.steps.keys())
+        if lacking:
+            raise QueryError(
+                f"{self.kpi} version {self._record.version} cannot be asked so: the question reads"
+                f" {', '.join(name.rpartition('____')[2] for name in lacking)}, which its"
+                " frozen SQL does not."
+            )
+        return resolved(self._layer, over(asked, definition.steps))
+
+    def run(self, sql: str, question: Query) -> pa.Table:
+        """The rows of the version's SQL.
+
+        Raises:
+            GoneError: it fails because what the version reads is not what it was.
+            WarehouseError: it fails for another reason.
+        """
+        try:
+            return _rows(self._layer, sql, question)
+        except WarehouseError as refused:
+            self._layer.warehouse.arrow("select 1 as one")  # a warehouse that cannot be read at all
+            definition = self._record.definition
+            plain = resolved(self._layer, whole(
+                definition.questions[0].at(definition.questions[0].grains[0]), definition.steps
+            ))  # fmt: skip
+            try:
+                self._layer.warehouse.column_types(plain)
+            except WarehouseError as why:
+                raise GoneError(f"What the frozen version reads is not what it was: {why}") from why
+            raise refused from None
+
+    def _as_frozen(self, question: Query) -> tuple[Question, str] | None:
+        """The frozen question that this one is, but for order and limit; None without."""
+        if question.where or question.start or question.end or question.min_max_only:
+            return None
+        times = [group for group in question.group_by if group.base == TIME]
+        others = tuple(group.base for group in question.group_by if group.base != TIME)
+        grain = times[0].asked_grain if len(times) == 1 else None
+        for one in self._record.definition.questions:
+            if one.dimensions == others and grain in one.grains:
+                return one, str(grain)
+        return None
+
+    def _whole(self, asked: Question, grain: str, question: Query) -> str:
+        columns = [group.column for group in question.group_by]
+        by_default = [f"{TIME}__{grain}", *asked.dimensions]
+        order = question.order_by or (tuple(by_default) if question.ordered else ())
+        for item in order:
+            if item.removeprefix("-") not in (*columns, self.kpi):
+                raise UnknownNameError(
+                    "column to order by", item, [*columns, self.kpi], where=" in this question"
+                )
+        said = whole(asked.at(grain), self._record.definition.steps)
+        shown = ", ".join(f'"{name}"' for name in (*columns, self.kpi))
+        parts = [f"select {shown} from (\n{faster(said, 'duckdb')}\n) as answer"]
+        if order:
+            parts.append("order by " + ", ".join(map(_ordered, order)))
+        if question.limit is not None:
+            parts.append(f"limit {question.limit}")
+        return resolved(self._layer, "\n".join(parts))
+
+
+class OfVersion(Reader):
+    """Reads from the ledger what was published of one version."""
+
+    def __init__(
+        self, layer: Layer, question: Query, version: int, known_at: str | dt.date | None = None
+    ) -> None:
+        """Take a governed question.
+
+        Raises:
+            QueryError: the ledger cannot answer it; the message says what it can.
+        """
+        super().__init__(layer.warehouse, question, known_at, None)
+        self._version = version
+
+    @property
+    def cutoff(self) -> str:
+        """A condition: the batches of the version that were published by the instant asked."""
+        return f"version = {self._version} and {super().cutoff}"
+
+
+def _published(layer: Layer, question: Query, version: int, gone: GoneError) -> OfVersion:
+    if not has_ledger(layer.warehouse):
+        raise GoneError(f"{gone} Nothing was published either.") from gone
     try:
-        sql = sql_of(layer, definition, question)
-        table = layer.warehouse.arrow(sql, dates(question))
-    except WarehouseError as gone:
-        sql = _from_ledger(layer, kpi, version, grain, asked.dimensions, question, gone)
-        table = layer.warehouse.arrow(sql, dates(question))
-        note = f"{kpi} by its version {version}, as it was published: {gone}"
-    cards = {kpi: replace(layer.card(kpi), version=version)}
-    result = Result(arranged(table, question), sql, question, cards, governed=True)
-    result.note = note
-    return result
+        reader = OfVersion(layer, question, version)
+        reader.sql()
+    except QueryError as unpublished:
+        raise GoneError(f"{gone} {unpublished}") from gone
+    return reader
 
 
-def _from_ledger(  # noqa: PLR0913, PLR0917 - it is one question, taken apart
-    layer: Layer, kpi: str, version: int, grain: str, dimensions: tuple[str, ...],
-    question: Query, gone: WarehouseError,
-) -> str:  # fmt: skip
-    """What the ledger holds of a version, the last published of each period."""
-    names = ",".join(sorted(dimensions))
-    is_of = f"kpi = '{kpi}' and version = {version}"
-    try:
-        types = layer.warehouse.arrow(
-            f"select value_type from governance.kpi_ledger_batches where {is_of}"
-            " order by batch desc limit 1"
-        ).to_pylist()
-    except WarehouseError:
-        types = []
-    if not types:
-        raise GoneError(
-            f"{gone} Nothing of version {version} of {kpi} was published either."
-        ) from gone
-    kind = {"int64": "bigint"}.get(types[0]["value_type"], types[0]["value_type"])
-    columns = [f"{TIME}__{grain}", *dimensions]
-    members = [
-        f'json_extract_string(dimensions, \'$."{name}"\') as "{name}"' for name in dimensions
-    ]
-    period = "period" if grain in ("minute", "hour") else "cast(period as date)"
-    shown = ", ".join([f"{period} as {columns[0]}", *members, f'cast(value as {kind}) as "{kpi}"'])
-    conditions = _conditions(question, columns, grain)
-    limit = "" if question.limit is None else f" limit {question.limit}"
-    return (
-        f"select * from (select {shown} from governance.kpi_ledger where {is_of}"
-        f" and grain = '{grain}' and dimension_set = '{names}'"
-        " qualify row_number() over (partition by period, dimensions"
-        " order by batch desc, row desc) = 1) as answer"
-        f"{' where ' + ' and '.join(conditions) if conditions else ''}"
-        f" order by {', '.join(map(str, range(1, len(columns) + 1)))}{limit}"
-    )
+def _rows(layer: Layer, sql: str, question: Query) -> pa.Table:
+    from cadran.result import dates
+
+    return layer.warehouse.arrow(sql, dates(question))
+
+
+def _ordered(item: str) -> str:
+    return f'"{item.removeprefix("-")}"{" desc" if item.startswith("-") else ""} nulls last'

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError
 from cadran.governance.expand import whole
-from cadran.governance.frozen import resolved
+from cadran.governance.leaves import resolved
 from cadran.governed import TIME
 from cadran.query import DAY_OR_COARSER, GRAINS
 from cadran.rewrite import faster

@@ -8,7 +8,7 @@ grain left open; MetricFlow's SQL itself tells where that is not so.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from cadran.governance.closure import Graph, Node
 from cadran.governance.compiled import compiled
 from cadran.governance.expand import Expansion, whole
 from cadran.governance.quick import mark, said_of
+from cadran.governance.semantics import semantics_of
 from cadran.governance.twofold import TwoFold
 from cadran.plans import PlanCache, key_of
 from cadran.query import GRAINS, ask
@@ -69,7 +70,9 @@ class Definition:
         columns: known columns of leaves, by dotted names.
         nodes: what it comes from, with checksums.
         rules: checksums of the rules of incremental models.
-        note: why texts are compared instead of meanings, where that is so.
+        semantics: MetricFlow's definitions behind it, over the steps; see `semantics`.
+        note: what is compared by its text instead of its meaning, where that is so.
+        by_text: whether that holds for everything it comes from.
     """
 
     kpi: str
@@ -78,11 +81,13 @@ class Definition:
     columns: dict[str, list[str]] = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
     rules: dict[str, str] = field(default_factory=dict)
+    semantics: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    by_text: bool = False
 
     def canonical(self, question: Question) -> str:
-        """The one form of a question; with a note, all that it comes from, as text."""
-        if self.note:
+        """The one form of a question; all that it comes from, where texts are compared."""
+        if self.by_text:
             return "\n".join(
                 [*(f"{n.kind} {n.name} {n.checksum}" for n in self.nodes), question.sql]
             )
@@ -181,12 +186,12 @@ class Meanings:
                 self._cache.put(self._key(record.definition, question), kept)
 
     def _key(self, definition: Definition, question: Question) -> str:
-        said = [definition.note, question.sql, definition.steps, definition.columns]
-        nodes = [asdict(n) for n in definition.nodes] if definition.note else []
+        said = [definition.by_text, question.sql, definition.steps, definition.columns]
+        nodes = [asdict(n) for n in definition.nodes] if definition.by_text else []
         return key_of("hash", self._tools, said, nodes)
 
     def _hash(self, definition: Definition, question: Question) -> str:
-        if definition.note:
+        if definition.by_text:
             return checksum(definition.canonical(question))
         return self._two_fold.hash(question.sql, definition.steps, definition.columns)
 
@@ -241,16 +246,16 @@ class Meanings:
         return combined(self.hashes(self.definition(kpi)))
 
     def _define(self, card: Card) -> Definition:
-        asked, note = self._questions(card), ""
+        asked, reason = self._questions(card), ""
         questions: list[Question] = []
         steps: dict[str, str] = {}
         ids: dict[str, None] = {}
         for question in asked:
             try:
                 sql, inner, behind = self._expansion.question(question.sql)
-            except NotCanonical as reason:
-                sql, inner, behind = question.sql, {}, self._expansion.behind(question.sql)
-                note = note or f"texts are compared, not meanings: {reason}"
+            except NotCanonical as problem:
+                sql, inner = self.graph.without_database(question.sql), {}
+                behind, reason = self._expansion.behind(question.sql), reason or str(problem)
             questions.append(Question(question.grains, question.dimensions, sql))
             steps |= {name: body for name, body in inner.items() if name not in steps}
             ids |= dict.fromkeys(behind)
@@ -258,20 +263,23 @@ class Meanings:
         metrics = self.graph.metrics_behind(card.name)
         definition = Definition(
             card.name, tuple(questions), steps, columns,
-            tuple(self.graph.closure(metrics, ids)), self.graph.rules(ids), note,
+            tuple(self.graph.closure(metrics, ids)), self.graph.rules(ids),
+            semantics_of(self.graph, self._expansion, card.name, ids),
+            "; ".join(f"the text of {name} is compared" for name in self._expansion.texts(ids)),
         )  # fmt: skip
-        return definition if note else self._proved(definition)
+        return self._proved(definition, reason)
 
-    def _proved(self, definition: Definition) -> Definition:
-        """The definition, noted when one of its questions has no canonical form."""
-        try:
-            self.hashes(definition)
-        except NotCanonical as reason:
-            return Definition(
-                definition.kpi, definition.questions, definition.steps, definition.columns,
-                definition.nodes, definition.rules, f"texts are compared, not meanings: {reason}",
-            )  # fmt: skip
-        return definition
+    def _proved(self, definition: Definition, reason: str) -> Definition:
+        """The definition, compared by its text when a question of it has no canonical form."""
+        if not reason:
+            try:
+                self.hashes(definition)
+            except NotCanonical as problem:
+                reason = str(problem)
+        if not reason:
+            return definition
+        note = f"texts are compared, not meanings: {reason}"
+        return replace(definition, note=note, by_text=True)
 
     def _questions(self, card: Card) -> list[Question]:
         grains = [grain for grain in GRAINS if grain in card.grains]

@@ -68,7 +68,8 @@ def _kept(context: Context) -> _Kept:
     title="A changed meaning has a new version",
     rationale="""Whoever compares this month with the last must compare one meaning with itself. A
         filter, a join, a macro, a variable or a seed far upstream changes a figure as much as its
-        own expression does. Compared is the SQL of each question down to its sources, in one form.""",
+        own expression does. The SQL of each question is compared, down to its sources and in one
+        form.""",
     example="""
 # wrong: models/marts/fct_orders.sql gets `where not is_test`, and nothing else changes
 # right: `cadran bump net_revenue --kind error --reason "Test orders counted" ...`
