@@ -12,7 +12,8 @@ from cadran.errors import QueryError
 from cadran.governance import lock, version_file, versions
 from cadran.governance.changes import between
 from cadran.governance.impact import Pair, prove_equal, side_by_side, summary
-from cadran.governance.meaning import combined, of, tools
+from cadran.governance.meaning import combined, of
+from cadran.governance.questions import tools
 
 if TYPE_CHECKING:
     from pathlib import Path

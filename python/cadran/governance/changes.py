@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cadran.governance.beside import beside
 from cadran.governance.canonical import NotCanonical
 from cadran.governance.meaning import of
 from cadran.governance.versions import records, text_of
 
 if TYPE_CHECKING:
     from cadran.governance.closure import Node
-    from cadran.governance.meaning import Definition, Meanings, Question
+    from cadran.governance.meaning import Meanings
+    from cadran.governance.questions import Definition, Question
     from cadran.governance.versions import VersionRecord
     from cadran.layer import Layer
-
-_CONTEXT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +58,25 @@ def between(meanings: Meanings, before: Definition, after: Definition) -> Change
     note = after.note or before.note
     if text_of(before) == text_of(after):
         return Change(after.kpi, changed=False, note=note)
-    old, new = _labelled(before), _labelled(after)
-    shared = [label for label in new if label in old]
-    differing = _differing(meanings, before, after, shared)
     ruled = [
         name
         for name, rule in after.rules.items()
         if name in before.rules and before.rules[name] != rule
     ]
+    rewritten = _rewritten(meanings, before, after)
+    if not rewritten and not ruled and _asks_alike(before, after):
+        return Change(after.kpi, changed=False, note=note)
+    old, new = _labelled(before), _labelled(after)
+    shared = [label for label in new if label in old]
+    differing = _differing(meanings, before, after, shared)
     if differing is None and not ruled and shared:
         return Change(after.kpi, changed=False, note=note)
-    moved = _moved(before, after)
+    moved = _moved(before, after, rewritten)
     causes = [f"{node.kind} {node.name} ({node.file})" for node in moved]
     causes += [f"incremental rule of model {name}" for name in ruled]
     difference = ""
     if differing is not None:
-        difference = _difference(before, old[differing], after, new[differing], differing)
+        difference = _difference(before, after, differing, rewritten)
     return Change(
         after.kpi, changed=True, question=differing or "", causes=tuple(causes),
         difference=difference, note=note, moved=moved,
@@ -119,39 +121,47 @@ def _labelled(definition: Definition) -> dict[str, Question]:
     return {label: question for question in definition.questions for label in question.labels}
 
 
-def _moved(before: Definition, after: Definition) -> tuple[Node, ...]:
-    """Nodes that are new, gone or say something else; a model only where nothing else explains."""
+def _rewritten(meanings: Meanings, before: Definition, after: Definition) -> list[str]:
+    """The steps that are new, gone or say something else; layout and refactoring apart."""
+    names = dict.fromkeys([*before.steps, *after.steps])
+    if before.by_text or after.by_text:
+        return [name for name in names if before.steps.get(name) != after.steps.get(name)]
+    return [name for name in names if not meanings.is_alike(name, before, after)]
+
+
+def _asks_alike(before: Definition, after: Definition) -> bool:
+    """Whether all that is asked, and of which steps, is the same to the letter."""
+    asked = (
+        [(q.grains, q.dimensions, q.sql.strip()) for q in one.questions] for one in (before, after)
+    )
+    return next(asked) == next(asked) and not (before.by_text or after.by_text)
+
+
+def _moved(before: Definition, after: Definition, rewritten: list[str]) -> tuple[Node, ...]:
+    """Nodes that are new, gone or say something else; of the models only those that matter."""
     old = {(n.kind, n.name): n for n in before.nodes}
     new = {(n.kind, n.name): n for n in after.nodes}
-    return tuple(
-        new.get(key, old.get(key))  # type: ignore[misc]
+    moved = [
+        new.get(key) or old[key]
         for key in sorted(old.keys() | new.keys())
         if key not in old or key not in new or old[key].checksum != new[key].checksum
-    )
+    ]
+    models = {step.split("____")[1] for step in rewritten}
+    telling = [node for node in moved if node.kind != "model" or node.name in models]
+    return tuple(telling or moved)
 
 
-def _difference(
-    before: Definition, old: Question, after: Definition, new: Question, label: str
-) -> str:
-    """The models and the question that are written otherwise, each as a unified difference.
+def _difference(before: Definition, after: Definition, label: str, rewritten: list[str]) -> str:
+    """The models and the question that say something else, as recorded beside as they are now.
 
     The SQL of both sides is printed by one hand, without comments, so layout makes no difference.
     """
     grain = label.split(maxsplit=1)[0]
-    found: list[str] = []
-    pairs = [
-        (name, before.steps.get(name, ""), after.steps.get(name, ""))
-        for name in dict.fromkeys([*before.steps, *after.steps])
-    ]
-    pairs.append((f"{after.kpi} by {label}", old.at(grain), new.at(grain)))
-    for name, was, now in pairs:
-        found += difflib.unified_diff(
-            was.splitlines(), now.splitlines(),
-            f"{_shown(name)}, as recorded" if was else "nothing",
-            f"{_shown(name)}, now" if now else "nothing",
-            lineterm="", n=_CONTEXT,
-        )  # fmt: skip
-    return "\n".join(found)
+    old, new = _labelled(before)[label].at(grain), _labelled(after)[label].at(grain)
+    pairs = [(_shown(s), before.steps.get(s, ""), after.steps.get(s, "")) for s in rewritten]
+    if old != new:
+        pairs.append((f"{after.kpi} by {label}", old, new))
+    return "\n".join(line for pair in pairs for line in beside(*pair))
 
 
 def _shown(step: str) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cadran.cards import Card
-    from cadran.governance.meaning import Question
+    from cadran.governance.questions import Question
     from cadran.governance.versions import VersionRecord
     from cadran.layer import Layer
     from cadran.query import Query

@@ -14,7 +14,7 @@ from cadran.query import DAY_OR_COARSER, GRAINS
 from cadran.rewrite import faster
 
 if TYPE_CHECKING:
-    from cadran.governance.meaning import Definition, Question
+    from cadran.governance.questions import Definition, Question
     from cadran.layer import Layer
 
 _DIALECT = "duckdb"

@@ -7,20 +7,20 @@ grain left open; MetricFlow's SQL itself tells where that is not so.
 
 from __future__ import annotations
 
-import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import CadranError
-from cadran.governance.canonical import NotCanonical, canonical, checksum
-from cadran.governance.closure import Graph, Node
+from cadran.governance.canonical import NotCanonical, checksum
+from cadran.governance.closure import Graph
 from cadran.governance.compiled import compiled
 from cadran.governance.expand import Expansion, whole
+from cadran.governance.questions import DIALECT, Definition, Question, closed, opened, tools
 from cadran.governance.quick import mark, said_of
 from cadran.governance.semantics import semantics_of
 from cadran.governance.twofold import TwoFold
+from cadran.governed import TIME
 from cadran.plans import PlanCache, key_of
 from cadran.query import GRAINS, ask
 
@@ -29,69 +29,6 @@ if TYPE_CHECKING:
     from cadran.governance.versions import VersionRecord
     from cadran.layer import Layer
     from cadran.project import Project
-
-DIALECT = "duckdb"
-# Raised when the form itself changes, so that what was kept of an older one is not believed.
-FORM = 1
-_OPEN_GRAIN = "cadran_grain"
-_TIME = "metric_time"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A KPI's question, over steps that open its models.
-
-    Attributes:
-        grains: the grains that it asks; the grain stands open in its SQL where they are several.
-        dimensions: what it groups by beside time.
-        sql: MetricFlow's SQL over names of steps and leaves.
-    """
-
-    grains: tuple[str, ...]
-    dimensions: tuple[str, ...]
-    sql: str
-
-    @property
-    def labels(self) -> list[str]:
-        """The grains and dimensions it answers, "day" or "month customer__country"."""
-        return [" ".join((grain, *self.dimensions)) for grain in self.grains]
-
-    def at(self, grain: str) -> str:
-        """Its SQL at one of its grains."""
-        return closed(self.sql, grain)
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """Everything that decides a KPI's values, as it can be stored and compared.
-
-    Attributes:
-        steps: the SQL of each model between the sources and the questions, by name, in order.
-        columns: known columns of leaves, by dotted names.
-        nodes: what it comes from, with checksums.
-        rules: checksums of the rules of incremental models.
-        semantics: MetricFlow's definitions behind it, over the steps; see `semantics`.
-        note: what is compared by its text instead of its meaning, where that is so.
-        by_text: whether that holds for everything it comes from.
-    """
-
-    kpi: str
-    questions: tuple[Question, ...]
-    steps: dict[str, str]
-    columns: dict[str, list[str]] = field(default_factory=dict)
-    nodes: tuple[Node, ...] = ()
-    rules: dict[str, str] = field(default_factory=dict)
-    semantics: dict[str, Any] = field(default_factory=dict)
-    note: str = ""
-    by_text: bool = False
-
-    def canonical(self, question: Question) -> str:
-        """The one form of a question; all that it comes from, where texts are compared."""
-        if self.by_text:
-            return "\n".join(
-                [*(f"{n.kind} {n.name} {n.checksum}" for n in self.nodes), question.sql]
-            )
-        return canonical(whole(question.sql, self.steps), DIALECT, self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +114,20 @@ class Meanings:
             kept = self._hash(definition, question)
             self._cache.put(key, kept)
         return kept
+
+    def is_alike(self, step: str, before: Definition, after: Definition) -> bool:
+        """Whether a step makes the same of what it reads, in two definitions that both have it."""
+        if step not in before.steps or step not in after.steps:
+            return False
+        if before.steps[step] == after.steps[step]:
+            return True
+        try:
+            forms = [
+                self._two_fold.step(d.steps[step], d.steps, d.columns) for d in (before, after)
+            ]
+        except NotCanonical:
+            return False
+        return forms[0] == forms[1]
 
     def believe(self, record: VersionRecord) -> None:
         """Take the hashes that a record holds, where the tools of today made them."""
@@ -294,17 +245,17 @@ class Meanings:
     def _compile(self, card: Card, grains: list[str]) -> list[Question]:
         alike: dict[str, list[str]] = {}
         for grain in grains:
-            alike.setdefault(_open(self._sql(card, grain), grain), []).append(grain)
+            alike.setdefault(opened(self._sql(card, grain), grain), []).append(grain)
         found = []
         for sql, shared in alike.items():
             found.append(Question(tuple(shared), (), sql))
             for dimension in card.dimensions:
-                asked = _open(self._sql(card, shared[0], dimension), shared[0])
+                asked = opened(self._sql(card, shared[0], dimension), shared[0])
                 found.append(Question(tuple(shared), (dimension,), asked))
         return found
 
     def _sql(self, card: Card, grain: str, *dimensions: str) -> str:
-        query = ask([card.name], [f"{_TIME}__{grain}", *dimensions], ordered=False)
+        query = ask([card.name], [f"{TIME}__{grain}", *dimensions], ordered=False)
         return self._compiled._compiler.plain_sql(query)  # noqa: SLF001 - the plain shape, not the quick one
 
 
@@ -339,29 +290,9 @@ def of(layer: Layer) -> Meanings:
     return found
 
 
-def tools() -> tuple[str, ...]:
-    """What brings SQL into form, with versions: the same tools make the same hash."""
-    made_by = (f"{name} {version(name)}" for name in ("metricflow", "sqlglot"))
-    return (f"form {FORM}", *made_by)
-
-
 def combined(hashes: dict[str, str]) -> str:
     """One hash for those of all questions."""
     return checksum("\n".join(f"{label} {hashes[label]}" for label in sorted(hashes)))
-
-
-def closed(sql: str, grain: str) -> str:
-    """SQL in which the grain stands open, at a grain."""
-    return sql.replace(_OPEN_GRAIN.upper(), grain.upper()).replace(_OPEN_GRAIN, grain)
-
-
-def _open(sql: str, grain: str) -> str:
-    """SQL at a grain with the grain left open, where it says nothing but how time is truncated."""
-    kept = "/* Join Self Over Time Range */"
-    plain = re.sub(r"--[^\n]*Join Self Over Time Range[^\n]*", kept, sql)
-    plain = re.sub(r"^\s*--[^\n]*\n", "", plain, flags=re.MULTILINE)
-    opened = plain.replace(f"{_TIME}__{grain}", f"{_TIME}__{_OPEN_GRAIN}")
-    return opened.replace(f"DATE_TRUNC('{grain}'", f"DATE_TRUNC('{_OPEN_GRAIN}'")
 
 
 def _leaf(dotted: str, questions: list[Question], steps: dict[str, str]) -> bool:

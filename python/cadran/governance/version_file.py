@@ -9,7 +9,7 @@ import yaml
 
 from cadran.errors import CardError, near_misses
 from cadran.governance.closure import Node
-from cadran.governance.meaning import Definition, Question
+from cadran.governance.questions import Definition, Question
 from cadran.governance.versions import KINDS, RESTATEMENTS, VersionRecord, path_of
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
-    from cadran.governance.meaning import Definition
+    from cadran.governance.questions import Definition
 
 FOLDER = "versions"
 KINDS = ("first", "policy", "estimate", "error", "source", "equivalent")
