@@ -28,6 +28,8 @@ class Change:
         causes: models, macros, variables and seeds that differ, with their files.
         difference: the SQL of both sides where it differs, model by model.
         note: why texts were compared instead of meanings, where that is so.
+        moved: what the causes name.
+        asks_more: questions that the version was not recorded for.
     """
 
     kpi: str
@@ -37,6 +39,7 @@ class Change:
     difference: str = ""
     note: str = ""
     moved: tuple[Node, ...] = field(default=())
+    asks_more: tuple[str, ...] = ()
 
 
 def compare(layer: Layer, record: VersionRecord) -> Change:
@@ -68,9 +71,10 @@ def between(meanings: Meanings, before: Definition, after: Definition) -> Change
         return Change(after.kpi, changed=False, note=note)
     old, new = _labelled(before), _labelled(after)
     shared = [label for label in new if label in old]
+    more = tuple(label for label in new if label not in old)
     differing = _differing(meanings, before, after, shared)
     if differing is None and not ruled and shared:
-        return Change(after.kpi, changed=False, note=note)
+        return Change(after.kpi, changed=False, note=note, asks_more=more)
     moved = _moved(before, after, rewritten)
     causes = [f"{node.kind} {node.name} ({node.file})" for node in moved]
     causes += [f"incremental rule of model {name}" for name in ruled]
@@ -79,7 +83,7 @@ def between(meanings: Meanings, before: Definition, after: Definition) -> Change
         difference = _difference(before, after, differing, rewritten)
     return Change(
         after.kpi, changed=True, question=differing or "", causes=tuple(causes),
-        difference=difference, note=note, moved=moved,
+        difference=difference, note=note, moved=moved, asks_more=more,
     )  # fmt: skip
 
 

@@ -156,14 +156,11 @@ class Frozen:
             QueryError: it was not frozen for such a question.
         """
         definition = self._record.definition
+        if not definition.runs:
+            raise GoneError(f"It was kept as text, which cannot be run ({definition.note}).")
         found = self._as_frozen(question)
         if found is not None:
             return self._whole(*found, question)
-        if definition.by_text:
-            raise QueryError(
-                f"{self.kpi} version {self._record.version} was kept as text ({definition.note}),"
-                " so it cannot be run."
-            )
         asked = self._definitions._planned(question, governed=True)[0]  # noqa: SLF001
         asked = asked.replace(SCHEMA, "")
         lacking = sorted(set(_STEP.findall(asked)) - definition.steps.keys())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DIALECT = "duckdb"
 OPEN_GRAIN = "cadran_grain"
+_OPENED = re.compile(r'"\w+____\w+"|"(source|seed|snapshot|python)"\.')
 # Raised when the form itself changes, so that what was kept of an older one is not believed.
 FORM = 1
 
@@ -67,6 +68,11 @@ class Definition:
     semantics: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     by_text: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether its questions read steps and leaves; otherwise it is no more than text."""
+        return not self.by_text or all(_OPENED.search(q.sql) for q in self.questions)
 
     def canonical(self, question: Question) -> str:
         """The one form of a question; all that it comes from, where texts are compared."""

@@ -71,6 +71,11 @@ class VersionRecord:
     file: str = ""
 
     @property
+    def exceeds(self) -> str:
+        """How the measured impact differs from the expected one; empty where it does not."""
+        return exceeding(self.expected_impact, self.measured_impact)
+
+    @property
     def sql(self) -> dict[str, str]:
         """The frozen SQL of each question, by grain and dimension, "month customer__country"."""
         from cadran.governance.expand import whole
@@ -80,6 +85,22 @@ class VersionRecord:
             for question in self.definition.questions
             for label, grain in zip(question.labels, question.grains, strict=True)
         }
+
+
+def exceeding(expected: tuple[float, float] | None, measured: dict[str, Any]) -> str:
+    """How a measured impact differs from the expected one; empty where it does not."""
+    if expected is None:
+        return ""
+    least, greatest = (measured.get(key) for key in ("least", "greatest"))
+    if least is None or greatest is None:
+        could_not = measured.get("note") or measured.get("periods") == 0
+        return "" if could_not else "its impact was expected and not measured"
+    if expected[0] <= least and greatest <= expected[1]:
+        return ""
+    return (
+        f"it changes values by {least:+.2%} to {greatest:+.2%}, where {expected[0]:+.2%} to"
+        f" {expected[1]:+.2%} was expected"
+    )
 
 
 def records(root: Path, kpi: str) -> list[VersionRecord]:

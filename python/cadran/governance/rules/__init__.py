@@ -5,6 +5,7 @@ from cadran.governance.rules import (  # noqa: F401 - importing them registers t
     life,
     objectives,
     ownership,
+    records,
     technique,
     versions,
 )

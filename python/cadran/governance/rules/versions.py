@@ -1,4 +1,4 @@
-"""Versions: a meaning changes with a record of it, and a record never changes."""
+"""Versions: a meaning changes with a record of it, whose impact was expected and measured."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cadran.errors import CadranError
-from cadran.governance import lock, versions
+from cadran.governance import versions
+from cadran.governance.impact import shared
+from cadran.governance.rules.kept import kept_of
 from cadran.governance.rules.registry import Finding, rule
 
 if TYPE_CHECKING:
@@ -15,52 +17,6 @@ if TYPE_CHECKING:
     from cadran.governance.changes import Change
     from cadran.governance.context import Context
     from cadran.governance.versions import VersionRecord
-
-
-class _Kept:
-    """What the rules of one run share: each record is read, and each KPI compared, once."""
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.history: dict[str, list[VersionRecord]] = {}
-        self.broken: dict[str, str] = {}
-        self.locked: dict[str, lock.Locked] = {}
-        self._changes: dict[str, Change] = {}
-        root = context.root
-        if root is None:
-            return
-        self.locked = lock.read(root)
-        for name in sorted({*versions.recorded(root), *self.locked}):
-            try:
-                self.history[name] = versions.records(root, name)
-            except CadranError as problem:
-                self.broken[name] = str(problem)
-
-    @property
-    def used(self) -> bool:
-        """Whether the project records versions at all."""
-        return bool(self.history or self.broken or self.locked)
-
-    def change(self, kpi: str) -> Change:
-        """How a KPI stands to its last version."""
-        from cadran.governance.changes import compare
-
-        if kpi not in self._changes:
-            self._changes[kpi] = compare(self.context.layer, self.history[kpi][-1])
-        return self._changes[kpi]
-
-    def live(self) -> Iterator[tuple[str, list[VersionRecord]]]:
-        """The KPIs that have both a readable card and records."""
-        for name in self.context.cards:
-            if self.history.get(name):
-                yield name, self.history[name]
-
-
-def _kept(context: Context) -> _Kept:
-    found = context.__dict__.get("_versions")
-    if found is None:
-        found = context.__dict__["_versions"] = _Kept(context)
-    return found
 
 
 @rule(
@@ -78,7 +34,7 @@ def _kept(context: Context) -> _Kept:
 )
 def changed_with_version(context: Context) -> Iterator[Finding]:
     """Find KPIs that mean something else than their last version."""
-    kept = _kept(context)
+    kept = kept_of(context)
     for name, history in kept.live():
         change = kept.change(name)
         if change.changed:
@@ -114,7 +70,7 @@ def _cause_file(context: Context, change: Change) -> str | None:
 )
 def version_with_change(context: Context) -> Iterator[Finding]:
     """Find records whose meaning is that of the record before."""
-    kept = _kept(context)
+    kept = kept_of(context)
     for name, history in kept.live():
         for before, after in pairwise(history):
             said = before.definition, after.definition
@@ -126,75 +82,6 @@ def version_with_change(context: Context) -> Iterator[Finding]:
                     kpi=name, file=after.file, line=1,
                     message=f"version {after.version} means what version {before.version} means",
                 )  # fmt: skip
-
-
-@rule(
-    "VER03",
-    title="A version that was recorded never changes again",
-    rationale="""Published values name the version they were computed by. A record that is edited
-        later says of those values what was not true of them.""",
-    example="""
-# wrong: versions/net_revenue/v1.yml is opened and its reason, date or SQL is changed
-# right: what was wrong is said by a new version
-""",
-    remedy="Restore the file: `git checkout <revision> -- <file>`.",
-)
-def records_unedited(context: Context) -> Iterator[Finding]:
-    """Find records whose file is not the one that was sealed, or is gone."""
-    kept = _kept(context)
-    for name, problem in kept.broken.items():
-        yield Finding(
-            kpi=name, message=f"a record cannot be read: {problem}", file=lock.FILE, line=1
-        )
-    root = context.root
-    for name, entry in kept.locked.items():
-        for number, mark in entry.seals.items():
-            path = versions.path_of(root, name, number) if root else None
-            if path is None or not path.exists():
-                yield Finding(
-                    kpi=name,
-                    message=f"the record of version {number} is gone",
-                    file=lock.FILE,
-                    line=1,
-                )
-            elif versions.seal(path) != mark:
-                yield Finding(
-                    kpi=name, message=f"the record of version {number} was edited",
-                    file=str(path.relative_to(root)) if root else None, line=1,
-                )  # fmt: skip
-
-
-@rule(
-    "VER04",
-    title="Who approves a version is not who wrote it, and may",
-    rationale="""The owner of a KPI answers for what it means, so a new meaning needs the owner's
-        word, or that of a delegate; and nobody approves their own work.""",
-    example="""
-# wrong
-author: data@example.com
-approver: data@example.com
-# right: the business owner on the card, or a delegate under `owners` in cadran_checks.yml
-approver: head.of.sales@example.com
-""",
-    remedy="Have it approved by the business owner or a delegate, and bump again.",
-)
-def approved_by_owner(context: Context) -> Iterator[Finding]:
-    """Find records approved by their author, or by somebody who may not."""
-    for name, history in _kept(context).live():
-        owner = context.cards[name].owner.business
-        allowed = {owner, *context.settings.delegates(owner)}
-        record = history[-1]
-        if record.approver.lower() == record.author.lower():
-            yield Finding(
-                kpi=name, file=record.file, line=1,
-                message=f"{record.author} approved a version {record.version} of their own",
-            )  # fmt: skip
-        elif record.approver not in allowed:
-            yield Finding(
-                kpi=name, file=record.file, line=1,
-                message=f"{record.approver}, who approved version {record.version}, is neither"
-                f" {owner} nor a delegate",
-            )  # fmt: skip
 
 
 @rule(
@@ -210,25 +97,43 @@ measured_impact: {grain: month, periods: 12, least: -0.11, greatest: 0.02}
     remedy="Find out why, or have the wider range approved, and bump again.",
 )
 def impact_as_expected(context: Context) -> Iterator[Finding]:
-    """Find records whose measured change lies outside the expected range."""
-    for name, history in _kept(context).live():
-        record = history[-1]
-        if record.expected_impact is None:
-            continue
-        least, greatest = (record.measured_impact.get(key) for key in ("least", "greatest"))
-        if least is None or greatest is None:
-            said = "its impact was expected and not measured"
-        elif least < record.expected_impact[0] or greatest > record.expected_impact[1]:
-            low, high = record.expected_impact
-            said = (
-                f"it changes values by {least:+.2%} to {greatest:+.2%}, where {low:+.2%} to"
-                f" {high:+.2%} was expected"
-            )
-        else:
-            continue
+    """Find records whose measured change lies outside the expected range.
+
+    With values, the change is measured again in the warehouse there is.
+    """
+    for name, history in kept_of(context).live():
+        for record in history:
+            said = record.exceeds
+            if record.kind not in {"first", "equivalent"} and record.expected_impact is None:
+                said = "no impact was expected of it"
+            if said:
+                yield Finding(
+                    kpi=name, file=record.file, line=1, message=f"version {record.version}: {said}"
+                )
+        if context.with_values and len(history) > 1 and not history[-1].exceeds:
+            yield from _measured_anew(context, *history[-2:])
+
+
+def _measured_anew(
+    context: Context, before: VersionRecord, after: VersionRecord
+) -> Iterator[Finding]:
+    from cadran.governance.decision import months_of
+    from cadran.governance.impact import side_by_side, summary
+
+    if not (before.definition.runs and after.definition.runs):
+        return
+    try:
+        measured = summary(*side_by_side(
+            context.layer, before.definition, after.definition, months_of(after.overlap)
+        ))  # fmt: skip
+    except CadranError:
+        return  # what the old one reads is gone: the record's own figures stand
+    said = versions.exceeding(after.expected_impact, measured)
+    if said:
         yield Finding(
-            kpi=name, file=record.file, line=1, message=f"version {record.version}: {said}"
-        )
+            kpi=after.kpi, file=after.file, line=1,
+            message=f"version {after.version}, in this warehouse: {said}",
+        )  # fmt: skip
 
 
 @rule(
@@ -240,69 +145,52 @@ def impact_as_expected(context: Context) -> Iterator[Finding]:
 # wrong
 kind: equivalent
 # right: what `cadran bump --kind equivalent` writes once no value differs
-proof: {grain: day, questions: [day], rows: 1096, differences: 0, compared_at: ...}
+proof:
+  grain: day
+  rows: 1096
+  differences: 0
+  compared: [{question: day, rows: 1096, differences: 0, old: ..., new: ..., ...}]
 """,
     remedy="Bump it with `--kind equivalent`, which compares; or name the kind of change it is.",
 )
 def equivalent_is_proved(context: Context) -> Iterator[Finding]:
-    """Find equivalent versions without evidence of it."""
-    for name, history in _kept(context).live():
-        for record in history:
-            proof = record.proof
-            if record.kind == "equivalent" and not (
-                proof.get("differences") == 0 and proof.get("rows") and proof.get("questions")
-            ):
-                yield Finding(
-                    kpi=name, file=record.file, line=1,
-                    message=f"version {record.version} is called equivalent without proof",
-                )  # fmt: skip
+    """Find equivalent versions without evidence of it, over everything both can be asked."""
+    for name, history in kept_of(context).live():
+        for before, after in pairwise(history):
+            proof = after.proof
+            grain, labels = shared(before.definition, after.definition)
+            compared = [one.get("question") for one in proof.get("compared") or ()]
+            if after.kind != "equivalent":
+                continue
+            if not proof.get("rows") or proof.get("grain") != grain or set(compared) != set(labels):
+                said = f"is called equivalent without proof by {grain}, over {', '.join(labels)}"
+            elif proof.get("differences") != 0:
+                said = f"is called equivalent, and {proof.get('differences')} of its values differ"
+            else:
+                continue
+            yield Finding(
+                kpi=name, file=after.file, line=1, message=f"version {after.version} {said}"
+            )
 
 
 @rule(
-    "VER07",
-    title="Every KPI has its version recorded",
-    rationale="""What was never recorded can change unseen. It applies as soon as a project records
-        the version of one KPI.""",
+    "VER09",
+    title="A version covers all that its card allows",
+    rationale="""What a version was recorded for is what is watched. A grain or dimension that came
+        to the card later could change unseen, and no old version could answer by it.""",
     example="""
-# wrong: a new KPI in metrics/, and nothing in versions/
-# right: `cadran bump --first`
+# wrong: `dimensions: [customer__country, order_id__channel]` on the card, v1.yml with the first
+# right: `cadran bump net_revenue --kind equivalent --reason "Asked by channel as well" ...`
 """,
-    remedy="Record the first version: `cadran bump --first`.",
+    remedy="Record it: `cadran bump`, as equivalent when nothing else changed.",
 )
-def every_kpi_recorded(context: Context) -> Iterator[Finding]:
-    """Find KPIs without a record."""
-    kept = _kept(context)
-    if kept.used:
-        for name in context.cards:
-            if not kept.history.get(name) and name not in kept.broken:
-                yield Finding(kpi=name, message="no version of it is recorded")
-
-
-@rule(
-    "VER08",
-    title="Card, records and lock name one version",
-    rationale="""The version on the card is printed beside the figure; it must be the one whose
-        record says what the figure means, and records must be without a gap.""",
-    example="""
-# wrong: `version: 2` on the card, versions/net_revenue/v1.yml alone
-# right: `cadran bump net_revenue` writes record, lock and card
-""",
-    remedy="Run `cadran bump`, which writes all three.",
-)
-def numbers_agree(context: Context) -> Iterator[Finding]:
-    """Find KPIs whose card, records and lock disagree."""
-    kept = _kept(context)
+def version_covers_card(context: Context) -> Iterator[Finding]:
+    """Find KPIs that can be asked by more than their last version was recorded for."""
+    kept = kept_of(context)
     for name, history in kept.live():
-        numbers = [record.version for record in history]
-        card, entry = context.cards[name].version, kept.locked.get(name)
-        if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-            said = f"its records {', '.join(map(str, numbers))} have a gap"
-        elif card != numbers[-1]:
-            said = f"its card says version {card}, its last record is version {numbers[-1]}"
-        elif entry is None:
-            said = "it is not in the lock"
-        elif entry.version != numbers[-1] or entry.hash != history[-1].hash:
-            said = f"the lock does not have its version {numbers[-1]}"
-        else:
-            continue
-        yield Finding(kpi=name, message=said)
+        change = kept.change(name)
+        if change.asks_more and not change.changed:
+            asked = ", ".join(change.asks_more)
+            yield Finding(
+                kpi=name, message=f"its version {history[-1].version} was recorded without {asked}"
+            )
