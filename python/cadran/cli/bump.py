@@ -73,8 +73,8 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     examples(
         parser,
         "cadran bump --first",
-        "cadran bump net_revenue --kind policy --reason 'Tax is taken off the marketplace' \\",
-        "    --approver head.of.sales@example.com --effective-from 2026-11-01 --expected -3 0",
+        "cadran bump net_revenue --kind policy --reason 'Marketplace without tax' --expected -3 0 "
+        "--approver head.of.sales@example.com --effective-from 2026-11-01 --chart impact.svg",
     )
     parser.set_defaults(run=_bump)
 
