@@ -92,7 +92,7 @@ class Compiler:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._project = project
         self._lock = threading.Lock()
-        text = project.semantic_manifest_path.read_text(encoding="utf-8")
+        text = project.text.decode()
         self._lookup = SemanticManifestLookup(parse_manifest_from_dbt_generated_manifest(text))
         self._periods = _WholePeriods()
         parser = MetricFlowQueryParser(semantic_manifest_lookup=self._lookup)

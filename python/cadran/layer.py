@@ -56,6 +56,7 @@ class Layer(Definitions):
         confined: str | Iterable[str] = (),
         known_at: str | dt.date | None = None,
         view: str | None = None,
+        version: int | None = None,
     ) -> Result:
         """The answer to a question, computed in the warehouse from the one definition.
 
@@ -79,6 +80,9 @@ class Layer(Definitions):
                 is aggregated, as `where` does; a card need not list what they name.
             known_at: what the ledger held at this instant, "2026-09-30T18:00Z", instead of now.
             view: "published", "restated", "both" or "spliced"; see `cadran.published`.
+            version: a version of one KPI, by its frozen SQL; when what that reads is gone, by
+                what was published of it, and the result's note says so. With `known_at`, what the
+                ledger held of it.
 
         Raises:
             UnknownNameError: a name does not exist.
@@ -95,6 +99,12 @@ class Layer(Definitions):
                 apply_group_by=apply_group_by, ordered=ordered, confined=confined,
                 partial=saved_query is not None),
         )  # fmt: skip
+        if version is not None:
+            from cadran.governance.frozen import answer
+
+            if not governed:
+                raise QueryError("A version is asked as its card allowed: leave governed as it is.")
+            return answer(self, question, version, known_at=known_at, view=view)
         sql, question = self._planned(question, governed=governed)
         cards = self._cards_of(question)
         if known_at is not None or view is not None:

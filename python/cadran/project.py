@@ -22,22 +22,28 @@ class Project:
         root: Path | None,
         *,
         plans: Path | None = None,
+        text: bytes | None = None,
     ) -> None:
         """Name the files; nothing is read yet.
 
         Args:
-            semantic_manifest: the artefact that MetricFlow reads.
+            semantic_manifest: MetricFlow's artefact, or where it would be.
             database: the DuckDB file; None for that of the profile.
             root: the folder of the dbt project; None where there is none.
             plans: the folder for compiled questions, where it is another than `plans` would find.
+            text: the semantic manifest itself, where it stands in no file of its own.
         """
+        self._given = text
         self.semantic_manifest_path = semantic_manifest
         self.root = root
         self._database = database
         self._plans = plans
 
     @cached_property
-    def _text(self) -> bytes:
+    def text(self) -> bytes:
+        """The semantic manifest as it is written."""
+        if self._given is not None:
+            return self._given
         try:
             return self.semantic_manifest_path.read_bytes()
         except OSError:
@@ -49,13 +55,13 @@ class Project:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the semantic manifest: every definition is in it."""
-        return hashlib.sha256(self._text).hexdigest()
+        return hashlib.sha256(self.text).hexdigest()
 
     @cached_property
     def semantic_manifest(self) -> dict[str, Any]:
         """MetricFlow's own artefact, as JSON."""
         try:
-            manifest: dict[str, Any] = json.loads(self._text)
+            manifest: dict[str, Any] = json.loads(self.text)
             manifest["metrics"], manifest["semantic_models"]
         except (ValueError, KeyError, TypeError):
             raise ProjectError(

@@ -30,7 +30,7 @@ class Result:
         query: the question, in its one form.
         governed: whether every KPI in it was asked as its card allows. When False the numbers are
             those of the metrics behind the KPIs, and must not be quoted as the KPIs.
-        note: what has to be said beside the numbers; empty when nothing has.
+        note: what a reader must know of where the numbers come from; mostly empty.
     """
 
     def __init__(  # noqa: PLR0913 - an answer carries what it was asked and by what it is judged
@@ -42,15 +42,16 @@ class Result:
         *,
         governed: bool,
         history: History | None = None,
+        note: str = "",
     ) -> None:
         """Wrap rows that the layer has computed."""
+        self.note = note
         self._history = history
         self._table = table
         self._cards = cards
         self.sql = sql
         self.query = query
         self.governed = governed
-        self.note = ""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -157,6 +158,7 @@ class Result:
         notes = [f"{len(self):,} rows" + (f", {len(rows)} shown" if len(rows) < len(self) else "")]
         notes += [versions] if versions and self.governed else []
         notes += [f"<b>{html.escape(str(one))}</b>" for one in self.breaks]
+        notes += [html.escape(self.note)] if self.note else []
         if not self.governed:
             notes.append("<b>not the governed KPI: asked outside its card</b>")
         return f"<table><tr>{heads}</tr>{body}</table><p>{'; '.join(notes)}</p>"

@@ -47,9 +47,10 @@ def project(demo, tmp_path_factory):
     assert demo.returncode == 0, demo.log[-3000:]
     folder = tmp_path_factory.mktemp("project")
     # With their times: a file newer than the artefacts would make `check` parse the copy again.
-    for name in ("dbt_project.yml", "profiles.yml", "vars.yml", "cadran_checks.yml"):
+    settings = ("dbt_project.yml", "profiles.yml", "vars.yml", "cadran_checks.yml", "kpi.lock")
+    for name in settings:
         shutil.copy2(ROOT / name, folder)
-    folders = ("models", "semantic_models", "metrics", "macros", "seeds", "tests")
+    folders = ("models", "semantic_models", "metrics", "macros", "seeds", "tests", "versions")
     for name in (*folders, "python/tests/answers"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / "data").mkdir()
@@ -79,10 +80,10 @@ def test_every_command_has_help_with_an_example(command):
     assert examples(command), helped.stdout
 
 
-# The ledger's commands write, catalogue and exports take long, servers do not end by themselves:
-# their own tests run them.
+# The commands of versions and ledger write, catalogue and exports take long, servers do not end by
+# themselves: their own tests run them.
 APART = {
-    "demo", "publish", "verify", "close", "explain", "catalog", "export", "serve", "mcp",
+    "demo", "bump", "publish", "verify", "close", "explain", "catalog", "export", "serve", "mcp",
 }  # fmt: skip
 
 

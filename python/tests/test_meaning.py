@@ -50,6 +50,11 @@ class Bench:
 
     def after(self, edits: dict[str, object]) -> dict[str, object]:
         """The changes of each KPI after edits: a new text, an (old, new) pair, None to remove."""
+        meanings, now = self.under(edits)
+        return {name: between(meanings, self.before[name], now[name]) for name in KPIS}
+
+    def under(self, edits: dict[str, object]):
+        """The definitions under edits."""
         texts = {name: self.path(name) for name in edits}
         kept = {name: path.read_text() if path.exists() else None for name, path in texts.items()}
         try:
@@ -65,8 +70,7 @@ class Bench:
                         assert old in text, f"{name} has no {old!r}"
                         text = text.replace(old, new)
                     path.write_text(text)
-            meanings, now = self.read()
-            return {name: between(meanings, self.before[name], now[name]) for name in KPIS}
+            return self.read()
         finally:
             for name, text in kept.items():
                 if text is None:
@@ -248,3 +252,49 @@ def test_what_changes_a_value_changes_the_meaning_of_those_it_reaches(bench, edi
         others = [other for other in changes[name].causes if other != cause]
         # How an increment is made stands in the model itself, which is named as well.
         assert others in ([], ["model fct_visits (models/fct_visits.sql)"])
+
+
+PYTHON = {
+    "models/dim_customers.sql": None,
+    "models/dim_customers.py": """
+def model(dbt, session):
+    customers = dbt.ref("customers_over_time").df()
+    return customers[customers.dbt_valid_to.isnull()]
+""",
+}
+UNREADABLE = {
+    "models/fct_visits.sql": (
+        "from {{ source('raw', 'visits') }}",
+        "from {{ source('raw', 'visits') }} positional join (select 1)",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "edits", "kpis", "note"),
+    [
+        (
+            PYTHON,
+            {"models/dim_customers.py": ("isnull", "notnull"), "snapshots/customers_over_time.sql": ("upper", "lower")},
+            COUNTRIES, "the text of model dim_customers is compared",
+        ),
+        (
+            UNREADABLE,
+            {"models/fct_visits.sql": ("select 1", "select 2"), "macros/again_from.sql": (" hour", " minute")},
+            {"visits", "conversion"}, "texts are compared, not meanings",
+        ),
+    ],
+    ids=["a Python model", "SQL that is not understood"],
+)  # fmt: skip
+def test_where_meanings_cannot_be_compared_texts_are_and_a_note_says_so(
+    bench, unreadable, edits, kpis, note
+):
+    _, before = bench.under(unreadable)
+    for file, edit in edits.items():  # the text itself, and what stands behind it
+        text = unreadable.get(file)
+        edited = text.replace(*edit) if isinstance(text, str) else (*(text or ()), *edit)
+        meanings, after = bench.under({**unreadable, file: edited})
+        changes = {name: between(meanings, before[name], after[name]) for name in KPIS}
+        assert {name for name, change in changes.items() if change.changed} == kpis, file
+        assert all(note in changes[name].note for name in kpis)
+        assert {change.note for name, change in changes.items() if name not in kpis} == {""}

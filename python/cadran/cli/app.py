@@ -28,6 +28,7 @@ COMMANDS = {
     "values": ("ask", "the values of a dimension"),
     "board": ("board", "the KPI board: latest complete period, changes, targets, status"),
     "catalog": ("catalog", "the catalogue of all KPIs as a site that opens from disk"),
+    "bump": ("bump", "a new version of a KPI: its record, the lock, old against new"),
     "tables": ("tables", "write or check the KPI tables in models/kpis"),
     "export": ("export", "files for BI tools: Power BI, Superset, Apache Ossie"),
     "check": ("check", "hold every KPI against the rules: the gate of continuous integration"),

@@ -58,12 +58,19 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
             choices=("published", "restated", "both", "spliced"),
             help="as published, as now, both, or each period by the version it began with",
         )
+        parser.add_argument(
+            "--version",
+            type=int,
+            metavar="N",
+            help="by this version of the one KPI asked, from its frozen SQL",
+        )
         add_format(parser)
         examples(
             parser,
             "cadran query net_revenue average_order_value --group-by metric_time__month",
             "cadran query net_revenue --group-by customer__country --start 2026-01-01 "
             "--order-by -net_revenue --limit 5",
+            "cadran query net_revenue --group-by metric_time__month --version 1",
             "cadran query --saved-query kpi_daily_commerce --format parquet --output daily.parquet",
         )
     else:
@@ -109,9 +116,11 @@ def _names(words: list[str]) -> list[str]:
 
 def _query(parsed: argparse.Namespace) -> int:
     result = open_layer(parsed).query(
-        **_question(parsed), known_at=parsed.known_at, view=parsed.view
+        **_question(parsed), known_at=parsed.known_at, view=parsed.view, version=parsed.version
     )
     write(result.to_arrow(), parsed.format, parsed.output)
+    if result.note:
+        print(f"cadran: {result.note}", file=sys.stderr)
     for broken in result.breaks:
         print(f"cadran: {broken}", file=sys.stderr)
     if not result.governed:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cadran.board import Target
 from cadran.governance.closure import Node
-from cadran.governance.meaning import Definition, Question
+from cadran.governance.questions import Definition, Question
 from cadran.governance.versions import VersionRecord
 
 

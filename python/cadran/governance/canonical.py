@@ -90,6 +90,10 @@ def _qualified(sql: str, dialect: str, columns: dict[str, list[str]]) -> exp.Exp
     tree: Any = sqlglot.parse_one(sql, dialect=dialect)
     if tree.find(exp.Command):
         raise NotCanonical("it holds a statement that is not understood")
+    if tree.find(exp.Columns, exp.Pivot) or any(map(_is_pattern, tree.find_all(exp.Star))):
+        raise NotCanonical(
+            "it takes columns by a pattern or a pivot, so which it reads is not told"
+        )
     for node in tree.walk():
         node.comments = None
     _name_calls(tree, dialect)
@@ -105,6 +109,14 @@ def _qualified(sql: str, dialect: str, columns: dict[str, list[str]]) -> exp.Exp
     _merge(tree)
     tree = annotate_types(tree, schema=schema, dialect=dialect)
     return simplify(tree, dialect=dialect)
+
+
+def _is_pattern(star: exp.Star) -> bool:
+    """Whether a star stands for some columns that are chosen when the statement runs."""
+    from sqlglot import exp
+
+    place = star.parent.parent if isinstance(star.parent, exp.Column) else star.parent
+    return not isinstance(place, exp.Select | exp.Count | exp.Returning)
 
 
 def _settled(tree: Any, dialect: str) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cadran.governance.beside import beside
 from cadran.governance.canonical import NotCanonical
-from cadran.governance.meaning import closed, combined, of
-from cadran.governance.versions import text_of
+from cadran.governance.meaning import of
+from cadran.governance.versions import records, text_of
 
 if TYPE_CHECKING:
     from cadran.governance.closure import Node
-    from cadran.governance.meaning import Definition, Meanings, Question
+    from cadran.governance.meaning import Meanings
+    from cadran.governance.questions import Definition, Question
     from cadran.governance.versions import VersionRecord
     from cadran.layer import Layer
-
-_CONTEXT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +24,22 @@ class Change:
 
     Attributes:
         changed: whether it means something else.
-        questions: the questions, "month customer__country", that are answered otherwise.
+        question: the first question, "month customer__country", that is answered otherwise.
         causes: models, macros, variables and seeds that differ, with their files.
-        difference: the two canonical SQLs where they differ, as a unified difference.
+        difference: the SQL of both sides where it differs, model by model.
         note: why texts were compared instead of meanings, where that is so.
+        moved: what the causes name.
+        asks_more: questions that the version was not recorded for.
     """
 
     kpi: str
     changed: bool
-    questions: tuple[str, ...] = ()
+    question: str = ""
     causes: tuple[str, ...] = ()
     difference: str = ""
     note: str = ""
     moved: tuple[Node, ...] = field(default=())
+    asks_more: tuple[str, ...] = ()
 
 
 def compare(layer: Layer, record: VersionRecord) -> Change:
@@ -48,6 +50,9 @@ def compare(layer: Layer, record: VersionRecord) -> Change:
         ProjectError: the project cannot be compiled.
     """
     meanings = of(layer)
+    if meanings.is_untouched(record):
+        return Change(record.kpi, changed=False, note=record.definition.note)
+    meanings.believe(record)
     return between(meanings, record.definition, meanings.definition(record.kpi))
 
 
@@ -56,90 +61,113 @@ def between(meanings: Meanings, before: Definition, after: Definition) -> Change
     note = after.note or before.note
     if text_of(before) == text_of(after):
         return Change(after.kpi, changed=False, note=note)
-    old, new = _labelled(before), _labelled(after)
-    shared = [label for label in new if label in old]
-    differing = _differing(meanings, before, after, shared)
     ruled = [
         name
         for name, rule in after.rules.items()
         if name in before.rules and before.rules[name] != rule
     ]
-    if not differing and not ruled and shared:
+    rewritten = _rewritten(meanings, before, after)
+    if not rewritten and not ruled and _asks_alike(before, after):
         return Change(after.kpi, changed=False, note=note)
-    moved = _moved(before, after)
+    old, new = _labelled(before), _labelled(after)
+    shared = [label for label in new if label in old]
+    more = tuple(label for label in new if label not in old)
+    differing = _differing(meanings, before, after, shared)
+    if differing is None and not ruled and shared:
+        return Change(after.kpi, changed=False, note=note, asks_more=more)
+    moved = _moved(before, after, rewritten)
     causes = [f"{node.kind} {node.name} ({node.file})" for node in moved]
     causes += [f"incremental rule of model {name}" for name in ruled]
-    if not shared:
-        differing = tuple(new)
     difference = ""
-    if differing and shared:
-        label = differing[0]
-        difference = _difference(before, old[label], after, new[label], label)
+    if differing is not None:
+        difference = _difference(before, after, differing, rewritten)
     return Change(
-        after.kpi, changed=True, questions=differing, causes=tuple(causes),
-        difference=difference, note=note, moved=moved,
+        after.kpi, changed=True, question=differing or "", causes=tuple(causes),
+        difference=difference, note=note, moved=moved, asks_more=more,
     )  # fmt: skip
 
 
 def hash_of(layer: Layer, kpi: str) -> str:
-    """One hash for what a KPI means now."""
-    meanings = of(layer)
-    return combined(meanings.hashes(meanings.definition(kpi)))
+    """One hash for what a KPI means now; that of its last version as long as it means that."""
+    history = records(layer.project.root, kpi) if layer.project.root else []
+    if history and not compare(layer, history[-1]).changed:
+        return history[-1].hash
+    return of(layer).hash(kpi)
 
 
 def _differing(
     meanings: Meanings, before: Definition, after: Definition, shared: list[str]
-) -> tuple[str, ...]:
-    try:
-        marks = meanings.hashes(before), meanings.hashes(after)
-    except NotCanonical:
-        # A form that these tools cannot bring the older SQL into: its text decides.
-        return tuple(shared)
-    suspected = [label for label in shared if marks[0][label] != marks[1][label]]
-    if not suspected or before.note or after.note:
-        return tuple(suspected)
-    # What moved between a question and its marts looks different in two parts, not as a whole.
+) -> str | None:
+    """The first question that is answered otherwise; one is enough."""
     old, new = _labelled(before), _labelled(after)
-    alike: dict[tuple[str, str], bool] = {}
-    found = []
-    for label in suspected:
-        key = old[label].sql, new[label].sql
-        if key not in alike:
-            try:
-                alike[key] = before.canonical(old[label]) == after.canonical(new[label])
-            except NotCanonical:
-                alike[key] = False
-        if not alike[key]:
-            found.append(label)
-    return tuple(found)
+    seen: set[tuple[str, str]] = set()
+    for label in shared:
+        asked = old[label].sql, new[label].sql
+        if asked in seen:
+            continue
+        seen.add(asked)
+        try:
+            if meanings.hash_of(before, old[label]) == meanings.hash_of(after, new[label]):
+                continue
+            # What moved between a question and its marts looks different in two parts, and not as
+            # a whole.
+            if before.by_text or after.by_text:
+                return label
+            if before.canonical(old[label]) != after.canonical(new[label]):
+                return label
+        except NotCanonical:
+            # A form that these tools cannot bring the SQL into: its text decides.
+            return label
+    return None
 
 
 def _labelled(definition: Definition) -> dict[str, Question]:
     return {label: question for question in definition.questions for label in question.labels}
 
 
-def _moved(before: Definition, after: Definition) -> tuple[Node, ...]:
-    """Nodes that are new, gone or say something else; a model only where nothing else explains."""
+def _rewritten(meanings: Meanings, before: Definition, after: Definition) -> list[str]:
+    """The steps that are new, gone or say something else; layout and refactoring apart."""
+    names = dict.fromkeys([*before.steps, *after.steps])
+    if before.by_text or after.by_text:
+        return [name for name in names if before.steps.get(name) != after.steps.get(name)]
+    return [name for name in names if not meanings.is_alike(name, before, after)]
+
+
+def _asks_alike(before: Definition, after: Definition) -> bool:
+    """Whether all that is asked, and of which steps, is the same to the letter."""
+    asked = (
+        [(q.grains, q.dimensions, q.sql.strip()) for q in one.questions] for one in (before, after)
+    )
+    return next(asked) == next(asked) and not (before.by_text or after.by_text)
+
+
+def _moved(before: Definition, after: Definition, rewritten: list[str]) -> tuple[Node, ...]:
+    """Nodes that are new, gone or say something else; of the models only those that matter."""
     old = {(n.kind, n.name): n for n in before.nodes}
     new = {(n.kind, n.name): n for n in after.nodes}
-    return tuple(
-        new.get(key, old.get(key))  # type: ignore[misc]
+    moved = [
+        new.get(key) or old[key]
         for key in sorted(old.keys() | new.keys())
         if key not in old or key not in new or old[key].checksum != new[key].checksum
-    )
+    ]
+    models = {step.split("____")[1] for step in rewritten}
+    telling = [node for node in moved if node.kind != "model" or node.name in models]
+    return tuple(telling or moved)
 
 
-def _difference(
-    before: Definition, old: Question, after: Definition, new: Question, label: str
-) -> str:
+def _difference(before: Definition, after: Definition, label: str, rewritten: list[str]) -> str:
+    """The models and the question that say something else, as recorded beside as they are now.
+
+    The SQL of both sides is printed by one hand, without comments, so layout makes no difference.
+    """
     grain = label.split(maxsplit=1)[0]
-    try:
-        texts = [closed(d.canonical(q), grain) for d, q in ((before, old), (after, new))]
-    except NotCanonical:
-        texts = [q.at(grain) for q in (old, new)]
-    lines = difflib.unified_diff(
-        texts[0].splitlines(), texts[1].splitlines(),
-        f"{after.kpi} as recorded, by {label}", f"{after.kpi} now, by {label}",
-        lineterm="", n=_CONTEXT,
-    )  # fmt: skip
-    return "\n".join(lines)
+    old, new = _labelled(before)[label].at(grain), _labelled(after)[label].at(grain)
+    pairs = [(_shown(s), before.steps.get(s, ""), after.steps.get(s, "")) for s in rewritten]
+    if old != new:
+        pairs.append((f"{after.kpi} by {label}", old, new))
+    return "\n".join(line for pair in pairs for line in beside(*pair))
+
+
+def _shown(step: str) -> str:
+    package, _, name = step.partition("____")
+    return f"{package}.{name.removesuffix('____spine')}" if name else step

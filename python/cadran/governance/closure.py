@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.governance.canonical import checksum
-from cadran.governance.compiled import variables
+from cadran.governance.compiled import ENVIRONMENT, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from cadran.project import Project
@@ -119,6 +120,13 @@ class Graph:
             (str(relation["schema_name"]).lower(), str(relation["alias"]).lower())
         )
 
+    def without_database(self, sql: str) -> str:
+        """SQL whose relations are named by schema and name: a database may be called anything."""
+        models = self.semantic["semantic_models"]
+        for name in {model["node_relation"]["database"] for model in models} - {None}:
+            sql = sql.replace(f'"{name}".', "")
+        return sql
+
     def metrics_behind(self, name: str) -> list[str]:
         """A metric and every metric it is made of, sorted."""
         found: set[str] = set()
@@ -172,16 +180,24 @@ class Graph:
                 add(kind, f"{node['source_name']}.{name}", node["original_file_path"], said)
                 texts.append(_json(node.get("unrendered_config")))
             else:
-                add(kind, name, node["original_file_path"], plain(node["raw_code"]))
+                rule = self.snapshot_rule(key) if kind == "snapshot" else ""
+                add(kind, name, node["original_file_path"], plain(node["raw_code"]) + rule)
                 texts.append(node["raw_code"])
         for key in self.macros_behind(nodes):
             macro = self.manifest["macros"][key]
             add("macro", macro["name"], macro["original_file_path"], plain(macro["macro_sql"]))
             texts.append(macro["macro_sql"])
-        for name in sorted({name for text in texts for name in _VARIABLE.findall(text)} - _PLACES):
-            value, file = self.variable(name)
-            add("var", name, file, _json(value))
+        for kind, name, file, said in self._named_in(texts):
+            add(kind, name, file, said)
         return sorted(found.values())
+
+    def _named_in(self, texts: list[str]) -> Iterator[tuple[str, str, str, str]]:
+        """The variables that texts name, those of dbt and those of the environment."""
+        for name in sorted({n for text in texts for n in _VARIABLE.findall(text)} - _PLACES):
+            value, file = self.variable(name)
+            yield "var", name, file, _json(value)
+        for name in sorted({n for text in texts for n in ENVIRONMENT.findall(text)}):
+            yield "env", name, "the environment", str(os.environ.get(name))
 
     def macros_behind(self, nodes: Iterable[str]) -> list[str]:
         """The ids of the macros of this project and its packages that nodes call, at any depth."""

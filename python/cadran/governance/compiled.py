@@ -21,7 +21,7 @@ from cadran.errors import ProjectError
 from cadran.project import Project
 
 _READ = {".sql", ".yml", ".yaml", ".csv", ".py", ".md"}
-_ENVIRONMENT = re.compile(r"env_var\(\s*['\"](\w+)['\"]")
+ENVIRONMENT = re.compile(r"env_var\(\s*['\"](\w+)['\"]")
 _LEFT_OUT = {"target", "dbt_packages", ".git", ".venv", "node_modules", "logs"}
 
 
@@ -51,7 +51,7 @@ def fingerprint(root: Path) -> str:
         digest.update(str(path.relative_to(root)).encode() + b"\0")
         digest.update(hashlib.sha256(content).digest())
         if path.suffix != ".csv":
-            named |= set(_ENVIRONMENT.findall(content.decode(errors="replace")))
+            named |= set(ENVIRONMENT.findall(content.decode(errors="replace")))
     for name in sorted(named):
         digest.update(f"{name}={os.environ.get(name)}\0".encode())
     return digest.hexdigest()

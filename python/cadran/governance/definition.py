@@ -12,9 +12,9 @@ from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import CadranError
-from cadran.governance import changes, versions
+from cadran.governance import changes, version_file, versions
 from cadran.governance.compiled import fingerprint
-from cadran.governance.meaning import FORM
+from cadran.governance.questions import FORM
 from cadran.plans import PlanCache, key_of
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Definitions:
         if self._root is None:
             return None
         path = versions.path_of(self._root, kpi, self._layer.card(kpi).version)
-        return versions.read(self._root, path) if path.exists() else None
+        return version_file.read(self._root, path) if path.exists() else None
 
 
 def tools() -> list[str]:

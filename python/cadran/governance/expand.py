@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 from cadran.governance.canonical import NotCanonical, canonical, checksum
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from cadran.governance.closure import Graph
 
+# A statement that begins with steps of its own, maybe after comments.
+_OWN_STEPS = re.compile(r"(?:\s*--[^\n]*\n)*\s*WITH\s", re.IGNORECASE)
 _READER = re.compile(r"read_(?:parquet|csv|json)", re.IGNORECASE)
 
 
@@ -31,7 +34,7 @@ class Expansion:
         self.columns: dict[str, list[str]] = {}
         self._root = root
         self._steps: dict[tuple[str, bool], tuple[str, list[tuple[str, bool]]]] = {}
-        self._read: dict[str, list[str]] = {}
+        self._by_text: dict[str, str] = {}
 
     def question(self, sql: str) -> tuple[str, dict[str, str], list[str]]:
         """A compiled question over steps, its steps in order, and the dbt ids behind it.
@@ -162,15 +165,25 @@ class Expansion:
         elif kind == "seed":
             parts = "seed", self.graph.seed_hash(key)[:16], node["name"]
         elif kind == "snapshot":
-            parts = "snapshot", self._snapshot_hash(key), node["name"]
+            parts = "snapshot", self.mark_of(key), node["name"]
         elif node.get("language") == "python":
-            parts = "python", self._text_hash(key), node["name"]
+            parts = "python", self.mark_of(key), node["name"]
         else:
             parts = "model", node["package_name"], node["name"]
         known = [*node["columns"], *self._header(key)]
         if known:
             self.columns[".".join(parts)] = known
         return dict(zip(("catalog", "db", "this"), parts, strict=True))
+
+    def relation(self, key: str) -> str:
+        """The name by which a question reads a dbt node: that of a step or of a leaf."""
+        return ".".join(f'"{part}"' for part in self._name(key, in_spine=False).values() if part)
+
+    def mark_of(self, key: str) -> str:
+        """The hash that stands for a snapshot or a Python model."""
+        if self.graph.nodes[key]["resource_type"] == "snapshot":
+            return self._snapshot_hash(key)
+        return self._text_hash(key)
 
     def _header(self, key: str) -> list[str]:
         node = self.graph.nodes[key]
@@ -194,8 +207,14 @@ class Expansion:
             return self._text_hash(key)
         return checksum(rule + said)[:16]
 
+    def texts(self, ids: Iterable[str]) -> list[str]:
+        """The nodes among these that their texts stand for, as one names them."""
+        return sorted(self._by_text[key] for key in ids if key in self._by_text)
+
     def _text_hash(self, key: str) -> str:
         """Of the text of a node and of all behind it, macros and variables included."""
+        node = self.graph.nodes[key]
+        self._by_text[key] = f"{node['resource_type']} {node['name']}"
         nodes = self.graph.closure((), self._ancestors([key]))
         return checksum(" ".join(f"{n.kind} {n.name} {n.checksum}" for n in nodes))[:16]
 
@@ -208,6 +227,16 @@ def whole(body: str, steps: dict[str, str]) -> str:
     written = ",\n".join(f'"{name}" AS (\n{steps[name]}\n)' for name in steps if name in wanted)
     # A name between the steps and the question keeps a WITH of the question's own apart.
     return f"WITH {written}\nSELECT * FROM (\n{body}\n) AS answer"
+
+
+def over(body: str, steps: dict[str, str]) -> str:
+    """A question as MetricFlow writes it, its order kept, and before it the steps that it needs."""
+    wanted = _needed(body, steps)
+    if not wanted:
+        return body
+    written = ",\n".join(f'"{name}" AS (\n{steps[name]}\n)' for name in steps if name in wanted)
+    own = _OWN_STEPS.match(body)
+    return f"WITH {written},\n{body[own.end() :]}" if own else f"WITH {written}\n{body}"
 
 
 def _needed(body: str, steps: dict[str, str]) -> set[str]:

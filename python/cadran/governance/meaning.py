@@ -7,82 +7,28 @@ grain left open; MetricFlow's SQL itself tells where that is not so.
 
 from __future__ import annotations
 
-import re
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cadran.governance.canonical import NotCanonical, canonical, checksum
-from cadran.governance.closure import Graph, Node
+from cadran.errors import CadranError
+from cadran.governance.canonical import NotCanonical, checksum
+from cadran.governance.closure import Graph
 from cadran.governance.compiled import compiled
 from cadran.governance.expand import Expansion, whole
+from cadran.governance.questions import DIALECT, Definition, Question, closed, opened, tools
+from cadran.governance.quick import mark, said_of
+from cadran.governance.semantics import semantics_of
 from cadran.governance.twofold import TwoFold
+from cadran.governed import TIME
 from cadran.plans import PlanCache, key_of
 from cadran.query import GRAINS, ask
 
 if TYPE_CHECKING:
     from cadran.cards import Card
+    from cadran.governance.versions import VersionRecord
     from cadran.layer import Layer
     from cadran.project import Project
-
-DIALECT = "duckdb"
-# Raised when the form itself changes, so that what was kept of an older one is not believed.
-FORM = 1
-_OPEN_GRAIN = "cadran_grain"
-_TIME = "metric_time"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A KPI's question, over steps that open its models.
-
-    Attributes:
-        grains: the grains that it asks; the grain stands open in its SQL where they are several.
-        dimensions: what it groups by beside time.
-        sql: MetricFlow's SQL over names of steps and leaves.
-    """
-
-    grains: tuple[str, ...]
-    dimensions: tuple[str, ...]
-    sql: str
-
-    @property
-    def labels(self) -> list[str]:
-        """The grains and dimensions it answers, "day" or "month customer__country"."""
-        return [" ".join((grain, *self.dimensions)) for grain in self.grains]
-
-    def at(self, grain: str) -> str:
-        """Its SQL at one of its grains."""
-        return closed(self.sql, grain)
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """Everything that decides a KPI's values, as it can be stored and compared.
-
-    Attributes:
-        steps: the SQL of each model between the sources and the questions, by name, in order.
-        columns: known columns of leaves, by dotted names.
-        nodes: what it comes from, with checksums.
-        rules: checksums of the rules of incremental models.
-        note: why texts are compared instead of meanings, where that is so.
-    """
-
-    kpi: str
-    questions: tuple[Question, ...]
-    steps: dict[str, str]
-    columns: dict[str, list[str]] = field(default_factory=dict)
-    nodes: tuple[Node, ...] = ()
-    rules: dict[str, str] = field(default_factory=dict)
-    note: str = ""
-
-    def canonical(self, question: Question) -> str:
-        """The one form of a question; with a note, all that it comes from, as text."""
-        if self.note:
-            return "\n".join(
-                [*(f"{n.kind} {n.name} {n.checksum}" for n in self.nodes), question.sql]
-            )
-        return canonical(whole(question.sql, self.steps), DIALECT, self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +48,44 @@ class Meanings:
     """The definitions of a layer's KPIs, each opened once and kept until something changes."""
 
     def __init__(self, layer: Layer, project: Project | None = None) -> None:
-        """Take the project as it was compiled for a full refresh, or compile it if need be.
+        """Take a layer; its project is compiled when a definition is asked for.
 
-        Raises:
-            ProjectError: dbt refuses to compile, or the manifest cannot be read.
+        Args:
+            layer: the layer whose KPIs are meant.
+            project: the project as it was compiled for a full refresh, where that is done already.
         """
-        from cadran.layer import Layer as Opened
-
         self._layer = layer
-        project = project or compiled(layer.project)
-        self._compiled = Opened(project, plan_cache=False)
-        self.graph = Graph(project, layer.project.root)
-        self._expansion = Expansion(self.graph, DIALECT, layer.project.root)
+        self._given = project
+        self.root = layer.project.root
         folder = layer.project.plans
         self._cache = PlanCache(folder.with_name("meanings") if folder else None)
         self._two_fold = TwoFold(DIALECT)
         self._definitions: dict[str, Definition] = {}
-        self._tools = [FORM, version("metricflow"), version("sqlglot")]
+        self._tools = tools()
+
+    @cached_property
+    def _project(self) -> Project:
+        return self._given or compiled(self._layer.project)
+
+    @cached_property
+    def _compiled(self) -> Layer:
+        from cadran.layer import Layer as Opened
+
+        return Opened(self._project, plan_cache=False)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Dbt's manifest with its models compiled."""
+        return Graph(self._project, self.root)
+
+    @cached_property
+    def parsed(self) -> Graph:
+        """Dbt's manifest as it is beside the layer's own; no more than parsed, perhaps."""
+        return Graph(self._layer.project, self.root)
+
+    @cached_property
+    def _expansion(self) -> Expansion:
+        return Expansion(self.graph, DIALECT, self.root)
 
     def definition(self, kpi: str) -> Definition:
         """What decides the values of a KPI.
@@ -133,21 +100,49 @@ class Meanings:
 
     def hashes(self, definition: Definition) -> dict[str, str]:
         """The hash of each question of a definition, by its label, "day customer__country"."""
-        found = {}
-        for question in definition.questions:
-            said = [definition.note, question.sql, definition.steps, definition.columns]
-            key = key_of("hash", self._tools, said, [asdict(n) for n in definition.nodes]
-                         if definition.note else [])  # fmt: skip
-            kept = self._cache.get(key)
-            if kept is None:
-                kept = self._hash(definition, question)
-                self._cache.put(key, kept)
-            for label, grain in zip(question.labels, question.grains, strict=True):
-                found[label] = checksum(f"{kept} {grain}")
-        return found
+        return {
+            label: checksum(f"{self.hash_of(definition, question)} {grain}")
+            for question in definition.questions
+            for label, grain in zip(question.labels, question.grains, strict=True)
+        }
+
+    def hash_of(self, definition: Definition, question: Question) -> str:
+        """The hash of one question of a definition, whatever its grains."""
+        key = self._key(definition, question)
+        kept: str | None = self._cache.get(key)
+        if kept is None:
+            kept = self._hash(definition, question)
+            self._cache.put(key, kept)
+        return kept
+
+    def is_alike(self, step: str, before: Definition, after: Definition) -> bool:
+        """Whether a step makes the same of what it reads, in two definitions that both have it."""
+        if step not in before.steps or step not in after.steps:
+            return False
+        if before.steps[step] == after.steps[step]:
+            return True
+        try:
+            forms = [
+                self._two_fold.step(d.steps[step], d.steps, d.columns) for d in (before, after)
+            ]
+        except NotCanonical:
+            return False
+        return forms[0] == forms[1]
+
+    def believe(self, record: VersionRecord) -> None:
+        """Take the hashes that a record holds, where the tools of today made them."""
+        if record.tools == tools():
+            questions = record.definition.questions
+            for question, kept in zip(questions, record.question_hashes, strict=False):
+                self._cache.put(self._key(record.definition, question), kept)
+
+    def _key(self, definition: Definition, question: Question) -> str:
+        said = [definition.by_text, question.sql, definition.steps, definition.columns]
+        nodes = [asdict(n) for n in definition.nodes] if definition.by_text else []
+        return key_of("hash", self._tools, said, nodes)
 
     def _hash(self, definition: Definition, question: Question) -> str:
-        if definition.note:
+        if definition.by_text:
             return checksum(definition.canonical(question))
         return self._two_fold.hash(question.sql, definition.steps, definition.columns)
 
@@ -166,21 +161,52 @@ class Meanings:
                 ))  # fmt: skip
         return found
 
+    def card(self, kpi: str) -> Card:
+        """The card of a KPI as it was compiled."""
+        return self._compiled.card(kpi)
+
+    def kpis(self) -> list[str]:
+        """The names of the KPIs as they were compiled, sorted."""
+        return sorted(card.name for card in self._compiled.kpis())
+
+    def file_of(self, kpi: str) -> str:
+        """The file that defines a KPI, by its path in the project."""
+        return self._compiled.project.file_of(kpi)
+
+    def quick_mark(self, definition: Definition) -> str | None:
+        """A mark of all that a definition comes from, as it is compiled now."""
+        return mark(self.graph, self.card(definition.kpi), definition.nodes)
+
+    def is_untouched(self, record: VersionRecord) -> bool:
+        """Whether nothing was written anew of what a version came from, so that it still holds."""
+        try:
+            card = self._layer.card(record.kpi)
+            return (
+                bool(record.mark)
+                and mark(self.parsed, card, record.definition.nodes) == record.mark
+            )
+        except CadranError:
+            return False
+
+    def mark_of(self, key: str) -> str:
+        """The hash that stands for a snapshot or a Python model, by its dbt id."""
+        return self._expansion.mark_of(key)
+
     def hash(self, kpi: str) -> str:
         """One hash for all that a KPI means."""
         return combined(self.hashes(self.definition(kpi)))
 
     def _define(self, card: Card) -> Definition:
-        asked, note = self._questions(card), ""
+        asked, reason = self._questions(card), ""
         questions: list[Question] = []
         steps: dict[str, str] = {}
         ids: dict[str, None] = {}
         for question in asked:
             try:
                 sql, inner, behind = self._expansion.question(question.sql)
-            except NotCanonical as reason:
-                sql, inner, behind = question.sql, {}, self._expansion.behind(question.sql)
-                note = note or f"texts are compared, not meanings: {reason}"
+            except NotCanonical as problem:
+                sql, inner = self.graph.without_database(question.sql), {}
+                behind, reason = self._expansion.behind(question.sql), reason or str(problem)
             questions.append(Question(question.grains, question.dimensions, sql))
             steps |= {name: body for name, body in inner.items() if name not in steps}
             ids |= dict.fromkeys(behind)
@@ -188,55 +214,48 @@ class Meanings:
         metrics = self.graph.metrics_behind(card.name)
         definition = Definition(
             card.name, tuple(questions), steps, columns,
-            tuple(self.graph.closure(metrics, ids)), self.graph.rules(ids), note,
+            tuple(self.graph.closure(metrics, ids)), self.graph.rules(ids),
+            semantics_of(self.graph, self._expansion, card.name, ids),
+            "; ".join(f"the text of {name} is compared" for name in self._expansion.texts(ids)),
         )  # fmt: skip
-        return definition if note else self._proved(definition)
+        return self._proved(definition, reason)
 
-    def _proved(self, definition: Definition) -> Definition:
-        """The definition, noted when one of its questions has no canonical form."""
-        try:
-            self.hashes(definition)
-        except NotCanonical as reason:
-            return Definition(
-                definition.kpi, definition.questions, definition.steps, definition.columns,
-                definition.nodes, definition.rules, f"texts are compared, not meanings: {reason}",
-            )  # fmt: skip
-        return definition
+    def _proved(self, definition: Definition, reason: str) -> Definition:
+        """The definition, compared by its text when a question of it has no canonical form."""
+        if not reason:
+            try:
+                self.hashes(definition)
+            except NotCanonical as problem:
+                reason = str(problem)
+        if not reason:
+            return definition
+        note = f"texts are compared, not meanings: {reason}"
+        return replace(definition, note=note, by_text=True)
 
     def _questions(self, card: Card) -> list[Question]:
         grains = [grain for grain in GRAINS if grain in card.grains]
-        key = key_of("questions", self._tools, self._said(card), grains, list(card.dimensions))
+        said = said_of(self.graph, self.graph.metrics_behind(card.name))
+        key = key_of("questions", self._tools, said, grains, list(card.dimensions))
         kept: list[list[Any]] | None = self._cache.get(key)
         if kept is None:
             kept = [[q.grains, q.dimensions, q.sql] for q in self._compile(card, grains)]
             self._cache.put(key, kept)
         return [Question(tuple(g), tuple(d), sql) for g, d, sql in kept]
 
-    def _said(self, card: Card) -> list[Any]:
-        graph = self.graph
-        return [
-            [[n, graph.meaning_of_metric(n)] for n in graph.metrics_behind(card.name)],
-            [
-                [graph.meaning_of_semantic_model(model), model["node_relation"]]
-                for model in graph.semantic["semantic_models"]
-            ],
-            graph.semantic["project_configuration"]["time_spines"],
-        ]
-
     def _compile(self, card: Card, grains: list[str]) -> list[Question]:
         alike: dict[str, list[str]] = {}
         for grain in grains:
-            alike.setdefault(_open(self._sql(card, grain), grain), []).append(grain)
+            alike.setdefault(opened(self._sql(card, grain), grain), []).append(grain)
         found = []
         for sql, shared in alike.items():
             found.append(Question(tuple(shared), (), sql))
             for dimension in card.dimensions:
-                asked = _open(self._sql(card, shared[0], dimension), shared[0])
+                asked = opened(self._sql(card, shared[0], dimension), shared[0])
                 found.append(Question(tuple(shared), (dimension,), asked))
         return found
 
     def _sql(self, card: Card, grain: str, *dimensions: str) -> str:
-        query = ask([card.name], [f"{_TIME}__{grain}", *dimensions], ordered=False)
+        query = ask([card.name], [f"{TIME}__{grain}", *dimensions], ordered=False)
         return self._compiled._compiler.plain_sql(query)  # noqa: SLF001 - the plain shape, not the quick one
 
 
@@ -251,13 +270,15 @@ def meanings(layer: Layer, kpi: str) -> list[Meaning]:
 
 
 def definition_hash(layer: Layer, kpi: str) -> str:
-    """One hash for what a KPI means now, in hexadecimal.
+    """One hash for what a KPI means now, in hexadecimal; that of its version, while it holds.
 
     Raises:
         UnknownNameError: there is no such KPI.
         ProjectError: the project cannot be compiled.
     """
-    return of(layer).hash(kpi)
+    from cadran.governance.changes import hash_of
+
+    return hash_of(layer, kpi)
 
 
 def of(layer: Layer) -> Meanings:
@@ -272,20 +293,6 @@ def of(layer: Layer) -> Meanings:
 def combined(hashes: dict[str, str]) -> str:
     """One hash for those of all questions."""
     return checksum("\n".join(f"{label} {hashes[label]}" for label in sorted(hashes)))
-
-
-def closed(sql: str, grain: str) -> str:
-    """SQL in which the grain stands open, at a grain."""
-    return sql.replace(_OPEN_GRAIN.upper(), grain.upper()).replace(_OPEN_GRAIN, grain)
-
-
-def _open(sql: str, grain: str) -> str:
-    """SQL at a grain with the grain left open, where it says nothing but how time is truncated."""
-    kept = "/* Join Self Over Time Range */"
-    plain = re.sub(r"--[^\n]*Join Self Over Time Range[^\n]*", kept, sql)
-    plain = re.sub(r"^\s*--[^\n]*\n", "", plain, flags=re.MULTILINE)
-    opened = plain.replace(f"{_TIME}__{grain}", f"{_TIME}__{_OPEN_GRAIN}")
-    return opened.replace(f"DATE_TRUNC('{grain}'", f"DATE_TRUNC('{_OPEN_GRAIN}'")
 
 
 def _leaf(dotted: str, questions: list[Question], steps: dict[str, str]) -> bool:

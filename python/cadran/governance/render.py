@@ -18,10 +18,11 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 def to_text(report: Report) -> str:
     """The findings by KPI, for a person, and a summary."""
     lines: list[str] = []
+    shown: set[str] = set()
     for kpi, findings in groupby(report.findings, key=lambda finding: finding.kpi):
         lines.append(kpi or "the project")
         for _, alike in groupby(findings, key=lambda finding: (finding.code, finding.remedy)):
-            lines += _paragraphs(list(alike))
+            lines += _paragraphs(list(alike), shown)
         lines.append("")
     lines += [
         f"waived until {waiver.until}: {finding.code} {finding.kpi}: {waiver.reason}"
@@ -30,13 +31,18 @@ def to_text(report: Report) -> str:
     return "\n".join([*lines, _summary(report)])
 
 
-def _paragraphs(alike: list[Finding]) -> list[str]:
-    """Findings of one rule, and once how to mend them."""
+def _paragraphs(alike: list[Finding], shown: set[str]) -> list[str]:
+    """Findings of one rule, and once how to mend them; a detail that was shown is not repeated."""
     lines = []
     for finding in alike:
         place = _place(finding)
         lines.append(f"  {finding.severity.value:<8}{finding.code:<7} {finding.message}")
         lines += [f"{'':<18}at    {place}"] if place else []
+        if finding.detail in shown:
+            lines.append(f"{'':<18}as above")
+        elif finding.detail:
+            lines += [f"{'':<18}{line}".rstrip() for line in finding.detail.splitlines()]
+            shown.add(finding.detail)
     return [*lines, f"{'':<18}mend  {alike[0].remedy}"]
 
 
@@ -80,7 +86,7 @@ def to_json(report: Report) -> str:
 
 
 def _as_dict(finding: Finding) -> dict[str, Any]:
-    names = ("code", "severity", "kpi", "message", "file", "line", "remedy")
+    names = ("code", "severity", "kpi", "message", "file", "line", "remedy", "detail")
     return {name: getattr(finding, name) for name in names}
 
 

@@ -24,6 +24,7 @@ class TwoFold:
         """Take the dialect of the statements."""
         self._dialect = dialect
         self._trees: dict[str, exp.Expr] = {}
+        self._steps: dict[str, str] = {}
         self._hashes: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def hash(self, sql: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
@@ -50,6 +51,26 @@ class TwoFold:
         for name in marts:
             text = text.replace(f'"{name}"', f'"{self._mart(name, read[name], steps, columns)}"')
         return checksum(text)
+
+    def step(self, body: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
+        """What one step makes of the steps and leaves that it reads.
+
+        Raises:
+            NotCanonical: it has no canonical form by itself.
+        """
+        key = checksum(body)
+        if key not in self._steps:
+            self._steps[key] = self._step(body, steps, columns)
+        return self._steps[key]
+
+    def _step(self, body: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
+        for name in steps:
+            body = body.replace(f'"{name}"', f'"{_LEAF}"."{_LEAF}"."{name}"')
+        tree: Any = qualified(body, self._dialect, columns)
+        names = list(tree.named_selects)
+        if "*" not in names and len(set(names)) == len(names):
+            tree.set("expressions", sorted(tree.expressions, key=lambda e: str(e.alias_or_name)))
+        return f"{' '.join(tree.named_selects)}\n{settled(tree, self._dialect)}"
 
     def _mart(
         self, name: str, read: set[str], steps: dict[str, str], columns: dict[str, list[str]]

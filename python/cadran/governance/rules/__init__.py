@@ -5,7 +5,9 @@ from cadran.governance.rules import (  # noqa: F401 - importing them registers t
     life,
     objectives,
     ownership,
+    records,
     technique,
+    versions,
 )
 from cadran.governance.rules.registry import (
     Finding,

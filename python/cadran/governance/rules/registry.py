@@ -39,7 +39,8 @@ class Finding:
     """One thing that breaks a rule.
 
     A rule says what, where and, when it knows better than its own text, the remedy; the engine
-    adds code and severity, and the line of the KPI in the file where the rule names none.
+    adds code and severity, and the line of the KPI in the file where the rule names none. A detail
+    has lines of its own, such as a difference.
     """
 
     message: str
@@ -47,6 +48,7 @@ class Finding:
     file: str | None = None
     line: int | None = None
     remedy: str = ""
+    detail: str = ""
     code: str = ""
     severity: Severity = Severity.ERROR
 

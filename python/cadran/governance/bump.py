@@ -1,0 +1,194 @@
+"""A new version of a KPI: the record, the lock, the card, and what the change does to values.
+
+The lock is what counts: a record that it does not name was never finished, and the next bump writes
+it anew. So whatever stops a bump, the project is as it was or has the whole version; a card that
+lags behind is set by the next bump.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cadran.errors import QueryError
+from cadran.governance import lock, version_file, versions
+from cadran.governance.changes import between
+from cadran.governance.decision import BEGINNING, Decision, months_of, sound
+from cadran.governance.impact import Pair, prove_equal, side_by_side, summary
+from cadran.governance.meaning import combined, of
+from cadran.governance.merged import merged
+from cadran.governance.numbering import renumber
+from cadran.governance.questions import tools
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cadran.governance.changes import Change
+    from cadran.governance.meaning import Meanings
+    from cadran.governance.questions import Definition
+    from cadran.governance.versions import VersionRecord
+    from cadran.layer import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Bumped:
+    """What was written, and what both versions say over the overlap.
+
+    Attributes:
+        has_card: whether the number on the card could be set.
+    """
+
+    record: VersionRecord
+    path: Path
+    change: Change
+    grain: str
+    pairs: list[Pair]
+    changelog: str
+    has_card: bool
+
+
+def bump(layer: Layer, kpi: str, decision: Decision, *, again: bool = False) -> Bumped:
+    """Write the next version of a KPI, whose meaning has changed, into its record and the lock.
+
+    Args:
+        layer: the project, parsed as its files are.
+        kpi: the KPI.
+        decision: what people decide about the version.
+        again: write the last version anew, which is not merged yet.
+
+    Raises:
+        QueryError: nothing changed, the decision is not one, the impact is not the one expected, or
+            equivalence does not hold.
+        UnknownNameError: there is no such KPI.
+        WarehouseError: the two versions cannot be run.
+    """
+    root = _root(layer)
+    card = layer.card(kpi)
+    sound(decision, root, card.owner.business)
+    history = _history(root, kpi, again=again)
+    meanings, last = of(layer), history[-1]
+    now = meanings.definition(kpi)
+    change = between(meanings, last.definition, now)
+    if not change.changed and not change.asks_more:
+        same = f"{kpi} means what its version {last.version} means"
+        lags = card.version != last.version
+        if lags and renumber(root, meanings.file_of(kpi), kpi, last.version):
+            raise QueryError(f"{same}; its card now says so.")
+        raise QueryError(f"{same}: there is no new one.")
+    record = _record(meanings, now, decision, last.version + 1)
+    if decision.kind == "equivalent":
+        proof = prove_equal(layer, last.definition, now)
+        if proof["differences"]:
+            raise QueryError(
+                f"{kpi} is not equivalent to its version {last.version}: {proof['differences']:,}"
+                f" of {proof['rows']:,} values differ by {proof['grain']}."
+            )
+        record = replace(record, proof=proof)
+    if last.definition.runs and now.runs:
+        grain, pairs = side_by_side(layer, last.definition, now, months_of(decision.overlap))
+        record = replace(record, measured_impact=summary(grain, pairs))
+    else:
+        grain, pairs = "", []
+        record = replace(record, measured_impact={"note": "one of them is kept as text"})
+    if record.exceeds:
+        raise QueryError(f"{kpi} was not bumped: {record.exceeds}. Find out why, or widen it.")
+    path = _write(root, record)
+    has_card = renumber(root, meanings.file_of(kpi), kpi, record.version)
+    return Bumped(record, path, change, grain, pairs, changelog_row(record), has_card)
+
+
+def first(layer: Layer, kpis: list[str], author: str) -> list[Path]:
+    """Write the first record of each of these KPIs that has none; approved by its business owner.
+
+    Raises:
+        UnknownNameError: there is no such KPI.
+        ProjectError: the project cannot be compiled.
+    """
+    root, meanings, written = _root(layer), of(layer), []
+    for kpi in kpis:
+        if versions.records(root, kpi) and kpi in lock.read(root):
+            continue
+        card, now = meanings.card(kpi), meanings.definition(kpi)
+        decision = Decision(
+            kind="first", reason="What the KPI meant when its versions began to be recorded.",
+            author=author, approver=card.owner.business, effective_from=BEGINNING, overlap="",
+        )  # fmt: skip
+        written.append(_write(root, _record(meanings, now, decision, card.version)))
+    return written
+
+
+def changelog_row(record: VersionRecord) -> str:
+    """The row that CHANGELOG.md should have."""
+    impact = record.measured_impact
+    if record.kind == "equivalent":
+        told = "none, proved"
+    elif impact.get("least") is None:
+        told = "not measured"
+    else:
+        told = f"{impact['least']:+.1%} to {impact['greatest']:+.1%} by {impact['grain']}"
+    restated = {
+        "none": "no", "effective": f"from {record.effective_from}", "full": "all history",
+        "window": f"{record.window[0]} to {record.window[1]}" if record.window else "a window",
+    }[record.restatement]  # fmt: skip
+    return (
+        f"| {record.kpi} | v{record.version - 1} | v{record.version} | {record.effective_from} |"
+        f" {restated} | {told} | {record.reason} |"
+    )
+
+
+def _root(layer: Layer) -> Path:
+    if layer.project.root is None:
+        raise QueryError("Versions stand in a project's folder: open the project, not a manifest.")
+    return layer.project.root
+
+
+def _history(root: Path, kpi: str, *, again: bool) -> list[VersionRecord]:
+    """The versions that the next one follows: those that the lock names."""
+    locked = lock.read(root).get(kpi)
+    found = versions.records(root, kpi)
+    history = [record for record in found if locked and record.version <= locked.version]
+    if not history:
+        raise QueryError(f"{kpi} has no version yet: write the first with `cadran bump --first`.")
+    if again:
+        if len(history) == 1:
+            raise QueryError(f"{kpi} has only its first version, which is not written again.")
+        if history[-1].file in merged(root).there:
+            raise QueryError(
+                f"Version {history[-1].version} of {kpi} is merged, and never changes: bump it"
+                " without --again."
+            )
+        history.pop()
+    return history
+
+
+def _record(meanings: Meanings, now: Definition, decision: Decision, number: int) -> VersionRecord:
+    return versions.VersionRecord(
+        kpi=now.kpi, version=number, effective_from=decision.effective_from,
+        kind=decision.kind, reason=decision.reason, author=decision.author,
+        approver=decision.approver, restatement=decision.restatement, window=decision.window,
+        ticket=decision.ticket, overlap=decision.overlap,
+        expected_impact=decision.expected_impact, hash=combined(meanings.hashes(now)),
+        mark=meanings.quick_mark(now) or "", tools=tools(),
+        question_hashes=tuple(meanings.hash_of(now, q) for q in now.questions), definition=now,
+    )  # fmt: skip
+
+
+def _write(root: Path, record: VersionRecord) -> Path:
+    """Write a record and the lock: both, or neither."""
+    path = versions.path_of(root, record.kpi, record.version)
+    was = path.read_bytes() if path.exists() else None
+    version_file.write(root, record)
+    try:
+        locked = lock.read(root)
+        # An old seal stays, so that an edited record stays found.
+        seals = dict(locked[record.kpi].seals) if record.kpi in locked else {}
+        seals[record.version] = versions.seal(path)
+        locked[record.kpi] = lock.Locked(record.version, record.hash, seals)
+        lock.write(root, locked)
+    except BaseException:
+        if was is None:
+            path.unlink()
+        else:
+            path.write_bytes(was)
+        raise
+    return path

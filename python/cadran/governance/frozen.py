@@ -1,0 +1,268 @@
+"""Answers by an old version of a KPI, on the data there are now.
+
+Asked as it was frozen, by a grain and one dimension or none, a version runs its frozen SQL. Asked
+otherwise (a filter, a range, two dimensions), MetricFlow compiles the question from the frozen
+definitions, over the frozen models. When its sources are gone, the ledger answers and the answer
+says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cadran.errors import QueryError, UnknownNameError, WarehouseError
+from cadran.governance.expand import over, whole
+from cadran.governance.leaves import GoneError, resolved
+from cadran.governance.semantics import SCHEMA, manifest_of
+from cadran.governance.versions import records
+from cadran.governed import TIME, govern
+from cadran.published import Reader, has_ledger
+from cadran.rewrite import faster
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import pyarrow as pa
+
+    from cadran.cards import Card
+    from cadran.governance.questions import Question
+    from cadran.governance.versions import VersionRecord
+    from cadran.layer import Layer
+    from cadran.query import Query
+    from cadran.result import Result
+
+_STEP = re.compile(r'"(\w+____\w+)"')
+
+
+def answer(
+    layer: Layer,
+    question: Query,
+    version: int,
+    *,
+    known_at: str | dt.date | None = None,
+    view: str | None = None,
+) -> Result:
+    """The answer by an old version of a KPI: from its frozen SQL, else from the ledger.
+
+    Args:
+        layer: the layer whose data are asked.
+        question: one KPI, at grains and by dimensions that its card then had.
+        version: the number of the version.
+        known_at: what the ledger held of the version at this instant.
+        view: None, or "published" for what the ledger holds of the version.
+
+    Raises:
+        QueryError: it asks for several KPIs, or for what the version cannot tell.
+        NotGovernedError: it asks for a grain or dimension that was not on the card then.
+        UnknownNameError: the KPI has no such version.
+        WarehouseError: something the version reads is gone, and nothing of it was published.
+    """
+    from cadran.history import History
+    from cadran.result import Result, arranged
+
+    if view not in (None, "published"):
+        raise QueryError(f"A version is one meaning: with version, view cannot be '{view}'.")
+    frozen = of(layer, question, version)
+    asked = frozen.governed(question)
+    cards, reader = {frozen.kpi: frozen.card}, None
+    by = f"{frozen.kpi} by its version {version}"
+    if known_at is not None or view is not None:
+        reader = OfVersion(layer, asked, version, known_at)
+        sql, note = reader.sql(), f"{by}, as it was published"
+        table = _rows(layer, sql, asked)
+    else:
+        try:
+            sql, note = frozen.sql(asked), f"{by}, from its frozen SQL"
+            table = frozen.run(sql, asked)
+        except GoneError as gone:
+            reader = _published(layer, asked, version, gone)
+            sql, note = reader.sql(), f"{by}, as it was published: {gone}"
+            table = _rows(layer, sql, asked)
+    return Result(
+        arranged(table, asked), sql, asked, cards, governed=True, note=note,
+        history=History(layer.warehouse, asked, cards, reader),
+    )  # fmt: skip
+
+
+def of(layer: Layer, question: Query, version: int) -> Frozen:
+    """A version of the one KPI that a question asks, read once for each layer.
+
+    Raises:
+        QueryError: it asks for several KPIs, or there is no project's folder.
+        UnknownNameError: the KPI has no such version.
+    """
+    if len(question.metrics) != 1:
+        raise QueryError("A version is that of one KPI: ask for one at a time.")
+    kpi, root = question.metrics[0], layer.project.root
+    if root is None:
+        raise QueryError("Versions stand in a project's folder: open the project, not a manifest.")
+    kept: dict[tuple[str, int], Frozen] = layer.__dict__.setdefault("_frozen", {})
+    if (kpi, version) not in kept:
+        found = {record.version: record for record in records(root, kpi)}
+        if not found:
+            layer.card(kpi)  # a name that is not known is told apart from a KPI without records
+        if version not in found:
+            raise UnknownNameError("version", str(version), map(str, found), where=f" of {kpi}")
+        kept[kpi, version] = Frozen(layer, found[version])
+    return kept[kpi, version]
+
+
+class Frozen:
+    """One version of a KPI, ready to answer."""
+
+    def __init__(self, layer: Layer, record: VersionRecord) -> None:
+        """Take the layer that knows the data, and the record of the version."""
+        self._layer, self._record = layer, record
+        self.kpi = record.kpi
+
+    @cached_property
+    def _definitions(self) -> Layer:
+        """MetricFlow's definitions of then, as a layer of their own."""
+        from cadran.layer import Layer as Opened
+        from cadran.project import Project
+
+        project = self._layer.project
+        text = json.dumps(manifest_of(self._record.definition.semantics)).encode()
+        return Opened(
+            Project(project.semantic_manifest_path, project.database, None, text=text),
+            plan_cache=False,
+        )
+
+    @cached_property
+    def card(self) -> Card:
+        """The card as it was then."""
+        return replace(self._definitions.card(self.kpi), version=self._record.version)
+
+    def governed(self, question: Query) -> Query:
+        """The question with its filters as templates, as the card of then lets it stand.
+
+        Conditions on the rows that whoever asks may see are filters like others from here on.
+
+        Raises:
+            NotGovernedError: a grain or dimension was not on the card then.
+            QueryError: a filter is none.
+        """
+        templates = self._definitions._templates  # noqa: SLF001 - a layer of this module's own
+        known = self._definitions._all_dimensions  # noqa: SLF001
+        asked = govern(replace(question, where=templates(question.where)), [self.card], known)
+        return replace(asked, where=(*asked.where, *templates(question.confined)))
+
+    def sql(self, question: Query) -> str:
+        """The SQL that answers a governed question, on the data of now.
+
+        Raises:
+            GoneError: something that the version reads is gone.
+            QueryError: it was not frozen for such a question.
+        """
+        definition = self._record.definition
+        if not definition.runs:
+            raise GoneError(f"It was kept as text, which cannot be run ({definition.note}).")
+        found = self._as_frozen(question)
+        if found is not None:
+            return self._whole(*found, question)
+        asked = self._definitions._planned(question, governed=True)[0]  # noqa: SLF001
+        asked = asked.replace(SCHEMA, "")
+        lacking = sorted(set(_STEP.findall(asked)) - definition.steps.keys())
+        if lacking:
+            raise QueryError(
+                f"{self.kpi} version {self._record.version} cannot be asked so: the question reads"
+                f" {', '.join(name.rpartition('____')[2] for name in lacking)}, which its"
+                " frozen SQL does not."
+            )
+        return resolved(self._layer, over(asked, definition.steps))
+
+    def run(self, sql: str, question: Query) -> pa.Table:
+        """The rows of the version's SQL.
+
+        Raises:
+            GoneError: it fails because what the version reads is not what it was.
+            WarehouseError: it fails for another reason.
+        """
+        try:
+            return _rows(self._layer, sql, question)
+        except WarehouseError as refused:
+            self._layer.warehouse.arrow("select 1 as one")  # a warehouse that cannot be read at all
+            definition = self._record.definition
+            plain = resolved(self._layer, whole(
+                definition.questions[0].at(definition.questions[0].grains[0]), definition.steps
+            ))  # fmt: skip
+            try:
+                self._layer.warehouse.column_types(plain)
+            except WarehouseError as why:
+                raise GoneError(f"What the frozen version reads is not what it was: {why}") from why
+            raise refused from None
+
+    def _as_frozen(self, question: Query) -> tuple[Question, str] | None:
+        """The frozen question that this one is, but for order and limit; None without."""
+        if question.where or question.start or question.end or question.min_max_only:
+            return None
+        times = [group for group in question.group_by if group.base == TIME]
+        others = tuple(group.base for group in question.group_by if group.base != TIME)
+        grain = times[0].asked_grain if len(times) == 1 else None
+        for one in self._record.definition.questions:
+            if one.dimensions == others and grain in one.grains:
+                return one, str(grain)
+        return None
+
+    def _whole(self, asked: Question, grain: str, question: Query) -> str:
+        columns = [group.column for group in question.group_by]
+        by_default = [f"{TIME}__{grain}", *asked.dimensions]
+        order = question.order_by or (tuple(by_default) if question.ordered else ())
+        for item in order:
+            if item.removeprefix("-") not in (*columns, self.kpi):
+                raise UnknownNameError(
+                    "column to order by", item, [*columns, self.kpi], where=" in this question"
+                )
+        said = whole(asked.at(grain), self._record.definition.steps)
+        shown = ", ".join(f'"{name}"' for name in (*columns, self.kpi))
+        parts = [f"select {shown} from (\n{faster(said, 'duckdb')}\n) as answer"]
+        if order:
+            parts.append("order by " + ", ".join(map(_ordered, order)))
+        if question.limit is not None:
+            parts.append(f"limit {question.limit}")
+        return resolved(self._layer, "\n".join(parts))
+
+
+class OfVersion(Reader):
+    """Reads from the ledger what was published of one version."""
+
+    def __init__(
+        self, layer: Layer, question: Query, version: int, known_at: str | dt.date | None = None
+    ) -> None:
+        """Take a governed question.
+
+        Raises:
+            QueryError: the ledger cannot answer it; the message says what it can.
+        """
+        super().__init__(layer.warehouse, question, known_at, None)
+        self._version = version
+
+    @property
+    def cutoff(self) -> str:
+        """A condition: the batches of the version that were published by the instant asked."""
+        return f"version = {self._version} and {super().cutoff}"
+
+
+def _published(layer: Layer, question: Query, version: int, gone: GoneError) -> OfVersion:
+    if not has_ledger(layer.warehouse):
+        raise GoneError(f"{gone} Nothing was published either.") from gone
+    try:
+        reader = OfVersion(layer, question, version)
+        reader.sql()
+    except QueryError as unpublished:
+        raise GoneError(f"{gone} {unpublished}") from gone
+    return reader
+
+
+def _rows(layer: Layer, sql: str, question: Query) -> pa.Table:
+    from cadran.result import dates
+
+    return layer.warehouse.arrow(sql, dates(question))
+
+
+def _ordered(item: str) -> str:
+    return f'"{item.removeprefix("-")}"{" desc" if item.startswith("-") else ""} nulls last'

@@ -1,0 +1,119 @@
+"""Two versions of a KPI side by side: what changed in its values, or the proof that nothing did."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cadran.errors import QueryError
+from cadran.governance.expand import whole
+from cadran.governance.leaves import resolved
+from cadran.governance.questions import DIALECT
+from cadran.governed import TIME
+from cadran.query import DAY_OR_COARSER, GRAINS
+from cadran.rewrite import faster
+from cadran.warehouse import duckdb_compare as sql
+
+if TYPE_CHECKING:
+    from cadran.governance.questions import Definition, Question
+    from cadran.layer import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One period by both versions; the change is relative, None where it has no base."""
+
+    period: dt.date
+    old: Any
+    new: Any
+    change: float | None
+
+
+def side_by_side(
+    layer: Layer, before: Definition, after: Definition, months: int = 12
+) -> tuple[str, list[Pair]]:
+    """Both versions by month, or by the coarsest grain below, over the last months there are.
+
+    Returns:
+        The grain, and the periods from the first to the last.
+
+    Raises:
+        QueryError: the versions share no grain.
+        WarehouseError: what one of them reads is gone.
+    """
+    old, new = _by_label(before), _by_label(after)
+    grains = [grain for grain in GRAINS if grain in old and grain in new]
+    if not grains:
+        raise QueryError(f"The two versions of {after.kpi} share no grain.")
+    grain = "month" if "month" in grains else grains[-1]
+    time = f"{TIME}__{grain}"
+    told = sql.side_by_side(
+        _sql(layer, before, old[grain], grain), _sql(layer, after, new[grain], grain),
+        time=time, kpi=after.kpi, months=months,
+    )  # fmt: skip
+    dates = {"period"} if grain in DAY_OR_COARSER else set()
+    rows = layer.warehouse.arrow(told, dates).to_pylist()
+    return grain, [Pair(row["period"], row["old"], row["new"], row["change"]) for row in rows]
+
+
+def summary(grain: str, pairs: list[Pair]) -> dict[str, Any]:
+    """The least and greatest relative change, to be kept in a record."""
+    changes = [pair.change for pair in pairs if pair.change is not None]
+    return {
+        "grain": grain,
+        "periods": len(pairs),
+        "least": round(min(changes), 6) if changes else None,
+        "greatest": round(max(changes), 6) if changes else None,
+    }
+
+
+def prove_equal(layer: Layer, before: Definition, after: Definition) -> dict[str, Any]:
+    """Run both versions over all history at the finest shared grain, whole and by each dimension.
+
+    Returns:
+        The evidence, to be kept in a record: grain, rows and differences, first and last period,
+        and for each question what stands for all values of each side.
+
+    Raises:
+        QueryError: they share no question.
+        WarehouseError: what one of them reads is gone.
+    """
+    grain, labels = shared(before, after)
+    if not (before.runs and after.runs):
+        raise QueryError(
+            f"A version of {after.kpi} is kept as text, so nothing proves that they are equal."
+        )
+    if grain is None:
+        raise QueryError(f"The two versions of {after.kpi} share no grain.")
+    old, new, compared = _by_label(before), _by_label(after), []
+    for label in labels:
+        keys = [f"{TIME}__{grain}", *label.split()[1:]]
+        told = sql.differences(
+            _sql(layer, before, old[label], grain), _sql(layer, after, new[label], grain),
+            keys=keys, kpi=after.kpi,
+        )  # fmt: skip
+        compared.append({"question": label, **layer.warehouse.arrow(told).to_pylist()[0]})
+    return {
+        "grain": grain,
+        "rows": sum(int(one["rows"]) for one in compared),
+        "differences": sum(int(one["differences"]) for one in compared),
+        "compared": compared,
+        "compared_at": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def shared(before: Definition, after: Definition) -> tuple[str | None, list[str]]:
+    """The finest grain that two definitions share, and their questions at it."""
+    old, new = _by_label(before), _by_label(after)
+    grains = {label.split()[0] for label in new if label in old}
+    finest = next((grain for grain in GRAINS if grain in grains), None)
+    return finest, [label for label in new if label in old and label.split()[0] == finest]
+
+
+def _sql(layer: Layer, definition: Definition, question: Question, grain: str) -> str:
+    return faster(resolved(layer, whole(question.at(grain), definition.steps)), DIALECT)
+
+
+def _by_label(definition: Definition) -> dict[str, Question]:
+    return {label: question for question in definition.questions for label in question.labels}

@@ -1,0 +1,103 @@
+"""A KPI's questions down to the sources, in a form that can be stored, run and compared."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from cadran.governance.canonical import canonical
+from cadran.governance.expand import whole
+from cadran.governed import TIME
+
+if TYPE_CHECKING:
+    from cadran.governance.closure import Node
+
+DIALECT = "duckdb"
+OPEN_GRAIN = "cadran_grain"
+_OPENED = re.compile(r'"\w+____\w+"|"(source|seed|snapshot|python)"\.')
+# Raised when the form itself changes, so that what was kept of an older one is not believed.
+FORM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A KPI's question, over steps that open its models.
+
+    Attributes:
+        grains: the grains that it asks; the grain stands open in its SQL where they are several.
+        dimensions: what it groups by beside time.
+        sql: MetricFlow's SQL over names of steps and leaves.
+    """
+
+    grains: tuple[str, ...]
+    dimensions: tuple[str, ...]
+    sql: str
+
+    @property
+    def labels(self) -> list[str]:
+        """The grains and dimensions it answers, "day" or "month customer__country"."""
+        return [" ".join((grain, *self.dimensions)) for grain in self.grains]
+
+    def at(self, grain: str) -> str:
+        """Its SQL at one of its grains."""
+        return closed(self.sql, grain)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Everything that decides a KPI's values, as it can be stored and compared.
+
+    Attributes:
+        steps: the SQL of each model between the sources and the questions, by name, in order.
+        columns: known columns of leaves, by dotted names.
+        nodes: what it comes from, with checksums.
+        rules: checksums of the rules of incremental models.
+        semantics: MetricFlow's definitions behind it, over the steps; see `semantics`.
+        note: what is compared by its text instead of its meaning, where that is so.
+        by_text: whether that holds for everything it comes from.
+    """
+
+    kpi: str
+    questions: tuple[Question, ...]
+    steps: dict[str, str]
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
+    rules: dict[str, str] = field(default_factory=dict)
+    semantics: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+    by_text: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether its questions read steps and leaves; otherwise it is no more than text."""
+        return not self.by_text or all(_OPENED.search(q.sql) for q in self.questions)
+
+    def canonical(self, question: Question) -> str:
+        """The one form of a question; all that it comes from, where texts are compared."""
+        if self.by_text:
+            return "\n".join(
+                [*(f"{n.kind} {n.name} {n.checksum}" for n in self.nodes), question.sql]
+            )
+        return canonical(whole(question.sql, self.steps), DIALECT, self.columns)
+
+
+def closed(sql: str, grain: str) -> str:
+    """SQL in which the grain stands open, at a grain."""
+    return sql.replace(OPEN_GRAIN.upper(), grain.upper()).replace(OPEN_GRAIN, grain)
+
+
+def opened(sql: str, grain: str) -> str:
+    """SQL at a grain with the grain left open, where it says nothing but how time is truncated."""
+    kept = "/* Join Self Over Time Range */"
+    plain = re.sub(r"--[^\n]*Join Self Over Time Range[^\n]*", kept, sql)
+    plain = re.sub(r"^\s*--[^\n]*\n", "", plain, flags=re.MULTILINE)
+    opened = plain.replace(f"{TIME}__{grain}", f"{TIME}__{OPEN_GRAIN}")
+    return opened.replace(f"DATE_TRUNC('{grain}'", f"DATE_TRUNC('{OPEN_GRAIN}'")
+
+
+def tools() -> tuple[str, ...]:
+    """What brings SQL into form, with versions: the same tools make the same hash."""
+    made_by = (f"{name} {version(name)}" for name in ("metricflow", "sqlglot"))
+    return (f"form {FORM}", *made_by)

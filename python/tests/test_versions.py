@@ -1,0 +1,519 @@
+"""A definition changes with a record, records never change, old versions stay answerable."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+
+import cadran
+from cadran.cli import main
+from cadran.errors import NotGovernedError, QueryError, UnknownNameError, WarehouseError
+from cadran.governance import canonical, compiled, lock, versions
+from cadran.governance.bump import bump, first
+from cadran.governance.check import check
+from cadran.governance.decision import Decision
+from cadran.governance.meaning import Meanings, definition_hash, meanings, of
+from cadran.governance.publish import publish
+from cadran.governance.rules import registered
+
+PROJECT = Path(__file__).parent / "fixtures" / "meanings"
+OWNER = "head.of.sales@example.com"
+CODES = sorted(code for code in registered() if code.startswith("VER"))
+DATA = """
+create schema raw;
+create table raw.orders as select * from (values
+    (1, 1, 1, 'web', 'EUR', 100, timestamp '2026-01-10'),
+    (2, 2, 2, 'app', 'EUR', 50, timestamp '2026-01-20'),
+    (3, 1, 3, 'web', 'USD', 200, timestamp '2026-02-05'),
+    (4, 2, null, 'web', 'EUR', 4, timestamp '2026-02-07')
+) as t (order_id, customer_id, visit_id, channel, currency, amount, ordered_at);
+create table raw.visits as select * from (values
+    (1, 1, timestamp '2026-01-09', false), (2, 2, timestamp '2026-01-20', false),
+    (3, 1, timestamp '2026-02-04', false), (9, 1, timestamp '2026-02-04', true)
+) as t (visit_id, customer_id, visited_at, is_robot);
+create table raw.stock as select * from (values
+    ('a', date '2026-01-01', 5), ('a', date '2026-01-31', 7)
+) as t (item_id, counted_on, quantity);
+create table raw.customers as
+select * from (values (1, 'fr'), (2, 'de')) as t (customer_id, country);
+"""  # fmt: skip
+
+
+class Shop:
+    """A project of its own with data, which can be edited, checked and bumped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.database = folder / "project", folder / "meanings.duckdb"
+
+    def copy(self, folder: Path, *, whole: bool = True) -> Shop:
+        """The shop elsewhere; without what dbt made of it, unless whole."""
+        there = Shop(folder)
+        left_out = None if whole else shutil.ignore_patterns("target")
+        shutil.copytree(self.root, there.root, ignore=left_out)
+        shutil.copy(self.database, there.database)
+        os.environ["MEANINGS_DATABASE"] = str(there.database)
+        return there
+
+    @property
+    def _place(self) -> list[str]:
+        os.environ["MEANINGS_DATABASE"] = str(self.database)
+        target = str(self.root / "target")
+        return [
+            "--project-dir", str(self.root), "--profiles-dir", str(self.root),
+            "--target-path", target, "--log-path", target,
+        ]  # fmt: skip
+
+    def build(self) -> None:
+        # A process of its own, so that the file is closed and whole when it is copied.
+        dbt = Path(sys.executable).with_name("dbt")
+        subprocess.run([dbt, "--quiet", "build", *self._place], check=True, timeout=300)
+
+    def parse(self) -> None:
+        from dbt.cli.main import dbtRunner
+
+        done = dbtRunner().invoke(["--quiet", "parse", *self._place])
+        assert done.success, done.exception or done.result
+
+    def open(self):
+        return cadran.open(self.root, database=self.database)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.root / name
+        text = path.read_text()
+        assert old in text, old
+        path.write_text(text.replace(old, new))
+
+    def seal(self, kpi: str) -> None:
+        """Seal a record that was edited, as somebody who wants it to pass would."""
+        locked = lock.read(self.root)
+        seals = {r.version: versions.seal(self.root / r.file) for r in self.records(kpi)}
+        last = self.records(kpi)[-1]
+        locked[kpi] = lock.Locked(last.version, last.hash, seals)
+        lock.write(self.root, locked)
+
+    def records(self, kpi: str):
+        return versions.records(self.root, kpi)
+
+    def reported(self, *codes: str, with_values: bool = False):
+        layer = self.open()
+        try:
+            return check(layer, only=codes or CODES, with_values=with_values).findings
+        finally:
+            layer.close()
+
+    def findings(self, *codes: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for finding in self.reported(*codes):
+            found.setdefault(finding.code, set()).add(finding.kpi)
+        return found
+
+
+def decision(**given):
+    return Decision(**{
+        "kind": "policy", "reason": "Small orders do not count any more.",
+        "author": "data@example.com", "approver": OWNER, "effective_from": dt.date(2026, 2, 1),
+        "expected_impact": (-0.05, 0.0),
+    } | given)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first_shop(tmp_path_factory):
+    """The shop as it stands before anything changes, each KPI with its first version."""
+    was = os.environ.get("MEANINGS_DATABASE")
+    shop = Shop(tmp_path_factory.mktemp("versions"))
+    shutil.copytree(PROJECT, shop.root)
+    with duckdb.connect(str(shop.database)) as connection:
+        connection.execute(DATA)
+    shop.build()
+    layer = shop.open()
+    first(layer, [card.name for card in layer.kpis()], "data@example.com")
+    layer.close()
+    yield shop
+    os.environ.pop("MEANINGS_DATABASE") if was is None else os.environ.update(MEANINGS_DATABASE=was)
+
+
+@pytest.fixture(scope="module")
+def first_open(first_shop):
+    """The layer of the shop as it stands."""
+    layer = first_shop.open()
+    yield layer
+    layer.close()
+
+
+@pytest.fixture(scope="module")
+def changed_shop(first_shop, tmp_path_factory):
+    """The shop after small orders were left out, and nobody said so."""
+    shop = first_shop.copy(tmp_path_factory.mktemp("changed"))
+    shop.edit("dbt_project.yml", "least_amount: 0", "least_amount: 10")
+    shop.parse()
+    return shop
+
+
+@pytest.fixture(scope="module")
+def bumped(changed_shop, tmp_path_factory):
+    """The changed shop after its revenue got a second version, and what the bump told."""
+    shop = changed_shop.copy(tmp_path_factory.mktemp("bumped"))
+    layer = shop.open()
+    told = bump(layer, "revenue", decision())
+    layer.close()
+    shop.parse()
+    return shop, told
+
+
+@pytest.fixture
+def shop(first_shop, tmp_path):
+    """A copy of the first shop, to be changed at will."""
+    return first_shop.copy(tmp_path)
+
+
+@pytest.fixture
+def second_shop(bumped, tmp_path):
+    """A copy of the shop with a second version, to be changed at will."""
+    return bumped[0].copy(tmp_path)
+
+
+# Meanings ---------------------------------------------------------------------------------------
+
+
+def test_recorded_kpis_pass_the_gate_and_nothing_is_compiled_or_canonicalised(
+    first_shop, monkeypatch
+):
+    def refuse(*_):
+        raise AssertionError("work for nothing")
+
+    monkeypatch.setattr(canonical, "_qualified", refuse)
+    monkeypatch.setattr(compiled, "_compile", refuse)
+    monkeypatch.setattr(Meanings, "definition", refuse)
+    assert first_shop.findings() == {}
+    layer = first_shop.open()
+    assert definition_hash(layer, "revenue") == lock.read(first_shop.root)["revenue"].hash
+
+
+def test_a_meaning_has_a_hash_at_each_grain_and_by_each_dimension(first_open):
+    found = meanings(first_open, "revenue")
+    assert {(m.grain, m.dimensions) for m in found} == {
+        (grain, dimensions)
+        for grain in ("day", "month")
+        for dimensions in ((), ("order_id__channel",), ("customer__country",))
+    }
+    assert len({m.hash for m in found}) == len(found)
+    assert '"source"."raw"."orders"' in found[0].expanded_sql
+
+
+def test_a_meaning_is_the_same_on_another_machine(first_shop, tmp_path, monkeypatch):
+    there = first_shop.copy(tmp_path / "somewhere" / "else", whole=False)
+    there.database = there.database.rename(tmp_path / "other_name.duckdb")
+    monkeypatch.setenv("MEANINGS_DATABASE", str(there.database))
+    there.parse()
+    layer = there.open()
+    locked = lock.read(first_shop.root)
+    known = of(layer)
+    assert {kpi: known.hash(kpi) for kpi in known.kpis()} == {k: e.hash for k, e in locked.items()}
+    assert all(known.is_untouched(first_shop.records(kpi)[0]) for kpi in known.kpis())
+    for record in (first_shop.root / "versions").rglob("*.yml"):
+        assert str(first_shop.root.parent) not in record.read_text()
+
+
+def test_a_record_is_read_as_it_was_written(first_shop):
+    record = first_shop.records("revenue")[0]
+    assert (record.kind, record.approver, record.restatement) == ("first", OWNER, "none")
+    assert set(record.sql) == {
+        f"{grain}{dimension}"
+        for grain in ("day", "month")
+        for dimension in ("", " order_id__channel", " customer__country")
+    }
+
+
+# The gate ---------------------------------------------------------------------------------------
+
+
+def test_a_changed_meaning_is_found_with_its_cause_and_only_where_it_changed(
+    changed_shop, monkeypatch
+):
+    asked, definition = [], Meanings.definition
+
+    def noted(self, kpi):
+        asked.append(kpi)
+        return definition(self, kpi)
+
+    monkeypatch.setattr(Meanings, "definition", noted)
+    findings = {finding.kpi: finding for finding in changed_shop.reported("VER01")}
+    of_orders = {card["name"] for card in changed_shop.open().metrics() if card["is_kpi"]}
+    assert set(findings) == of_orders - {"stock", "visits"}
+    assert set(asked) == set(findings)  # what nothing was written anew of is not opened
+    found = findings["revenue"]
+    assert "caused by var least_amount (dbt_project.yml)" in found.message
+    assert found.file == "dbt_project.yml"
+    old, new = found.detail.splitlines()[0].split(", as recorded")[0], "cadran"
+    assert "fct_orders" in old, new
+    changed = next(line for line in found.detail.splitlines() if " | " in line)
+    assert [side.strip() for side in changed.split(" | ")] == ["amount >= 0", "amount >= 10"]
+
+
+def test_a_bump_writes_record_lock_and_card_and_tells_what_it_did(bumped):
+    shop, told = bumped
+    assert told.record.version == 2
+    assert [(pair.old, pair.new) for pair in told.pairs] == [(150, 150), (184, 180)]
+    assert "| revenue | v1 | v2 | 2026-02-01 | no | -2.2% to +0.0% by month |" in told.changelog
+    assert lock.read(shop.root)["revenue"].version == 2
+    assert shop.open().card("revenue").version == 2
+    assert shop.findings(*(code for code in CODES if code not in {"VER01", "VER09"})) == {}
+    assert of(shop.open()).is_untouched(shop.records("revenue")[-1])
+
+
+def test_nothing_is_bumped_that_did_not_change_or_is_decided_badly(first_open, changed_shop):
+    with pytest.raises(QueryError, match="means what its version 1 means: there is no new one"):
+        bump(first_open, "revenue", decision())
+    layer = changed_shop.open()
+    for wrong, message in (
+        ({"approver": "data@example.com"}, "cannot approve a version of their own"),
+        ({"approver": "kim@example.com"}, f"the owner is {OWNER}, with the delegates none"),
+        ({"expected_impact": None}, "needs the impact that is expected"),
+        ({"expected_impact": (-0.01, 0)}, r"by -2.17% to \+0.00%, where -1.00% to \+0.00% was"),
+        ({"kind": "equivalent"}, "is not equivalent to its version 1: [0-9]+ of [0-9]+ values"),
+        ({"kind": "whim"}, "no kind of change 'whim'"),
+        ({"restatement": "window"}, "A window is given with"),
+        ({"overlap": "a while"}, "'3 months'"),
+    ):
+        with pytest.raises(QueryError, match=message):
+            bump(layer, "revenue", decision(**wrong))
+    layer.close()
+    assert [record.version for record in changed_shop.records("revenue")] == [1]
+
+
+def test_a_bump_that_was_stopped_halfway_leaves_what_the_next_one_completes(
+    changed_shop, tmp_path, monkeypatch
+):
+    shop = changed_shop.copy(tmp_path)
+    layer = shop.open()
+    monkeypatch.setattr(lock, "write", lambda *_: (_ for _ in ()).throw(OSError("no space")))
+    with pytest.raises(OSError, match="no space"):
+        bump(layer, "revenue", decision())
+    assert [record.version for record in shop.records("revenue")] == [1]
+    monkeypatch.undo()
+    # Killed between the record and the lock, nothing could be undone.
+    text = (shop.root / "versions/revenue/v1.yml").read_text()
+    (shop.root / "versions/revenue/v2.yml").write_text(text.replace("version: 1\n", "version: 2\n"))
+    assert bump(layer, "revenue", decision()).record.version == 2
+    assert bump(layer, "revenue", decision(ticket="KPI-7"), again=True).record.version == 2
+    layer.close()
+    assert [record.ticket for record in shop.records("revenue")] == ["", "KPI-7"]
+    assert shop.findings("VER02", "VER03", "VER05") == {}
+
+
+def test_equivalent_is_accepted_only_with_proof(shop):
+    # Orders of less than nothing never were, which no form of the SQL can show.
+    shop.edit("dbt_project.yml", "least_amount: 0", "least_amount: 1")
+    shop.edit("models/marts.yml", "[order_id__channel, customer__country]", "[order_id__channel]")
+    shop.parse()
+    layer = shop.open()
+    record = bump(layer, "revenue", decision(kind="equivalent", expected_impact=None)).record
+    layer.close()
+    proof = record.proof
+    assert (proof["grain"], proof["differences"], proof["rows"]) == ("day", 0, 8)
+    assert [one["question"] for one in proof["compared"]] == ["day", "day order_id__channel"]
+    assert all(one["old"] == one["new"] for one in proof["compared"])
+    assert [proof["compared"][0][end] for end in ("first", "last")] == ["2026-01-10", "2026-02-07"]
+    assert shop.findings("VER06", "VER09") == {}  # that a dimension goes is no matter
+    for old, new in (("differences: 0\n", "differences: 3\n"), ("grain: day\n", "grain: month\n")):
+        shop.edit("versions/revenue/v2.yml", old, new)
+        shop.seal("revenue")
+        assert shop.findings("VER03", "VER06") == {"VER06": {"revenue"}}
+
+
+def test_a_dimension_that_comes_to_the_card_has_to_be_recorded(shop):
+    path = shop.root / "versions/visits/v1.yml"
+    record = yaml.safe_load(path.read_text())
+    record["questions"] = [one for one in record["questions"] if not one["dimensions"]]
+    path.write_text(yaml.safe_dump(record | {"mark": "of another card"}))
+    shop.seal("visits")
+    assert shop.findings("VER01", "VER09") == {"VER09": {"visits"}}
+    layer = shop.open()
+    bump(layer, "visits", decision(kind="equivalent", expected_impact=None))
+    layer.close()
+    assert shop.findings("VER06", "VER09") == {}
+
+
+def test_a_version_without_a_change_and_numbers_that_disagree_are_found(shop):
+    text = (shop.root / "versions/revenue/v1.yml").read_text()
+    second = text.replace("version: 1\n", "version: 2\n", 1).replace("kind: first", "kind: policy")
+    (shop.root / "versions/revenue/v2.yml").write_text(second)
+    assert shop.findings() == {
+        "VER02": {"revenue"}, "VER03": {"revenue"}, "VER05": {"revenue"}, "VER08": {"revenue"},
+    }  # fmt: skip
+
+
+def test_a_record_that_is_edited_or_gone_is_found(shop):
+    shop.edit("versions/revenue/v1.yml", "kind: first", "kind: policy")
+    shop.edit("versions/visits/v1.yml", "kind: first", "kind: whim")
+    (shop.root / "versions" / "stock" / "v1.yml").unlink()
+    assert shop.findings("VER03") == {"VER03": {"revenue", "stock", "visits"}}
+    assert shop.findings("VER07") == {"VER07": {"stock"}}
+
+
+def test_a_record_that_is_edited_and_sealed_anew_is_found_once_it_was_merged(shop, monkeypatch):
+    for words in (
+        ["init", "-q", "-b", "main"], ["add", "versions", "kpi.lock"],
+        ["-c", "user.email=a@b.c", "-c", "user.name=a", "commit", "-qm", "records"],
+    ):  # fmt: skip
+        subprocess.run(["git", "-C", shop.root, *words], check=True)
+    shop.edit("versions/revenue/v1.yml", f"approver: {OWNER}", "approver: kim@example.com")
+    shop.seal("revenue")
+    assert shop.findings("VER03", "VER04") == {"VER04": {"revenue"}}
+    monkeypatch.setenv("CADRAN_BASE", "main")
+    assert shop.findings("VER03", "VER04") == {"VER03": {"revenue"}}
+
+
+def test_an_approver_who_is_the_author_or_a_stranger_is_refused(shop):
+    for kpi, approver in (("revenue", "data"), ("stock", "kim"), ("visits", "sam")):
+        shop.edit(
+            f"versions/{kpi}/v1.yml", f"approver: {OWNER}", f"approver: {approver}@example.com"
+        )
+    (shop.root / "cadran_checks.yml").write_text(
+        f"owners:\n  {OWNER}: [sam@example.com]\n  data@example.com: []\n"
+    )
+    assert shop.findings("VER04") == {"VER04": {"revenue", "stock"}}
+
+
+def test_an_impact_other_than_the_expected_one_fails_the_gate(second_shop):
+    shop = second_shop
+    shop.edit("versions/revenue/v2.yml", "least: -0.05", "least: -0.01")
+    shop.seal("revenue")
+    assert shop.findings("VER05") == {"VER05": {"revenue"}}
+    # Told as it was expected, and measured again where there are data.
+    shop.edit("versions/revenue/v2.yml", "least: -0.021739", "least: -0.005")
+    shop.seal("revenue")
+    assert shop.findings("VER05") == {}
+    [finding] = shop.reported("VER05", with_values=True)
+    assert "in this warehouse: it changes values by -2.17% to +0.00%" in finding.message
+
+
+def test_every_rule_of_versions_is_broken_here():
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [
+        code for code in CODES if text.count(f'"{code}": {{') + text.count(f'("{code}")') == 0
+    ] == []
+
+
+# Answers by a version ---------------------------------------------------------------------------
+
+
+def test_old_and_new_version_answer_side_by_side(bumped):
+    layer = bumped[0].open()
+    was = layer.query("revenue", "metric_time__month", version=1)
+    now = layer.query("revenue", "metric_time__month", version=2)
+    assert was.to_arrow()["revenue"].to_pylist() == [150, 184]
+    assert now.to_arrow()["revenue"].to_pylist() == [150, 180]
+    assert was.card("revenue").version == 1
+    assert "by its version 1, from its frozen SQL" in was.note
+    with pytest.raises(NotGovernedError, match="is not defined by year"):
+        layer.query("revenue", "metric_time__year", version=1)
+    with pytest.raises(UnknownNameError, match="no version '7' of revenue"):
+        layer.query("revenue", "metric_time__month", version=7)
+    layer.close()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"where": ["customer__country = 'FR'", "order_id__channel in ('web', 'app')"]},
+        {"where": "customer__country = 'FR' or order_id__channel = 'app'", "limit": 1},
+        {
+            "where": "order_id__channel = 'web'",
+            "group_by": ["metric_time__day", "customer__country"],
+        },
+        {"group_by": ["customer__country", "metric_time__month", "order_id__channel"]},
+        {"group_by": [], "where": "{{ Dimension('order_id__channel') }} = 'web'"},
+        {"start": "2026-01-15", "end": "2026-01-16"},
+        {"order_by": "-metric_time__month", "limit": 0},
+        {"order_by": ["-revenue"], "limit": 1},
+        {"metrics": "conversion", "start": "2026-02-01"},
+        {"metrics": "revenue_month_to_date", "where": "order_id__channel = 'web'"},
+    ],
+    ids=str,
+)
+def test_a_version_answers_what_was_not_frozen_as_the_layer_does(first_open, asked):
+    question = {"metrics": "revenue", "group_by": "metric_time__month"} | asked
+    now = first_open.query(**question).to_arrow()
+    then = first_open.query(**question, version=1).to_arrow()
+    assert then.schema == now.schema
+    assert then.to_pylist() == now.to_pylist()
+
+
+def test_a_version_refuses_what_it_cannot_tell(first_open):
+    asked = {"group_by": "metric_time__month", "version": 1}
+    with pytest.raises(NotGovernedError, match="is not defined by order_id__ordered_date"):
+        first_open.query("revenue", where="order_id__ordered_date > '2026-01-01'", **asked)
+    with pytest.raises(QueryError, match="one KPI"):
+        first_open.query(["revenue", "stock"], **asked)
+    with pytest.raises(QueryError, match="view cannot be 'both'"):
+        first_open.query("revenue", view="both", **asked)
+    with pytest.raises(QueryError, match="as its card allowed"):
+        first_open.query("revenue", governed=False, **asked)
+    with pytest.raises(UnknownNameError, match="no column to order by 'country'"):
+        first_open.query("revenue", order_by="country", **asked)
+    with pytest.raises(WarehouseError, match="refused"):
+        first_open.query("revenue", where="customer__country > 1", **asked)
+
+
+def test_without_its_sources_an_old_version_answers_from_the_ledger_and_says_so(shop, capsys):
+    layer = shop.open()
+    months = layer.query("revenue", "metric_time__month", version=1).to_arrow().to_pylist()
+    publish(layer, ["revenue"])
+    layer.close()
+    with duckdb.connect(str(shop.database)) as connection:
+        connection.execute("drop table raw.orders cascade")
+    layer = shop.open()
+    answer = layer.query("revenue", "metric_time__month", version=1)
+    assert answer.to_arrow().to_pylist() == months
+    assert "as it was published: The source raw.orders" in answer.note
+    assert answer.versions == {"revenue": (1,)}
+    known = layer.query("revenue", "metric_time__month", known_at="2126-01-01", version=1)
+    assert known.to_arrow().to_pylist() == months
+    with pytest.raises(
+        WarehouseError, match=r"raw\.orders, which the frozen version reads, is gone"
+    ):
+        layer.query("conversion", "metric_time__month", version=1)
+    layer.close()
+
+    place = ["--project-dir", str(shop.root), "--database", str(shop.database)]
+    asked = ["query", "revenue", "--group-by", "metric_time__month", "--version", "1"]
+    assert main([*asked, *place]) == 0
+    assert "as it was published" in capsys.readouterr().err
+
+
+# The command ------------------------------------------------------------------------------------
+
+
+def test_the_command_asks_what_it_is_not_told_and_draws_both_versions(
+    changed_shop, tmp_path, monkeypatch, capsys
+):
+    shop = changed_shop.copy(tmp_path)
+    words = [
+        "bump", "revenue", "--author", "data@example.com", "--approver", OWNER,
+        "--chart", str(tmp_path / "both.svg"),
+        "--project-dir", str(shop.root), "--database", str(shop.database),
+    ]  # fmt: skip
+    assert main(words) == 2
+    assert "needs --kind" in capsys.readouterr().err
+    answers = iter(["policy", "-3 0", "Small orders do not count.", "2026-02-01", ""])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: next(answers))
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "caused by var least_amount (dbt_project.yml)" in told
+    assert "2026-02-01" in told
+    assert "-2.17%" in told
+    assert "v1  ▁█\nv2  ▁▇" in told
+    assert "| revenue | v1 | v2 | 2026-02-01 | no | -2.2% to +0.0% by month | Small orders" in told
+    assert "<svg" in (tmp_path / "both.svg").read_text()
+    record = shop.records("revenue")[-1]
+    assert (record.kind, record.expected_impact) == ("policy", (-0.03, 0.0))
