@@ -23,7 +23,7 @@ from cadran.board import make as make_board
 from cadran.cli.app import main
 from cadran.cli.board import text as board_text
 from cadran.errors import QueryError, WarehouseError
-from cadran.governance import versions
+from cadran.governance import version_file
 from cadran.governance.bridge import bridge
 from cadran.governance.close import close
 from cadran.governance.meaning import Definition
@@ -326,7 +326,7 @@ def new_version(company, restatement, window=None):
         restatement=restatement, window=window, hash="0",
         definition=Definition("net_revenue", (question,), {}),
     )  # fmt: skip
-    versions.write(company.root, record)
+    version_file.write(company.root, record)
     company.layer.close()
     return opened(company.root)
 

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 import cadran
-from cadran.governance import versions
+from cadran.governance import version_file
 from cadran.governance.meaning import of
 from cadran.governance.publish import publish
 from cadran.governance.versions import VersionRecord
@@ -131,7 +131,7 @@ def test_a_change_upstream_is_seen_refused_and_published_as_a_new_version(shop):
     assert shop.rows(LAST)[0][2] == first_value
 
     # With a record of what version 1 meant, the cause is named.
-    versions.write(shop.root, first)
+    version_file.write(shop.root, first)
     assert "macro rounded (macros/rounded.sql)" in shop.publish()["revenue"].refused
 
     # A new version is published as its record says: from February on.
@@ -139,7 +139,7 @@ def test_a_change_upstream_is_seen_refused_and_published_as_a_new_version(shop):
     layer = cadran.open(shop.root, database=shop.database)
     second = record(layer, 2, date(2026, 2, 1), "policy")
     layer.close()
-    versions.write(shop.root, second)
+    version_file.write(shop.root, second)
     shop.parsed()
     done = shop.publish()["revenue"]
     assert not done.refused
