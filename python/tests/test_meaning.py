@@ -140,6 +140,24 @@ SAME = {
         "models/stg_orders.sql": ("channel,", "channel,\n        upper(note) as note,"),
         "models/fct_orders.sql": ("orders.channel,", "orders.channel,\n        length(orders.note) as note_length,"),
     },
+    "another fact, with metrics of its own": {
+        "models/fct_returns.sql": "select order_id, customer_id, channel, amount, ordered_date from {{ ref('fct_orders') }}",
+        "models/returns.yml": """
+models:
+  - name: fct_returns
+    description: One row per order that came back.
+    semantic_model: {name: fct_returns, enabled: true}
+    agg_time_dimension: ordered_date
+    primary_entity: sent_back
+    columns:
+      - {name: customer_id, description: Customer., entity: {name: customer, type: foreign}}
+      - {name: order_id, description: Order., entity: {name: order_id, type: foreign}}
+      - {name: channel, description: Channel., dimension: {name: channel, type: categorical}}
+      - {name: ordered_date, description: Day., granularity: day, dimension: {name: ordered_date, type: time}}
+    metrics:
+      - {name: a_returned_sum, label: a_returned_sum, description: Sum., type: simple, agg: sum, expr: amount}
+""",
+    },
     "an incremental table instead of a table": {
         "models/fct_orders.sql": (
             "with\n\norders", "{{ config(materialized='incremental', unique_key='order_id') }}\nwith\n\norders",

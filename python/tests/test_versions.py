@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -18,6 +19,7 @@ from cadran.cli import main
 from cadran.errors import NotGovernedError, QueryError, UnknownNameError, WarehouseError
 from cadran.governance import canonical, compiled, lock, versions
 from cadran.governance.bump import bump, first
+from cadran.governance.changes import compare
 from cadran.governance.check import check
 from cadran.governance.decision import Decision
 from cadran.governance.meaning import Meanings, definition_hash, meanings, of
@@ -191,7 +193,7 @@ def test_recorded_kpis_pass_the_gate_and_nothing_is_compiled_or_canonicalised(
 
     monkeypatch.setattr(canonical, "_qualified", refuse)
     monkeypatch.setattr(compiled, "_compile", refuse)
-    monkeypatch.setattr(Meanings, "definition", refuse)
+    monkeypatch.setattr(Meanings, "opened", refuse)
     assert first_shop.findings() == {}
     layer = first_shop.open()
     assert definition_hash(layer, "revenue") == lock.read(first_shop.root)["revenue"].hash
@@ -232,19 +234,31 @@ def test_a_record_is_read_as_it_was_written(first_shop):
     }
 
 
+def test_a_new_metricflow_that_writes_otherwise_is_no_new_definition(first_shop, first_open):
+    record = first_shop.records("revenue")[0]
+    renamed = tuple(
+        replace(one, sql=f"select * from ({one.sql}) as another_shape where 1 = 1 limit 9999")
+        for one in record.definition.questions
+    )
+    older = replace(record, mark="", definition=replace(record.definition, questions=renamed))
+    assert compare(first_open, older).changed
+    tools = tuple(tool.replace("metricflow 0", "metricflow 9") for tool in older.tools)
+    assert not compare(first_open, replace(older, tools=tools)).changed
+
+
 # The gate ---------------------------------------------------------------------------------------
 
 
 def test_a_changed_meaning_is_found_with_its_cause_and_only_where_it_changed(
     changed_shop, monkeypatch
 ):
-    asked, definition = [], Meanings.definition
+    asked, opened = [], Meanings.opened
 
     def noted(self, kpi):
         asked.append(kpi)
-        return definition(self, kpi)
+        return opened(self, kpi)
 
-    monkeypatch.setattr(Meanings, "definition", noted)
+    monkeypatch.setattr(Meanings, "opened", noted)
     findings = {finding.kpi: finding for finding in changed_shop.reported("VER01")}
     of_orders = {card["name"] for card in changed_shop.open().metrics() if card["is_kpi"]}
     assert set(findings) == of_orders - {"stock", "visits"}

@@ -8,10 +8,12 @@ are never taken for one; two forms of one meaning may now and then be taken for 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
+
+from cadran.governance import ordering
+from cadran.governance.copies import see_through_copies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 # An expression of so many nodes may stand twice when two steps become one: a column, a cast.
 _SHORT = 8
-_INTERNAL_NAME = re.compile(r'"_[tc]\d+"')
 
 
 class NotCanonical(ValueError):  # noqa: N818 - it is an answer, and every caller has another way
@@ -44,11 +45,6 @@ def canonical(sql: str, dialect: str, columns: dict[str, list[str]] | None = Non
     except Exception as error:
         # Whatever sqlglot trips over, there is another way: the text itself.
         raise NotCanonical(_first_line(error)) from error
-
-
-def checksum(text: str) -> str:
-    """The SHA-256 of a text, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def qualified(sql: str, dialect: str, columns: dict[str, list[str]]) -> exp.Expr:
@@ -101,7 +97,7 @@ def _qualified(sql: str, dialect: str, columns: dict[str, list[str]]) -> exp.Exp
     # The columns of a leaf are often not known: what merely copies one is seen through first.
     tree = normalize_identifiers(tree, dialect=dialect)
     tree = eliminate_subqueries(qualify_tables(tree, dialect=dialect))
-    _see_through_copies(tree)
+    see_through_copies(tree)
     tree = eliminate_ctes(tree)
     schema = _schema(tree, columns)
     tree = qualify(tree, dialect=dialect, schema=schema)
@@ -125,17 +121,17 @@ def _settled(tree: Any, dialect: str) -> str:
 
     tree = pushdown_projections(tree)
     _merge(tree)
-    _number_outputs(tree)
+    ordering.number_outputs(tree)
     for _ in range(2):
-        _order_ctes(tree)
-        _number_aliases(tree)
+        ordering.order_ctes(tree)
+        ordering.number_aliases(tree)
         tree = canonicalize_internal_names(tree)
-        _order_operands(tree)
-        _order_projections(tree)
-    _order_ctes(tree)
-    _number_aliases(tree)
+        ordering.order_operands(tree)
+        ordering.order_projections(tree)
+    ordering.order_ctes(tree)
+    ordering.number_aliases(tree)
     tree = canonicalize_internal_names(tree)
-    _order_operands(tree)
+    ordering.order_operands(tree)
     text: str = tree.sql(dialect=dialect, pretty=True, normalize_functions="upper", comments=False)
     return text
 
@@ -162,7 +158,7 @@ def _merge(tree: exp.Expr) -> None:
     for _ in range(12):
         steps = _size(tree)
         eliminate_subqueries(tree)
-        _see_through_copies(tree)
+        see_through_copies(tree)
         merge_ctes(tree, False, copy_budget=budget)  # noqa: FBT003 - sqlglot's own signature
         merge_derived_tables(tree, False, copy_budget=budget)  # noqa: FBT003
         eliminate_ctes(tree)
@@ -175,23 +171,6 @@ def _size(tree: exp.Expr) -> tuple[int, int]:
 
     with_ = tree.args.get("with_")
     return len(with_.expressions) if with_ else 0, sum(1 for _ in tree.find_all(exp.Select))
-
-
-def _order_operands(tree: exp.Expr) -> None:
-    """Put the operands of AND and OR in one order, inner ones first."""
-    from sqlglot import exp
-
-    connectors = [
-        node for node in tree.find_all(exp.And, exp.Or) if type(node.parent) is not type(node)
-    ]
-    for node in reversed(connectors):
-        operands = list(node.flatten(unnest=False))
-        ordered = sorted(operands, key=lambda o: _INTERNAL_NAME.sub("_", o.sql()) + o.sql())
-        if [id(o) for o in ordered] != [id(o) for o in operands]:
-            joined = ordered[0].copy()
-            for operand in ordered[1:]:
-                joined = type(node)(this=joined, expression=operand.copy())
-            node.replace(joined)
 
 
 def _schema(tree: exp.Expr, columns: dict[str, list[str]]) -> dict[str, Any]:
@@ -287,128 +266,6 @@ def _depends_on_rows(call: exp.Func) -> bool:
         if not (isinstance(column.parent, exp.EQ) and column.arg_key == "this")
     ]
     return bool(columns) or call.find(exp.Query) is not None
-
-
-def _see_through_copies(tree: exp.Expr) -> None:
-    """Take `select * from x` for x, where the columns of x are not known and cannot be listed."""
-    from sqlglot import exp
-
-    with_ = tree.args.get("with_")
-    if with_ is None or with_.args.get("recursive"):
-        return
-    copies = {
-        cte.alias: table for cte in with_.expressions if (table := _only_table(cte)) is not None
-    }
-    if not copies:
-        return
-    for table in list(tree.find_all(exp.Table)):
-        seen = table
-        while not seen.db and seen.name in copies:
-            seen = copies[seen.name]
-        if seen is not table:
-            through = seen.copy()
-            through.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name)))
-            for key in ("joins", "laterals", "sample", "pivots"):
-                if table.args.get(key):
-                    return
-            table.replace(through)
-
-
-def _only_table(cte: exp.CTE) -> exp.Table | None:
-    from sqlglot import exp
-
-    select = cte.this
-    if not isinstance(select, exp.Select) or cte.alias_column_names:
-        return None
-    given = {key for key, value in select.args.items() if value}
-    if given - {"expressions", "from_", "kind"} or select.args.get("kind"):
-        return None
-    if len(select.expressions) != 1:
-        return None
-    star = select.expressions[0]
-    is_star = isinstance(star, exp.Star) or (
-        isinstance(star, exp.Column) and isinstance(star.this, exp.Star)
-    )
-    inner = star.this if isinstance(star, exp.Column) else star
-    if not is_star or any(inner.args.get(key) for key in ("except_", "replace", "rename")):
-        return None
-    table = select.args["from_"].this
-    if not isinstance(table, exp.Table) or any(
-        table.args.get(key) for key in ("joins", "laterals", "sample", "pivots")
-    ):
-        return None
-    return table
-
-
-def _number_outputs(tree: exp.Expr) -> None:
-    """Drop the names of the columns that come out: they are no part of the meaning."""
-    from sqlglot import exp
-
-    if not isinstance(tree, exp.Select):
-        return
-    for number, projection in enumerate(tree.expressions):
-        value = projection.unalias()
-        if not isinstance(value, exp.Star):
-            projection.replace(exp.alias_(value.copy(), f"out_{number}", quoted=True))
-
-
-def _order_ctes(tree: exp.Expr) -> None:
-    """Put steps in the order in which they are first needed."""
-    from sqlglot import exp
-
-    with_ = tree.args.get("with_")
-    if with_ is None or with_.args.get("recursive"):
-        return
-    steps = {cte.alias: cte for cte in with_.expressions}
-    ordered: dict[str, exp.CTE] = {}
-
-    def visit(tables: Iterable[exp.Table]) -> None:
-        for table in tables:
-            if not table.db and table.name in steps and table.name not in ordered:
-                visit(steps[table.name].find_all(exp.Table, bfs=False))
-                ordered[table.name] = steps[table.name]
-
-    tree.set("with_", None)
-    visit(list(tree.find_all(exp.Table, bfs=False)))
-    if ordered:
-        tree.set("with_", exp.With(expressions=list(ordered.values())))
-
-
-def _number_aliases(tree: exp.Expr) -> None:
-    """Give every use of a table an alias of its own: the writer's choice leaves no trace."""
-    from sqlglot import exp
-    from sqlglot.optimizer.scope import traverse_scope
-
-    number = 0
-    for scope in traverse_scope(tree):
-        renamed = {}
-        for alias, (node, _) in scope.selected_sources.items():
-            if isinstance(node, exp.Table | exp.Subquery):
-                renamed[alias] = f"use_{number}"
-                number += 1
-                node.set("alias", exp.TableAlias(
-                    this=exp.to_identifier(renamed[alias], quoted=True),
-                    columns=getattr(node.args.get("alias"), "columns", None),
-                ))  # fmt: skip
-        for column in scope.columns:
-            if column.table in renamed:
-                column.set("table", exp.to_identifier(renamed[column.table], quoted=True))
-
-
-def _order_projections(tree: exp.Expr) -> None:
-    """Put the columns of inner steps in one order; only set operations go by position."""
-    from sqlglot import exp
-
-    with_ = tree.args.get("with_")
-    for cte in with_.expressions if with_ else ():
-        select = cte.this
-        if isinstance(select, exp.Select) and not cte.alias_column_names:
-            select.set(
-                "expressions",
-                sorted(
-                    select.expressions, key=lambda p: _INTERNAL_NAME.sub("_", p.unalias().sql())
-                ),
-            )
 
 
 def _first_line(error: Exception) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cadran.governance.beside import beside
 from cadran.governance.canonical import NotCanonical
 from cadran.governance.meaning import of
+from cadran.governance.questions import tools
+from cadran.governance.semantics import asked_anew
 from cadran.governance.versions import records, text_of
 
 if TYPE_CHECKING:
@@ -53,11 +55,17 @@ def compare(layer: Layer, record: VersionRecord) -> Change:
     if meanings.is_untouched(record):
         return Change(record.kpi, changed=False, note=record.definition.note)
     meanings.believe(record)
-    return between(meanings, record.definition, meanings.definition(record.kpi))
+    before = record.definition
+    if not set(record.tools) & {tool for tool in tools() if tool.startswith("metricflow")}:
+        # A new MetricFlow may write the same question otherwise.
+        before = asked_anew(layer, before) if before.semantics and before.runs else before
+    return between(meanings, before, meanings.opened(record.kpi))
 
 
 def between(meanings: Meanings, before: Definition, after: Definition) -> Change:
     """How one definition of a KPI stands to another."""
+    if before.by_text and not after.by_text:
+        after = replace(after, by_text=True)
     note = after.note or before.note
     if text_of(before) == text_of(after):
         return Change(after.kpi, changed=False, note=note)
@@ -72,7 +80,7 @@ def between(meanings: Meanings, before: Definition, after: Definition) -> Change
     old, new = _labelled(before), _labelled(after)
     shared = [label for label in new if label in old]
     more = tuple(label for label in new if label not in old)
-    differing = _differing(meanings, before, after, shared)
+    differing = _differing(meanings, before, after, shared, rewritten)
     if differing is None and not ruled and shared:
         return Change(after.kpi, changed=False, note=note, asks_more=more)
     moved = _moved(before, after, rewritten)
@@ -96,13 +104,14 @@ def hash_of(layer: Layer, kpi: str) -> str:
 
 
 def _differing(
-    meanings: Meanings, before: Definition, after: Definition, shared: list[str]
-) -> str | None:
+    meanings: Meanings, before: Definition, after: Definition, shared: list[str],
+    rewritten: list[str],
+) -> str | None:  # fmt: skip
     """The first question that is answered otherwise; one is enough."""
     old, new = _labelled(before), _labelled(after)
     seen: set[tuple[str, str]] = set()
     for label in shared:
-        asked = old[label].sql, new[label].sql
+        asked = old[label].sql.strip(), new[label].sql.strip()
         if asked in seen:
             continue
         seen.add(asked)
@@ -111,7 +120,7 @@ def _differing(
                 continue
             # What moved between a question and its marts looks different in two parts, and not as
             # a whole.
-            if before.by_text or after.by_text:
+            if before.by_text or after.by_text or not rewritten or asked[0] == asked[1]:
                 return label
             if before.canonical(old[label]) != after.canonical(new[label]):
                 return label

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cadran.governance.canonical import checksum
+from cadran.governance.checksums import checksum
 from cadran.governance.compiled import ENVIRONMENT, variables
 
 if TYPE_CHECKING:
@@ -24,21 +24,15 @@ if TYPE_CHECKING:
     from cadran.project import Project
 
 _COMMENTS = re.compile(r"\{#.*?#\}|/\*.*?\*/|--[^\n]*|^\s*#[^\n]*", re.DOTALL | re.MULTILINE)
-_VARIABLE = re.compile(r"\bvar\(\s*['\"]([\w.]+)['\"]")
-_INCREMENT = re.compile(r"\{%-?\s*if\s[^%]*is_incremental\(\).*?endif\s*-?%\}", re.DOTALL)
-_CALLED = re.compile(r"\b(?:(\w+)\.)?(\w+)\(")
-# What a run of an incremental model depends on, beside its SQL.
-_INCREMENTAL = (
-    "incremental_strategy", "unique_key", "incremental_predicates", "event_time", "begin",
-    "lookback", "batch_size", "full_refresh", "merge_update_columns", "merge_exclude_columns",
-)  # fmt: skip
+VARIABLE = re.compile(r"\bvar\(\s*['\"]([\w.]+)['\"]")
+_SOME_VARIABLE = re.compile(r"\bvar\(\s*[^'\"\s]")
 _SNAPSHOT = (
     "strategy", "unique_key", "updated_at", "check_cols", "hard_deletes",
     "invalidate_hard_deletes", "dbt_valid_to_current",
 )  # fmt: skip
 _WORDS = {"description", "label", "metadata", "config", "datatype", "is_private"}
 # dbt's own macros change with dbt; what they make of a model is in its compiled SQL.
-_NOT_OURS = {"dbt", "dbt_duckdb", "dbt_postgres", "dbt_spark"}
+NOT_OURS = {"dbt", "dbt_duckdb", "dbt_postgres", "dbt_spark"}
 # Where the data lie is no definition.
 _PLACES = {"cadran_sources"}
 
@@ -193,7 +187,10 @@ class Graph:
 
     def _named_in(self, texts: list[str]) -> Iterator[tuple[str, str, str, str]]:
         """The variables that texts name, those of dbt and those of the environment."""
-        for name in sorted({n for text in texts for n in _VARIABLE.findall(text)} - _PLACES):
+        named = {n for text in texts for n in VARIABLE.findall(text)}
+        if any(map(_SOME_VARIABLE.search, texts)):  # which one is told when it runs
+            named |= self._variables.keys()
+        for name in sorted(named - _PLACES):
             value, file = self.variable(name)
             yield "var", name, file, _json(value)
         for name in sorted({n for text in texts for n in ENVIRONMENT.findall(text)}):
@@ -206,7 +203,7 @@ class Graph:
         while waiting:
             key = waiting.pop()
             macro = self.manifest["macros"].get(key)
-            if key not in found and macro and macro["package_name"] not in _NOT_OURS:
+            if key not in found and macro and macro["package_name"] not in NOT_OURS:
                 found.add(key)
                 waiting += _depends(macro, "macros")
         return sorted(found)
@@ -231,29 +228,6 @@ class Graph:
                 content = path.read_bytes().replace(b"\r\n", b"\n").rstrip(b"\n")
                 return hashlib.sha256(content).hexdigest()
         return str(node["checksum"]["checksum"])
-
-    def rules(self, nodes: Iterable[str]) -> dict[str, str]:
-        """For each incremental model, a checksum of what a run takes, replaces and leaves."""
-        found = {}
-        for key in nodes:
-            node = self.nodes[key]
-            config = node.get("config") or {}
-            if config.get("materialized") != "incremental":
-                continue
-            said = [{k: config.get(k) for k in _INCREMENTAL if config.get(k) is not None}]
-            blocks = " ".join(plain(block) for block in _INCREMENT.findall(node["raw_code"]))
-            strategy = f"get_incremental_{config.get('incremental_strategy')}_sql"
-            called = {strategy, *(name for _, name in _CALLED.findall(blocks))}
-            macros = [
-                plain(self.manifest["macros"][macro]["macro_sql"])
-                for macro in sorted(self.manifest["macros"])
-                if self.manifest["macros"][macro]["name"] in called
-                and self.manifest["macros"][macro]["package_name"] not in _NOT_OURS
-            ]
-            names = sorted({n for t in (blocks, *macros) for n in _VARIABLE.findall(t)})
-            values = {name: self.variable(name)[0] for name in names}
-            found[node["name"]] = checksum(_json([*said, blocks, macros, values]))[:16]
-        return found
 
     def snapshot_rule(self, key: str) -> str:
         """How a snapshot decides that a row changed."""

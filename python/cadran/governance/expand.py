@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from cadran.governance.canonical import NotCanonical, canonical, checksum
+from cadran.governance.canonical import NotCanonical, canonical
+from cadran.governance.checksums import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,10 +123,7 @@ class Expansion:
         except SqlglotError as error:
             where = owner or "the question"
             raise NotCanonical(f"{where} cannot be parsed: {str(error).splitlines()[0]}") from error
-        for node in tree.walk():
-            # One comment is a sign: it marks where a fact may be aggregated before it is joined.
-            marks = [c for c in node.comments or () if "Join Self Over Time Range" in c]
-            node.comments = marks or None
+        _drop_comments(tree)
         needed: dict[str, None] = {}
         for table in list(tree.find_all(exp.Table)):
             key = self._key_of(table, owner)
@@ -217,6 +215,22 @@ class Expansion:
         self._by_text[key] = f"{node['resource_type']} {node['name']}"
         nodes = self.graph.closure((), self._ancestors([key]))
         return checksum(" ".join(f"{n.kind} {n.name} {n.checksum}" for n in nodes))[:16]
+
+
+def without_comments(sql: str, dialect: str) -> str:
+    """A statement on many lines as it is kept: printed by one hand."""
+    import sqlglot
+
+    tree: Any = sqlglot.parse_one(sql, dialect=dialect)
+    _drop_comments(tree)
+    return str(tree.sql(dialect=dialect, pretty=True))
+
+
+def _drop_comments(tree: Any) -> None:
+    for node in tree.walk():
+        # One comment is a sign: it marks where a fact may be aggregated before it is joined.
+        marks = [c for c in node.comments or () if "Join Self Over Time Range" in c]
+        node.comments = marks or None
 
 
 def whole(body: str, steps: dict[str, str]) -> str:

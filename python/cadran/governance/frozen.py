@@ -8,7 +8,6 @@ says so.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from functools import cached_property
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 from cadran.errors import QueryError, UnknownNameError, WarehouseError
 from cadran.governance.expand import over, whole
 from cadran.governance.leaves import GoneError, resolved
-from cadran.governance.semantics import SCHEMA, manifest_of
+from cadran.governance.semantics import SCHEMA, definitions_of
 from cadran.governance.versions import records
 from cadran.governed import TIME, govern
 from cadran.published import Reader, has_ledger
@@ -122,15 +121,7 @@ class Frozen:
     @cached_property
     def _definitions(self) -> Layer:
         """MetricFlow's definitions of then, as a layer of their own."""
-        from cadran.layer import Layer as Opened
-        from cadran.project import Project
-
-        project = self._layer.project
-        text = json.dumps(manifest_of(self._record.definition.semantics)).encode()
-        return Opened(
-            Project(project.semantic_manifest_path, project.database, None, text=text),
-            plan_cache=False,
-        )
+        return definitions_of(self._layer, self._record.definition.semantics)
 
     @cached_property
     def card(self) -> Card:

@@ -7,16 +7,26 @@ grain left open; MetricFlow's SQL itself tells where that is not so.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import CadranError
-from cadran.governance.canonical import NotCanonical, checksum
+from cadran.governance.canonical import NotCanonical
+from cadran.governance.checksums import checksum
 from cadran.governance.closure import Graph
 from cadran.governance.compiled import compiled
 from cadran.governance.expand import Expansion, whole
-from cadran.governance.questions import DIALECT, Definition, Question, closed, opened, tools
+from cadran.governance.increments import rules
+from cadran.governance.questions import (
+    DIALECT,
+    Definition,
+    Meaning,
+    Question,
+    closed,
+    opened,
+    tools,
+)
 from cadran.governance.quick import mark, said_of
 from cadran.governance.semantics import semantics_of
 from cadran.governance.twofold import TwoFold
@@ -29,19 +39,6 @@ if TYPE_CHECKING:
     from cadran.governance.versions import VersionRecord
     from cadran.layer import Layer
     from cadran.project import Project
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a KPI means at one grain, by one dimension or none."""
-
-    kpi: str
-    grain: str
-    dimensions: tuple[str, ...]
-    expanded_sql: str
-    canonical_sql: str
-    hash: str
-    note: str = ""
 
 
 class Meanings:
@@ -61,6 +58,7 @@ class Meanings:
         self._cache = PlanCache(folder.with_name("meanings") if folder else None)
         self._two_fold = TwoFold(DIALECT)
         self._definitions: dict[str, Definition] = {}
+        self._opened: dict[str, Definition] = {}
         self._tools = tools()
 
     @cached_property
@@ -95,8 +93,14 @@ class Meanings:
             QueryError: its card names a grain or dimension that it cannot be asked by.
         """
         if kpi not in self._definitions:
-            self._definitions[kpi] = self._define(self._compiled.card(kpi))
+            self._definitions[kpi] = self._proved(self.opened(kpi))
         return self._definitions[kpi]
+
+    def opened(self, kpi: str) -> Definition:
+        """What decides the values of a KPI, before it is known whether all of it has a form."""
+        if kpi not in self._opened:
+            self._opened[kpi] = self._define(self._compiled.card(kpi))
+        return self._opened[kpi]
 
     def hashes(self, definition: Definition) -> dict[str, str]:
         """The hash of each question of a definition, by its label, "day customer__country"."""
@@ -214,23 +218,19 @@ class Meanings:
         metrics = self.graph.metrics_behind(card.name)
         definition = Definition(
             card.name, tuple(questions), steps, columns,
-            tuple(self.graph.closure(metrics, ids)), self.graph.rules(ids),
+            tuple(self.graph.closure(metrics, ids)), rules(self.graph, ids),
             semantics_of(self.graph, self._expansion, card.name, ids),
             "; ".join(f"the text of {name} is compared" for name in self._expansion.texts(ids)),
         )  # fmt: skip
-        return self._proved(definition, reason)
+        return _by_text(definition, reason) if reason else definition
 
-    def _proved(self, definition: Definition, reason: str) -> Definition:
+    def _proved(self, definition: Definition) -> Definition:
         """The definition, compared by its text when a question of it has no canonical form."""
-        if not reason:
-            try:
-                self.hashes(definition)
-            except NotCanonical as problem:
-                reason = str(problem)
-        if not reason:
-            return definition
-        note = f"texts are compared, not meanings: {reason}"
-        return replace(definition, note=note, by_text=True)
+        try:
+            self.hashes(definition)
+        except NotCanonical as problem:
+            return _by_text(definition, str(problem))
+        return definition
 
     def _questions(self, card: Card) -> list[Question]:
         grains = [grain for grain in GRAINS if grain in card.grains]
@@ -263,8 +263,7 @@ def meanings(layer: Layer, kpi: str) -> list[Meaning]:
     """The meaning of a KPI at each grain of its card, without a dimension and by each.
 
     Raises:
-        UnknownNameError: there is no such KPI.
-        ProjectError: the project cannot be compiled.
+        CadranError: there is no such KPI, or the project cannot be compiled.
     """
     return of(layer).meanings(kpi)
 
@@ -273,8 +272,7 @@ def definition_hash(layer: Layer, kpi: str) -> str:
     """One hash for what a KPI means now, in hexadecimal; that of its version, while it holds.
 
     Raises:
-        UnknownNameError: there is no such KPI.
-        ProjectError: the project cannot be compiled.
+        CadranError: there is no such KPI, or the project cannot be compiled.
     """
     from cadran.governance.changes import hash_of
 
@@ -293,6 +291,11 @@ def of(layer: Layer) -> Meanings:
 def combined(hashes: dict[str, str]) -> str:
     """One hash for those of all questions."""
     return checksum("\n".join(f"{label} {hashes[label]}" for label in sorted(hashes)))
+
+
+def _by_text(definition: Definition, reason: str) -> Definition:
+    note = f"texts are compared, not meanings: {reason}"
+    return replace(definition, note=note, by_text=True)
 
 
 def _leaf(dotted: str, questions: list[Question], steps: dict[str, str]) -> bool:

@@ -18,7 +18,7 @@ DIALECT = "duckdb"
 OPEN_GRAIN = "cadran_grain"
 _OPENED = re.compile(r'"\w+____\w+"|"(source|seed|snapshot|python)"\.')
 # Raised when the form itself changes, so that what was kept of an older one is not believed.
-FORM = 1
+FORM = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,19 @@ class Definition:
                 [*(f"{n.kind} {n.name} {n.checksum}" for n in self.nodes), question.sql]
             )
         return canonical(whole(question.sql, self.steps), DIALECT, self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a KPI means at one grain, by one dimension or none."""
+
+    kpi: str
+    grain: str
+    dimensions: tuple[str, ...]
+    expanded_sql: str
+    canonical_sql: str
+    hash: str
+    note: str = ""
 
 
 def closed(sql: str, grain: str) -> str:

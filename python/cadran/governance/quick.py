@@ -10,7 +10,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from cadran.governance.canonical import checksum
+from cadran.governance.checksums import checksum
+from cadran.governance.increments import rules
 from cadran.query import GRAINS
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def mark(graph: Graph, card: Card, nodes: Iterable[Node]) -> str | None:
     metrics = graph.metrics_behind(card.name)
     said = [
         said_of(graph, metrics), [g for g in GRAINS if g in card.grains], sorted(card.dimensions),
-        [asdict(node) for node in graph.closure(metrics, keys)], graph.rules(keys),
+        [asdict(node) for node in graph.closure(metrics, keys)], rules(graph, keys),
     ]  # fmt: skip
     return checksum(json.dumps(said, sort_keys=True, default=str))
 

@@ -6,7 +6,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cadran.errors import CadranError
-from cadran.governance.canonical import NotCanonical, canonical, checksum
+from cadran.governance.canonical import NotCanonical, canonical
+from cadran.governance.checksums import checksum
 from cadran.plans import key_of
 from cadran.query import GRAINS
 

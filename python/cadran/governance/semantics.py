@@ -6,13 +6,21 @@ nobody foresaw: several dimensions, filters, ranges, exactly as it would have on
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from cadran.governance.expand import without_comments
+from cadran.governed import TIME
+from cadran.query import ask
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cadran.governance.closure import Graph
     from cadran.governance.expand import Expansion
+    from cadran.governance.questions import Definition
+    from cadran.layer import Layer
 
 # MetricFlow wants relations in a schema.
 SCHEMA = '"frozen".'
@@ -61,9 +69,29 @@ def semantics_of(
     }
 
 
-def manifest_of(semantics: dict[str, Any]) -> dict[str, Any]:
-    """The semantic manifest that MetricFlow reads: what was left out stands as it did."""
-    return semantics | {"saved_queries": []}
+def definitions_of(layer: Layer, semantics: dict[str, Any]) -> Layer:
+    """Frozen definitions as a layer that compiles questions over frozen models."""
+    from cadran.layer import Layer as Opened
+    from cadran.project import Project
+
+    project = layer.project
+    text = json.dumps(semantics | {"saved_queries": []}).encode()
+    place = project.semantic_manifest_path, project.database, None
+    return Opened(Project(*place, text=text), plan_cache=False)
+
+
+def asked_anew(layer: Layer, definition: Definition) -> Definition:
+    """A definition as the MetricFlow of today writes its questions: over the same frozen models."""
+    from cadran.governance.questions import DIALECT, opened
+
+    compiler = definitions_of(layer, definition.semantics)._compiler  # noqa: SLF001 - its own layer
+    questions = []
+    for question in definition.questions:
+        groups = [f"{TIME}__{question.grains[0]}", *question.dimensions]
+        asked = compiler.plain_sql(ask([definition.kpi], groups, ordered=False))
+        sql = opened(asked, question.grains[0]).replace(SCHEMA, "")
+        questions.append(replace(question, sql=without_comments(sql, DIALECT)))
+    return replace(definition, questions=tuple(questions))
 
 
 def _pruned(value: Any) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cadran.governance.canonical import NotCanonical, checksum, qualified, settled
+from cadran.governance.canonical import NotCanonical, qualified, settled
+from cadran.governance.checksums import checksum
 from cadran.governance.expand import whole
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cadran.governance.canonical import checksum
+from cadran.governance.checksums import checksum
 
 if TYPE_CHECKING:
     import datetime as dt
