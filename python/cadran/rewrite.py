@@ -19,6 +19,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cadran.rewrite_joins import aligned, dimensions_before_range_join
+
 if TYPE_CHECKING:
     from sqlglot import exp
 
@@ -64,8 +66,13 @@ def _merged(select: exp.Select, kept: exp.Subquery, join: exp.Join) -> bool:
     from sqlglot import exp
 
     left, right = _flat(kept), _flat(join.this)
-    if left is None or right is None or _frame(left[0]) != _frame(right[0]):
+    if left is None or right is None:
         return False
+    if _frame(left[0]) != _frame(right[0]):
+        sibling = aligned(left[0], right[0])
+        if sibling is None:
+            return False
+        right = sibling, right[1]
     aggregate, shown = left
     there = {column.alias_or_name: column.unalias().sql() for column in aggregate.selects}
     computed = {}
@@ -151,6 +158,7 @@ def aggregate_before_range_join(sql: str, dialect: str) -> str:
     for join in list(tree.find_all(exp.Join)):
         select = join.parent
         if isinstance(select, exp.Select) and _is_range_join(join):
+            changed |= dimensions_before_range_join(select, join)
             fact = join.this
             if isinstance(fact, exp.Table):
                 changed |= _aggregate_table(select, fact)

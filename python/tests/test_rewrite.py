@@ -6,6 +6,7 @@ import pytest
 
 import cadran
 from cadran import compiler, rewrite
+from cadran.governance.parts import measuring
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,42 @@ def test_every_cumulative_kpi_is_among_those_compared(layer):
 def test_aggregates_computed_in_one_pass_are_the_same(name, layer, plain_sql):
     question = {"saved_query": name, "governed": False, "ordered": False}
     assert equal(layer, layer.sql(**question), plain_sql(**question))
+
+
+@pytest.mark.parametrize(
+    ("kpi", "group_by"),
+    [
+        ("platform_availability", ["metric_time__month", "service__team"]),
+        ("response_ms_p95", ["metric_time__day", "service__tier"]),
+        ("gross_margin_rate", ["metric_time__week", "product__category"]),
+        ("average_order_value", ["metric_time__quarter", "customer__country"]),
+    ],
+)
+def test_siblings_that_join_dimensions_are_the_same_in_one_pass(kpi, group_by, layer):
+    wider, parts = measuring(layer)
+    question = {"metrics": [kpi, *parts[kpi].names], "group_by": group_by, "governed": False}
+    question |= {"start": "2026-01-01", "end": "2026-12-31", "ordered": False}
+    ours = cadran.Layer(wider.project, plan_cache=False).sql(**question)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiler, "faster", lambda sql, dialect: sql)  # noqa: ARG005
+        theirs = cadran.Layer(wider.project, plan_cache=False).sql(**question)
+    assert equal(layer, ours, theirs)
+    assert ours.count("FULL OUTER JOIN") < theirs.count("FULL OUTER JOIN")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["j.late = d.id", "j.d >= d.valid_from and j.k = d.id"],
+    ids=["computed between", "of the day"],
+)
+def test_a_dimension_that_depends_on_more_than_the_fact_stays_where_it_is(condition):
+    sql = f"""-- Join Self Over Time Range
+    select j.d, d.name, sum(j.v) as v from (
+        select s.d as d, f.v as v, f.k as k, f.k + 1 as late from spine as s
+        inner join (select t, v, k from fact) as f on f.t <= s.d
+    ) as j left join dimension as d on {condition} group by j.d, d.name"""
+    written = rewrite.aggregate_before_range_join(sql, "duckdb").lower()
+    assert written.index("join dimension") > written.index("as j")
 
 
 @pytest.mark.parametrize(
