@@ -168,7 +168,7 @@ def _record(meanings: Meanings, now: Definition, decision: Decision, number: int
         approver=decision.approver, restatement=decision.restatement, window=decision.window,
         ticket=decision.ticket, overlap=decision.overlap,
         expected_impact=decision.expected_impact, hash=combined(meanings.hashes(now)),
-        mark=meanings.quick_mark(now) or "", tools=tools(),
+        mark=meanings.quick_mark(now) or "", said=meanings.said(now.kpi), tools=tools(),
         question_hashes=tuple(meanings.hash_of(now, q) for q in now.questions), definition=now,
     )  # fmt: skip
 

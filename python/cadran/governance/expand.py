@@ -9,6 +9,7 @@ follows the data, so such a fact is named and not opened.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.governance.canonical import NotCanonical, canonical
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # A statement that begins with steps of its own, maybe after comments.
 _OWN_STEPS = re.compile(r"(?:\s*--[^\n]*\n)*\s*WITH\s", re.IGNORECASE)
+_LEAF = re.compile(r'"(source|seed|snapshot|python|model)"\.')
+_STEP = re.compile(r'"(\w+____\w+)"')
 _READER = re.compile(r"read_(?:parquet|csv|json)", re.IGNORECASE)
 
 
@@ -176,6 +179,23 @@ class Expansion:
     def relation(self, key: str) -> str:
         """The name by which a question reads a dbt node: that of a step or of a leaf."""
         return ".".join(f'"{part}"' for part in self._name(key, in_spine=False).values() if part)
+
+    def placed(self, sql: str) -> str | None:
+        """A question over steps with relations in their place again; None where one has none."""
+        for step in set(_STEP.findall(sql)):
+            if step not in self._models:
+                return None
+            relation = self.graph.nodes[self._models[step]]["relation_name"]
+            sql = sql.replace(f'"{step}"', relation)
+        return None if _LEAF.search(sql) else sql
+
+    @cached_property
+    def _models(self) -> dict[str, str]:
+        return {
+            _step_name(node, in_spine=key in self.graph.spines): key
+            for key, node in self.graph.nodes.items()
+            if node["resource_type"] == "model"
+        }
 
     def mark_of(self, key: str) -> str:
         """The hash that stands for a snapshot or a Python model."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cadran.errors import CadranError
+from cadran.governance.asked import Asked
 from cadran.governance.canonical import NotCanonical
 from cadran.governance.checksums import checksum
 from cadran.governance.closure import Graph
@@ -24,15 +25,12 @@ from cadran.governance.questions import (
     Meaning,
     Question,
     closed,
-    opened,
     tools,
 )
-from cadran.governance.quick import mark, said_of
+from cadran.governance.quick import mark
 from cadran.governance.semantics import semantics_of
 from cadran.governance.twofold import TwoFold
-from cadran.governed import TIME
 from cadran.plans import PlanCache, key_of
-from cadran.query import GRAINS, ask
 
 if TYPE_CHECKING:
     from cadran.cards import Card
@@ -70,6 +68,10 @@ class Meanings:
         from cadran.layer import Layer as Opened
 
         return Opened(self._project, plan_cache=False)
+
+    @cached_property
+    def _asked(self) -> Asked:
+        return Asked(self._compiled, self.graph, self._cache)
 
     @cached_property
     def graph(self) -> Graph:
@@ -134,11 +136,23 @@ class Meanings:
         return forms[0] == forms[1]
 
     def believe(self, record: VersionRecord) -> None:
-        """Take the hashes that a record holds, where the tools of today made them."""
-        if record.tools == tools():
-            questions = record.definition.questions
-            for question, kept in zip(questions, record.question_hashes, strict=False):
-                self._cache.put(self._key(record.definition, question), kept)
+        """Take the hashes that a record holds, and its questions, where they are those of today."""
+        if record.tools != tools():
+            return
+        questions = record.definition.questions
+        for question, kept in zip(questions, record.question_hashes, strict=False):
+            self._cache.put(self._key(record.definition, question), kept)
+        if record.said == self.said(record.kpi) and record.definition.runs:
+            placed = [self._expansion.placed(question.sql) for question in questions]
+            if all(placed):
+                self._asked.keep(record.kpi, [
+                    replace(question, sql=str(sql))
+                    for question, sql in zip(questions, placed, strict=True)
+                ])  # fmt: skip
+
+    def said(self, kpi: str) -> str:
+        """A mark of all that decides how MetricFlow writes the questions of a KPI."""
+        return self._asked.mark(self._compiled.card(kpi))
 
     def _key(self, definition: Definition, question: Question) -> str:
         said = [definition.by_text, question.sql, definition.steps, definition.columns]
@@ -201,7 +215,7 @@ class Meanings:
         return combined(self.hashes(self.definition(kpi)))
 
     def _define(self, card: Card) -> Definition:
-        asked, reason = self._questions(card), ""
+        asked, reason = self._asked.questions(card), ""
         questions: list[Question] = []
         steps: dict[str, str] = {}
         ids: dict[str, None] = {}
@@ -231,32 +245,6 @@ class Meanings:
         except NotCanonical as problem:
             return _by_text(definition, str(problem))
         return definition
-
-    def _questions(self, card: Card) -> list[Question]:
-        grains = [grain for grain in GRAINS if grain in card.grains]
-        said = said_of(self.graph, self.graph.metrics_behind(card.name))
-        key = key_of("questions", self._tools, said, grains, list(card.dimensions))
-        kept: list[list[Any]] | None = self._cache.get(key)
-        if kept is None:
-            kept = [[q.grains, q.dimensions, q.sql] for q in self._compile(card, grains)]
-            self._cache.put(key, kept)
-        return [Question(tuple(g), tuple(d), sql) for g, d, sql in kept]
-
-    def _compile(self, card: Card, grains: list[str]) -> list[Question]:
-        alike: dict[str, list[str]] = {}
-        for grain in grains:
-            alike.setdefault(opened(self._sql(card, grain), grain), []).append(grain)
-        found = []
-        for sql, shared in alike.items():
-            found.append(Question(tuple(shared), (), sql))
-            for dimension in card.dimensions:
-                asked = opened(self._sql(card, shared[0], dimension), shared[0])
-                found.append(Question(tuple(shared), (dimension,), asked))
-        return found
-
-    def _sql(self, card: Card, grain: str, *dimensions: str) -> str:
-        query = ask([card.name], [f"{TIME}__{grain}", *dimensions], ordered=False)
-        return self._compiled._compiler.plain_sql(query)  # noqa: SLF001 - the plain shape, not the quick one
 
 
 def meanings(layer: Layer, kpi: str) -> list[Meaning]:

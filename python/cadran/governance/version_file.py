@@ -20,8 +20,8 @@ _DECISIONS = (
     "restatement", "window", "overlap", "expected_impact", "measured_impact", "proof",
 )  # fmt: skip
 _MEANING = (
-    "hash", "tools", "mark", "questions", "steps", "columns", "came_from", "rules", "semantics",
-    "note", "by_text",
+    "hash", "tools", "mark", "said", "questions", "steps", "columns", "came_from", "rules",
+    "semantics", "note", "by_text",
 )  # fmt: skip
 
 
@@ -70,7 +70,8 @@ def read(root: Path, path: Path) -> VersionRecord:
         window=(dates[0], dates[1]) if dates else None, overlap=str(given.get("overlap") or ""),
         expected_impact=limits, measured_impact=given.get("measured_impact") or {},
         proof=given.get("proof") or {},
-        mark=str(given.get("mark") or ""), tools=tuple(given.get("tools") or ()),
+        mark=str(given.get("mark") or ""), said=str(given.get("said") or ""),
+        tools=tuple(given.get("tools") or ()),
         question_hashes=tuple(str(q.get("hash", "")) for q in given["questions"]), file=file,
     )  # fmt: skip
 
@@ -106,6 +107,7 @@ def write(root: Path, record: VersionRecord) -> Path:
         "hash": record.hash,
         "tools": list(record.tools),
         "mark": record.mark,
+        "said": record.said,
         "questions": [
             {
                 "grains": list(q.grains),

@@ -43,6 +43,7 @@ class VersionRecord:
         proof: for an equivalent version, what was compared and found equal.
         hash: what the KPI means, in one hash.
         mark: of everything it came from, as it was written; see `quick`.
+        said: a mark of what MetricFlow wrote its questions from.
         tools: the versions of the tools that made the hashes.
         question_hashes: the hash of each question of the definition.
         definition: what the KPI means.
@@ -66,6 +67,7 @@ class VersionRecord:
     measured_impact: dict[str, Any] = field(default_factory=dict)
     proof: dict[str, Any] = field(default_factory=dict)
     mark: str = ""
+    said: str = ""
     tools: tuple[str, ...] = ()
     question_hashes: tuple[str, ...] = ()
     file: str = ""
