@@ -291,6 +291,16 @@ def test_tampering_is_found_and_named(company, statements, sentence):
     assert re.search(sentence, str(found.damages[0]))
 
 
+def test_a_ledger_that_lost_its_end_is_not_added_to(company):
+    more_revenue(company, 100)
+    change(company, f"delete from {ROWS} where batch = 2", f"delete from {BATCHES} where batch = 2")
+    with pytest.raises(WarehouseError, match="anchors batch 2 of another ledger, or of one that"):
+        again(company)
+    with pytest.raises(WarehouseError, match="anchors batch 2"):
+        close(company.layer, "2026-09", ["net_revenue"], author="data@example.com")
+    assert "the end was cut off" in str(verify(company.layer).damages[0])
+
+
 def test_an_exported_head_finds_a_ledger_and_a_lock_that_were_cut_together(company, capsys):
     place = ["--project-dir", str(company.root), "--database", str(company.database)]
     company.layer.close()

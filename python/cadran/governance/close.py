@@ -98,6 +98,7 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     made = {}
     with layer.warehouse.writing(wait) as connection:
         writer = LedgerWriter(connection)
+        writer.check(lock)
         newest = {
             row["kpi"]: row
             for row in writer.rows(

@@ -6,11 +6,14 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
-from cadran.governance.anchor import Head, sealed
+from cadran.errors import WarehouseError
+from cadran.governance.anchor import Head, anchored, sealed
 from cadran.warehouse import duckdb_ledger as sql
 from cadran.warehouse.duckdb_comparison import MACROS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
 HEADER = (
@@ -41,6 +44,23 @@ class LedgerWriter:
         last = f"select batch, hash from {sql.BATCHES} order by batch desc limit 1"
         found = self.rows(last)
         return Head(found[0]["batch"], found[0]["hash"]) if found else Head()
+
+    def check(self, lock: Path | None) -> None:
+        """See that the ledger still has the batch that a lock file anchors, before adding to it.
+
+        Raises:
+            WarehouseError: it has not: a new anchor would hide what was cut off.
+        """
+        known = anchored(lock)
+        if known is None or not known.batch:
+            return
+        there = f"select hash from {sql.BATCHES} where batch = {known.batch}"
+        if [row["hash"] for row in self.rows(there)] != [known.hash]:
+            raise WarehouseError(
+                f"{lock} anchors batch {known.batch} of another ledger, or of one that lost its"
+                " end: `cadran verify` says what is missing. A ledger that is meant to begin anew"
+                " needs a lock of its own (--lock), or `ledger` taken out of this one."
+            )
 
     def append(self, columns: str, source: str, header: dict[str, Any]) -> int:
         """Append one batch; returns how many rows it has.

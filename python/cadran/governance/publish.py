@@ -61,7 +61,7 @@ def publish(  # noqa: PLR0913 - each is one decision of who publishes
         UnknownNameError: a KPI does not exist.
         QueryError: the restatement lacks something, or its approver may not approve it.
         CardError: `cadran_ledger.yml` holds what it must not.
-        WarehouseError: another process still holds the warehouse.
+        WarehouseError: another process still holds the warehouse, or the ledger lost its end.
     """
     names = list(kpis) or [card.name for card in layer.kpis() if card.status != "draft"]
     names = [layer.card(name).name for name in dict.fromkeys(names)]
@@ -147,6 +147,7 @@ class _Run:
         with self.layer.warehouse.writing(self.wait) as connection:
             for subject, header in zip(subjects, headers, strict=True):
                 writer = LedgerWriter(connection)
+                writer.check(self.lock)
                 newest = writer.rows(sql.newest_of(subject.kpi))[0]["at"]
                 if newest is not None and newest > computed_at:
                     connection.rollback()
