@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cadran.layer import Layer
     from cadran.query import Query
 
-_MOST = 200_000  # cells that are looked through for one answer
+_MOST = 20_000  # cells that are looked through for one answer: some seconds
 
 
 class Counts:

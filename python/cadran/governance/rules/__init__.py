@@ -6,6 +6,7 @@ from cadran.governance.rules import (  # noqa: F401 - importing them registers t
     objectives,
     ownership,
     technique,
+    usage,
 )
 from cadran.governance.rules.registry import (
     Finding,
