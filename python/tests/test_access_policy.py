@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import pytest
 
@@ -10,6 +11,7 @@ import cadran
 from cadran.access import policy as policies
 from cadran.access.caller import Caller, Limits
 from cadran.access.judge import PolicyGate
+from cadran.cli import main
 from cadran.errors import (
     NotAllowedError,
     NotGovernedError,
@@ -378,3 +380,68 @@ def test_days_and_metrics_without_a_policy_are_as_governed_as_ever(full):
         allow(gate, full, metrics=["revenue"], group_by=["customer__country"])
     rows = full.query(**allowed.question.arguments()).to_arrow()
     assert rows["metric_time__day"][0].as_py() == dt.date(2026, 1, 1)
+
+
+# The command -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(guarded, tmp_path, capsys):
+    """Runs `cadran policy` on the shop; gives its exit code and what it says."""
+    (tmp_path / "cadran_policy.yml").write_text(POLICY)
+    database = guarded.parents[1] / "guarded.duckdb"
+    place = ["--manifest", guarded, "--database", database]
+
+    def run(*words, policy=tmp_path / "cadran_policy.yml"):
+        code = main(["policy", *words, *map(str, place), "--policy", str(policy)])
+        out = capsys.readouterr()
+        return code, out.out + out.err
+
+    return run
+
+
+def test_the_command_shows_the_sql_and_the_rows_of_a_role(command, layers):
+    asked = ["test", "--as", "france", "--metrics", "revenue", "--group-by", "metric_time__month"]
+    code, said = command(*asked, "--format", "csv")
+    assert code == 0
+    assert said.startswith("allowed as france\n")
+    assert "customer__country = 'FR'" in said
+    france = layers[1].query(["revenue"], ["metric_time__month"]).to_arrow().to_pylist()
+    for row in france:
+        assert f"{row['metric_time__month']},{row['revenue']}\n" in said
+    code, said = command(*asked, "--sql-only")
+    assert code == 0
+    assert "2026-01-01" not in said
+
+
+def test_the_command_says_why_a_role_is_refused(command):
+    code, said = command("test", "--as", "north", "--metrics", "revenue")
+    assert (code, said[:37]) == (1, "refused: There is no metric 'revenue'")
+    code, said = command("test", "--as", "north, all", "--metrics", "revenue", "--sql-only")
+    assert said.startswith("allowed as all\n")
+    code, said = command("test", "--as", "nort", "--metrics", "revenue")
+    assert code == 2
+    assert "Did you mean 'north'" in said
+
+
+def test_the_command_hides_what_a_role_would_not_see(command):
+    asked = ["test", "--as", "all", "--metrics", "satisfaction_rate", "--group-by", "answer__team"]
+    _, said = command(*asked, "--format", "csv")
+    assert "\nrare,\n" in said
+
+
+def test_the_command_shows_what_a_role_may_see(command, tmp_path):
+    assert "france" in command("show")[1]
+    code, said = command("show", "--as", "france", "--format", "json")
+    assert code == 0
+    seen = {row["metric"]: row for row in json.loads(said)}
+    assert set(seen) == {
+        "revenue", "amount_per_order", "orders", "buyers", "visit_conversion",
+        "customer_conversions",
+    }  # fmt: skip
+    assert seen["revenue"]["dimensions"] == ["customer__segment", "order_id__channel"]
+    assert seen["revenue"]["refused"] == ""
+    assert "cannot be told apart" in seen["visit_conversion"]["refused"]
+    code, said = command("show", policy=tmp_path / "none.yml")
+    assert code == 2
+    assert "There is no policy" in said

@@ -56,6 +56,7 @@ FAULTS = {
     "TEC04": {"unproved"},
     "TEC05": {"by_buyer", None},
     "TEC06": {None},
+    "USE01": {"turnover"},
     "WAIV01": {"waived_too_long"},
 }
 

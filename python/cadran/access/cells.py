@@ -9,12 +9,11 @@ is shown is made of what could be shown, whatever else is asked.
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from cadran import periods
-from cadran.access.suppress import hidden
+from cadran.access.suppress import GONE, SAME, Tables, hidden, seen
 from cadran.errors import NotAllowedError, QueryError
 from cadran.governed import TIME
 from cadran.query import GRAINS, GroupBy
@@ -22,16 +21,17 @@ from cadran.where import names_in
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
     import pyarrow as pa
 
     from cadran.access.gate import Allowed
-    from cadran.access.suppress import Key
+    from cadran.access.suppress import Key, View
     from cadran.governance.parts import Parts
     from cadran.layer import Layer
     from cadran.query import Query
 
-_MOST = 200_000  # cells that are looked through for one answer
+_MOST = 20_000  # cells that are looked through for one answer: some seconds
 
 
 class Counts:
@@ -87,30 +87,25 @@ class _Cells:
         self.observations = observations
 
     def hidden(self, least: int) -> set[Key]:
-        """The keys of the rows whose value is to be hidden."""
-        query, groups = self.query, self.query.group_by
-        finer = [*groups, *self.cut()]
+        """The keys of the rows whose value is to be hidden.
+
+        Raises:
+            QueryError: there are more cells than can be looked through.
+        """
+        query, groups = self.query, [*self.query.group_by]
+        # In one order whatever was asked first: of two cells of one size the same is hidden always.
+        finer = sorted([*groups, *self.cut()], key=lambda group: group.column)
+        places = [finer.index(group) for group in groups]
         every = self.count(finer, whole=True)
-        small = hidden(every, least, self.time(finer))
         is_whole = not query.where and query.start is None and query.end is None
-        if is_whole:
-            return small
-        taken = self.count(finer, whole=False)
-        width = len(groups)
-        seen: dict[Key, int] = defaultdict(int)
-        inside: dict[Key, set[Key]] = defaultdict(set)
-        there: dict[Key, set[Key]] = defaultdict(set)
-        for key, count in taken.items():
-            seen[key[:width]] += count
-            if key in small:
-                inside[key[:width]].add(key)
-        for key in small:
-            there[key[:width]].add(key)
-        if len(finer) == width:
-            known = {key for key in seen if key in small}
-        else:
-            known = {key for key in seen if inside[key] and inside[key] != there[key]}
-        return hidden(seen, least, self.time(groups), known)
+        if is_whole and all(count >= least for count in every.values()):
+            return set()
+        cells = Tables.of(every, len(finer), self.time(finer))
+        small = hidden(cells, least)
+        found = small[cells.finest]
+        if not is_whole:
+            found = _torn(self.count(finer, whole=False), small, cells.finest, places)
+        return {tuple(key[place] for place in places) for key in found}
 
     def count(self, groups: list[GroupBy], *, whole: bool) -> dict[Key, int]:
         """The observations by these groups, of the question or of all that it could be asked of."""
@@ -137,16 +132,25 @@ class _Cells:
     def cut(self) -> list[GroupBy]:
         """What filters and the time range look at, beside what the question is grouped by."""
         known = {group.column for group in self.query.group_by}
-        found: dict[str, GroupBy] = {}
-        for text in self.query.where:
-            named = names_in(text)
-            for group in (*named.dimensions, *map(GroupBy, named.entities)):
-                found.setdefault(group.column, group)
+        found = {group.column: group for group in self.named}
         is_timed = any(group.base == TIME for group in self.query.group_by)
-        if not is_timed and (self.query.start or self.query.end):
+        if not is_timed and self.is_ranged:
             grain = _aligned(self.query.start, self.query.end, self.grains)
-            found.setdefault(f"{TIME}__{grain}", GroupBy(TIME, grain))
+            found[f"{TIME}__{grain}"] = GroupBy(TIME, grain)
         return [group for column, group in found.items() if column not in known]
+
+    @property
+    def is_ranged(self) -> bool:
+        """Whether it has a time range."""
+        return self.query.start is not None or self.query.end is not None
+
+    @property
+    def named(self) -> list[GroupBy]:
+        """What its filters look at."""
+        found = [names_in(text) for text in self.query.where]
+        return [
+            group for named in found for group in (*named.dimensions, *map(GroupBy, named.entities))
+        ]
 
     def time(self, groups: list[GroupBy] | tuple[GroupBy, ...]) -> tuple[int, list[str]] | None:
         """The place of the period among groups, and the coarser grains of the card."""
@@ -155,6 +159,28 @@ class _Cells:
                 at = GRAINS.index(group.asked_grain or "minute")
                 return place, [g for g in self.grains if GRAINS.index(g) > at and g != "minute"]
         return None
+
+
+def _torn(
+    taken: Mapping[Key, int], small: Mapping[View, set[Key]], finest: View, places: list[int]
+) -> set[Key]:
+    """The cells of a filtered answer that could not be worked out from what is shown without it.
+
+    A cell is sound if it takes nothing of what is hidden; or all of it, and the whole is shown.
+
+    Args:
+        taken: the cells that the question takes, split by all that it filters by.
+        small: what is hidden of the whole, by view.
+        finest: the view that is split by all.
+        places: of the columns that the question is grouped by.
+    """
+    whole = tuple(SAME if place in places else GONE for place in range(len(finest)))
+    left = {seen(key, whole) for key in small[finest] if key not in taken}
+    return {
+        cell
+        for key in taken
+        if key in small[finest] and ((cell := seen(key, whole)) in left or cell in small[whole])
+    }
 
 
 def _aligned(start: dt.datetime | None, end: dt.datetime | None, grains: tuple[str, ...]) -> str:

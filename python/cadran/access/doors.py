@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cadran.access import policy as policies
-from cadran.access.audit import NoAudit
 from cadran.access.authenticate import Bearers
 from cadran.access.judge import PolicyGate
 from cadran.access.oidc import Logins
+from cadran.access.record import Record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,6 @@ def gate(policy: Path) -> Gate:
     return PolicyGate(policies.read(policy) if policy.exists() else None)
 
 
-def audit(folder: Path) -> Audit:  # noqa: ARG001
+def audit(folder: Path) -> Audit:
     """What records questions."""
-    return NoAudit()
+    return Record(folder)

@@ -1,7 +1,7 @@
 """The command `cadran`: finds the command that is meant, runs it, and says what went wrong.
 
-Exit codes: 0 done, 1 findings (of `check`, `doctor`, `tables --check`, `publish`, `verify`),
-2 wrong use or impossible.
+Exit codes: 0 done, 1 findings (of `check`, `doctor`, `tables --check`, `publish`, `verify`,
+`policy test`), 2 wrong use or impossible.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ COMMANDS = {
     "explain": ("ledger", "what lies between a value as published and as it is now"),
     "serve": ("serve", "serve the layer: REST, GraphQL, Flight SQL, agents"),
     "mcp": ("mcp", "offer the KPIs as tools to an agent, over stdio"),
+    "token": ("token", "make, list and revoke the tokens of a server"),
+    "policy": ("policy", "what a role may see, and what becomes of its questions"),
+    "usage": ("usage", "who asks a server for which KPI"),
     "demo": ("demo", "write the data of the demo company"),
 }
 

@@ -21,6 +21,7 @@ FAMILIES = {
     "DUP": "Duplicates",
     "LIFE": "Life",
     "TEC": "Technique",
+    "USE": "Usage",
     "VER": "Versions",
     "WAIV": "Waivers",
 }
@@ -46,6 +47,7 @@ waivers:
 strategic_kpis: [5, 10]
 known_values: ["tests/answers/{kpi}__*.sql"]
 personal: [loyalty_number]
+unused_after: 90
 ```
 """
 

@@ -9,6 +9,7 @@
     strategic_kpis: [5, 10]                   # at least, at most
     known_values: ["tests/answers/{kpi}__*.sql"]
     personal: [loyalty_number]                # column names, beside those known by nature
+    unused_after: 90                          # days without a question to the server
 
 Every block may be left out. Unknown keys are errors, as on a card.
 """
@@ -64,6 +65,7 @@ class Settings:
     strategic_kpis: tuple[int, int] = (5, 10)
     known_values: tuple[str, ...] = ("tests/**/{kpi}__*.sql", "tests/**/{kpi}.sql")
     personal: tuple[str, ...] = ()
+    unused_after: int = 90
 
     def delegates(self, owner: str) -> tuple[str, ...]:
         """Who may approve in an owner's place; nobody when the owner is unknown."""
@@ -95,11 +97,15 @@ class _Reader:
         self.codes = codes
 
     def settings(self, given: object) -> Settings:
-        known = ("owners", "rules", "waivers", "strategic_kpis", "known_values", "personal")
+        known = (
+            "owners", "rules", "waivers", "strategic_kpis", "known_values", "personal",
+            "unused_after",
+        )  # fmt: skip
         block = self.block("", given, known, ())
         read: dict[str, Callable[[str, object], Any]] = {
             "owners": self.owners, "rules": self.rules, "waivers": self.waivers,
             "strategic_kpis": self.limits, "known_values": self.texts, "personal": self.texts,
+            "unused_after": self.days,
         }  # fmt: skip
         return Settings(**{key: read[key](key, value) for key, value in block.items()})
 
@@ -156,6 +162,11 @@ class _Reader:
         if not whole or len(value) != 2 or not 0 <= value[0] <= value[1]:  # type: ignore[arg-type,index] # noqa: PLR2004 - two ends
             self.wrong(key, f"is {value!r}; it takes the least and the most, such as [5, 10]")
         return value[0], value[1]  # type: ignore[index]
+
+    def days(self, key: str, value: object) -> int:
+        if type(value) is not int or value < 1:
+            self.wrong(key, f"is {value!r}; it takes a number of days")
+        return int(value)  # type: ignore[call-overload,no-any-return]
 
     def wrong(self, key: str, sentence: str) -> None:
         raise CardError(f"{FILE}, key '{key}': {sentence}.")

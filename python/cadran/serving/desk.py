@@ -18,9 +18,6 @@ from cadran.access.gate import OpenGate, Visible
 from cadran.access.limits import Meter
 from cadran.errors import (
     CadranError,
-    LimitError,
-    NotAllowedError,
-    NotGovernedError,
     StoppedError,
     UnknownNameError,
     WarehouseError,
@@ -44,6 +41,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("cadran.serving")
 _JUDGED = 4096  # judgements that are remembered
+_WARM_UP = "warm-up"
 _Done = TypeVar("_Done")
 
 
@@ -252,7 +250,7 @@ class Desk:
         for caller in callers or self.gate.everyone():
             for saved in self.saved_queries(caller):
                 try:
-                    self.ask(Asked(caller, "warm-up"), Question.of({"saved_query": saved["name"]}))
+                    self.ask(Asked(caller, _WARM_UP), Question.of({"saved_query": saved["name"]}))
                     done += 1
                 except CadranError as problem:
                     _LOG.warning("warm-up of %s: %s", saved["name"], problem)
@@ -315,17 +313,20 @@ class Desk:
         )  # fmt: skip
         try:
             bounds.entitled(asked.caller, "query")
-            self.meter.count(self.spender(asked.caller))
+            if asked.protocol != _WARM_UP:
+                self.meter.count(self.spender(asked.caller))
             with self.states.use() as state:
                 allowed = self._judged(asked.caller, question, state)
-                entry = replace(entry, role=allowed.role, metrics=_versioned(allowed, state))
+                entry = replace(
+                    entry, role=allowed.role, metrics=told.versioned(allowed, state.layer)
+                )
                 done = work(state, allowed)
             if isinstance(done, Handed):
                 entry = replace(entry, rows=done.answer.table.num_rows, cached=done.cached)
             elif kind == "query":
                 entry = replace(entry, cached=True)  # the client has the answer already
         except Exception as problem:
-            entry = replace(entry, outcome=_outcome(problem), reason=str(problem)[:500])
+            entry = replace(entry, outcome=told.outcome(problem), reason=str(problem)[:500])
             raise
         finally:
             seconds = time.perf_counter() - begun
@@ -345,22 +346,3 @@ class Desk:
     def _moved(self, state: State) -> None:
         self.cache.forget(state.id)
         self._judgements.clear()
-
-
-def _versioned(allowed: Allowed, state: State) -> tuple[str, ...]:
-    layer = state.layer
-    version = allowed.question.version
-    return tuple(
-        f"{name}@{version or layer.card(name).version}" if layer.is_kpi(name) else name
-        for name in allowed.question.query.metrics
-    )
-
-
-def _outcome(problem: Exception) -> str:
-    if isinstance(problem, LimitError):
-        return "limited"
-    if isinstance(problem, StoppedError):
-        return "stopped"
-    if isinstance(problem, (NotAllowedError, NotGovernedError)):
-        return "refused"
-    return "failed"

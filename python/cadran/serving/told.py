@@ -8,7 +8,15 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cadran.errors import CadranError, QueryError, StoppedError, WarehouseError
+from cadran.errors import (
+    CadranError,
+    LimitError,
+    NotAllowedError,
+    NotGovernedError,
+    QueryError,
+    StoppedError,
+    WarehouseError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -71,3 +79,23 @@ def without_values(problem: WarehouseError, allowed: Allowed) -> CadranError:
             f" numbers with numbers and dates with dates. It is recorded as {number}."
         )
     return WarehouseError(f"The warehouse could not answer; it is recorded as {number}.")
+
+
+def versioned(allowed: Allowed, layer: Layer) -> tuple[str, ...]:
+    """The metrics of a question as they are recorded: `net_revenue@2` for a KPI."""
+    version = allowed.question.version
+    return tuple(
+        f"{name}@{version or layer.card(name).version}" if layer.is_kpi(name) else name
+        for name in allowed.question.query.metrics
+    )
+
+
+def outcome(problem: Exception) -> str:
+    """How a question ended that was not answered."""
+    if isinstance(problem, LimitError):
+        return "limited"
+    if isinstance(problem, StoppedError):
+        return "stopped"
+    if isinstance(problem, (NotAllowedError, NotGovernedError)):
+        return "refused"
+    return "failed"

@@ -7,6 +7,7 @@ from cadran.governance.rules import (  # noqa: F401 - importing them registers t
     ownership,
     records,
     technique,
+    usage,
     versions,
 )
 from cadran.governance.rules.registry import (

@@ -70,7 +70,7 @@ class Rule:
 
     @property
     def family(self) -> str:
-        """The letters of the code: OWN, OBJ, DUP, LIFE, TEC, VER."""
+        """The letters of the code: OWN, OBJ, DUP, LIFE, TEC, USE, VER."""
         return self.code.rstrip("0123456789")
 
 
