@@ -2,12 +2,13 @@
 
 PYTHON ?= python3
 SCALE ?= 1
+SOAK ?= 10
 
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint test bench clean FORCE
+.PHONY: help setup demo build lint test test-superset bench bench-server clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -18,7 +19,7 @@ STEP = @printf '\n\033[1m%s\033[0m\n'
 
 help: ## List the targets
 	@printf 'Cadran: one KPI, one definition, one number everywhere.\n\n'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: .venv/.stamp ## Make .venv with everything pinned (the other targets do this by themselves)
 
@@ -70,10 +71,17 @@ lint: .venv/.stamp ## Python and SQL: style, format and types; every KPI against
 
 test: lint ## Lint, then dbt build with its tests and unit tests on a small demo, then pytest
 	$(STEP) 'Tests'
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+
+test-superset: .venv/.stamp ## The Superset export in a real Superset (2 to 5 minutes, own environment)
+	@CADRAN_TEST_SUPERSET=1 .venv/bin/python -m pytest python/tests/test_superset_server.py
 
 bench: .venv/.stamp ## Speed against hand-written SQL and the mf command, as a table
 	@.venv/bin/python benchmarks/run.py
+
+bench-server: .venv/.stamp ## Speed of `cadran serve` against the layer in process (SOAK=10 minutes)
+	@command -v wrk > /dev/null || apt-get install -y -qq wrk > /dev/null
+	@.venv/bin/python benchmarks/server.py --soak $(SOAK)
 
 clean: ## Remove what was built; .venv and data stay
 	@rm -rf target logs scratch dbt_packages build .mypy_cache .ruff_cache warehouse.duckdb warehouse.duckdb.wal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -15,26 +16,42 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "target" / "test"
+DATA, TARGET, DATABASE = WORK / "data", WORK / "dbt", WORK / "warehouse.duckdb"
 
 
 @pytest.fixture(scope="session")
 def demo():
-    """The demo company at a twentieth of its size, built into a warehouse of its own."""
+    """The demo company at a twentieth of its size, built into a warehouse of its own.
+
+    It is built once a run, whichever of the processes that share the tests comes first.
+    """
+    WORK.mkdir(parents=True, exist_ok=True)
+    run, told = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())), WORK / "built.json"
+    with (WORK / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = json.loads(told.read_text()) if told.exists() else {}
+        if built.get("run") != run:
+            built = {"run": run, **_build()}
+            told.write_text(json.dumps(built))
+    return SimpleNamespace(
+        data=DATA, target=TARGET, database=DATABASE,
+        returncode=built["returncode"], log=built["log"],
+    )  # fmt: skip
+
+
+def _build():
     from cadran.demo import generate
 
-    data, target, database = WORK / "data", WORK / "dbt", WORK / "warehouse.duckdb"
-    generate(data, end=date(2026, 10, 31), scale=0.05)
-    database.unlink(missing_ok=True)
-    environment = os.environ | {"CADRAN_DATABASE": str(database), "DO_NOT_TRACK": "1"}
+    generate(DATA, end=date(2026, 10, 31), scale=0.05)
+    DATABASE.unlink(missing_ok=True)
+    environment = os.environ | {"CADRAN_DATABASE": str(DATABASE), "DO_NOT_TRACK": "1"}
     dbt = Path(sys.executable).with_name("dbt")
     command = [
         dbt, "--no-use-colors", "build", "--project-dir", ROOT, "--profiles-dir", ROOT,
-        "--target-path", target, "--vars", json.dumps({"cadran_sources": str(data)}),
+        "--target-path", TARGET, "--vars", json.dumps({"cadran_sources": str(DATA)}),
     ]  # fmt: skip
     built = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    return SimpleNamespace(
-        data=data, target=target, database=database, returncode=built.returncode, log=built.stdout
-    )
+    return {"returncode": built.returncode, "log": built.stdout}
 
 
 @pytest.fixture(scope="session")
