@@ -19,7 +19,7 @@ STEP = @printf '\n\033[1m%s\033[0m\n'
 
 help: ## List the targets
 	@printf 'Cadran: one KPI, one definition, one number everywhere.\n\n'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 setup: .venv/.stamp ## Make .venv with everything pinned (the other targets do this by themselves)
 
