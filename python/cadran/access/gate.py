@@ -26,8 +26,8 @@ class Allowed:
     Attributes:
         question: what is really asked: the saved query resolved, the filters of the role added.
         role: the role under which it is allowed; None where there is no policy.
-        minimum_cell: observations that a cell needs to be shown under the role, whatever the cards
-            say; 0 leaves it to them.
+        minimum_cell: observations that a value of a KPI about people needs under the role, where
+            its card says less; 0 leaves it to the cards.
         hides: whether values of the answer may be hidden.
     """
 
