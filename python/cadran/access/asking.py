@@ -59,6 +59,9 @@ class Asking:
         self._types(query.metrics, conditions)
         hides = self._hides(query, conditions)
         confined = self._confined(query)
+        if self._resolved.version is not None:
+            # An old version is frozen by its groups, and like the ledger filtered by them.
+            query = replace(query, where=(*query.where, *confined))
         return Allowed(
             replace(self._resolved, query=replace(query, confined=confined)),
             self._rights.role,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from cadran.access.caller import LOCAL
+from cadran.governed import TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +54,9 @@ class Visible:
         return self.metrics is None or name in self.metrics
 
     def dimension(self, name: str) -> bool:
-        """Whether a dimension of that name exists for the caller."""
+        """Whether a dimension of that name exists for the caller; time does for everybody."""
+        if name == TIME:
+            return True
         if self.dimensions is not None and name not in self.dimensions:
             return False
         return not any(f"__{one}__" in f"__{name}__" for one in self.personal)

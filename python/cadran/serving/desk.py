@@ -6,6 +6,7 @@ recorded, in this order and nowhere else. What answers is `Layer.query`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field, replace
@@ -309,3 +310,5 @@ class Desk:
     def _moved(self, state: State) -> None:
         self.cache.forget(state.id)
         self._judgements.clear()
+        with contextlib.suppress(CadranError):
+            self.gate.check(state.layer)  # so that the first who asks need not wait for it
