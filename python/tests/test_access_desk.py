@@ -12,6 +12,7 @@ import pytest
 
 from cadran import project
 from cadran.access import policy as policies
+from cadran.access import tokens
 from cadran.access.caller import Caller, Limits
 from cadran.access.gate import Allowed, Visible
 from cadran.access.judge import PolicyGate
@@ -19,12 +20,17 @@ from cadran.access.record import Record, read
 from cadran.errors import (
     LimitError,
     NotAllowedError,
+    PolicyError,
+    ProjectError,
     QueryError,
     StoppedError,
+    UnauthenticatedError,
     UnknownNameError,
     WarehouseError,
 )
 from cadran.history import Break
+from cadran.server.run import prepare
+from cadran.server.settings import Settings
 from cadran.serving import told
 from cadran.serving.answer import Answer
 from cadran.serving.desk import Asked, Desk
@@ -338,3 +344,33 @@ def test_every_question_is_recorded_answered_or_not(desk, tmp_path):
     assert (unknown.outcome, hostile.outcome, nobody.outcome) == ("failed", "failed", "refused")
     assert hostile.where == ("1 = 1; drop table x",)
     assert "no role" in nobody.reason
+
+
+# A server --------------------------------------------------------------------------------------
+
+
+def test_a_server_takes_policy_tokens_and_record_from_its_files(guarded, tmp_path):
+    found = project.find(None, guarded, guarded.parents[1] / "guarded.duckdb")
+    places = {
+        "tokens": tmp_path / "cadran_tokens.json", "policy": tmp_path / "cadran_policy.yml",
+        "audit": tmp_path / "audit",
+    }  # fmt: skip
+    places["policy"].write_text("roles: {a: {metrics: [nothing]}}")
+    with pytest.raises(PolicyError, match="there is no metric 'nothing'"):
+        prepare(found, Settings(**places))
+    places["policy"].write_text(POLICY)
+    with pytest.raises(ProjectError, match="there is no token"):
+        prepare(found, Settings(host="0.0.0.0", **places))  # noqa: S104 - it is refused
+    secret, _ = tokens.create(places["tokens"], "dashboard", roles=("france",))
+    house, _ = prepare(found, Settings(**places))
+    try:
+        caller = house.caller(f"Bearer {secret}")
+        confined = house.desk.ask(Asked(caller, "test"), BY_MONTH)
+        with pytest.raises(UnauthenticatedError):
+            house.caller("Bearer something else")
+    finally:
+        house.workers.shutdown()
+        house.desk.close()
+    (entry,) = read(places["audit"]).entries
+    assert (entry.caller, entry.role, entry.rows) == ("dashboard", "france", 3)
+    assert confined.answer.query.confined

@@ -166,6 +166,26 @@ def test_values_of_a_dimension_are_those_of_the_rows_of_the_role(full, gate):
     assert answer(gate, full, "france", group_by=["metric_time__month"]).to_arrow().num_rows == 3
 
 
+def test_values_that_cannot_be_told_apart_are_refused_without_a_word_of_the_filter(full, tmp_path):
+    file = tmp_path / "cadran_policy.yml"
+    file.write_text("""
+    roles:
+      a:
+        metrics: "*"
+        dimensions: [stock_entry__item, order_id__channel, order_id__ordered_date]
+        rows: ["customer__country = 'FR'"]
+    """)
+    gate = PolicyGate(policies.read(file))
+    said = str(refusal(gate, full, "a", group_by=["stock_entry__item"]))
+    assert "do not go together" in said
+    assert "country" not in said
+    ends = {"group_by": ["order_id__ordered_date__day"], "min_max_only": True}
+    first = answer(gate, full, "a", **ends).to_arrow().column(0)[0].as_py()
+    assert first > answer(PolicyGate(), full, **ends).to_arrow().column(0)[0].as_py()
+    every = answer(gate, full, "a", group_by=["order_id__channel"], apply_group_by=False)
+    assert len(every) == 55
+
+
 def test_a_filter_of_the_role_is_part_of_the_plan_and_of_the_judgement(full, gate):
     asked = {"metrics": ["revenue"], "group_by": ["metric_time__month"]}
     france, all_rows = (allow(gate, full, role, **asked) for role in ("france", "all"))
@@ -324,6 +344,13 @@ def test_the_ledger_answers_a_confined_role_only_by_what_tells_its_rows_apart(fu
     assert str(said).endswith("group by order_id__channel.")
     allow(gate, full, "a", **(asked | {"group_by": ["metric_time__month", "order_id__channel"]}))
     allow(gate, full, "a", **(asked | {"view": "restated"}))
+    by_channel = {"metrics": ["revenue"], "group_by": ["metric_time__month", "order_id__channel"]}
+    old = allow(gate, full, "a", **by_channel, version=1).question
+    assert (
+        old.query.where == old.query.confined == ("{{ Dimension('order_id__channel') }} = 'web'",)
+    )
+    assert "group by" in str(refusal(gate, full, "a", metrics=["revenue"], version=1,
+                                     group_by=["metric_time__month"]))  # fmt: skip
 
 
 # The file --------------------------------------------------------------------------------------

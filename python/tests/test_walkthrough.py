@@ -25,7 +25,9 @@ PAGE = ROOT / "docs" / "walkthrough.md"
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.M)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
 
 
 def shown():
@@ -69,6 +71,7 @@ def company(demo, tmp_path_factory):
     ignored = shutil.ignore_patterns(".git", ".venv", "target", "data", "*.duckdb*", "logs")
     shutil.copytree(ROOT, home, ignore=ignored)
     shutil.copy(demo.database, home / "warehouse.duckdb")
+    shutil.copytree(demo.target, home / "target", ignore=shutil.ignore_patterns("cadran"))
     variables = yaml.safe_load((home / "vars.yml").read_text("utf-8"))
     variables["vars"]["cadran_sources"] = str(demo.data)
     (home / "vars.yml").write_text(yaml.safe_dump(variables))

@@ -59,6 +59,9 @@ class Asking:
         self._types(query.metrics, conditions)
         hides = self._hides(query, conditions)
         confined = self._confined(query)
+        if self._resolved.version is not None:
+            # An old version is frozen by its groups, and like the ledger filtered by them.
+            query = replace(query, where=(*query.where, *confined))
         return Allowed(
             replace(self._resolved, query=replace(query, confined=confined)),
             self._rights.role,
@@ -145,17 +148,14 @@ class Asking:
         Raises:
             NotAllowedError: so.
         """
-        cards = [(name, self._names.cards.get(name)) for name in query.metrics]
-        least = self._rights.minimum_cell
-        people = [name for name, card in cards if least or (card and card.minimum_cell)]
+        cards = [self._names.cards.get(name) for name in query.metrics]
+        people = [card.name for card in cards if card is not None and card.minimum_cell]
         if not people:
             return False
         of = f"{people[0]} is about people"
         fields = [field for one in conditions for field in one.fields]
         bounds = [bound.time() for bound in (query.start, query.end) if bound is not None]
         ordered = {item.removeprefix("-") for item in query.order_by}
-        if any(name not in self._names.cards for name in people):
-            raise NotAllowedError(f"{of}, and no card says how it is counted.")
         if self._names.looks_around(tuple(people)):
             raise NotAllowedError(f"{of}, and looks over several periods: it cannot be given out.")
         if not self._is_of_now:

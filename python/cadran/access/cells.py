@@ -52,9 +52,9 @@ class Counts:
             return table
         query = allowed.question.query
         for card in [layer.card(name) for name in query.metrics if layer.is_kpi(name)]:
-            least = max(allowed.minimum_cell, card.minimum_cell or 0)
-            if least:
+            if card.minimum_cell:
                 cells = _Cells(*self._of(layer), query, card.name, card.grains)
+                least = max(allowed.minimum_cell, card.minimum_cell)
                 table = _without(table, query, card.name, cells.hidden(least))
         return table
 

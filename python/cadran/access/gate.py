@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from cadran.access.caller import LOCAL
+from cadran.governed import TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,8 +27,8 @@ class Allowed:
     Attributes:
         question: what is really asked: the saved query resolved, the filters of the role added.
         role: the role under which it is allowed; None where there is no policy.
-        minimum_cell: observations that a cell needs to be shown under the role, whatever the cards
-            say; 0 leaves it to them.
+        minimum_cell: observations that a value of a KPI about people needs under the role, where
+            its card says less; 0 leaves it to the cards.
         hides: whether values of the answer may be hidden.
     """
 
@@ -53,7 +54,9 @@ class Visible:
         return self.metrics is None or name in self.metrics
 
     def dimension(self, name: str) -> bool:
-        """Whether a dimension of that name exists for the caller."""
+        """Whether a dimension of that name exists for the caller; time does for everybody."""
+        if name == TIME:
+            return True
         if self.dimensions is not None and name not in self.dimensions:
             return False
         return not any(f"__{one}__" in f"__{name}__" for one in self.personal)

@@ -6,7 +6,7 @@
         metrics: [net_revenue, {scope: commerce}, {tier: strategic, objective: grow_profitably}]
         dimensions: [customer__country, order_id__channel]
         rows: ["customer__country = 'FR'"]       # all of them hold for every row that is counted
-        minimum_cell: 5                          # observations that a value needs to be shown
+        minimum_cell: 20                         # of KPIs about people, where their cards say less
         limits: {per_minute: 600, rows: 100000, seconds: 30, megabytes: 50, at_once: 4}
       board:
         metrics: "*"                             # every KPI and every metric that is not hidden

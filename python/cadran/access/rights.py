@@ -28,7 +28,8 @@ class Rights:
         dimensions: names; None for every one that does not show persons.
         confined: conditions on rows, as MetricFlow's templates.
         by: what those conditions look at.
-        minimum_cell: observations that a value needs to be shown.
+        minimum_cell: observations that a value of a KPI about people needs, where its card says
+            less.
     """
 
     role: str | None = None

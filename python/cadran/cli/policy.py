@@ -87,7 +87,9 @@ def _rights(gate: PolicyGate, policy: Policy, name: str, layer: Layer) -> list[d
                 "is_kpi": card is not None,
                 "dimensions": [d for d in dimensions if d != TIME and seen.dimension(d)],
                 "rows": list(role.rows),
-                "minimum_cell": max(role.minimum_cell, (card and card.minimum_cell) or 0),
+                "minimum_cell": max(role.minimum_cell, card.minimum_cell)
+                if card is not None and card.minimum_cell
+                else None,
                 "refused": _refusal(gate, name, metric, layer),
             }
         )

@@ -50,7 +50,8 @@ def whole(answer: Answer, allowed: Allowed, caller: Caller) -> Answer:
     if answer.key == repr(allowed):
         return answer
     query = replace(answer.query, limit=allowed.question.query.limit)
-    return replace(answer, query=query, key=repr(allowed))
+    kept_as = answer.state, allowed
+    return replace(answer, query=query, key=repr(allowed), kept_as=kept_as)
 
 
 def check(answer: Answer, caller: Caller) -> None:
