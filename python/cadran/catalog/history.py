@@ -91,5 +91,8 @@ def edits(root: Path | None) -> list[Edit]:
 
 
 def _text(record: Any, name: str) -> Any:
+    # A first version is no change, and speaks for all that was ever published.
+    if name in {"effective_from", "kind"} and record.kind == "first":
+        return None if name == "effective_from" else ""
     value = getattr(record, name, "")
     return value if isinstance(value, dt.date) else str(value or "")
