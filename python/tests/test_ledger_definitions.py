@@ -93,11 +93,16 @@ def shop(tmp_path_factory):
 
 def record(layer, version, effective, kind):
     """The record of a version that means what the project means now."""
+    meanings = of(layer)
+    definition = meanings.definition("revenue")
+    kept = {}
+    if "question_hashes" in VersionRecord.__slots__:
+        marks = (meanings.hash_of(definition, question) for question in definition.questions)
+        kept["question_hashes"] = tuple(marks)
     return VersionRecord(
         kpi="revenue", version=version, effective_from=effective, kind=kind,
         reason="Hundreds are enough.", author="data@example.com", approver=OWNER,
-        restatement="none", hash=of(layer).hash("revenue"),
-        definition=of(layer).definition("revenue"),
+        restatement="none", hash=meanings.hash("revenue"), definition=definition, **kept,
     )  # fmt: skip
 
 
