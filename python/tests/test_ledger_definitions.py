@@ -93,11 +93,16 @@ def shop(tmp_path_factory):
 
 def record(layer, version, effective, kind):
     """The record of a version that means what the project means now."""
+    meanings = of(layer)
+    definition = meanings.definition("revenue")
+    kept = {}
+    if "question_hashes" in VersionRecord.__slots__:
+        marks = (meanings.hash_of(definition, question) for question in definition.questions)
+        kept["question_hashes"] = tuple(marks)
     return VersionRecord(
         kpi="revenue", version=version, effective_from=effective, kind=kind,
         reason="Hundreds are enough.", author="data@example.com", approver=OWNER,
-        restatement="none", hash=of(layer).hash("revenue"),
-        definition=of(layer).definition("revenue"),
+        restatement="none", hash=meanings.hash("revenue"), definition=definition, **kept,
     )  # fmt: skip
 
 
@@ -108,7 +113,9 @@ order by batch desc limit 1
 """
 
 
-def test_a_change_upstream_is_seen_refused_and_published_as_a_new_version(shop):
+def test_a_change_upstream_is_seen_refused_and_published_as_a_new_version(shop, capsys):
+    from cadran.cli.app import main as cadran_command
+
     done = shop.publish()
     assert all(one.rows and not one.note for one in done.values())
     ((_, _, first_value, first_hash, details),) = shop.rows(LAST)
@@ -133,6 +140,11 @@ def test_a_change_upstream_is_seen_refused_and_published_as_a_new_version(shop):
     # With a record of what version 1 meant, the cause is named.
     version_file.write(shop.root, first)
     assert "macro rounded (macros/rounded.sql)" in shop.publish()["revenue"].refused
+    place = ["--project-dir", str(shop.root), "--database", str(shop.database)]
+    assert cadran_command(["publish", "revenue", *place]) == 1
+    told = capsys.readouterr()
+    assert told.out == "[1/1] revenue: refused\n"
+    assert "by which it would be published (macro rounded" in told.err
 
     # A new version is published as its record says: from February on.
     shop.edit("models/marts.yml", "version: 1", "version: 2")

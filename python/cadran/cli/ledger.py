@@ -45,7 +45,7 @@ def _add_publish(parser: argparse.ArgumentParser) -> None:
     agreed.add_argument("--restate", metavar="PERIOD", help="its final values may change: 2026-09")
     agreed.add_argument("--kind", help="policy, estimate, error or source")
     agreed.add_argument("--reason", help="why, in words that a reader of the figure understands")
-    agreed.add_argument("--approver", metavar="EMAIL", help="who agreed; not the author")
+    agreed.add_argument("--approver", metavar="EMAIL", help="who agreed: the owner or a delegate")
     agreed.add_argument("--ticket", help="where it was discussed")
     _add_author(parser)
     examples(
