@@ -71,7 +71,8 @@ def company(demo, tmp_path_factory):
     ignored = shutil.ignore_patterns(".git", ".venv", "target", "data", "*.duckdb*", "logs")
     shutil.copytree(ROOT, home, ignore=ignored)
     shutil.copy(demo.database, home / "warehouse.duckdb")
-    shutil.copytree(demo.target, home / "target", ignore=shutil.ignore_patterns("cadran"))
+    shutil.copytree(demo.target, home / "target")
+    shutil.rmtree(home / "target" / "cadran", ignore_errors=True)  # plans are made anew
     variables = yaml.safe_load((home / "vars.yml").read_text("utf-8"))
     variables["vars"]["cadran_sources"] = str(demo.data)
     (home / "vars.yml").write_text(yaml.safe_dump(variables))
