@@ -134,6 +134,7 @@ def test_a_changed_definition_is_seen_recorded_and_never_hides_what_was_said(com
     old, new = ({row["metric_time__month"]: row["net_revenue"] for row in side} for side in sides)
     assert all(Decimal(new[month]) < Decimal(old[month]) for month in old)
 
+    assert follow().returncode == 0  # dbt build
     assert "restated" in follow().stdout  # publish
     told = follow("--format", "csv")
     published = {row["metric_time__month"]: row["net_revenue"] for row in rows(told)}
