@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from cadran.governance.questions import Definition, Question
     from cadran.governance.versions import VersionRecord
     from cadran.layer import Layer
+
+
+_NUMBER = re.compile(r"_\d+\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def _differing(
                 continue
             # What moved between a question and its marts looks different in two parts, and not as
             # a whole.
-            if before.by_text or after.by_text or not rewritten or asked[0] == asked[1]:
+            if before.by_text or after.by_text or not rewritten or _is_same(*asked):
                 return label
             if before.canonical(old[label]) != after.canonical(new[label]):
                 return label
@@ -128,6 +132,11 @@ def _differing(
             # A form that these tools cannot bring the SQL into: its text decides.
             return label
     return None
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two questions are written alike; MetricFlow numbers its steps as they come."""
+    return one == other or _NUMBER.sub("_", one) == _NUMBER.sub("_", other)
 
 
 def _labelled(definition: Definition) -> dict[str, Question]:

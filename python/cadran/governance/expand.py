@@ -138,7 +138,7 @@ class Expansion:
                 table.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
             for part, name in self._name(key, in_spine=in_spine).items():
                 table.set(part, exp.to_identifier(name, quoted=True) if name else None)
-        return tree.sql(dialect=self.dialect, pretty=True), list(needed)
+        return _printed(tree, self.dialect), list(needed)
 
     def _key_of(self, table: Any, owner: str | None) -> str | None:
         from sqlglot import exp
@@ -243,7 +243,17 @@ def without_comments(sql: str, dialect: str) -> str:
 
     tree: Any = sqlglot.parse_one(sql, dialect=dialect)
     _drop_comments(tree)
-    return str(tree.sql(dialect=dialect, pretty=True))
+    return _printed(tree, dialect)
+
+
+def _printed(tree: Any, dialect: str) -> str:
+    """A statement on many lines, such that reading and printing it again changes nothing."""
+    import sqlglot
+
+    text = str(tree.sql(dialect=dialect, pretty=True))
+    if "QUANTILE" in text or "PERCENTILE" in text:
+        text = str(sqlglot.parse_one(text, dialect=dialect).sql(dialect=dialect, pretty=True))
+    return text
 
 
 def _drop_comments(tree: Any) -> None:

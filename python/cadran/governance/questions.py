@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,7 @@ def opened(sql: str, grain: str) -> str:
     return opened.replace(f"DATE_TRUNC('{grain}'", f"DATE_TRUNC('{OPEN_GRAIN}'")
 
 
+@cache
 def tools() -> tuple[str, ...]:
     """What brings SQL into form, with versions: the same tools make the same hash."""
     made_by = (f"{name} {version(name)}" for name in ("metricflow", "sqlglot"))
