@@ -21,11 +21,3 @@
         {%- endcall -%}
     {%- endif -%}
 {%- endmacro -%}
-
-{%- macro mark_build_end(results) -%}
-    {%- set bad = [] -%}
-    {%- for result in results if result.status | string in ["error", "fail", "runtime error", "skipped"] -%}
-        {%- do bad.append(result.node.name) -%}
-    {%- endfor -%}
-    {{ cadran.mark_build("failed" if bad else "finished") }}
-{%- endmacro -%}

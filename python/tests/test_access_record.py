@@ -151,9 +151,10 @@ class Slow(record.Record):
 
     def __init__(self, folder):
         super().__init__(folder, most=5, wait=0.01)
-        self.go_on = threading.Event()
+        self.began, self.go_on = threading.Event(), threading.Event()
 
     def _append(self, one):
+        self.began.set()
         self.go_on.wait()
         super()._append(one)
 
@@ -162,6 +163,7 @@ def test_what_a_full_queue_gives_up_is_counted_logged_and_recorded(tmp_path, cap
     kept = Slow(tmp_path)
     for at in range(10):
         kept.write(entry(caller=f"c{at}"))
+        kept.began.wait()
     assert kept.lost == 4  # one is being written, five wait
     assert "1 entries were lost" in caplog.text
     kept.go_on.set()

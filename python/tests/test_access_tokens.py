@@ -148,7 +148,7 @@ def test_the_command_shows_a_token_once_and_lists_it_without(file, tmp_path, cap
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["name"], row["state"], row["roles"]) == ("bi", "holds", ["board"])
     assert row["limits"] == {"per_minute": 600}
-    left = dt.datetime.fromisoformat(row["expires"]) - NOW
+    left = dt.datetime.fromisoformat(row["expires"]) - dt.datetime.now(dt.UTC)
     assert dt.timedelta(hours=1.9) < left < dt.timedelta(hours=2.1)
     assert main(["token", "revoke", row["id"], *place]) == 0
     assert authenticate.Bearers(file)._by_hash[tokens.hashed(secret)].ended(NOW) == "revoked"

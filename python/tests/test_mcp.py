@@ -131,7 +131,7 @@ def test_the_card_and_the_list_say_what_may_be_asked(address, layer):
         ("query", {"metrics": ["net_revenue"], "group_by": ["metric_time__hour"]}, "Ask head.of"),
         ("query", {"metrics": ["net_revnue"]}, "Did you mean 'net_revenue'?"),
         ("query", {"metric": ["net_revenue"]}, "Did you mean 'metrics'?"),
-        ("query", {"metrics": ["net_revenue"], "where": ["1; drop table x"]}, "condition"),
+        ("query", {"metrics": ["net_revenue"], "where": ["1; drop table x"]}, "is refused"),
         ("query", MONTHS | {"view": "published"}, "Nothing was published yet"),
         ("kpi_card", {"kpi": "order_net_amount"}, "There is no KPI 'order_net_amount'"),
         ("dimension_values", {}, "dimension is missing"),
@@ -236,17 +236,17 @@ class Partly(OpenGate):
 
     def allow(self, caller, question, layer):
         allowed = super().allow(caller, question, layer)
-        query = replace(allowed.question.query, where=("order_id__channel = 'web'",))
+        query = replace(allowed.question.query, confined=("order_id__channel = 'web'",))
         return Allowed(replace(allowed.question, query=query), role="web")
 
 
 def test_who_sees_a_part_gets_no_published_whole(restated, monkeypatch):
     monkeypatch.setattr(restated.house.desk, "gate", Partly())
-    restated.house.desk._judged.cache_clear()
+    restated.house.desk._judgements.clear()
     (refused,) = ask(
         f"{restated.http}/mcp", ("explain", {"kpi": "net_revenue", "period": "2026-09"})
     )
-    restated.house.desk._judged.cache_clear()
+    restated.house.desk._judgements.clear()
     assert refused.is_error
     assert "your role sees a part" in text(refused)
 

@@ -36,7 +36,7 @@ PROBLEMS = (
     ("/query?metrics=net_revenue&page_size=2000000", 400, "bad-question", "at most 1,000,000"),
     ("/query?metrics=%ff", 400, "bad-question", "UTF-8"),
     ("/query?metrics=a%00b", 400, "bad-question", "no text has"),
-    ("/query?metrics=net_revenue&where=1%3B drop table x", 400, "bad-question", "condition"),
+    ("/query?metrics=net_revenue&where=1%3B drop table x", 400, "bad-question", "is refused"),
     ("/query?saved_query=kpi_monthly", 404, "unknown-name", "kpi_monthly_strategic"),
     ("/query?" + "metrics=net_revenue&" * 600, 414, "too-long", "post the question"),
     ("/values", 400, "bad-question", "dimension is missing"),

@@ -55,7 +55,7 @@ class Asking:
             order_by=tuple(self._column(item) for item in query.order_by),
         )
         saved_groups = [group for text in saved for group in _named(text)]
-        query = self._dimensions(query, saved_groups, conditions)
+        query = _reordered(self._dimensions(query, saved_groups, conditions), query.group_by)
         self._types(query.metrics, conditions)
         hides = self._hides(query, conditions)
         confined = self._confined(query)
@@ -211,6 +211,16 @@ class Asking:
                 f" of them: only what is grouped by what tells them apart can be given out{by}."
             )
         return rights.confined
+
+
+def _reordered(query: Query, before: tuple[GroupBy, ...]) -> Query:
+    """The question ordered by its columns as they are called now that each has its grain."""
+    now = {one.name: group.column for one, group in zip(before, query.group_by, strict=True)}
+    order_by = tuple(
+        item[: item.startswith("-")] + now.get(item.removeprefix("-"), item.removeprefix("-"))
+        for item in query.order_by
+    )
+    return replace(query, order_by=order_by)
 
 
 def _named(text: str) -> list[GroupBy]:

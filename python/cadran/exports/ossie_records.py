@@ -25,16 +25,14 @@ def to_version(said: dict[str, Any]) -> VersionRecord:
     meaning = given.pop("definition")
     window, impact = given.pop("window"), given.pop("expected_impact")
     definition = Definition(
-        kpi=meaning["kpi"],
-        questions=tuple(
-            Question(tuple(one["grains"]), tuple(one["dimensions"]), one["sql"])
-            for one in meaning["questions"]
-        ),
-        steps=meaning["steps"],
-        columns=meaning["columns"],
-        nodes=tuple(Node(**one) for one in meaning["nodes"]),
-        rules=meaning["rules"],
-        note=meaning["note"],
+        **meaning
+        | {
+            "questions": tuple(
+                Question(tuple(one["grains"]), tuple(one["dimensions"]), one["sql"])
+                for one in meaning["questions"]
+            ),
+            "nodes": tuple(Node(**one) for one in meaning["nodes"]),
+        }
     )
     return VersionRecord(
         **given
@@ -43,6 +41,7 @@ def to_version(said: dict[str, Any]) -> VersionRecord:
             "window": tuple(dt.date.fromisoformat(day) for day in window) if window else None,
             "expected_impact": tuple(impact) if impact else None,
             "tools": tuple(given["tools"]),
+            "question_hashes": tuple(given["question_hashes"]),
             "definition": definition,
         }
     )

@@ -38,7 +38,8 @@ def explained(  # noqa: PLR0913 - the question of `cadran explain`
     )
 
     def work(state: State, allowed: Allowed) -> dict[str, Any]:
-        if allowed.question.query.confined or allowed.hides:
+        query = allowed.question.query
+        if query.confined or query.where or allowed.hides:
             raise NotAllowedError(
                 f"What was published of {kpi} is of the whole company, and your role sees a part:"
                 f" ask {card.owner.business}."
