@@ -40,7 +40,9 @@ def load(address: str, clients: int, seconds: float) -> list[float]:
 
     def client() -> None:
         with (
-            flight_sql.connect(address, db_kwargs={HEADER: "Bearer bench"}) as connection,
+            flight_sql.connect(
+                address, db_kwargs={HEADER: "Bearer bench"}, autocommit=True
+            ) as connection,
             connection.cursor() as cursor,
         ):
             while time.monotonic() < until:
@@ -68,7 +70,9 @@ def large(address: str, rounds: int) -> dict[str, float]:
     asked = json.loads(os.environ["CADRAN_BENCH_LARGE"])
     found = {}
     with (
-        flight_sql.connect(address, db_kwargs={HEADER: "Bearer bench"}) as connection,
+        flight_sql.connect(
+            address, db_kwargs={HEADER: "Bearer bench"}, autocommit=True
+        ) as connection,
         connection.cursor() as cursor,
     ):
         for name, more in (("computed", {"read_cache": False}), ("kept", {})):
