@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import logging
 import signal
@@ -114,6 +115,10 @@ def serve(project: Project, settings: Settings, told: Callable[[Running], None])
         OSError: a port is taken.
     """
     with _listening(project, settings) as (server, running):
+        # What was loaded until here stays: the collector need not look through it at each full turn,
+        # which would hold up every client for a moment.
+        gc.collect()
+        gc.freeze()
         told(running)
         states = running.house.desk.states
         if hasattr(signal, "SIGHUP"):
