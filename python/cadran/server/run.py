@@ -115,8 +115,8 @@ def serve(project: Project, settings: Settings, told: Callable[[Running], None])
         OSError: a port is taken.
     """
     with _listening(project, settings) as (server, running):
-        # What was loaded until here stays: the collector need not look through it at each full turn,
-        # which would hold up every client for a moment.
+        # What was loaded until here stays: the collector need not look through it at each full
+        # turn, which would hold up every client for a moment.
         gc.collect()
         gc.freeze()
         told(running)
