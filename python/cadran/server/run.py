@@ -120,6 +120,9 @@ def serve(project: Project, settings: Settings, told: Callable[[Running], None])
         gc.collect()
         gc.freeze()
         told(running)
+        # uvicorn ends gracefully and then raises the signal again: what is still to be written and
+        # removed here must come after that.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         states = running.house.desk.states
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: states.hurry())
