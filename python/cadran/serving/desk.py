@@ -20,7 +20,6 @@ from cadran.access.limits import Meter
 from cadran.errors import (
     CadranError,
     StoppedError,
-    UnknownNameError,
     WarehouseError,
 )
 from cadran.serving import bounds, told
@@ -29,6 +28,7 @@ from cadran.serving.bounds import MEGABYTE
 from cadran.serving.cache import Cache
 from cadran.serving.flights import Flights
 from cadran.serving.judgements import Judgements
+from cadran.serving.listings import Listings
 from cadran.serving.question import Question
 from cadran.serving.stop import Clock, Interrupting, Stop
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from cadran.access.audit import Audit
     from cadran.access.gate import Allowed, Gate
-    from cadran.cards import Card
     from cadran.serving.states import State, States
 
 _LOG = logging.getLogger("cadran.serving")
@@ -56,7 +55,7 @@ class Asked:
     stop: Stop = field(default_factory=Stop)
 
 
-class Desk:
+class Desk(Listings):
     """Takes questions of callers from any thread."""
 
     def __init__(
@@ -77,8 +76,7 @@ class Desk:
             cache_bytes: most bytes of answers that are kept.
             seconds: for how long a question may run where its caller has no limit of its own.
         """
-        self.states = states
-        self.gate: Gate = gate or OpenGate()
+        super().__init__(states, gate or OpenGate())
         self.audit: Audit = audit or NoAudit()
         self.cache = Cache(cache_bytes)
         self.meter = Meter()
@@ -181,67 +179,6 @@ class Desk:
     def interrupting(self, stop: Stop, interrupt: Callable[[], None]) -> Interrupting:
         """A block whose statement is interrupted once the stop is set."""
         return Interrupting(stop, interrupt, self.clock)
-
-    def visible(self, caller: Caller) -> Visible:
-        """What the caller may know of.
-
-        Raises:
-            NotAllowedError: nothing.
-        """
-        bounds.entitled(caller, "metadata")
-        return self.gate.visible(caller, self.states.current.layer)
-
-    def kpis(self, caller: Caller) -> list[Card]:
-        """The cards that the caller may see, with the dimensions it may see."""
-        seen = self.visible(caller)
-        layer = self.states.current.layer
-        names = told.metric_names(layer)
-        cards = [card for card in layer.kpis() if seen.metric(card.name)]
-        return [told.seen_card(card, seen, names) for card in cards]
-
-    def card(self, caller: Caller, name: str) -> Card:
-        """One card.
-
-        Raises:
-            UnknownNameError: there is no such KPI, or not for this caller.
-        """
-        cards = {card.name: card for card in self.kpis(caller)}
-        if name not in cards:
-            raise UnknownNameError("KPI", name, cards)
-        return cards[name]
-
-    def metrics(self, caller: Caller) -> list[dict[str, Any]]:
-        """The metrics that the caller may see, as `Layer.metrics` gives them."""
-        seen = self.visible(caller)
-        return [m for m in self.states.current.layer.metrics() if seen.metric(m["name"])]
-
-    def dimensions(self, caller: Caller, metrics: tuple[str, ...]) -> list[dict[str, str]]:
-        """What these metrics can be grouped by together, as `Layer.dimensions` gives it.
-
-        Raises:
-            UnknownNameError: a metric does not exist, or not for this caller.
-        """
-        seen = self.visible(caller)
-        for name in metrics:
-            if not seen.metric(name):
-                raise UnknownNameError("metric", name, [m["name"] for m in self.metrics(caller)])
-        found = self.states.current.layer.dimensions(metrics)
-        return [one for one in found if one["name"] == "metric_time" or seen.dimension(one["name"])]
-
-    def saved_queries(self, caller: Caller) -> list[dict[str, Any]]:
-        """The saved queries that the caller may ask: name, label, description and `query`."""
-        bounds.entitled(caller, "metadata")
-        layer = self.states.current.layer
-        found = []
-        for saved in layer.saved_queries():
-            try:
-                allowed = self.gate.allow(
-                    caller, Question.of({"saved_query": saved["name"]}), layer
-                )
-            except CadranError:
-                continue
-            found.append({**saved, "query": allowed.question.query})
-        return found
 
     def warm(self, callers: list[Caller] | None = None) -> int:
         """Ask every saved query, so that the first client need not wait; returns how many."""
