@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -20,7 +19,6 @@ pytest_plugins = ("rest_fixtures",)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "bi.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-NEEDS = {"dbtsl": ("graphql", "flight"), "adbc_driver_flightsql": ("flight",)}
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +52,6 @@ def test_the_curl_commands_of_the_page_on_tools_run(everything, block, tmp_path)
 
 @pytest.mark.parametrize("block", [b for kind, b in BLOCKS if kind == "python"])
 def test_the_programs_of_the_page_on_tools_run(everything, layer, block, tmp_path):
-    for package, parts in NEEDS.items():
-        for part in parts:
-            if package in block and not importlib.util.find_spec(f"cadran.server.{part}"):
-                pytest.skip(f"this server speaks no {part}")
     shown = run_block(everything, [sys.executable, "-c"], block, tmp_path)
     first = layer.query("net_revenue", "metric_time__year").to_arrow()
     assert "net_revenue" in shown
