@@ -73,7 +73,8 @@ class TwoFold:
         except NotCanonical:
             # A star of a step can be listed once the columns of that step are.
             known = {
-                f"{_LEAF}.{_LEAF}.{name}": self._outputs(name, steps, columns) for name in read
+                f"{_LEAF}.{_LEAF}.{name}": list(self._tree(name, steps, columns).named_selects)
+                for name in read
             }
             return self._form(body, columns | known)
 
