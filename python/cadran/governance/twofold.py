@@ -65,13 +65,32 @@ class TwoFold:
         return self._steps[key]
 
     def _step(self, body: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
-        for name in steps:
+        read = [name for name in steps if f'"{name}"' in body]
+        for name in read:
             body = body.replace(f'"{name}"', f'"{_LEAF}"."{_LEAF}"."{name}"')
+        try:
+            return self._form(body, columns)
+        except NotCanonical:
+            # A star of a step can be listed once the columns of that step are.
+            known = {
+                f"{_LEAF}.{_LEAF}.{name}": list(self._tree(name, steps, columns).named_selects)
+                for name in read
+            }
+            return self._form(body, columns | known)
+
+    def _form(self, body: str, columns: dict[str, list[str]]) -> str:
         tree: Any = qualified(body, self._dialect, columns)
         names = list(tree.named_selects)
         if "*" not in names and len(set(names)) == len(names):
             tree.set("expressions", sorted(tree.expressions, key=lambda e: str(e.alias_or_name)))
         return f"{' '.join(tree.named_selects)}\n{settled(tree, self._dialect)}"
+
+    def _tree(self, name: str, steps: dict[str, str], columns: dict[str, list[str]]) -> Any:
+        statement = whole(f'SELECT * FROM "{name}"', steps)
+        key = checksum(statement)
+        if key not in self._trees:
+            self._trees[key] = qualified(statement, self._dialect, columns)
+        return self._trees[key]
 
     def _mart(
         self, name: str, read: set[str], steps: dict[str, str], columns: dict[str, list[str]]
@@ -79,9 +98,7 @@ class TwoFold:
         statement = whole(f'SELECT * FROM "{name}"', steps)
         key = checksum(statement)
         if (key, tuple(sorted(read))) not in self._hashes:
-            if key not in self._trees:
-                self._trees[key] = qualified(statement, self._dialect, columns)
-            tree: Any = self._trees[key].copy()
+            tree: Any = self._tree(name, steps, columns).copy()
             outputs = {p.alias_or_name: p for p in tree.expressions}
             kept = sorted(read & outputs.keys())
             if read - outputs.keys():
