@@ -115,22 +115,26 @@ def serve(project: Project, settings: Settings, told: Callable[[Running], None])
         OSError: a port is taken.
     """
     with _listening(project, settings) as (server, running):
-        # What was loaded until here stays: the collector need not look through it at each full
-        # turn, which would hold up every client for a moment.
-        gc.collect()
-        gc.freeze()
-        told(running)
         # uvicorn ends gracefully and then raises the signal again: what is still to be written and
-        # removed here must come after that.
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        # removed here must come after that. Before it listens, the signal is kept for it.
+        signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
         states = running.house.desk.states
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: states.hurry())
+
+        def listening() -> None:
+            # What was loaded until here stays: the collector need not look through it at each full
+            # turn, which would hold up every client for a moment.
+            gc.collect()
+            gc.freeze()
+            told(running)
+
+        server.listening = listening
         server.run()
 
 
 @contextlib.contextmanager
-def _listening(project: Project, settings: Settings) -> Iterator[tuple[uvicorn.Server, Running]]:
+def _listening(project: Project, settings: Settings) -> Iterator[tuple[_Server, Running]]:
     house, counting = prepare(project, settings)
     try:
         config = uvicorn.Config(app.make(house, counting), **_uvicorn(settings))
@@ -172,6 +176,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, listener: Any) -> None:
         super().__init__(config)
         self._listener = listener
+        self.listening: Callable[[], None] = lambda: None
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self.listening()
 
     def run(self, sockets: Any = None) -> None:
         super().run(sockets=sockets or [self._listener])
