@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import yaml
 import cadran
 from cadran.cli import main
 from cadran.errors import NotGovernedError, QueryError, UnknownNameError, WarehouseError
-from cadran.governance import canonical, compiled, lock, versions
+from cadran.governance import anchor, canonical, compiled, lock, versions
 from cadran.governance.bump import bump, first
 from cadran.governance.changes import compare
 from cadran.governance.check import check
@@ -532,3 +533,20 @@ def test_the_command_asks_what_it_is_not_told_and_draws_both_versions(
     assert "<svg" in (tmp_path / "both.svg").read_text()
     record = shop.records("revenue")[-1]
     assert (record.kind, record.expected_impact) == ("policy", (-0.03, 0.0))
+
+
+def test_a_bump_and_a_publication_at_once_lose_nothing_of_the_lock(tmp_path):
+    locked = {"revenue": lock.Locked(1, "a" * 64, {1: "b" * 64})}
+
+    def publications():
+        for batch in range(1, 101):
+            anchor.anchor(tmp_path / lock.FILE, anchor.Head(batch, "c" * 64))
+
+    lock.write(tmp_path, locked)
+    other = threading.Thread(target=publications)
+    other.start()
+    for number in range(1, 101):
+        lock.write(tmp_path, {"revenue": replace(locked["revenue"], version=number)})
+    other.join()
+    assert lock.read(tmp_path)["revenue"].version == 100
+    assert anchor.anchored(tmp_path / lock.FILE).batch == 100

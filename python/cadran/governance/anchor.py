@@ -6,6 +6,8 @@ the last batch stand outside the warehouse as well.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +19,7 @@ import yaml
 from cadran.errors import ProjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FILE = "kpi.lock"
@@ -49,11 +52,26 @@ def anchor(path: Path | None, head: Head) -> None:
     """Write the head into a lock file, leaving the rest of it as it is."""
     if path is None:
         return
-    lock = _load(path) if path.exists() else {}
-    lock["ledger"] = {"batch": head.batch, "head": head.hash}
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    aside.replace(path)
+    with alone(path.parent):
+        lock = _load(path) if path.exists() else {}
+        lock["ledger"] = {"batch": head.batch, "head": head.hash}
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        aside.replace(path)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep others from writing a lock file of this folder: the ledger and the versions share one.
+
+    The folder itself is locked, since the file is replaced.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def path_of(root: Path | None) -> Path | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import ProjectError
+from cadran.governance.anchor import alone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +56,7 @@ def read(root: Path) -> dict[str, Locked]:
 
 def write(root: Path, locked: dict[str, Locked]) -> None:
     """Write KPIs into the lock, leaving the rest of it as it is."""
-    lock = _load(root)
-    lock["kpis"] = {
+    kpis = {
         name: {
             "version": entry.version,
             "hash": entry.hash,
@@ -64,9 +64,11 @@ def write(root: Path, locked: dict[str, Locked]) -> None:
         }
         for name, entry in locked.items()
     }
-    aside = root / f".{FILE}.{os.getpid()}"
-    aside.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    aside.replace(root / FILE)
+    with alone(root):
+        lock = _load(root) | {"kpis": kpis}
+        aside = root / f".{FILE}.{os.getpid()}"
+        aside.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        aside.replace(root / FILE)
 
 
 def _load(root: Path) -> dict[str, Any]:
