@@ -82,13 +82,18 @@ class Record:
                 self._writer.start()
 
     def _run(self) -> None:
-        told = 0
-        while (entry := self._waiting.get()) is not None:
-            self._append(entry)
-            if self.lost > told and self._waiting.empty():
+        told, ended = 0, False
+        while not ended:
+            entry = self._waiting.get()
+            ended = entry is None
+            if entry is not None:
+                self._append(entry)
+            if self.lost > told and (ended or self._waiting.empty()):
                 number, told = self.lost - told, self.lost
                 reason = f"{number} entries before this one were lost: the disk could not keep up"
                 self._append(Entry("cadran", "record", "lost", outcome="failed", reason=reason))
+                if ended:
+                    self.lost = told  # the note is no question, whether or not it could be kept
 
     def _append(self, entry: Entry) -> None:
         try:
