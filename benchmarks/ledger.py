@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import duckdb
 
 import cadran
-from cadran.governance.measure import Measurer
+from cadran.core.ledger.verify import verify
 from cadran.governance.publish import publish
-from cadran.governance.verify import verify
+from cadran.governance.values import Measurer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

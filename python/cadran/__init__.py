@@ -14,7 +14,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cadran.cards import Card
+    from cadran.core.layer import Layer
+    from cadran.core.layer import open_layer as open  # noqa: A004 - `cadran.open` reads as it should
+    from cadran.core.project.cards import Card
+    from cadran.core.query.request import GroupBy
+    from cadran.core.result import Result
     from cadran.errors import (
         CadranError,
         CardError,
@@ -29,10 +33,6 @@ if TYPE_CHECKING:
         UnknownNameError,
         WarehouseError,
     )
-    from cadran.layer import Layer
-    from cadran.layer import open_layer as open  # noqa: A004 - `cadran.open` reads as it should
-    from cadran.query import GroupBy
-    from cadran.result import Result
 
 __version__ = "0.1.0"
 
@@ -57,11 +57,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Card": ("cards", "Card"),
-    "GroupBy": ("query", "GroupBy"),
-    "Layer": ("layer", "Layer"),
-    "Result": ("result", "Result"),
-    "open": ("layer", "open_layer"),
+    "Card": ("core.project.cards", "Card"),
+    "GroupBy": ("core.query.request", "GroupBy"),
+    "Layer": ("core.layer", "Layer"),
+    "Result": ("core.result", "Result"),
+    "open": ("core.layer", "open_layer"),
 }
 
 

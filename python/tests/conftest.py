@@ -40,7 +40,7 @@ def demo():
 
 
 def _build():
-    from cadran.demo import generate
+    from cadran_demo import generate
 
     generate(DATA, end=date(2026, 10, 31), scale=0.05)
     DATABASE.unlink(missing_ok=True)

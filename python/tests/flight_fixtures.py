@@ -10,10 +10,10 @@ import pytest
 from adbc_driver_manager import AdbcStatusCode, Error
 from flight_clients import SECRETS, connect
 
-from cadran.access import doors
+from cadran.access import authorize
 from cadran.access.caller import Caller
+from cadran.core.project.artifacts import find
 from cadran.errors import UnauthenticatedError
-from cadran.project import find
 from cadran.server.run import serving
 from cadran.server.settings import Settings
 
@@ -90,13 +90,13 @@ class TwoTokens:
 def guarded_server(demo, folder):
     """One with two tokens, TLS by a certificate of its own, and a single worker."""
     certificate, key = self_signed(folder)
-    before = doors.authenticator
-    doors.authenticator = lambda *_: TwoTokens()
+    before = authorize.authenticator
+    authorize.authenticator = lambda *_: TwoTokens()
     with ExitStack() as stack:
         try:
             running = stack.enter_context(server(demo, certificate=certificate, key=key, workers=1))
         finally:
-            doors.authenticator = before
+            authorize.authenticator = before
         yield running
 
 

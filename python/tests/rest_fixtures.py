@@ -7,8 +7,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from cadran import project
 from cadran.access.caller import Caller
+from cadran.core.project import artifacts
 from cadran.errors import UnauthenticatedError
 from cadran.server.run import serving
 from cadran.server.settings import Settings
@@ -36,7 +36,7 @@ class Known:
 def rest_project(demo):
     """The demo as a project that can be served."""
     assert demo.returncode == 0, demo.log[-3000:]
-    return project.find(None, demo.target / "semantic_manifest.json", demo.database)
+    return artifacts.find(None, demo.target / "semantic_manifest.json", demo.database)
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from cadran.access import policy as policies
+from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller
-from cadran.access.judge import PolicyGate
 from cadran.cli import main
+from cadran.core.query.request import Question
 from cadran.errors import UnknownNameError
-from cadran.serving.question import Question
 
 POLICY = Path(__file__).resolve().parents[2] / "examples" / "access" / "cadran_policy.yml"
 HALF = {"start": "2026-01-01", "end": "2026-06-30"}

@@ -10,13 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cadran import project
 from cadran.access import policy as policies
 from cadran.access import tokens
+from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller, Limits
 from cadran.access.gate import Allowed, Visible
-from cadran.access.judge import PolicyGate
-from cadran.access.record import Record, read
+from cadran.audit.log import Record, read
+from cadran.core.ledger.reader import Break
+from cadran.core.project import artifacts
+from cadran.core.query.request import Question
+from cadran.core.warehouse import Confinement
 from cadran.errors import (
     LimitError,
     NotAllowedError,
@@ -28,16 +31,13 @@ from cadran.errors import (
     UnknownNameError,
     WarehouseError,
 )
-from cadran.history import Break
 from cadran.server.run import prepare
 from cadran.server.settings import Settings
-from cadran.serving import told
-from cadran.serving.answer import Answer
-from cadran.serving.desk import Asked, Desk
-from cadran.serving.question import Question
-from cadran.serving.states import States
-from cadran.serving.stop import Stop
-from cadran.warehouse import Confinement
+from cadran.serving import redaction
+from cadran.serving.cancellation import Stop
+from cadran.serving.response import Answer
+from cadran.serving.service import Asked, Desk
+from cadran.serving.snapshots import States
 
 POLICY = """
 roles:
@@ -59,7 +59,7 @@ ENDLESS = "select count(*) as n from range(20000) a, range(20000) b, range(20000
 
 @pytest.fixture(scope="module")
 def states(guarded):
-    found = project.find(None, guarded, guarded.parents[1] / "guarded.duckdb")
+    found = artifacts.find(None, guarded, guarded.parents[1] / "guarded.duckdb")
     made = States(found, confined=Confinement())
     made.refresh(force=True)
     yield made
@@ -160,7 +160,7 @@ def test_a_break_does_not_tell_the_value_of_all_rows(states):
     confined = Question(query=question.query.__class__(metrics=("revenue",), confined=("x",)))
     for one, value in ((question, "123.45"), (confined, None)):
         answer = Answer(None, one.query, {}, {}, (broken,), True, True, "state")  # noqa: FBT003
-        cut = told.cut(answer, Allowed(one, "role"), Visible(), layer)
+        cut = redaction.cut(answer, Allowed(one, "role"), Visible(), layer)
         assert cut.breaks[0].value_before == value
 
 
@@ -350,7 +350,7 @@ def test_every_question_is_recorded_answered_or_not(desk, tmp_path):
 
 
 def test_a_server_takes_policy_tokens_and_record_from_its_files(guarded, tmp_path):
-    found = project.find(None, guarded, guarded.parents[1] / "guarded.duckdb")
+    found = artifacts.find(None, guarded, guarded.parents[1] / "guarded.duckdb")
     places = {
         "tokens": tmp_path / "cadran_tokens.json", "policy": tmp_path / "cadran_policy.yml",
         "audit": tmp_path / "audit",

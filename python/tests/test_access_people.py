@@ -11,20 +11,19 @@ import numpy as np
 import pytest
 
 import cadran
-from cadran.access import cells, suppress
+from cadran.access import suppression
+from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller
-from cadran.access.judge import PolicyGate
+from cadran.core.query.request import Question, ask
 from cadran.errors import NotAllowedError
-from cadran.query import ask
-from cadran.serving.question import Question
 
 JANUARY, FEBRUARY, MARCH = (dt.date(2026, month, 1) for month in (1, 2, 3))
 
 
 def hidden(counts, least=5, time=None):
     width = len(next(iter(counts)))
-    tables = suppress.Tables.of(counts, width, time)
-    return suppress.hidden(tables, least)[tables.finest]
+    tables = suppression.Tables.of(counts, width, time)
+    return suppression.hidden(tables, least)[tables.finest]
 
 
 # On paper --------------------------------------------------------------------------------------
@@ -165,7 +164,7 @@ RANGES = {
 }
 
 
-class OnPaper(cells._Cells):
+class OnPaper(suppression._Cells):
     """Counts a list of answers instead of asking a warehouse."""
 
     def __init__(self, atoms, query, takes=lambda _: True):

@@ -9,9 +9,10 @@ import pytest
 
 import cadran
 from cadran.access import policy as policies
+from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller, Limits
-from cadran.access.judge import PolicyGate
 from cadran.cli import main
+from cadran.core.query.request import Question
 from cadran.errors import (
     NotAllowedError,
     NotGovernedError,
@@ -19,7 +20,6 @@ from cadran.errors import (
     QueryError,
     UnknownNameError,
 )
-from cadran.serving.question import Question
 
 POLICY = """
 roles:

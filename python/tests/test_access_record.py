@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from cadran.access import record, usage
-from cadran.access.audit import Entry
-from cadran.access.doors import audit
+from cadran.access.authorize import audit
+from cadran.audit import log, usage
+from cadran.audit.log import Entry
 from cadran.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ def test_what_is_read_is_what_was_written(tmp_path):
     for one in written:
         kept.write(one)
     kept.close()
-    found = record.read(tmp_path / "audit")
+    found = log.read(tmp_path / "audit")
     assert found.torn == ()
     assert found.entries[0] == entry(seconds=0.012346)
     assert found.entries[1].reason == "There is no metric 'x'."
@@ -53,11 +53,11 @@ def test_what_is_read_is_what_was_written(tmp_path):
 
 
 def test_there_is_one_file_a_month_for_its_owner_alone_one_line_an_entry(tmp_path):
-    kept = record.Record(tmp_path / "audit")
+    kept = log.Record(tmp_path / "audit")
     for month in (10, 11, 10):
         kept.write(entry(at=NOVEMBER.replace(month=month)))
     kept.close()
-    files = record.files(tmp_path / "audit")
+    files = log.files(tmp_path / "audit")
     assert [file.name for file in files] == ["2026-10.jsonl", "2026-11.jsonl"]
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
     assert stat.S_IMODE((tmp_path / "audit").stat().st_mode) == 0o700
@@ -72,24 +72,24 @@ def test_there_is_one_file_a_month_for_its_owner_alone_one_line_an_entry(tmp_pat
 
 
 def test_an_instant_of_another_zone_is_recorded_in_utc(tmp_path):
-    kept = record.Record(tmp_path)
+    kept = log.Record(tmp_path)
     kept.write(entry(at=dt.datetime(2026, 11, 1, 0, 30, tzinfo=dt.timezone(dt.timedelta(hours=2)))))
     kept.close()
-    (found,) = record.read(tmp_path).entries
+    (found,) = log.read(tmp_path).entries
     assert found.at.isoformat() == "2026-10-31T22:30:00+00:00"
 
 
 def test_a_torn_line_is_skipped_and_told_and_does_not_tear_the_next(tmp_path):
-    kept = record.Record(tmp_path)
+    kept = log.Record(tmp_path)
     kept.write(entry())
     kept.close()
     file = tmp_path / "2026-11.jsonl"
     with file.open("ab") as stream:
         stream.write(file.read_bytes()[:40])
-    kept = record.Record(tmp_path)
+    kept = log.Record(tmp_path)
     kept.write(entry(caller="after"))
     kept.close()
-    found = record.read(tmp_path)
+    found = log.read(tmp_path)
     assert found.torn == ("2026-11.jsonl:2",)
     assert [one.caller for one in found.entries] == ["dashboard", "after"]
 
@@ -120,10 +120,10 @@ def test_a_server_that_is_killed_leaves_one_torn_line_at_most(tmp_path):
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         writer.stdout.close()
-    kept = record.Record(tmp_path)
+    kept = log.Record(tmp_path)
     kept.write(entry(caller="after"))
     kept.close()
-    found = record.read(tmp_path)
+    found = log.read(tmp_path)
     assert len(found.torn) <= 1
     *numbers, last = found.entries
     assert last.caller == "after"
@@ -132,7 +132,7 @@ def test_a_server_that_is_killed_leaves_one_torn_line_at_most(tmp_path):
 
 
 def test_threads_and_servers_that_share_a_folder_do_not_mix_their_lines(tmp_path):
-    records = [record.Record(tmp_path) for _ in range(3)]
+    records = [log.Record(tmp_path) for _ in range(3)]
 
     def write(at):
         records[at % 3].write(entry(caller=f"c{at}", where=("x" * at,)))
@@ -141,12 +141,12 @@ def test_threads_and_servers_that_share_a_folder_do_not_mix_their_lines(tmp_path
         list(pool.map(write, range(600)))
     for kept in records:
         kept.close()
-    found = record.read(tmp_path)
+    found = log.read(tmp_path)
     assert found.torn == ()
     assert {one.caller for one in found.entries} == {f"c{at}" for at in range(600)}
 
 
-class Slow(record.Record):
+class Slow(log.Record):
     """A record on a disk that stands still until it is let go on."""
 
     def __init__(self, folder):
@@ -168,14 +168,14 @@ def test_what_a_full_queue_gives_up_is_counted_logged_and_recorded(tmp_path, cap
     assert "1 entries were lost" in caplog.text
     kept.go_on.set()
     kept.close()
-    *found, last = record.read(tmp_path).entries
+    *found, last = log.read(tmp_path).entries
     assert [one.caller for one in found] == [f"c{at}" for at in range(6)]
     assert (last.kind, last.reason[:22]) == ("lost", "4 entries before this ")
 
 
 def test_a_disk_that_refuses_is_logged_and_does_not_stop_the_server(tmp_path, caplog):
     (tmp_path / "audit").write_text("a file where the folder should be")
-    kept = record.Record(tmp_path / "audit")
+    kept = log.Record(tmp_path / "audit")
     kept.write(entry())
     kept.close()
     assert kept.lost == 1
@@ -209,7 +209,7 @@ def place(guarded):
 
 
 def test_the_command_shows_who_uses_what_as_a_table_csv_and_json(tmp_path, place, capsys):
-    kept = record.Record(tmp_path)
+    kept = log.Record(tmp_path)
     kept.write(entry(at=NOVEMBER - dt.timedelta(days=60)))
     kept.write(entry(caller="ana"))
     kept.close()

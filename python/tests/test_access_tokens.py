@@ -15,7 +15,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from cadran.access import authenticate, doors, oidc, tokens
+from cadran.access import authentication, authorize, tokens
 from cadran.access.caller import LOCAL, Limits
 from cadran.cli import main
 from cadran.errors import PolicyError, ProjectError, UnauthenticatedError, UnknownNameError
@@ -39,7 +39,7 @@ def refusal(who, bearer):
 
 
 def hurry(monkeypatch):
-    monkeypatch.setattr(authenticate, "_LOOK", 0.0)
+    monkeypatch.setattr(authentication, "_LOOK", 0.0)
 
 
 # Tokens ----------------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ def test_a_token_says_who_asks_with_which_roles_and_limits(file):
     secret, token = tokens.create(
         file, "dashboard", roles=("france", "board"), limits=Limits(rows=10), expires=None
     )
-    caller = authenticate.Bearers(file).caller(secret)
+    caller = authentication.Bearers(file).caller(secret)
     assert (caller.name, caller.roles, caller.token) == ("dashboard", ("france", "board"), token.id)
     assert caller.limits == Limits(rows=10)
     assert caller.scopes == {"query", "metadata"}
@@ -71,7 +71,7 @@ def test_an_unknown_an_expired_and_a_revoked_token_are_refused_in_one_sentence(f
     past, _ = tokens.create(file, "late", expires=NOW - dt.timedelta(seconds=1))
     gone, token = tokens.create(file, "gone")
     assert tokens.revoke(file, token.id)[0].name == "gone"
-    who = authenticate.Bearers(file)
+    who = authentication.Bearers(file)
     assert refusal(who, past).startswith("The token of late")
     assert "expired" in refusal(who, past)
     assert "revoked" in refusal(who, gone)
@@ -84,7 +84,7 @@ def test_an_unknown_an_expired_and_a_revoked_token_are_refused_in_one_sentence(f
 def test_a_token_that_is_made_or_revoked_is_seen_by_a_running_server(file, monkeypatch):
     hurry(monkeypatch)
     first, _ = tokens.create(file, "first")
-    who = authenticate.Bearers(file)
+    who = authentication.Bearers(file)
     second, _ = tokens.create(file, "second")
     assert who.caller(second).name == "second"
     tokens.revoke(file, "first")
@@ -94,10 +94,10 @@ def test_a_token_that_is_made_or_revoked_is_seen_by_a_running_server(file, monke
 
 def test_the_file_is_looked_at_once_a_second_at_most(file, monkeypatch):
     secret, _ = tokens.create(file, "a")
-    who = authenticate.Bearers(file)
+    who = authentication.Bearers(file)
     looks = []
-    real = authenticate.os.stat
-    monkeypatch.setattr(authenticate.os, "stat", lambda path: looks.append(path) or real(path))
+    real = authentication.os.stat
+    monkeypatch.setattr(authentication.os, "stat", lambda path: looks.append(path) or real(path))
     begun = time.perf_counter()
     for _ in range(2000):
         who.caller(secret)
@@ -107,16 +107,16 @@ def test_the_file_is_looked_at_once_a_second_at_most(file, monkeypatch):
 def test_a_broken_file_lets_in_who_was_known_and_nobody_new(file, monkeypatch):
     hurry(monkeypatch)
     secret, _ = tokens.create(file, "a")
-    who = authenticate.Bearers(file)
+    who = authentication.Bearers(file)
     file.write_text("{")
     assert who.caller(secret).name == "a"
     with pytest.raises(PolicyError, match="damaged"):
-        authenticate.Bearers(file)
+        authentication.Bearers(file)
 
 
 def test_without_a_file_anybody_may_ask_until_there_is_one_and_never_again(file, monkeypatch):
     hurry(monkeypatch)
-    who = doors.authenticator(file, None)
+    who = authorize.authenticator(file, None)
     assert who.open
     assert who.caller("whatever") is LOCAL
     secret, _ = tokens.create(file, "a")
@@ -131,7 +131,7 @@ def test_without_a_file_anybody_may_ask_until_there_is_one_and_never_again(file,
 def test_many_writers_at_once_lose_no_token(file):
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda at: tokens.create(file, f"t{at}")[0], range(40)))
-    who = authenticate.Bearers(file)
+    who = authentication.Bearers(file)
     assert {who.caller(secret).name for secret in made} == {f"t{at}" for at in range(40)}
 
 
@@ -151,7 +151,7 @@ def test_the_command_shows_a_token_once_and_lists_it_without(file, tmp_path, cap
     left = dt.datetime.fromisoformat(row["expires"]) - dt.datetime.now(dt.UTC)
     assert dt.timedelta(hours=1.9) < left < dt.timedelta(hours=2.1)
     assert main(["token", "revoke", row["id"], *place]) == 0
-    assert authenticate.Bearers(file)._by_hash[tokens.hashed(secret)].ended(NOW) == "revoked"
+    assert authentication.Bearers(file)._by_hash[tokens.hashed(secret)].ended(NOW) == "revoked"
     capsys.readouterr()
     for wrong, sentence in (
         (["token", "create", "bi", "--role", "bord"], "Did you mean 'board'"),
@@ -235,7 +235,7 @@ def provider(keys):
 
 
 def described(url, **more):
-    return oidc.read(
+    return authentication.read(
         {
             "issuer": "https://login.example.com", "audience": "cadran", "jwks_url": url,
             "roles_claim": "groups", **more,
@@ -246,7 +246,7 @@ def described(url, **more):
 
 @pytest.fixture
 def who(provider, file):
-    return doors.authenticator(file, described(provider.url, roles={"fr": "france"}))
+    return authorize.authenticator(file, described(provider.url, roles={"fr": "france"}))
 
 
 def test_a_login_says_who_asks_and_its_roles_in_the_policys_words(who, provider):
@@ -260,7 +260,7 @@ def test_a_login_says_who_asks_and_its_roles_in_the_policys_words(who, provider)
 
 def test_roles_may_stand_deeper_and_in_words(provider, file):
     logins = described(provider.url, roles_claim="realm_access.roles")
-    who = doors.authenticator(file, logins)
+    who = authorize.authenticator(file, logins)
     nested = who.caller(provider.login(realm_access={"roles": ["a", "b"]}))
     assert nested.roles == ("a", "b")
     assert who.caller(provider.login(realm_access={"roles": "a b"})).roles == ("a", "b")
@@ -294,7 +294,7 @@ def test_a_login_that_is_not_of_this_provider_for_this_server_and_of_now_is_refu
 def test_a_new_key_is_fetched_when_it_is_first_met_and_a_withdrawn_one_lets_nobody_in(
     who, provider, monkeypatch
 ):
-    monkeypatch.setattr(oidc, "_PAUSE", 0.0)
+    monkeypatch.setattr(authentication, "_PAUSE", 0.0)
     old = provider.login()
     assert who.caller(old).name == "ana@example.com"
     provider.published = ["r2"]
@@ -313,8 +313,8 @@ def test_made_up_logins_do_not_make_the_server_fetch_again_and_again(who, provid
 def test_while_the_provider_is_away_those_who_are_known_go_on(who, provider, monkeypatch):
     known = provider.login()
     who.caller(known)
-    monkeypatch.setattr(oidc, "_PAUSE", 0.0)
-    monkeypatch.setattr(oidc, "_keys", lambda _: (_ for _ in ()).throw(OSError("away")))
+    monkeypatch.setattr(authentication, "_PAUSE", 0.0)
+    monkeypatch.setattr(authentication, "_keys", lambda _: (_ for _ in ()).throw(OSError("away")))
     assert who.caller(known).name == "ana@example.com"
     assert who.caller(provider.login(email="ben@example.com")).name == "ben@example.com"
     refusal(who, provider.login(kid="r2"))
@@ -333,7 +333,7 @@ def test_settings_of_logins_are_read_strictly(tmp_path):
         return settings.read(tmp_path, {})
 
     good = "oidc: {issuer: a, audience: b, jwks_url: 'https://x/keys', name_claim: upn}"
-    assert read(good).oidc == oidc.Provider("a", "b", "https://x/keys", name_claim="upn")
+    assert read(good).oidc == authentication.Provider("a", "b", "https://x/keys", name_claim="upn")
     for text, sentence in (
         ("oidc: {issuer: a, audience: b}", "jwks_url is missing"),
         ("oidc: {issuer: a, audience: b, jwks_url: 'http://x/keys'}", "is not https"),

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from cadran.access.where import LONGEST, strict
+from cadran.core.query.filters import Fields, templated
+from cadran.core.query.request import GroupBy
+from cadran.core.query.strict_filters import LONGEST, strict
 from cadran.errors import QueryError
-from cadran.filters import Fields, templated
-from cadran.query import GroupBy
 
 FIELDS = Fields(
     times=frozenset({"metric_time", "ordered_date"}),

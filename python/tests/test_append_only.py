@@ -10,7 +10,7 @@ import pytest
 from dbt.adapters.base.relation import BaseRelation
 from jinja2 import Environment
 
-from cadran.warehouse.duckdb_ledger import CREATE
+from cadran.core.warehouse.ledger_sql import CREATE
 
 # The tables of `cadran.warehouse.duckdb_ledger`, in types that every engine has; the marks of a
 # batch's rows are one text there.

@@ -8,7 +8,7 @@ import json
 import pytest
 
 import cadran
-from cadran.cards import read
+from cadran.core.project.cards import read
 
 RIGHT = {
     "tier": "strategic", "objective": "grow_profitably", "scope": "global",

@@ -86,13 +86,13 @@ def test_no_page_gives_an_id_twice(pages):
 
 
 def test_a_page_shows_the_layers_figure_as_its_language_writes_it(layer, site):
-    from cadran import formats
+    from cadran.formats import numbers
 
     value = layer.query(
         ["net_revenue"], "metric_time__month", start="2026-10-01", end="2026-10-31"
     ).to_arrow()["net_revenue"][0].as_py()  # fmt: skip
     for lang in ("en", "fr"):
-        shown = formats.measure(value, "EUR", lang=lang)
+        shown = numbers.measure(value, "EUR", lang=lang)
         assert shown in (site / lang / "kpis" / "net_revenue.html").read_text(encoding="utf-8")
         assert shown in (site / lang / "index.html").read_text(encoding="utf-8")
 

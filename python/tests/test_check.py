@@ -13,13 +13,16 @@ import pytest
 
 import cadran
 from cadran.cli import main
+from cadran.core.layer import Layer
+from cadran.core.project import dbt
+from cadran.core.project.artifacts import Project
 from cadran.errors import CardError, UnknownNameError
-from cadran.governance import artefacts, render, rule_pages, settings
+from cadran.governance import report as render
+from cadran.governance import report as rule_pages
+from cadran.governance import settings
 from cadran.governance.check import check
 from cadran.governance.context import Context
 from cadran.governance.rules import Severity, objectives, registered
-from cadran.layer import Layer
-from cadran.project import Project
 
 BAD = Path(__file__).parent / "bad_project"
 TODAY = dt.date(2026, 11, 23)
@@ -67,7 +70,7 @@ def bad(tmp_path_factory):
     root = tmp_path_factory.mktemp("check") / "bad_project"
     shutil.copytree(BAD, root, ignore=shutil.ignore_patterns("target", "logs"))
     layer = cadran.open(root)
-    assert artefacts.refresh(layer.project)
+    assert dbt.refresh(layer.project)
     return layer
 
 
@@ -107,7 +110,7 @@ def test_the_demo_is_silent(demo, project_root):
 
 def test_the_page_of_rules_is_up_to_date(project_root):
     page = (project_root / "docs" / "rules.md").read_text(encoding="utf-8")
-    assert page == rule_pages.page(), "run: python -m cadran.governance.rule_pages docs/rules.md"
+    assert page == rule_pages.page(), "run: python -m cadran.governance.report docs/rules.md"
 
 
 # Settings -----------------------------------------------------------------------------------------
@@ -198,15 +201,13 @@ def test_a_target_of_this_year_that_last_year_met_asks_for_nothing(bad, before, 
 
 def test_dbt_parses_again_only_when_a_file_is_newer(bad, monkeypatch):
     ran = []
-    monkeypatch.setattr(
-        artefacts.subprocess, "run", lambda command, **_: ran.append(command) or Done
-    )
-    assert not artefacts.refresh(bad.project)
+    monkeypatch.setattr(dbt.subprocess, "run", lambda command, **_: ran.append(command) or Done)
+    assert not dbt.refresh(bad.project)
     made = bad.project.semantic_manifest_path.stat().st_mtime
     card = bad.project.root / "metrics" / "metrics.yml"
     before = card.stat().st_mtime
     os.utime(card, (made + 1, made + 1))
-    assert artefacts.refresh(bad.project)
+    assert dbt.refresh(bad.project)
     os.utime(card, (before, before))
     assert [str(word) for word in ran[0]][2] == "parse"
 

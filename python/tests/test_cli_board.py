@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pytest
 
-from cadran import formats, periods
-from cadran.board import Status, Target, make
-from cadran.cli.board import text
+from cadran.cli.scorecard import text
+from cadran.formats import numbers, periods
+from cadran.insight.scorecard import Status, Target, make
 
 
 @pytest.mark.parametrize(
@@ -66,27 +66,27 @@ def test_where_lower_is_better_the_thresholds_stand_above_the_target():
         (12345, "orders", 0, "12,345", "12\u202f345"),
         (5.25, "hours", 1, "5.3\xa0h", "5,3\xa0h"),
         (-0.2, "orders", 0, "0", "0"),
-        (None, "EUR", 0, formats.DASH, formats.DASH),
-        (float("nan"), "EUR", 0, formats.DASH, formats.DASH),
+        (None, "EUR", 0, numbers.DASH, numbers.DASH),
+        (float("nan"), "EUR", 0, numbers.DASH, numbers.DASH),
     ],
 )
 def test_numbers_look_as_each_language_wants(value, unit, decimals, english, french):
-    assert formats.measure(value, unit, decimals=decimals) == english
-    assert formats.measure(value, unit, decimals=decimals, lang="fr") == french
+    assert numbers.measure(value, unit, decimals=decimals) == english
+    assert numbers.measure(value, unit, decimals=decimals, lang="fr") == french
 
 
 def test_amounts_change_in_percent_and_rates_in_points():
-    assert formats.change(110, 100, "EUR") == "+10.0%"
-    assert formats.change(-50, -100, "EUR") == "+50.0%"
-    assert formats.change(0.45, 0.5, "%") == "-5.0\xa0pp"
-    assert formats.change(0.99928, 0.9995, "%", decimals=3) == "-0.022\xa0pp"
-    assert formats.change(5, 0, "orders") == formats.DASH
+    assert numbers.change(110, 100, "EUR") == "+10.0%"
+    assert numbers.change(-50, -100, "EUR") == "+50.0%"
+    assert numbers.change(0.45, 0.5, "%") == "-5.0\xa0pp"
+    assert numbers.change(0.99928, 0.9995, "%", decimals=3) == "-0.022\xa0pp"
+    assert numbers.change(5, 0, "orders") == numbers.DASH
 
 
 def test_a_sparkline_runs_from_the_least_to_the_greatest():
-    assert formats.sparkline([0, None, 7]) == "▁·█"
-    assert formats.sparkline([3, 3]) == "▅▅"
-    assert formats.sparkline([None]) == "·"
+    assert numbers.sparkline([0, None, 7]) == "▁·█"
+    assert numbers.sparkline([3, 3]) == "▅▅"
+    assert numbers.sparkline([None]) == "·"
 
 
 def test_the_board_shows_what_the_layer_answers(layer):

@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("numpy", reason="the demo needs numpy: pip install 'cadran[demo]'")
 
-from cadran.demo import generate, seasons
-from cadran.demo.plan import Plan
-from cadran.demo.probes import PROBE_MINUTES, _probe_minutes
+from cadran_demo import generate, world
+from cadran_demo.platform import PROBE_MINUTES, _probe_minutes
+from cadran_demo.world import Plan
 
 END, SCALE = date(2026, 10, 31), 0.02
 BUCKETS = (
@@ -97,7 +97,7 @@ def test_an_interrupted_run_leaves_the_old_data(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cadran.demo.company.write_probes", interrupt)
+    monkeypatch.setattr("cadran_demo.company.write_probes", interrupt)
     with pytest.raises(KeyboardInterrupt):
         generate(out, end=END, scale=0.003)
     assert bytes_of(out) == before
@@ -568,16 +568,16 @@ def test_probes_are_every_five_minutes_at_full_size():
 
 
 def test_french_holidays_move_with_easter():
-    assert [seasons.easter(y) for y in (2024, 2025, 2026)] == [
+    assert [world.easter(y) for y in (2024, 2025, 2026)] == [
         date(2024, 3, 31), date(2025, 4, 20), date(2026, 4, 5),
     ]  # fmt: skip
-    assert date(2026, 5, 14) in seasons.french_holidays(2026)
-    assert len(seasons.french_holidays(2026)) == 11
+    assert date(2026, 5, 14) in world.french_holidays(2026)
+    assert len(world.french_holidays(2026)) == 11
 
 
 def test_black_friday_is_the_day_after_the_fourth_thursday():
     sales = {
-        p.name + str(p.first.year): p for p in seasons.promotions(Plan(seed=7, end=END, scale=1))
+        p.name + str(p.first.year): p for p in world.promotions(Plan(seed=7, end=END, scale=1))
     }
     assert (sales["black_friday2025"].first, sales["black_friday2025"].last) == (
         date(2025, 11, 24),

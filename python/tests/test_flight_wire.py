@@ -13,9 +13,9 @@ from adbc_driver_manager import AdbcStatusCode, DatabaseError, Error
 from flight_clients import SECRETS, connect
 
 from cadran.access.caller import Caller
-from cadran.server.flight import wire
+from cadran.server.flight import protocol
+from cadran.server.flight.protocol import GoneError, Promises
 from cadran.server.flight.rows import of_table
-from cadran.server.flight.tickets import GoneError, Promises
 
 pytest_plugins = ["flight_fixtures"]
 _NAME = "/arrow.flight.protocol.FlightService/"
@@ -39,15 +39,15 @@ def bare(guarded_flight):
 
 
 def command(name, message=b""):
-    return wire.count(1, 2) + wire.field(2, wire.packed(name, message))
+    return protocol.count(1, 2) + protocol.field(2, protocol.packed(name, message))
 
 
 def statement(sql):
-    return command("CommandStatementQuery", wire.field(1, sql.encode()))
+    return command("CommandStatementQuery", protocol.field(1, sql.encode()))
 
 
 def ticket_of(info):
-    return wire.raw(wire.read(wire.raw(wire.read(info), 3)), 1)
+    return protocol.raw(protocol.read(protocol.raw(protocol.read(info), 3)), 1)
 
 
 _TINY = "{{ semantic_layer.query(metrics=['order_count']) }}"
@@ -95,30 +95,32 @@ def test_a_ticket_is_fetched_twice_by_its_caller_and_by_nobody_else(bare):
     with pytest.raises(grpc.RpcError) as caught:
         bare("DoGet", ticket, None, several=True)
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
-    cancel = wire.field(1, b"CancelFlightInfo") + wire.field(2, wire.field(1, info))
+    cancel = protocol.field(1, b"CancelFlightInfo") + protocol.field(2, protocol.field(1, info))
     bare("DoAction", cancel)
     with pytest.raises(grpc.RpcError, match="ask the question again"):
         bare("DoGet", ticket, several=True)
 
 
 def test_a_statement_is_prepared_run_twice_and_closed(bare):
-    packed = wire.packed("ActionCreatePreparedStatementRequest", wire.field(1, _TINY.encode()))
-    action = wire.field(1, b"CreatePreparedStatement") + wire.field(2, packed)
-    result = wire.raw(wire.read(bare("DoAction", action)), 1)
-    kind, fields = wire.unpacked(result)
+    packed = protocol.packed(
+        "ActionCreatePreparedStatementRequest", protocol.field(1, _TINY.encode())
+    )
+    action = protocol.field(1, b"CreatePreparedStatement") + protocol.field(2, packed)
+    result = protocol.raw(protocol.read(bare("DoAction", action)), 1)
+    kind, fields = protocol.unpacked(result)
     assert kind == "ActionCreatePreparedStatementResult"
-    handle, schema = wire.raw(fields, 1), wire.raw(fields, 2)
+    handle, schema = protocol.raw(fields, 1), protocol.raw(fields, 2)
     assert pa.ipc.read_schema(pa.py_buffer(schema)).names == ["order_count"]
-    run = command("CommandPreparedStatementQuery", wire.field(1, handle))
+    run = command("CommandPreparedStatementQuery", protocol.field(1, handle))
     infos = [bare("GetFlightInfo", run) for _ in range(2)]
-    assert all(wire.raw(wire.read(info), 1) == schema for info in infos)
+    assert all(protocol.raw(protocol.read(info), 1) == schema for info in infos)
     rows = [bare("DoGet", ticket_of(info), several=True) for info in infos]
     assert rows[0] == rows[1]
     assert ticket_of(infos[0]) != ticket_of(infos[1])
     with pytest.raises(grpc.RpcError):
         bare("GetFlightInfo", run, "bob")
-    close = wire.packed("ActionClosePreparedStatementRequest", wire.field(1, handle))
-    bare("DoAction", wire.field(1, b"ClosePreparedStatement") + wire.field(2, close))
+    close = protocol.packed("ActionClosePreparedStatementRequest", protocol.field(1, handle))
+    bare("DoAction", protocol.field(1, b"ClosePreparedStatement") + protocol.field(2, close))
     with pytest.raises(grpc.RpcError, match="no such prepared statement"):
         bare("GetFlightInfo", run)
 
@@ -145,25 +147,25 @@ def _frames():
     yield "GetFlightInfo", b""
     yield "GetFlightInfo", b"\x00" * 50
     yield "GetFlightInfo", good[:-5]
-    yield "GetFlightInfo", wire.count(1, 1) + wire.field(3, b"a path")
-    yield "GetFlightInfo", wire.count(1, 2) + wire.field(2, b"select 1")
-    yield "GetFlightInfo", wire.count(1, 2) + wire.count(2, 7)
+    yield "GetFlightInfo", protocol.count(1, 1) + protocol.field(3, b"a path")
+    yield "GetFlightInfo", protocol.count(1, 2) + protocol.field(2, b"select 1")
+    yield "GetFlightInfo", protocol.count(1, 2) + protocol.count(2, 7)
     yield "GetFlightInfo", command("CommandStatementQuery", b"\x0a\xff")
-    yield "GetFlightInfo", command("CommandStatementQuery", wire.field(1, b"\xff\xfe"))
-    yield "GetFlightInfo", command("CommandStatementQuery", wire.count(1, 3))
+    yield "GetFlightInfo", command("CommandStatementQuery", protocol.field(1, b"\xff\xfe"))
+    yield "GetFlightInfo", command("CommandStatementQuery", protocol.count(1, 3))
     yield "GetFlightInfo", command("CommandStatementQuery")
-    yield "GetFlightInfo", command("CommandPreparedStatementQuery", wire.field(1, b"x"))
-    yield "GetFlightInfo", command("CommandStatementUpdate", wire.field(1, b"drop table x"))
+    yield "GetFlightInfo", command("CommandPreparedStatementQuery", protocol.field(1, b"x"))
+    yield "GetFlightInfo", command("CommandStatementUpdate", protocol.field(1, b"drop table x"))
     yield "GetFlightInfo", command("CommandStatementSubstraitPlan")
     yield "GetFlightInfo", command("CommandOfNobody")
     yield "GetSchema", b"\x12"
     yield "DoGet", b"\xff"
-    yield "DoGet", wire.field(1, b"guess")
+    yield "DoGet", protocol.field(1, b"guess")
     yield "DoAction", b"\x0b"
-    yield "DoAction", wire.field(1, b"BeginTransaction")
-    yield "DoAction", wire.field(1, b"\xff\xff")
-    yield "DoAction", wire.field(1, b"CreatePreparedStatement") + wire.field(2, b"{}")
-    yield "DoAction", wire.field(1, b"CancelFlightInfo") + wire.field(2, b"\xff")
+    yield "DoAction", protocol.field(1, b"BeginTransaction")
+    yield "DoAction", protocol.field(1, b"\xff\xff")
+    yield "DoAction", protocol.field(1, b"CreatePreparedStatement") + protocol.field(2, b"{}")
+    yield "DoAction", protocol.field(1, b"CancelFlightInfo") + protocol.field(2, b"\xff")
     yield "PollFlightInfo", good
 
 
@@ -209,10 +211,10 @@ def rows_of(messages):
     """The table that FlightData messages hold: an IPC stream without its prefixes."""
     stream = b""
     for message in messages:
-        fields = wire.read(message)
-        header = wire.raw(fields, 2)
+        fields = protocol.read(message)
+        header = protocol.raw(fields, 2)
         stream += b"\xff\xff\xff\xff" + len(header).to_bytes(4, "little") + header
-        stream += wire.raw(fields, 1000) or b""
+        stream += protocol.raw(fields, 1000) or b""
     return pa.ipc.open_stream(stream).read_all()
 
 

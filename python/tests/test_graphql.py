@@ -27,12 +27,13 @@ from gql import Client
 from gql.transport.exceptions import TransportQueryError
 from gql.transport.requests import RequestsHTTPTransport
 
-from cadran import GroupBy, project
+from cadran import GroupBy
 from cadran.access.caller import Caller
 from cadran.access.gate import OpenGate, Visible
+from cadran.core.project import artifacts
 from cadran.errors import LimitError, QueryError, UnauthenticatedError
 from cadran.server.graphql.jobs import Jobs, Outcome, Room
-from cadran.server.graphql.listing import Listing
+from cadran.server.graphql.metadata import Listing
 from cadran.server.run import serving
 from cadran.server.settings import Settings
 
@@ -65,7 +66,7 @@ class Narrow(OpenGate):
 
 @pytest.fixture(scope="module")
 def served(demo, tmp_path_factory):
-    found = project.find(None, demo.target / "semantic_manifest.json", demo.database)
+    found = artifacts.find(None, demo.target / "semantic_manifest.json", demo.database)
     home = tmp_path_factory.mktemp("served")
     settings = Settings(
         port=0, flight_port=None, warm=False, refresh=0,

@@ -7,9 +7,9 @@ import gzip
 import duckdb
 import pytest
 
-from cadran.ingest import ingest
-from cadran.ingest.access_log import LogError
-from cadran.ingest.tables import OccupiedError
+from cadran.telemetry import ingest
+from cadran.telemetry.access_log import LogError
+from cadran.telemetry.tables import OccupiedError
 
 START = "1.2.3.4 - - [17/May/2015:00:30:03 +0200]"
 

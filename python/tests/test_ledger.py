@@ -19,21 +19,20 @@ import duckdb
 import pytest
 
 import cadran
-from cadran.board import make as make_board
 from cadran.cli.app import main
-from cadran.cli.board import text as board_text
+from cadran.cli.scorecard import text as board_text
+from cadran.core.ledger.verify import verify
+from cadran.core.versions import record as version_file
+from cadran.core.versions.meaning import Definition
+from cadran.core.versions.meaning import Question as Frozen
+from cadran.core.versions.record import VersionRecord
 from cadran.errors import QueryError, WarehouseError
-from cadran.governance import version_file
-from cadran.governance.bridge import bridge
+from cadran.governance.approval import Restatement
+from cadran.governance.bridge import bridge, revisions
 from cadran.governance.close import close
-from cadran.governance.meaning import Definition
-from cadran.governance.meaning import Question as Frozen
-from cadran.governance.measure import Measurer, Question
 from cadran.governance.publish import publish
-from cadran.governance.restatement import Restatement
-from cadran.governance.revisions import revisions
-from cadran.governance.verify import verify
-from cadran.governance.versions import VersionRecord
+from cadran.governance.values import Measurer, Question
+from cadran.insight.scorecard import make as make_board
 
 KPIS = ["net_revenue", "average_order_value"]
 SETTINGS = "grains: [month]\nkpis:\n  active_customers: {minimum_observations: 5, grains: [day]}\n"

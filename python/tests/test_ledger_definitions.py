@@ -14,10 +14,10 @@ import duckdb
 import pytest
 
 import cadran
-from cadran.governance import version_file
-from cadran.governance.meaning import of
+from cadran.core.versions import record as version_file
+from cadran.core.versions.meaning import of
+from cadran.core.versions.record import VersionRecord
 from cadran.governance.publish import publish
-from cadran.governance.versions import VersionRecord
 
 PROJECT = Path(__file__).parent / "fixtures" / "meanings"
 OWNER = "head.of.sales@example.com"

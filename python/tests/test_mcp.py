@@ -22,11 +22,11 @@ from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 import cadran
-from cadran import project
 from cadran.access.gate import Allowed, OpenGate
-from cadran.encoding import plain
+from cadran.core.project import artifacts
+from cadran.core.warehouse import ledger_sql
+from cadran.formats.encoding import plain
 from cadran.governance.publish import publish
-from cadran.warehouse import duckdb_ledger
 
 pytest_plugins = ("rest_fixtures",)
 
@@ -187,9 +187,9 @@ def restated(demo, tmp_path_factory, another):
         )
         # As if all that was published from October on came from a second version.
         connection.execute(
-            f"update {duckdb_ledger.ROWS} set version = 2 where period >= timestamp '2026-10-01'"
+            f"update {ledger_sql.ROWS} set version = 2 where period >= timestamp '2026-10-01'"
         )
-    with another(project.find(root, None, database)) as running:
+    with another(artifacts.find(root, None, database)) as running:
         yield running
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import cadran
-from cadran.governance.changes import between
-from cadran.governance.meaning import Meanings
-from cadran.project import Project
+from cadran.core.project.artifacts import Project
+from cadran.core.versions.compare import between
+from cadran.core.versions.meaning import Meanings
 
 PROJECT = Path(__file__).parent / "fixtures" / "meanings"
 REVENUES = {

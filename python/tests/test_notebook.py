@@ -5,7 +5,7 @@ from __future__ import annotations
 import nbformat
 from nbclient import NotebookClient
 
-from cadran import project
+from cadran.core.project import artifacts
 from cadran.server.run import serving
 from cadran.server.settings import Settings
 
@@ -25,7 +25,7 @@ def test_the_notebook_runs_on_the_demo(demo, project_root, monkeypatch):
 
 
 def test_dbts_own_client_asks_a_server_from_a_notebook(demo, layer, project_root, monkeypatch):
-    found = project.find(None, demo.target / "semantic_manifest.json", demo.database)
+    found = artifacts.find(None, demo.target / "semantic_manifest.json", demo.database)
     with serving(found, Settings(port=0, flight_port=0, warm=False, refresh=0)) as running:
         ports = (running.http.rpartition(":")[2], running.flight.rpartition(":")[2])
         graphql, flight = "http://{server_host}:%s/api/graphql", "grpc://{server_host}:%s"

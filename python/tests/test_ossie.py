@@ -12,13 +12,14 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from cadran.core.project.graph import Node
+from cadran.core.versions.meaning import Definition, Question
+from cadran.core.versions.record import VersionRecord
 from cadran.errors import ProjectError
-from cadran.exports import ossie, ossie_document
+from cadran.exports import ossie
+from cadran.exports import ossie as ossie_document
 from cadran.exports.expressions import UnsayableError
-from cadran.exports.ossie_expressions import Expressions
-from cadran.governance.closure import Node
-from cadran.governance.meaning import Definition, Question
-from cadran.governance.versions import VersionRecord
+from cadran.exports.ossie import Expressions
 
 FORM = json.loads(
     (Path(__file__).parent / "fixtures" / "exports" / "ossie_schema.json").read_text()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import cadran
-from cadran.plans import PlanCache
+from cadran.core.compiler.plan_cache import PlanCache
 
 PYTHON = Path(__file__).resolve().parents[1]
 ASK = """

@@ -25,8 +25,8 @@ from flight_clients import connect
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from cadran import project
 from cadran.access import tokens
+from cadran.core.project import artifacts
 from cadran.server.run import serving
 from cadran.server.settings import Settings
 
@@ -63,7 +63,7 @@ def houses(demo, layer, tmp_path_factory):  # noqa: ARG001 - `layer` holds that 
         port=0, flight_port=0, warm=False, refresh=0, policy=home / "policy.yml",
         tokens=home / "tokens.json", audit=home / "audit", link_tokens=True,
     )  # fmt: skip
-    found = project.find(None, demo.target / "semantic_manifest.json", demo.database)
+    found = artifacts.find(None, demo.target / "semantic_manifest.json", demo.database)
     with serving(found, settings) as running:
         yield running, secrets
 

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cadran.exports.powerbi.expressions import Translator
+from cadran.exports.powerbi.dax import Translator, Value
 from cadran.exports.powerbi.model import NotSayableError
-from cadran.exports.powerbi.values import Value
 
 KINDS = {"a": "int64", "b": "int64", "c": "decimal", "t": "string", "f": "boolean"}
 SHORT = {"int64": "int", "decimal": "fixed", "string": "text", "boolean": "bool"}

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 import cadran
-from cadran.warehouse.duckdb import DuckDB
+from cadran.core.warehouse.duckdb import DuckDB
 
 PROFILE = """
 shop:

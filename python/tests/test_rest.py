@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cadran.serving.answer import Answer
-from cadran.serving.sheet import workbook
+from cadran.serving.encoding import workbook
+from cadran.serving.response import Answer
 
 pytest_plugins = ("rest_fixtures",)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import cadran
-from cadran import compiler, rewrite
-from cadran.governance.parts import measuring
+from cadran.core.compiler import metricflow, optimizer
+from cadran.core.semantics.metrics import measuring
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def plain_sql(demo):
 
     def compiled(**asked):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compiler, "faster", lambda sql, dialect: sql)  # noqa: ARG005
+            patch.setattr(metricflow, "faster", lambda sql, dialect: sql)  # noqa: ARG005
             return layer.sql(**asked)
 
     return compiled
@@ -86,7 +86,7 @@ def test_siblings_that_join_dimensions_are_the_same_in_one_pass(kpi, group_by, l
     question |= {"start": "2026-01-01", "end": "2026-12-31", "ordered": False}
     ours = cadran.Layer(wider.project, plan_cache=False).sql(**question)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiler, "faster", lambda sql, dialect: sql)  # noqa: ARG005
+        patch.setattr(metricflow, "faster", lambda sql, dialect: sql)  # noqa: ARG005
         theirs = cadran.Layer(wider.project, plan_cache=False).sql(**question)
     assert equal(layer, ours, theirs)
     assert ours.count("FULL OUTER JOIN") < theirs.count("FULL OUTER JOIN")
@@ -103,7 +103,7 @@ def test_a_dimension_that_depends_on_more_than_the_fact_stays_where_it_is(condit
         select s.d as d, f.v as v, f.k as k, f.k + 1 as late from spine as s
         inner join (select t, v, k from fact) as f on f.t <= s.d
     ) as j left join dimension as d on {condition} group by j.d, d.name"""
-    written = rewrite.aggregate_before_range_join(sql, "duckdb").lower()
+    written = optimizer.aggregate_before_range_join(sql, "duckdb").lower()
     assert written.index("join dimension") > written.index("as j")
 
 
@@ -113,7 +113,7 @@ def test_a_dimension_that_depends_on_more_than_the_fact_stays_where_it_is(condit
 def test_what_is_no_sum_is_left_alone(aggregate):
     sql = f"""-- Join Self Over Time Range
     select s.d, {aggregate} as v from spine as s inner join fact as f on f.t <= s.d group by s.d"""
-    assert rewrite.aggregate_before_range_join(sql, "duckdb") == sql
+    assert optimizer.aggregate_before_range_join(sql, "duckdb") == sql
 
 
 def test_a_measure_that_is_looked_at_before_it_is_summed_is_left_alone():
@@ -122,4 +122,4 @@ def test_a_measure_that_is_looked_at_before_it_is_summed_is_left_alone():
         select s.d as d, f.v as v from spine as s
         inner join (select t, v from fact) as f on f.t <= s.d where f.v > 10
     ) as j group by d"""
-    assert rewrite.aggregate_before_range_join(sql, "duckdb") == sql
+    assert optimizer.aggregate_before_range_join(sql, "duckdb") == sql

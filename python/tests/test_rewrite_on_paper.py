@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import cadran
-from cadran import compiler
+from cadran.core.compiler import metricflow
 
 CUMULATIVE = [
     "amount_to_date", "amount_3_days", "amount_month_to_date", "orders_to_date", "rows_to_date",
@@ -40,7 +40,7 @@ def both(tiny, shop, monkeypatch):
         asked = {"metrics": metrics, "group_by": group_by, "governed": False, **narrowed}
         fast = mine.query(**asked)
         with monkeypatch.context() as patch:
-            patch.setattr(compiler, "faster", lambda sql, **_: sql)
+            patch.setattr(metricflow, "faster", lambda sql, **_: sql)
             slow = plain.query(**asked)
         return fast, slow
 

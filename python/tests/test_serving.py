@@ -14,15 +14,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from cadran import project
 from cadran.access.caller import LOCAL, Caller, Limits
+from cadran.core.project import artifacts
+from cadran.core.query.request import Question
+from cadran.core.warehouse import Confinement
 from cadran.errors import LimitError, StoppedError, UnknownNameError, WarehouseError
 from cadran.serving.cache import Cache
-from cadran.serving.desk import Asked, Desk
-from cadran.serving.question import Question
-from cadran.serving.states import States
-from cadran.serving.stop import Stop
-from cadran.warehouse import Confinement
+from cadran.serving.cancellation import Stop
+from cadran.serving.service import Asked, Desk
+from cadran.serving.snapshots import States
 
 BY_MONTH = Question.of({"metrics": ["revenue", "orders"], "group_by": ["metric_time__month"]})
 MARKS = """create schema if not exists governance;
@@ -55,7 +55,7 @@ def home(tiny, tmp_path):
 
 @pytest.fixture
 def found(home):
-    return project.find(None, home / "target" / "semantic_manifest.json", home / "tiny.duckdb")
+    return artifacts.find(None, home / "target" / "semantic_manifest.json", home / "tiny.duckdb")
 
 
 @pytest.fixture

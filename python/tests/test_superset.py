@@ -19,12 +19,15 @@ import yaml
 
 import cadran
 from cadran.cli.app import main
+from cadran.core.query.request import GRAINS
+from cadran.core.warehouse import duckdb as duckdb_file
 from cadran.errors import CardError, QueryError, ServiceError
-from cadran.exports import superset_bundle, superset_model, superset_payload, superset_values
+from cadran.exports import superset
 from cadran.exports.expressions import UnsayableError, leaves
-from cadran.exports.superset_client import Client
-from cadran.query import GRAINS
-from cadran.warehouse import duckdb_file
+from cadran.exports.superset import model as superset_model
+from cadran.exports.superset import model as superset_values
+from cadran.exports.superset import payload as superset_payload
+from cadran.exports.superset.client import Client
 
 HERE = Path(__file__).parent
 TAKEN = json.loads((HERE / "fixtures" / "exports" / "superset_openapi.json").read_text())["$defs"]
@@ -53,7 +56,7 @@ def values(layer):
         card = layer.card(name)
         grains = tuple(grain for grain in ("week", "month") if grain in card.grains)
         cards.append(replace(card, grains=grains, dimensions=card.dimensions[:1]))
-    return cards, superset_values.rows(layer, cards)
+    return cards, superset_values.value_rows(layer, cards)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +154,7 @@ def shown(rows, kpi, grain, dimension, period):
     connection.register("kpi_values", rows)
     sql = (
         f"select {period} as at, coalesce(member, 'None') as member,"
-        f" {superset_values.expression(kpi)} as value from kpi_values"
+        f" {superset_values.value_expression(kpi)} as value from kpi_values"
         f" where grain = '{grain}' and dimension = '{dimension}' group by all"
     )
     return {
@@ -174,7 +177,7 @@ def test_ready_made_values_cannot_be_added_up(values):
     connection.register("kpi_values", values[1])
     with pytest.raises(duckdb.BinderException):
         connection.sql("select sum(active_customers) from kpi_values")
-    everything = f"select {superset_values.expression('active_customers')} from kpi_values"
+    everything = f"select {superset_values.value_expression('active_customers')} from kpi_values"
     assert connection.execute(everything).fetchall() == [(None,)]
 
 
@@ -224,7 +227,7 @@ def test_in_french_labels_and_descriptions_are_french(layer):
 def test_the_archive_is_the_same_bytes_for_the_same_definitions(model, tmp_path):
     one, two = tmp_path / "one.zip", tmp_path / "two.zip"
     for path in (one, two):
-        superset_bundle.write(model, path, "/data/kpis.duckdb")
+        superset.write(model, path, "/data/kpis.duckdb")
     assert one.read_bytes() == two.read_bytes()
     with zipfile.ZipFile(one) as archive:
         content = {name: yaml.safe_load(archive.read(name)) for name in archive.namelist()}

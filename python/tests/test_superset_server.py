@@ -22,11 +22,13 @@ import httpx
 import pyarrow as pa
 import pytest
 
+from cadran.core.warehouse import duckdb
 from cadran.errors import ServiceError
-from cadran.exports import superset, superset_bundle, superset_client, superset_model
-from cadran.exports.superset_client import Client
-from cadran.exports.superset_push import push
-from cadran.warehouse import duckdb_file
+from cadran.exports import superset
+from cadran.exports import superset as superset_bundle
+from cadran.exports.superset import client as superset_client
+from cadran.exports.superset import model as superset_model
+from cadran.exports.superset.client import Client, push
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "superset.sh"
 PATIENCE = 240  # seconds for Superset to make its tables and answer
@@ -324,7 +326,7 @@ def test_a_new_file_is_read_without_another_push(client, pushed):
     before = chart(client, made, ["incident_count"], ["year"])
     path = Path(pushed.path)
     kept = path.read_bytes()
-    duckdb_file.write(path, {made.name: pa.concat_tables([made.rows(), made.rows()])})
+    duckdb.write(path, {made.name: pa.concat_tables([made.rows(), made.rows()])})
     after = chart(client, made, ["incident_count"], ["year"])
     assert {k: row["incident_count"] for k, row in after.items()} == {
         k: 2 * row["incident_count"] for k, row in before.items()

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from cadran import tables
+from cadran.exports import dbt_models
 
 SAVED = [
     "kpi_daily_commerce",
@@ -30,22 +30,22 @@ def test_a_kpi_table_equals_the_same_question_asked_of_the_layer(name, layer):
 
 
 def test_the_tables_in_the_project_are_those_of_their_definitions(layer, project_root):
-    assert tables.differences(layer, project_root) == []
+    assert dbt_models.differences(layer, project_root) == []
 
 
 def test_a_table_that_was_edited_by_hand_is_shown_and_mended(layer, project_root, tmp_path):
     shutil.copytree(project_root / "models" / "kpis", tmp_path / "models" / "kpis")
     edited = next((tmp_path / "models" / "kpis").rglob("kpi_daily_commerce.sql"))
     edited.write_text(edited.read_text().replace("sum(", "max(").replace("SUM(", "MAX("))
-    shown = tables.differences(layer, tmp_path)
+    shown = dbt_models.differences(layer, tmp_path)
     assert len(shown) == 1
     assert "kpi_daily_commerce.sql" in shown[0]
     assert "+" in shown[0]
-    assert tables.write(layer, tmp_path) == [edited]
-    assert tables.differences(layer, tmp_path) == []
+    assert dbt_models.write(layer, tmp_path) == [edited]
+    assert dbt_models.differences(layer, tmp_path) == []
 
 
 def test_a_ratio_stands_beside_the_parts_that_may_be_summed(layer):
-    documented = {table.path.name: table.documentation for table in tables.kpi_tables(layer)}
+    documented = {table.path.name: table.documentation for table in dbt_models.kpi_tables(layer)}
     assert "additive: false" in documented["kpi_daily_commerce"]
     assert "part_of" in documented["kpi_daily_commerce"]

@@ -6,9 +6,10 @@ import copy
 
 import pytest
 
-from cadran import tree, tree_check
+from cadran.core.layer import Layer
+from cadran.core.semantics import tree
 from cadran.errors import CardError
-from cadran.layer import Layer
+from cadran.insight import tree_check
 
 
 @pytest.fixture

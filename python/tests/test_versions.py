@@ -17,13 +17,17 @@ import yaml
 
 import cadran
 from cadran.cli import main
+from cadran.core.project import dbt as compiled
+from cadran.core.project import lock
+from cadran.core.project import lock as anchor
+from cadran.core.versions import canonical
+from cadran.core.versions import record as versions
+from cadran.core.versions.compare import compare
+from cadran.core.versions.meaning import Meanings, definition_hash, meanings, of
 from cadran.errors import NotGovernedError, QueryError, UnknownNameError, WarehouseError
-from cadran.governance import anchor, canonical, compiled, lock, versions
+from cadran.governance.approval import Decision
 from cadran.governance.bump import bump, first
-from cadran.governance.changes import compare
 from cadran.governance.check import check
-from cadran.governance.decision import Decision
-from cadran.governance.meaning import Meanings, definition_hash, meanings, of
 from cadran.governance.publish import publish
 from cadran.governance.rules import registered
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from cadran.access.caller import LOCAL
-from cadran.governed import TIME
+from cadran.core.semantics.governed import TIME
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from cadran.access.caller import Caller, Limits
-    from cadran.layer import Layer
-    from cadran.serving.question import Question
+    from cadran.core.layer import Layer
+    from cadran.core.query.request import Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,27 @@ are errors. Of several roles the first that allows a whole question decides; the
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
 from cadran.access.caller import Limits
-from cadran.errors import PolicyError, near_misses
+from cadran.core.query.filters import Fields, templated
+from cadran.core.query.request import GroupBy
+from cadran.core.query.strict_filters import strict
+from cadran.core.semantics.governed import TIME
+from cadran.errors import PolicyError, QueryError, near_misses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from cadran.core.layer import Layer
+    from cadran.core.project.cards import Card
+
 
 FILE = "cadran_policy.yml"
 EVERYTHING = "*"
@@ -168,3 +178,229 @@ class _Reader:
 
     def wrong(self, key: str, sentence: str) -> PolicyError:
         return PolicyError(f"{self.file}, key '{key}': {sentence}.")
+
+
+class Names:
+    """The names of one layer. Read once, when they are first needed."""
+
+    def __init__(self, layer: Layer) -> None:
+        """Take a layer; nothing is read yet."""
+        self._layer = layer
+
+    @cached_property
+    def fields(self) -> Fields:
+        """Which names are times, entities and grains."""
+        return Fields.of(self._layer.project.semantic_manifest)
+
+    @cached_property
+    def cards(self) -> dict[str, Card]:
+        """The KPIs."""
+        return {card.name: card for card in self._layer.kpis()}
+
+    @cached_property
+    def listed(self) -> frozenset[str]:
+        """The metrics that are not hidden."""
+        return frozenset(metric["name"] for metric in self._layer.metrics())
+
+    @cached_property
+    def metrics(self) -> frozenset[str]:
+        """Every metric, hidden ones included."""
+        found = self._layer.project.semantic_manifest["metrics"]
+        return frozenset(metric["name"] for metric in found)
+
+    @cached_property
+    def personal(self) -> frozenset[str]:
+        """What shows persons, by the names under which it can be asked: `customer__email`."""
+        from cadran.core.semantics import privacy
+        from cadran.governance import settings
+        from cadran.governance.context import Context
+        from cadran.governance.rules import registered
+
+        project = self._layer.project
+        read = settings.read(project.root, set(registered()))
+        context = Context(self._layer, read, dt.datetime.now(dt.UTC).date())
+        return frozenset(name for item in privacy.items(context) for name in item.asked_as)
+
+    @cached_property
+    def dimensions(self) -> frozenset[str]:
+        """Every dimension and entity that does not show persons."""
+        found = {item["name"] for item in self._layer.dimensions()} | self.fields.entities
+        found |= {name for card in self.cards.values() for name in card.dimensions}
+        return frozenset(name for name in found if not self.is_personal(name))
+
+    def is_personal(self, name: str) -> bool:
+        """Whether something to group by shows persons, at whatever grain and through any path."""
+        around = f"__{name.lower()}__"
+        return any(f"__{one.lower()}__" in around for one in self.personal)
+
+    def plain(self, group: GroupBy) -> GroupBy:
+        """Something to group by in the form in which it is compared: lower case, grain apart."""
+        name, grain = group.name.lower(), group.grain
+        base, _, last = name.rpartition("__")
+        if base and grain is None and last in self.fields.grains:
+            name, grain = base, last
+        part = group.date_part.lower() if group.date_part else None
+        return GroupBy(name, grain.lower() if grain else None, part)
+
+    def known(self, metrics: tuple[str, ...]) -> list[dict[str, str]]:
+        """What these metrics can be grouped by, whatever their cards say, but for persons."""
+        found = self._layer.dimensions(metrics, governed=False)
+        names = {item["name"] for item in found}
+        extra = [] if TIME in names else [{"name": TIME, "type": "time", "description": ""}]
+        return [item for item in [*found, *extra] if not self.is_personal(item["name"])]
+
+    def conversions(self, metrics: tuple[str, ...]) -> set[str]:
+        """The entities by which the conversions among these metrics, or below them, are joined."""
+        given = (one["type_params"].get("conversion_type_params") for one in self._closure(metrics))
+        return {str(one["entity"]) for one in given if one}
+
+    def looks_around(self, metrics: tuple[str, ...]) -> bool:
+        """Whether a value of these metrics rests on other rows than those of its period."""
+        for one in self._closure(metrics):
+            given = one["type_params"]
+            simple = given.get("metric_aggregation_params") or {}
+            shifted = any(
+                part.get("offset_window") or part.get("offset_to_grain")
+                for part in given.get("metrics") or ()
+            )
+            if shifted or one["type"] in {"cumulative", "conversion"}:
+                return True
+            if simple.get("non_additive_dimension"):
+                return True
+        return False
+
+    def _closure(self, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
+        """These metrics and every metric below them, as the manifest defines them."""
+        defined = {one["name"]: one for one in self._layer.project.semantic_manifest["metrics"]}
+        names = list(metrics)
+        for name in names:
+            names += [other for other in _inputs(defined[name]) if other not in names]
+        return [defined[name] for name in names]
+
+
+def _inputs(metric: dict[str, Any]) -> list[str]:
+    """The metrics that a metric is computed from."""
+    given = metric["type_params"]
+    conversion = given.get("conversion_type_params") or {}
+    cumulative = given.get("cumulative_type_params") or {}
+    found = [
+        given.get("numerator"), given.get("denominator"), *(given.get("metrics") or ()),
+        cumulative.get("metric"), conversion.get("base_metric"),
+        conversion.get("conversion_metric"),
+    ]  # fmt: skip
+    return [str(one["name"]) for one in found if one]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What one role may see of one layer.
+
+    Attributes:
+        role: its name; None where there is no policy.
+        metrics: names; None for every one.
+        dimensions: names; None for every one that does not show persons.
+        confined: conditions on rows, as MetricFlow's templates.
+        by: what those conditions look at.
+        minimum_cell: observations that a value of a KPI about people needs, where its card says
+            less.
+    """
+
+    role: str | None = None
+    metrics: frozenset[str] | None = None
+    dimensions: frozenset[str] | None = None
+    confined: tuple[str, ...] = ()
+    by: tuple[GroupBy, ...] = ()
+    minimum_cell: int = 0
+
+    def metric(self, name: str) -> bool:
+        """Whether the role may see a metric."""
+        return self.metrics is None or name in self.metrics
+
+    def dimension(self, name: str) -> bool:
+        """Whether the role may see a dimension; personal ones are told by `Names`."""
+        return self.dimensions is None or name in self.dimensions
+
+
+def of(policy: Policy, names: Names) -> dict[str, Rights]:
+    """The rights of each role.
+
+    Raises:
+        PolicyError: a metric, dimension or row filter in it does not exist.
+    """
+    return {
+        name: _RightsReader(policy.file, names).rights(role) for name, role in policy.roles.items()
+    }
+
+
+class _RightsReader:
+    def __init__(self, file: str, names: Names) -> None:
+        self.file, self.names = file, names
+
+    def rights(self, role: Role) -> Rights:
+        place = f"roles.{role.name}"
+        metrics = frozenset(
+            name
+            for selector in role.metrics
+            for name in self.selected(f"{place}.metrics", selector)
+        )
+        read = [self.row(f"{place}.rows", text) for text in role.rows]
+        return Rights(
+            role=role.name,
+            metrics=metrics,
+            dimensions=self.dimensions(f"{place}.dimensions", role.dimensions),
+            confined=tuple(text for text, _ in read),
+            by=tuple(dict.fromkeys(group for _, groups in read for group in groups)),
+            minimum_cell=role.minimum_cell,
+        )
+
+    def selected(self, place: str, selector: Selector) -> Iterable[str]:
+        if selector.name == EVERYTHING:
+            return self.names.listed | self.names.cards.keys()
+        if selector.name is not None:
+            if selector.name not in self.names.metrics:
+                self.wrong(place, "metric", selector.name, self.names.listed)
+            return (selector.name,)
+        for key, value in selector.card:
+            known = {str(getattr(card, key)) for card in self.names.cards.values()}
+            if value not in known:
+                self.wrong(f"{place}.{key}", key, value, known)
+        return [
+            card.name
+            for card in self.names.cards.values()
+            if all(str(getattr(card, key)) == value for key, value in selector.card)
+        ]
+
+    def dimensions(self, place: str, given: tuple[str, ...]) -> frozenset[str] | None:
+        if EVERYTHING in given:
+            return None
+        for name in given:
+            if self.names.is_personal(name):
+                raise PolicyError(
+                    f"{self.file}, key '{place}': {name} shows persons, which no role may see."
+                )
+            if name not in self.names.dimensions:
+                self.wrong(place, "dimension", name, self.names.dimensions)
+        return frozenset(given)
+
+    def row(self, place: str, text: str) -> tuple[str, list[GroupBy]]:
+        try:
+            condition = strict(text, self.names.fields)
+        except QueryError as problem:
+            raise PolicyError(f"{self.file}, key '{place}': {problem}") from None
+        for named in condition.fields:
+            if named.kind == "TimeDimension":
+                raise PolicyError(
+                    f"{self.file}, key '{place}': {named.name} is a time, by which rows cannot be"
+                    " kept apart: metrics look back and forth in time."
+                )
+            name = named.group.name
+            if name not in self.names.dimensions and not self.names.is_personal(name):
+                self.wrong(place, "dimension", name, self.names.dimensions)
+        # Once through the reader that the layer uses, so that both read it alike.
+        written = templated(condition.text, self.names.fields)
+        return written, [self.names.plain(field.group) for field in condition.fields]
+
+    def wrong(self, place: str, kind: str, name: str, known: Iterable[str]) -> NoReturn:
+        hint = near_misses(name, known)
+        meant = f" Did you mean {' or '.join(repr(one) for one in hint)}?" if hint else ""
+        raise PolicyError(f"{self.file}, key '{place}': there is no {kind} '{name}'.{meant}")

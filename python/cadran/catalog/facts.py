@@ -3,17 +3,188 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
+import shutil
+import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cadran import board, lineage, periods, tree, tree_check
-from cadran.catalog import freshness, history
+from cadran.core.project import lineage
+from cadran.core.semantics import tree
 from cadran.errors import CadranError, ProjectError, WarehouseError
+from cadran.formats import periods
+from cadran.insight import scorecard, tree_check
 
 if TYPE_CHECKING:
-    from cadran.cards import Card
-    from cadran.catalog.freshness import Freshness
-    from cadran.layer import Layer
+    from pathlib import Path
+
+    from cadran.core.layer import Layer
+    from cadran.core.project.cards import Card
+
+
+LENGTHS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2678400}
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """The newest record behind a KPI and its age when the catalogue was made."""
+
+    model: str
+    newest: dt.datetime
+    age: dt.timedelta
+    promise: dt.timedelta
+
+    @property
+    def is_late(self) -> bool:
+        """True when the data is older than the card allows."""
+        return self.age > self.promise
+
+
+class Newest:
+    """Looks up the newest record of each mart, once."""
+
+    def __init__(self, layer: Layer, now: dt.datetime) -> None:
+        """Take the layer and the moment that ages are told at."""
+        self.layer = layer
+        self.now = now
+        self._models = {m["name"]: m for m in layer.project.semantic_manifest["semantic_models"]}
+        self._known: dict[str, dt.datetime | None] = {}
+
+    def of(self, card: Card) -> Freshness | None:
+        """The oldest among the marts of the KPI: it is no fresher than its stalest part."""
+        ages = {name: self._newest(name) for name in sorted(self._behind(card.name))}
+        known = {name: newest for name, newest in ages.items() if newest is not None}
+        if not known:
+            return None
+        model = min(known, key=known.__getitem__)
+        promise = dt.timedelta(seconds=seconds(card.refresh.late_after))
+        return Freshness(model, known[model], max(self.now - known[model], dt.timedelta()), promise)
+
+    def _behind(self, metric: str) -> set[str]:
+        given = self.layer.metric(metric)["type_params"]
+        aggregated = given.get("metric_aggregation_params")
+        if aggregated:
+            return {aggregated["semantic_model"]}
+        inputs: list[Any] = [*(given.get("metrics") or ())]
+        inputs += [given.get("numerator"), given.get("denominator")]
+        inputs.append((given.get("cumulative_type_params") or {}).get("metric"))
+        conversion = given.get("conversion_type_params") or {}
+        inputs += [conversion.get("base_metric"), conversion.get("conversion_metric")]
+        return {name for one in inputs if one for name in self._behind(one["name"])}
+
+    def _newest(self, name: str) -> dt.datetime | None:
+        if name not in self._known:
+            self._known[name] = self._asked(self._models[name])
+        return self._known[name]
+
+    def _asked(self, model: dict[str, Any]) -> dt.datetime | None:
+        default = (model.get("defaults") or {}).get("agg_time_dimension")
+        times = {one["name"]: one["expr"] or one["name"] for one in model["dimensions"]}
+        column = times.get(default or "")
+        if column is None:
+            return None
+        relation = model["node_relation"]["relation_name"]
+        # A business day says less than the moment it was made from, which stands beside it.
+        for candidate in (column.removesuffix("_date") + "_at", column):
+            try:
+                answer = self.layer.warehouse.arrow(f"select max({candidate}) from {relation}")
+            except WarehouseError:
+                continue
+            newest = answer.column(0)[0].as_py()
+            if isinstance(newest, dt.datetime):
+                return newest if newest.tzinfo else newest.replace(tzinfo=dt.UTC)
+            if isinstance(newest, dt.date):
+                whole_day = dt.datetime.combine(newest, dt.time.max, dt.UTC)
+                return min(whole_day, self.now)
+        return None
+
+
+def seconds(duration: str) -> int:
+    """The length of "3 hours" as a card writes it."""
+    count, unit = duration.split()
+    return int(count) * LENGTHS[unit.removesuffix("s")]
+
+
+DEFINITIONS = ("metrics", "semantic_models", "versions", "seeds", "vars.yml")
+MOST_EDITS = 20
+FIELDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a KPI as its record tells it; the first has no kind."""
+
+    kpi: str
+    version: int
+    effective_from: dt.date | None
+    kind: str = ""
+    reason: str = ""
+    ticket: str = ""
+    author: str = ""
+    approver: str = ""
+    restatement: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One commit that touched definitions."""
+
+    day: dt.date
+    subject: str
+    files: tuple[str, ...]
+
+
+def version_history(layer: Layer, card: Card) -> list[Version]:
+    """The versions of a KPI, the newest first; the card's own alone where none is recorded."""
+    root = layer.project.root
+    records: list[Any] = []
+    if root is not None:
+        try:
+            module = importlib.import_module("cadran.governance.versions")
+            records = list(module.records(root, card.name))
+        except (ImportError, AttributeError, CadranError):
+            records = []
+    found = [
+        Version(card.name, int(one.version), *(_text(one, name) for name in _NAMES))
+        for one in records
+    ]
+    found = found or [Version(card.name, card.version, None)]
+    return sorted(found, key=lambda one: -one.version)
+
+
+_NAMES = (
+    "effective_from", "kind", "reason", "ticket", "author", "approver", "restatement",
+)  # fmt: skip
+
+
+def edits(root: Path | None) -> list[Edit]:
+    """The last commits that touched definitions, the newest first; none outside git."""
+    git = shutil.which("git")
+    if root is None or git is None:
+        return []
+    # Fields end with a control character that no message holds.
+    form = "%x1e%cs%x1f%s%x1f"
+    command = [
+        git, "-C", str(root), "log", f"-{MOST_EDITS}", "--no-merges", f"--format={form}",
+        "--name-only", "--", *DEFINITIONS,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = []
+    for entry in done.stdout.split("\x1e") if done.returncode == 0 else ():
+        parts = entry.split("\x1f")
+        if len(parts) == FIELDS:
+            files = tuple(line for line in parts[2].splitlines() if line)
+            found.append(Edit(dt.date.fromisoformat(parts[0].strip()), parts[1], files))
+    return found
+
+
+def _text(record: Any, name: str) -> Any:
+    # A first version is no change, and speaks for all that was ever published.
+    if name in {"effective_from", "kind"} and record.kind == "first":
+        return None if name == "effective_from" else ""
+    value = getattr(record, name, "")
+    return value if isinstance(value, dt.date) else str(value or "")
+
 
 MONTHS = 25
 SAMPLES = 8
@@ -26,14 +197,14 @@ class KpiFacts:
     card: Card
     grain: str
     series: list[dict[str, Any]]
-    row: board.Row | None
-    targets: list[board.Target]
+    row: scorecard.Row | None
+    targets: list[scorecard.Target]
     sql: str
     origin: lineage.Node | None
     dimensions: list[dict[str, Any]]
     breakdown: list[dict[str, Any]]
     freshness: Freshness | None
-    versions: list[history.Version]
+    versions: list[Version]
     used_by: list[dict[str, str]]
     file: str
     checks: list[tree_check.Check] = field(default_factory=list)
@@ -65,19 +236,19 @@ def gather(layer: Layer) -> Facts:
         CardError: a card is broken.
         WarehouseError: the warehouse cannot be read.
     """
-    until = board.last_day(layer)
+    until = scorecard.last_day(layer)
     now = dt.datetime.now(dt.UTC)
     cards = layer.kpis()
-    shown = board.make(layer, "month")
+    shown = scorecard.make(layer, "month")
     rows = {row.card.name: row for row in shown.rows}
     series = _series(layer, cards, until)
-    wanted = board.targets(layer)
+    wanted = scorecard.targets(layer)
     whole = tree.read(layer)
     checks: dict[str, list[tree_check.Check]] = {}
     for check in tree_check.check(layer, whole):
         checks.setdefault(check.kpi, []).append(check)
     members: dict[str, list[Any]] = {}
-    ages = freshness.Newest(layer, now)
+    ages = Newest(layer, now)
     kpis = {}
     for card in cards:
         grain = "month" if "month" in card.grains else card.grains[-1]
@@ -92,7 +263,7 @@ def gather(layer: Layer) -> Facts:
             dimensions=_dimensions(layer, card, members),
             breakdown=_breakdown(layer, card, shown.period),
             freshness=ages.of(card),
-            versions=history.versions(layer, card),
+            versions=version_history(layer, card),
             used_by=_used_by(layer, card.name),
             file=layer.project.file_of(card.name),
             checks=checks.get(card.name, []),
@@ -113,7 +284,7 @@ def _series(layer: Layer, cards: list[Card], until: dt.date) -> dict[str, list[d
     names = [card.name for card in cards if "month" in card.grains]
     latest = periods.last_complete(until, "month")
     first = periods.shifted(latest, "month", 1 - MONTHS)
-    found, _ = board.values_of(layer, names, "month", first, latest)
+    found, _ = scorecard.values_of(layer, names, "month", first, latest)
     starts = [periods.shifted(first, "month", step) for step in range(MONTHS)]
     return {
         name: [
@@ -219,3 +390,119 @@ def _project(layer: Layer) -> str:
         return str(layer.project.dbt_manifest["metadata"].get("project_name") or "")
     except ProjectError:
         return ""
+
+
+FOLDERS = ("marts", "kpis", "governance", "utilities")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its type in the warehouse, what it is for, and the tests it stands under."""
+
+    name: str
+    type: str
+    description: str
+    role: str
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A table that people may read, and the KPIs that are computed from it."""
+
+    name: str
+    folder: str
+    group: str
+    description: str
+    file: str
+    relation: str
+    columns: tuple[Column, ...]
+    parents: tuple[str, ...]
+    kpis: tuple[str, ...]
+
+
+def models(layer: Layer, kpis_of: dict[str, list[str]]) -> list[Model]:
+    """The models of the folders that people read, in their order.
+
+    Args:
+        layer: the layer of the project.
+        kpis_of: for a model's name, the KPIs that come from it.
+    """
+    try:
+        manifest = layer.project.dbt_manifest
+    except ProjectError:
+        return []
+    types = _types(layer)
+    tests = _tests(manifest)
+    found = []
+    for key, node in manifest["nodes"].items():
+        folders = node["fqn"][1:-1]
+        if node["resource_type"] != "model" or not folders or folders[0] not in FOLDERS:
+            continue
+        place = (node["schema"], node.get("alias") or node["name"])
+        names = [parent.split(".", 2)[2] for parent in node["depends_on"]["nodes"]]
+        found.append(
+            Model(
+                name=node["name"],
+                folder=folders[0],
+                group=folders[1] if len(folders) > 1 else folders[0],
+                description=" ".join((node["description"] or "").split()),
+                file=node["original_file_path"],
+                relation=".".join(place),
+                columns=_columns(node, types.get(place, {}), tests.get(key, {})),
+                parents=tuple(dict.fromkeys(names)),
+                kpis=tuple(kpis_of.get(node["name"], ())),
+            )
+        )
+    return sorted(found, key=lambda m: (FOLDERS.index(m.folder), m.group, m.name))
+
+
+def _columns(
+    node: dict[str, Any], types: dict[str, str], tests: dict[str, list[str]]
+) -> tuple[Column, ...]:
+    described = node["columns"]
+    names = [*described, *(name for name in types if name not in described)]
+    found = []
+    for name in names:
+        given = described.get(name, {})
+        entity, dimension = given.get("entity") or {}, given.get("dimension") or {}
+        role = ""
+        if entity:
+            role = "key" if entity.get("type") in {"primary", "unique"} else "foreign"
+        elif dimension:
+            role = "time" if dimension.get("type") == "time" else "dimension"
+        found.append(
+            Column(
+                name=name,
+                type=(types.get(name) or given.get("data_type") or "").lower(),
+                description=" ".join((given.get("description") or "").split()),
+                role=role,
+                tests=tuple(sorted(set(tests.get(name, ())))),
+            )
+        )
+    return tuple(found)
+
+
+def _types(layer: Layer) -> dict[tuple[str, str], dict[str, str]]:
+    try:
+        rows = layer.warehouse.arrow(
+            "select table_schema, table_name, column_name, data_type"
+            " from information_schema.columns order by table_schema, table_name, ordinal_position"
+        ).to_pylist()
+    except WarehouseError:
+        return {}
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        place = (row["table_schema"], row["table_name"])
+        found.setdefault(place, {})[row["column_name"]] = row["data_type"]
+    return found
+
+
+def _tests(manifest: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = {}
+    for node in manifest["nodes"].values():
+        column, key = node.get("column_name"), node.get("attached_node")
+        if node["resource_type"] == "test" and column and key:
+            name = (node.get("test_metadata") or {}).get("name") or node["name"]
+            found.setdefault(key, {}).setdefault(column, []).append(name)
+    return found

@@ -8,13 +8,13 @@ from markupsafe import Markup
 
 from cadran import charts
 from cadran.charts import Edge, Node
-from cadran.kpi import KINDS
-from cadran.periods import start_of
+from cadran.formats.periods import start_of
+from cadran.notebook import KINDS
 
 if TYPE_CHECKING:
-    from cadran import lineage
     from cadran.catalog.facts import Facts, KpiFacts
-    from cadran.catalog.words import Words
+    from cadran.catalog.texts import Words
+    from cadran.core.project import lineage
 
 WIDE, NARROW = (980, 280), (290, 190)
 BARS = 230

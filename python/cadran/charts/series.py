@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from cadran.charts import theme
-from cadran.charts.rows import plain, time_column
+from cadran.charts.theme import plain, time_column
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Sequence
 
-    from cadran.cards import Card
+    from cadran.core.project.cards import Card
 
 WIDTH, HEIGHT = 680, 260
 MOST_SERIES = len(theme.SERIES)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
+import html
+import json
+import re
+from contextlib import contextmanager
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from cadran.formats import CURRENCIES, SYMBOLS, THIN, WIDE
+from cadran.errors import QueryError
+from cadran.formats.numbers import CURRENCIES, SYMBOLS, THIN, WIDE
 
 if TYPE_CHECKING:
-    from cadran.cards import Card
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import pyarrow as pa
+
+    from cadran.core.project.cards import Card
+
 
 # Blue and orange stay apart for every kind of colour blindness; text keeps 4.5:1 on white.
 INK, MUTED, RULE, FAINT, PAPER = "#17212b", "#5a6672", "#d9dee3", "#eef1f4", "#ffffff"
@@ -108,3 +121,91 @@ def _locale(lang: str) -> dict[str, Any]:
             "shortMonths": _SHORT[lang].split(),
         },
     }
+
+
+_WITHOUT = "charts need vl-convert-python: install it with `pip install cadran[charts]`."
+
+
+def svg(chart: alt.TopLevelMixin, title: str = "") -> str:
+    """The chart as an SVG element that can stand in a page.
+
+    Args:
+        chart: any chart of this package.
+        title: what a screen reader says; without it the picture is decoration and is passed over.
+
+    Raises:
+        ImportError: vl-convert is not installed.
+    """
+    drawn = str(_vl_convert().vegalite_to_svg(_spec(chart)))
+    # The picture is one image to a reader; its parts are not to be announced one by one.
+    drawn = re.sub(r' (role|aria-roledescription|aria-hidden|aria-label)="[^"]*"', "", drawn)
+    # Every drawing numbers its clip paths from 0; in one page they would cut each other.
+    mark = hashlib.sha256(drawn.encode()).hexdigest()[:8]
+    drawn = re.sub(r'\bid="([^"]+)"', rf'id="c{mark}-\1"', drawn)
+    drawn = re.sub(r"url\(#([^)]+)\)", rf"url(#c{mark}-\1)", drawn)
+    spoken = f'role="img" aria-label="{html.escape(title)}"' if title else 'aria-hidden="true"'
+    return drawn.replace("<svg ", f'<svg {spoken} focusable="false" ', 1)
+
+
+def png(chart: alt.TopLevelMixin, scale: float = 2) -> bytes:
+    """The chart as a PNG, twice as fine as its size in pixels by default.
+
+    Raises:
+        ImportError: vl-convert is not installed.
+    """
+    return bytes(_vl_convert().vegalite_to_png(_spec(chart), scale=scale))
+
+
+@contextmanager
+def quick() -> Iterator[None]:
+    """Draw many charts without Altair's check of every argument, which costs more than drawing."""
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(False):  # noqa: FBT003 - Altair's own signature
+        yield
+
+
+def _spec(chart: alt.TopLevelMixin) -> str:
+    return json.dumps(chart.to_dict(validate=False))
+
+
+def _vl_convert() -> Any:
+    try:
+        import vl_convert
+    except ImportError:
+        raise ImportError(_WITHOUT) from None
+    return vl_convert
+
+
+def plain(data: pa.Table | Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of an Arrow table, of a result or of dictionaries, as JSON types.
+
+    Decimals become floats, which is fine for a height on paper; printed figures are not made here.
+    """
+    if hasattr(data, "to_arrow"):
+        data = data.to_arrow()
+    rows = data.to_pylist() if hasattr(data, "to_pylist") else data
+    return [{name: _json(value) for name, value in row.items()} for row in rows]
+
+
+def time_column(rows: list[dict[str, Any]]) -> tuple[str, str]:
+    """The column of periods and its grain.
+
+    Raises:
+        QueryError: no column is a period.
+    """
+    for name in rows[0] if rows else ():
+        if name.startswith("metric_time__"):
+            return name, name.removeprefix("metric_time__")
+    raise QueryError("A line needs rows by period: group by metric_time__month, for instance.")
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    if isinstance(value, dt.date):
+        # A bare date would be read as midnight UTC, and fall into the month before west of it.
+        return f"{value.isoformat()}T00:00:00"
+    return value

@@ -21,29 +21,29 @@ DONE, FINDINGS, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 # Command: the module that knows it (loaded only when it is asked for) and what it does.
 COMMANDS = {
-    "list": ("catalogue", "the KPIs, metrics or saved queries there are"),
+    "list": ("query", "the KPIs, metrics or saved queries there are"),
     "show": ("show", "the card of a KPI as a page: definition, SQL, lineage, targets, last values"),
-    "query": ("ask", "the answer to a question"),
-    "sql": ("ask", "the SQL of a question, without running it"),
-    "values": ("ask", "the values of a dimension"),
-    "board": ("board", "the KPI board: latest complete period, changes, targets, status"),
-    "catalog": ("catalog", "the catalogue of all KPIs as a site that opens from disk"),
+    "query": ("query", "the answer to a question"),
+    "sql": ("query", "the SQL of a question, without running it"),
+    "values": ("query", "the values of a dimension"),
+    "board": ("scorecard", "the KPI board: latest complete period, changes, targets, status"),
+    "catalog": ("export", "the catalogue of all KPIs as a site that opens from disk"),
     "bump": ("bump", "a new version of a KPI: its record, the lock, old against new"),
-    "tables": ("tables", "write or check the KPI tables in models/kpis"),
+    "tables": ("export", "write or check the KPI tables in models/kpis"),
     "export": ("export", "files for BI tools: Power BI, Superset, Apache Ossie"),
     "check": ("check", "hold every KPI against the rules: the gate of continuous integration"),
-    "doctor": ("doctor", "check input data against the contracts before a build"),
-    "ingest": ("ingest", "take access logs into the request contract"),
+    "doctor": ("data", "check input data against the contracts before a build"),
+    "ingest": ("data", "take access logs into the request contract"),
     "publish": ("ledger", "append to the ledger what differs from what was last published"),
     "verify": ("ledger", "check that nothing in the ledger was changed"),
     "close": ("ledger", "make the published values of a period final"),
     "explain": ("ledger", "what lies between a value as published and as it is now"),
     "serve": ("serve", "serve the layer: REST, GraphQL, Flight SQL, agents"),
-    "mcp": ("mcp", "offer the KPIs as tools to an agent, over stdio"),
-    "token": ("token", "make, list and revoke the tokens of a server"),
-    "policy": ("policy", "what a role may see, and what becomes of its questions"),
-    "usage": ("usage", "who asks a server for which KPI"),
-    "demo": ("demo", "write the data of the demo company"),
+    "mcp": ("serve", "offer the KPIs as tools to an agent, over stdio"),
+    "token": ("access", "make, list and revoke the tokens of a server"),
+    "policy": ("access", "what a role may see, and what becomes of its questions"),
+    "usage": ("access", "who asks a server for which KPI"),
+    "demo": ("data", "write the data of the demo company"),
 }
 
 EPILOG = """\
@@ -99,7 +99,8 @@ def _parser(command: str) -> Parser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name == command:
-            importlib.import_module(f"cadran.cli.{module}").add(described, name)
+            commands_of = importlib.import_module(f"cadran.cli.{module}")
+            getattr(commands_of, f"add_{name}", commands_of.add)(described, name)
             described.add_argument(
                 "--debug", action="store_true", help="show the traceback of an error"
             )

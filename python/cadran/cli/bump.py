@@ -13,9 +13,9 @@ from cadran.cli.common import add_project, examples, open_layer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cadran.cards import Card
+    from cadran.core.project.cards import Card
+    from cadran.governance.approval import Decision
     from cadran.governance.bump import Bumped
-    from cadran.governance.decision import Decision
     from cadran.governance.impact import Pair
 
 _KINDS = ("policy", "estimate", "error", "source", "equivalent")
@@ -80,13 +80,13 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _bump(parsed: argparse.Namespace) -> int:
+    from cadran.core.project import dbt
+    from cadran.core.versions.meaning import of
     from cadran.errors import QueryError
-    from cadran.governance import artefacts
     from cadran.governance import bump as service
-    from cadran.governance.decision import git_author
-    from cadran.governance.meaning import of
+    from cadran.governance.approval import git_author
 
-    if artefacts.refresh(open_layer(parsed).project):
+    if dbt.refresh(open_layer(parsed).project):
         print("cadran: the artefacts were older than the files; ran `dbt parse`", file=sys.stderr)
     layer = open_layer(parsed)
     root = layer.project.root
@@ -113,7 +113,7 @@ def _bump(parsed: argparse.Namespace) -> int:
 
 def _decision(parsed: argparse.Namespace, author: str) -> Decision:
     """The decision that the flags hold, and the answers to what they leave open."""
-    from cadran.governance.decision import Decision
+    from cadran.governance.approval import Decision
 
     kind = _asked(parsed.kind, "kind", f"kind of change ({', '.join(_KINDS)})")
     expected = parsed.expected
@@ -179,7 +179,7 @@ def _table(card: Card, bumped: Bumped) -> str:
     """Old beside new, period by period, and both as a line."""
     from tabulate import tabulate
 
-    from cadran.formats import measure, sparkline
+    from cadran.formats.numbers import measure, sparkline
 
     def told(value: Any) -> str:
         return "" if value is None else measure(value, card.unit, decimals=card.decimals)

@@ -42,13 +42,16 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    from cadran.governance import artefacts, check, render, rule_pages
+    from cadran.core.project import dbt
+    from cadran.governance import check
+    from cadran.governance import report as render
+    from cadran.governance import report as rule_pages
 
     if parsed.explain:
         print(rule_pages.terminal(parsed.explain))
         return 0
     layer = open_layer(parsed)
-    if artefacts.refresh(layer.project):
+    if dbt.refresh(layer.project):
         print("cadran: the artefacts were older than the files; ran `dbt parse`", file=sys.stderr)
     report = check.check(layer, only=parsed.only or (), with_values=parsed.values)
     print(render.FORMS[parsed.format](report))

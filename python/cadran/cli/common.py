@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import os
+import sys
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cadran.errors import QueryError
+from cadran.formats.encoding import arrow_bytes, csv_cell, json_text, parquet_bytes, row_dicts
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator
 
-    from cadran.layer import Layer
+    import pyarrow as pa
+
+    from cadran.core.layer import Layer
 
 
 def add_project(parser: argparse.ArgumentParser, *, built: bool = True) -> None:
@@ -53,3 +63,117 @@ def open_layer(parsed: argparse.Namespace) -> Layer:
     import cadran
 
     return cadran.open(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
+
+
+FORMATS = ("table", "csv", "json", "jsonl", "parquet", "arrow")
+BINARY = ("parquet", "arrow")
+
+
+def add_format(parser: argparse.ArgumentParser, *, formats: tuple[str, ...] = FORMATS) -> None:
+    """Add the flags for the form of the rows and the place they go to."""
+    binary = "; parquet and arrow (an IPC stream) need --output or a pipe"
+    parser.add_argument(
+        "--format",
+        choices=formats,
+        default=formats[0],
+        help=f"form of the rows (default: %(default)s){binary if 'arrow' in formats else ''}",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
+
+
+def write(table: pa.Table, form: str, output: Path | None = None) -> None:
+    """Write an Arrow table; a file appears when it is whole.
+
+    Raises:
+        QueryError: a binary form was asked for a screen.
+    """
+    if form in BINARY:
+        _bytes(_binary(table, form, output), output)
+        return
+    write_text(table.column_names, row_dicts(table), form, output)
+
+
+def write_rows(rows: list[dict[str, Any]], form: str, output: Path | None = None) -> None:
+    """Write rows that did not come from the warehouse; lists become words in a table or CSV."""
+    if form in BINARY:
+        import pyarrow as pa
+
+        write(pa.Table.from_pylist(rows), form, output)
+        return
+    write_text(list(rows[0]) if rows else [], iter(rows), form, output)
+
+
+def write_text(
+    names: list[str], rows: Iterator[dict[str, Any]], form: str, output: Path | None
+) -> None:
+    """Write rows in one of the forms that are text."""
+    if output is None:
+        _stream(names, rows, form, sys.stdout)
+        return
+    aside = _aside(output)
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as stream:
+            _stream(names, rows, form, stream)
+        aside.replace(output)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _stream(names: list[str], rows: Iterable[dict[str, Any]], form: str, stream: TextIO) -> None:
+    if form == "csv":
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([csv_cell(value) for value in row.values()] for row in rows)
+    elif form == "jsonl":
+        stream.writelines(f"{json_text(row)}\n" for row in rows)
+    elif form == "json":
+        separator = "[\n"
+        for row in rows:
+            stream.write(f"{separator}  {json_text(row)}")
+            separator = ",\n"
+        stream.write("[]\n" if separator == "[\n" else "\n]\n")
+    else:
+        stream.write(_table(names, list(rows)) + "\n")
+
+
+def _table(names: list[str], rows: list[dict[str, Any]]) -> str:
+    from tabulate import tabulate
+
+    if not names:
+        return "(nothing)"
+    numeric = [
+        all(isinstance(row[name], (int, float, Decimal, type(None))) for row in rows)
+        for name in names
+    ]
+    return str(
+        tabulate(
+            [["" if row[name] is None else csv_cell(row[name]) for name in names] for row in rows],
+            headers=names,
+            tablefmt="simple",
+            disable_numparse=True,
+            colalign=["right" if number else "left" for number in numeric] if rows else None,
+        )
+    )
+
+
+def _binary(table: pa.Table, form: str, output: Path | None) -> bytes:
+    if output is None and sys.stdout.isatty():
+        raise QueryError(f"{form} is not for a screen: name a file with --output, or use a pipe.")
+    return parquet_bytes(table) if form == "parquet" else arrow_bytes(table)
+
+
+def _bytes(content: bytes, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        return
+    aside = _aside(output)
+    try:
+        aside.write_bytes(content)
+        aside.replace(output)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _aside(output: Path) -> Path:
+    return output.with_name(f".{output.name}.{os.getpid()}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
+from pathlib import Path
 
-from cadran.cli.common import add_language, add_project, examples
+from cadran.cli.common import add_language, add_project, examples, open_layer
 
 # Target: the module that makes it, with `add(parser)`, `run(parsed)` and an EXAMPLE; what it makes.
 TARGETS = {
@@ -45,3 +47,74 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         described.set_defaults(run=made.run)
         shown.append(made.EXAMPLE)
     examples(parser, *shown)
+
+
+NOTES = """\
+Writes a static site in English and French: the KPIs by objective, tier and team, a page for each
+with its definition, figures, lineage, targets and versions, the KPI tree, a dictionary of tables
+and columns, a glossary and what changed lately. It opens from disk and needs no network.
+Exits 1 when an exact relation of the KPI tree does not hold in the figures.
+"""
+
+
+def add_catalog(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.description = f"{parser.description}\n\n{NOTES}"
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write it; made anew each time (default: target/catalog of the project)",
+    )
+    add_project(parser)
+    examples(parser, "cadran catalog", "cadran catalog --out public")
+    parser.set_defaults(run=_catalog)
+
+
+def _catalog(parsed: argparse.Namespace) -> int:
+    from cadran import catalog
+
+    out = parsed.out or parsed.project_dir / "target" / "catalog"
+    made = catalog.build(open_layer(parsed), out)
+    print(f"{len(made.pages)} pages: open {out / 'index.html'}")
+    for check in made.broken:
+        print(
+            f"{check.kpi}: its {check.kind} does not hold in the figures"
+            f" ({check.note or f'differs by up to {check.gap:.2g}'})"
+        )
+    return 1 if made.broken else 0
+
+
+def add_tables(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; show where models/kpis differs from its definitions, and exit 1",
+    )
+    add_project(parser)
+    examples(parser, "cadran tables", "cadran tables --check")
+    parser.set_defaults(run=_tables)
+
+
+def _tables(parsed: argparse.Namespace) -> int:
+    from cadran.exports import dbt_models
+
+    layer = open_layer(parsed)
+    if parsed.check:
+        different = dbt_models.differences(layer, parsed.project_dir)
+        for difference in different:
+            print(difference)
+        if different:
+            print(
+                f"cadran: {len(different)} files of models/kpis differ from their definitions: "
+                "run `cadran tables` and commit what it writes",
+                file=sys.stderr,
+            )
+        return 1 if different else 0
+    written = dbt_models.write(layer, parsed.project_dir)
+    for path in written:
+        print(path)
+    if not written:
+        print("cadran: the KPI tables are as they are defined", file=sys.stderr)
+    return 0

@@ -7,17 +7,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cadran.cli.common import add_language, add_project, examples, open_layer
-from cadran.cli.output import add_format, write_rows
-from cadran.encoding import json_text
+from cadran.cli.common import (
+    add_format,
+    add_language,
+    add_project,
+    examples,
+    open_layer,
+    write_rows,
+)
+from cadran.formats.encoding import json_text
 
 if TYPE_CHECKING:
     import argparse
 
     import altair as alt
 
+    from cadran.governance.approval import Restatement
     from cadran.governance.comparison import Published
-    from cadran.governance.restatement import Restatement
 
 
 def add(parser: argparse.ArgumentParser, name: str) -> None:
@@ -171,8 +177,8 @@ def _day(text: str | None) -> dt.date | None:
 
 
 def _restatement(parsed: argparse.Namespace) -> Restatement | None:
+    from cadran.governance.approval import Restatement
     from cadran.governance.close import period
-    from cadran.governance.restatement import Restatement
 
     if not parsed.restate:
         return None
@@ -183,8 +189,8 @@ def _restatement(parsed: argparse.Namespace) -> Restatement | None:
 
 
 def _verify(parsed: argparse.Namespace) -> int:
-    from cadran.governance import anchor
-    from cadran.governance.verify import verify
+    from cadran.core.ledger.verify import verify
+    from cadran.core.project import lock
 
     found = verify(open_layer(parsed), parsed.lock)
     for damage in found.damages:
@@ -193,7 +199,7 @@ def _verify(parsed: argparse.Namespace) -> int:
         anchored = f"anchored at batch {found.anchor.batch}" if found.anchor else "not anchored"
         print(f"{found.rows:,} rows in {found.head.batch:,} batches hold; {anchored}")
         if parsed.export:
-            anchor.anchor(parsed.export, found.head)
+            lock.anchor(parsed.export, found.head)
     return 0 if found.holds else 1
 
 
@@ -217,8 +223,7 @@ def _close(parsed: argparse.Namespace) -> int:
 
 
 def _explain(parsed: argparse.Namespace) -> int:
-    from cadran.governance.bridge import bridge
-    from cadran.governance.revisions import revisions
+    from cadran.governance.bridge import bridge, revisions
 
     layer = open_layer(parsed)
     if parsed.history:

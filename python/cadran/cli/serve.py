@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from cadran.server.run import Running
+
 
 _FLAGS = (
     "host", "port", "flight_port", "certificate", "key", "cache", "memory", "seconds", "refresh",
@@ -51,12 +54,12 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    from cadran import project
+    from cadran.core.project import artifacts
     from cadran.server import settings
     from cadran.server.run import serve
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    found = project.find(parsed.project_dir, parsed.manifest, parsed.database)
+    found = artifacts.find(parsed.project_dir, parsed.manifest, parsed.database)
     flags = {name: getattr(parsed, name) for name in (*_FLAGS, "insecure")}
     serve(found, settings.read(found.root, flags), _told)
     return 0
@@ -69,3 +72,32 @@ def _told(running: Running) -> None:
     if running.house.who.open:
         print("No token is configured: any bearer is accepted. Make one: cadran token create NAME")
     print("Ctrl-C stops it.", flush=True)
+
+
+TOKEN = "CADRAN_TOKEN"  # noqa: S105 - the name of a variable
+
+
+def add_mcp(parser: argparse.ArgumentParser, _: str) -> None:
+    """Add the flags."""
+    parser.description = (
+        f"{parser.description} It speaks MCP on its standard input and output, so an agent's"
+        f" configuration starts it. Where tokens are configured, {TOKEN} has to hold one."
+    )
+    examples(parser, "cadran mcp", "cadran mcp --project-dir /srv/kpis")
+    add_project(parser)
+    parser.set_defaults(run=_run_mcp)
+
+
+def _run_mcp(parsed: argparse.Namespace) -> int:
+    """Serve one agent until it closes its end."""
+    import anyio
+
+    from cadran.core.project import artifacts
+    from cadran.server import settings
+    from cadran.server.mcp.server import serve
+
+    # What is printed would be read as MCP: everything that is said goes to the errors.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    found = artifacts.find(parsed.project_dir, parsed.manifest, parsed.database)
+    anyio.run(serve, found, settings.read(found.root, {}), os.environ.get(TOKEN))
+    return 0

@@ -5,16 +5,15 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from cadran import formats, periods
-from cadran.cli.common import add_language, add_project, examples, open_layer
-from cadran.cli.output import write_rows
+from cadran.cli.common import add_language, add_project, examples, open_layer, write_rows
 from cadran.errors import CadranError, ProjectError
+from cadran.formats import numbers, periods
 
 if TYPE_CHECKING:
     import argparse
 
-    from cadran.cards import Card
-    from cadran.layer import Layer
+    from cadran.core.layer import Layer
+    from cadran.core.project.cards import Card
 
 WIDTH = 96
 WORDS = {
@@ -110,7 +109,7 @@ def _grain(card: Card) -> str:
 
 
 def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
-    from cadran.board import last_day, targets
+    from cadran.insight.scorecard import last_day, targets
 
     words = WORDS[lang]
     own = [target for target in targets(layer) if target.kpi == card.name]
@@ -122,7 +121,7 @@ def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
     ]
 
     def said(value: Any) -> str:
-        return formats.measure(value, card.unit, decimals=card.decimals, lang=lang)
+        return numbers.measure(value, card.unit, decimals=card.decimals, lang=lang)
 
     return [
         f"{periods.label(target.start, target.grain, lang):<16}{said(target.target)}"
@@ -133,8 +132,8 @@ def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
 
 
 def _values(layer: Layer, card: Card, lang: str) -> list[str]:
-    from cadran.board import SHOWN, last_day
-    from cadran.kpi import told
+    from cadran.insight.scorecard import SHOWN, last_day
+    from cadran.notebook import told
 
     grain = _grain(card)
     if grain not in periods.GRAINS:
@@ -150,17 +149,17 @@ def _values(layer: Layer, card: Card, lang: str) -> list[str]:
     found = {row[name]: row[card.name] for row in result.to_arrow().to_pylist()}
     values = [found.get(start) for start in starts]
     first, last = (periods.label(start, grain, lang) for start in (starts[0], latest))
-    span = f"{first} {formats.DASH} {last}"
+    span = f"{first} {numbers.DASH} {last}"
     shown = [
         f"{periods.label(start, grain, lang):<16}"
-        + formats.measure(found.get(start), card.unit, decimals=card.decimals, lang=lang)
+        + numbers.measure(found.get(start), card.unit, decimals=card.decimals, lang=lang)
         for start in starts[-3:]
     ]
-    return [f"{formats.sparkline(values)}  {span}", *shown, *breaks]
+    return [f"{numbers.sparkline(values)}  {span}", *shown, *breaks]
 
 
 def _lineage(layer: Layer, card: Card, _lang: str) -> list[str]:
-    from cadran import lineage
+    from cadran.core.project import lineage
 
     try:
         return lineage.lines(lineage.of_metric(layer.project.dbt_manifest, card.name))

@@ -3,23 +3,238 @@
 from __future__ import annotations
 
 import difflib
+import re
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from cadran import contracts
-from cadran.doctor import columns, rows
-from cadran.doctor.columns import Found
+from cadran.core.project import contracts
 from cadran.doctor.findings import Finding, Level, Report
-from cadran.doctor.render import Models
+from cadran.doctor.staging import Models, NotRenderableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cadran.contracts import Contracts, Table
+    from cadran.core.project.contracts import Column, Contracts, Table
+
+
+HAS_ZONE = "TIMESTAMP WITH TIME ZONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A table that is there: what reads it, and how to call it to a person."""
+
+    table: Table
+    relation: str
+    file: str
+    columns: dict[str, str]
+
+
+def padded(there: Found) -> str:
+    """What reads the table with the optional columns that it lacks, all empty."""
+    lacking = [
+        f"null as {column.name}"
+        for column in there.table.columns
+        if column.name not in there.columns and not column.required
+    ]
+    if not lacking:
+        return there.relation
+    return (
+        f"(select * from {there.relation} union all by name select {', '.join(lacking)} "
+        "where false) as padded"
+    )
+
+
+def missing(models: Models, there: Found) -> list[Finding]:
+    """One finding for each column of the contract that the table lacks."""
+    lacking = [column for column in there.table.columns if column.name not in there.columns]
+    if not lacking:
+        return []
+    try:
+        models.relation(f"stg_{there.table.source}__{there.table.name}")
+        builds = True
+    except NotRenderableError:
+        builds = False
+    return [_missing_column(there, column, builds=builds) for column in lacking]
+
+
+def _missing_column(there: Found, column: Column, *, builds: bool) -> Finding:
+    known = {wanted.name for wanted in there.table.columns}
+    spare = [name for name in there.columns if name not in known]
+    near = difflib.get_close_matches(column.name, spare, n=1)
+    hint = f" There is a column {near[0]}: is that it?" if near else ""
+    if column.required:
+        level, remedy = Level.STOPS, "Add the column under this name."
+    elif builds:
+        level, remedy = Level.NOTE, "Nothing to do if you have no such data."
+    else:
+        level = Level.STOPS
+        remedy = (
+            "Add the column under this name, empty if you have no such data: the build names it."
+        )
+    return Finding(
+        level=level,
+        table=there.table.full_name,
+        file=there.file,
+        column=column.name,
+        problem="the column is missing",
+        expected=column.expected(),
+        remedy=remedy + hint,
+    )
+
+
+def times(connection: duckdb.DuckDBPyConnection, there: Found) -> list[Finding]:
+    """A note for each column of times with a zone or an offset: the build reads them in UTC."""
+    findings = []
+    for column in there.table.columns:
+        kind = there.columns.get(column.name)
+        if not column.data_type.startswith("timestamp") or kind not in {HAS_ZONE, "VARCHAR"}:
+            continue
+        name = f'"{column.name}"'
+        instant = f"try_cast({name} as timestamptz) at time zone 'UTC'"
+        moved = "true" if kind == HAS_ZONE else f"try_cast({name} as timestamp) <> {instant}"
+        count, example = connection.execute(
+            f"select count(*), any_value({name}) from {there.relation} where {moved}"
+        ).fetchone() or (0, None)
+        if count:
+            findings.append(
+                Finding(
+                    level=Level.NOTE,
+                    table=there.table.full_name,
+                    file=there.file,
+                    column=column.name,
+                    problem="the times have a zone or an offset",
+                    expected="times in UTC without a zone",
+                    rows=count,
+                    example=str(example),
+                    remedy="Nothing to do: the build reads them at their instant in UTC.",
+                )
+            )
+    return findings
+
+
+# A value that could not be read stands in the reason after a colon.
+UNREAD = re.compile(r"^(?P<column>\w+) is no (?P<kind>[^:]+?)(?:: (?P<value>.*))?$", re.DOTALL)
+EXAMPLE_WIDTH = 80
+
+
+def count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
+    """The rows of a relation."""
+    found = connection.execute(f"select count(*) from {relation}").fetchone()
+    return int(found[0]) if found else 0
+
+
+def judge(
+    connection: duckdb.DuckDBPyConnection, models: Models, table: Table, file: str
+) -> list[Finding]:
+    """One finding for each reason for which rows of the table will be rejected."""
+    staged = f"stg_{table.source}__{table.name}"
+    checked = f"int_{table.name}_checked"
+    findings: list[Finding] = []
+    reason = "rejection_reason"
+    try:
+        model = models.relation(checked if models.exists(checked) else staged)
+        if model == staged:
+            reason = "fault"
+    except NotRenderableError as first:
+        problem = first
+        what = "keys and references were not checked"
+        try:
+            model, reason = models.relation(staged), "fault"
+        except NotRenderableError as deeper:
+            model, problem, what = "", deeper, "rows were not checked"
+        findings.append(
+            Finding(
+                level=Level.NOTE,
+                table=table.full_name,
+                file=file,
+                problem=f"{what} ({problem})",
+                expected="all columns of the contract and all tables that it refers to",
+                remedy="Run the doctor again when the other findings are gone.",
+            )
+        )
+        if not model:
+            return findings
+    shown = [column.name for column in table.columns]
+    connection.execute(
+        f"create or replace temp table rejected_rows as "
+        f"select {reason} as reason, * from {model} where {reason} is not null"
+    )
+    grouped = connection.execute("""
+        select
+            regexp_replace(reason, '^(\\w+ is no [^:]+): .*$', '\\1', 's') as plain,
+            count(*),
+            any_value(reason)
+        from rejected_rows group by plain order by count(*) desc, plain
+    """).fetchall()
+    have = {row[0] for row in connection.execute("describe rejected_rows").fetchall()}
+    for plain, rows, sample in grouped:
+        example = _example(connection, table, sample, [name for name in shown if name in have])
+        findings.append(_finding(table, file, plain, rows, example))
+    return findings
+
+
+def _example(
+    connection: duckdb.DuckDBPyConnection, table: Table, sample: str, columns: list[str]
+) -> str | None:
+    unread = UNREAD.match(sample)
+    about = _column(table, sample)
+    wanted = [name for name in table.key if name in columns]
+    if about and about.name in columns and about.name not in wanted:
+        wanted.append(about.name)
+    if not about:  # a rule over several columns: those that it names, or else all of them
+        wanted += [name for name in columns if name in sample and name not in wanted]
+    row = connection.execute(
+        f"select {', '.join(wanted) or '1'} from rejected_rows where reason = ? limit 1", [sample]
+    ).fetchone()
+    if row is None:
+        return None
+    values = dict(zip(wanted, row, strict=False))
+    if unread and unread["value"] is not None:
+        values[unread["column"]] = unread["value"]
+    words = [
+        f"{name}={'(empty)' if value is None else str(value)[:EXAMPLE_WIDTH]}"
+        for name, value in values.items()
+    ]
+    return ", ".join(words)
+
+
+def _column(table: Table, reason: str) -> Column | None:
+    return table.column(reason.split(" ", 1)[0])
+
+
+def _finding(table: Table, file: str, reason: str, rows: int, example: str | None) -> Finding:
+    about = _column(table, reason)
+    expected = about.expected() if about else f"no row with: {reason}"
+    remedy = "Correct these rows where they come from, or let them be rejected."
+    if reason.endswith("stands more than once"):
+        about = about if len(table.key) == 1 else None
+        expected = f"one row for each {', '.join(table.key)}"
+        remedy = "Send each row once; the build keeps the first and rejects the others."
+    elif about and reason.endswith(" is unknown"):
+        expected = f"found among the accepted rows of {about.references or 'its table'}"
+        remedy = (
+            "Send the rows that are referred to, or leave the column empty where that is allowed."
+        )
+    elif about and reason.endswith(" is missing"):
+        remedy = "Fill the column where the rows come from."
+    elif about and " is no " in reason and about.data_type.startswith("timestamp"):
+        remedy = "Write times as 2026-01-31 23:59:59, in UTC."
+    return Finding(
+        level=Level.REJECTS,
+        table=table.full_name,
+        file=file,
+        column=about.name if about else None,
+        problem=reason,
+        expected=expected,
+        rows=rows,
+        example=example,
+        remedy=remedy,
+    )
 
 
 def examine(
@@ -61,18 +276,18 @@ def examine(
             found.append(there)
     # As the build reads them, and with the optional columns that lack, to say all in one run.
     plain = Models(loaded, connection.cursor())
-    raw = {(there.table.source, there.table.name): columns.padded(there) for there in found}
+    raw = {(there.table.source, there.table.name): padded(there) for there in found}
     models = Models(loaded, connection, raw)
     for there in found:
         if progress:
             progress(there.table.full_name)
         try:
-            counts[there.table.full_name] = rows.count(connection, there.relation)
-            shape = columns.missing(plain, there)
-            judged = rows.judge(connection, models, there.table, there.file)
+            counts[there.table.full_name] = count(connection, there.relation)
+            shape = missing(plain, there)
+            judged = judge(connection, models, there.table, there.file)
             if any(finding.level is Level.STOPS for finding in shape):
                 judged = [finding for finding in judged if finding.level is not Level.NOTE]
-            findings += shape + columns.times(connection, there) + judged
+            findings += shape + times(connection, there) + judged
         except duckdb.Error as problem:
             findings.append(_unreadable(there.table, there.file, problem))
         if counts.get(there.table.full_name) == 0:
@@ -113,11 +328,11 @@ def _attach(
     if not any((loaded.place(source) or "").startswith("schema:") for source in sources):
         return None
     if database is None:
-        from cadran import project
+        from cadran.core.project import artifacts
         from cadran.errors import ProjectError
 
         try:
-            database = project.find(loaded.project_dir, None, None).database
+            database = artifacts.find(loaded.project_dir, None, None).database
         except ProjectError:
             database = loaded.project_dir / "warehouse.duckdb"
     if not database.is_file():

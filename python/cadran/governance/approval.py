@@ -5,16 +5,24 @@ Delegates stand under `owners` in `cadran_checks.yml`. Nobody approves what is t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import datetime as dt
+import getpass
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from cadran.errors import QueryError
+from cadran.core.versions.record import KINDS, RESTATEMENTS
+from cadran.errors import QueryError, UnknownNameError
 from cadran.governance import settings
 from cadran.governance.rules import registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-    from cadran.layer import Layer
+    from cadran.core.layer import Layer
 
 
 def check_approver(layer: Layer, kpis: Iterable[str], approver: str, author: str) -> None:
@@ -35,3 +43,161 @@ def check_approver(layer: Layer, kpis: Iterable[str], approver: str, author: str
             raise QueryError(
                 f"{approver} may not approve a change of {kpi}: ask {owner}, who owns it{others}."
             )
+
+
+def who(layer: Layer) -> str:
+    """Who is at work: CADRAN_AUTHOR, git's user, or the user of this machine."""
+    named = os.environ.get("CADRAN_AUTHOR")
+    return named or _git(layer, "config", "user.email") or getpass.getuser()
+
+
+def revision(layer: Layer) -> str | None:
+    """The revision of the project in git, with `+` when there are changes beside it."""
+    found = _git(layer, "rev-parse", "HEAD")
+    changed = _git(layer, "status", "--porcelain", "--untracked-files=no") if found else ""
+    return f"{found}+" if found and changed else found
+
+
+def _git(layer: Layer, *words: str) -> str | None:
+    root = layer.project.root or layer.project.semantic_manifest_path.parent
+    try:
+        told = subprocess.run(
+            ["git", *words],  # noqa: S607 - the git of whoever publishes
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.strip() or None
+
+
+# A first version speaks for all that was ever published.
+BEGINNING = dt.date(1970, 1, 1)
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What people decide about a new version; see `versions.VersionRecord`."""
+
+    kind: str
+    reason: str
+    author: str
+    approver: str
+    effective_from: dt.date
+    restatement: str = "none"
+    window: tuple[dt.date, dt.date] | None = None
+    ticket: str = ""
+    overlap: str = "12 months"
+    expected_impact: tuple[float, float] | None = None
+
+
+def sound(decision: Decision, root: Path, owner: str) -> None:
+    """Refuse a decision that the gate would not let pass.
+
+    Raises:
+        UnknownNameError: its kind or restatement is none.
+        QueryError: it lacks something, or is approved by somebody who may not.
+    """
+    kinds = [kind for kind in KINDS if kind != "first"]
+    if decision.kind not in kinds:
+        raise UnknownNameError("kind of change", decision.kind, kinds)
+    if decision.restatement not in RESTATEMENTS:
+        raise UnknownNameError("restatement", decision.restatement, RESTATEMENTS)
+    if (decision.restatement == "window") != (decision.window is not None):
+        raise QueryError("A window is given with the restatement 'window', and only with it.")
+    if decision.window and decision.window[0] > decision.window[1]:
+        raise QueryError("The window ends before it begins: exchange the two days.")
+    if not decision.reason.strip():
+        raise QueryError("A new version needs a reason.")
+    if decision.kind != "equivalent" and decision.expected_impact is None:
+        raise QueryError(
+            "A new version needs the impact that is expected of it, least and greatest: -3 0, say."
+        )
+    if decision.author.lower() == decision.approver.lower():
+        raise QueryError(f"{decision.author} cannot approve a version of their own.")
+    allowed = approvers(root, owner)
+    if decision.approver not in allowed:
+        raise QueryError(
+            f"{decision.approver} cannot approve it: the owner is {owner}, with the delegates"
+            f" {', '.join(allowed[1:]) or 'none'} ({settings.FILE})."
+        )
+    months_of(decision.overlap)
+
+
+def approvers(root: Path, owner: str) -> list[str]:
+    """Who may approve a version of an owner's KPI: the owner first, then the delegates."""
+    from cadran.governance.rules import registered
+
+    return [owner, *settings.read(root, set(registered())).delegates(owner)]
+
+
+def months_of(overlap: str) -> int:
+    """An overlap such as "3 months" in months.
+
+    Raises:
+        QueryError: it is not such a text.
+    """
+    found = re.fullmatch(r"(\d+) (month|quarter|year)s?", overlap)
+    if not found or not int(found[1]):
+        raise QueryError(f"The overlap is '{overlap}'; it takes a text such as '3 months'.")
+    return int(found[1]) * _MONTHS[found[2]]
+
+
+def git_author(root: Path) -> str | None:
+    """Who git says is working here."""
+    try:
+        run = subprocess.run(
+            ["git", "-C", str(root), "config", "user.email"],  # noqa: S607 - git is where git is
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return None
+    return run.stdout.strip() or None
+
+
+RESTATEMENT_KINDS = ("policy", "estimate", "error", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class Restatement:
+    """Somebody's agreement that final values of a range of periods change.
+
+    Args:
+        start: the first instant.
+        end: the instant after the last one.
+        kind: policy, estimate, error or source.
+        reason: why, in words that a reader of the figure understands.
+        approver: who agreed: the owner or a delegate, and not the author.
+        ticket: where it was discussed.
+    """
+
+    start: dt.date
+    end: dt.date
+    kind: str
+    reason: str
+    approver: str
+    ticket: str | None = None
+
+    def check(self) -> None:
+        """See that it says what it must; who may approve it is known to `approval`.
+
+        Raises:
+            QueryError: its kind is unknown, or it lacks a reason or an approver.
+        """
+        if self.kind not in RESTATEMENT_KINDS:
+            raise QueryError(
+                f"A restatement is of kind {', '.join(RESTATEMENT_KINDS)}; not '{self.kind}'."
+            )
+        if not self.reason.strip() or not self.approver.strip():
+            raise QueryError("A restatement needs a reason and an approver.")
+
+    def details(self) -> dict[str, Any]:
+        """What the ledger keeps of it."""
+        return {
+            "kind": self.kind, "reason": self.reason, "approver": self.approver,
+            "ticket": self.ticket, "from": str(self.start), "until": str(self.end),
+        }  # fmt: skip

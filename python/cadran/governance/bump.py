@@ -7,27 +7,59 @@ lags behind is set by the next bump.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from cadran.core.project import lock
+from cadran.core.versions import record as version_file
+from cadran.core.versions import record as versions
+from cadran.core.versions.compare import between
+from cadran.core.versions.definition import tools
+from cadran.core.versions.meaning import combined, of
+from cadran.core.versions.record import merged
 from cadran.errors import QueryError
-from cadran.governance import lock, version_file, versions
-from cadran.governance.changes import between
-from cadran.governance.decision import BEGINNING, Decision, months_of, sound
+from cadran.governance.approval import BEGINNING, Decision, months_of, sound
 from cadran.governance.impact import Pair, prove_equal, side_by_side, summary
-from cadran.governance.meaning import combined, of
-from cadran.governance.merged import merged
-from cadran.governance.numbering import renumber
-from cadran.governance.questions import tools
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cadran.governance.changes import Change
-    from cadran.governance.meaning import Meanings
-    from cadran.governance.questions import Definition
-    from cadran.governance.versions import VersionRecord
-    from cadran.layer import Layer
+    from cadran.core.layer import Layer
+    from cadran.core.versions.compare import Change
+    from cadran.core.versions.definition import Definition
+    from cadran.core.versions.meaning import Meanings
+    from cadran.core.versions.record import VersionRecord
+
+
+def renumber(root: Path, file: str, kpi: str, number: int) -> bool:
+    """Set the version of a KPI; False when its file has no such number to set.
+
+    Args:
+        root: the project's folder.
+        file: the file that defines the KPI, from there on.
+        kpi: the KPI.
+        number: its version.
+    """
+    path = root / file
+    if not path.exists():
+        return False
+    text = path.read_text(encoding="utf-8")
+    start = re.search(rf"^\s*- name: {re.escape(kpi)}\s*(?:#.*)?$", text, re.MULTILINE)
+    if start is None:
+        return False
+    rest = text[start.end() :]
+    following = re.search(r"^\s*- name: ", rest, re.MULTILINE)
+    block = rest[: following.start()] if following else rest
+    # On a line of its own, else within braces.
+    for pattern in (r"^(\s*version: )\d+", r"([{,]\s*version: )\d+"):
+        changed, found = re.subn(pattern, rf"\g<1>{number}", block, count=1, flags=re.MULTILINE)
+        if found:
+            aside = path.with_name(f".{path.name}.part")
+            aside.write_text(text[: start.end()] + changed + rest[len(block) :], encoding="utf-8")
+            aside.replace(path)
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

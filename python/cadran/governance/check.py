@@ -14,8 +14,8 @@ from cadran.governance.rules import Finding, Rule, Severity, of_code, registered
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cadran.core.layer import Layer
     from cadran.governance.settings import Settings, Waiver
-    from cadran.layer import Layer
 
 UNUSED = "WAIV01"
 

@@ -6,22 +6,21 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
+from cadran.core.ledger.writer import LedgerWriter
+from cadran.core.project import lock as anchor
+from cadran.core.warehouse import ledger_sql as sql
+from cadran.core.warehouse.ledger_sql import within
 from cadran.errors import QueryError
-from cadran.governance import anchor
-from cadran.governance.approval import check_approver
-from cadran.governance.authorship import revision, who
+from cadran.formats.periods import shifted
+from cadran.governance.approval import check_approver, revision, who
 from cadran.governance.comparison import COLUMNS, closed
-from cadran.governance.ledger_writer import LedgerWriter
 from cadran.governance.publish import WAIT
-from cadran.periods import shifted
-from cadran.warehouse import duckdb_ledger as sql
-from cadran.warehouse.duckdb_comparison import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from cadran.layer import Layer
+    from cadran.core.layer import Layer
 
 _FORMS = (
     (r"(\d{4})", "year"),

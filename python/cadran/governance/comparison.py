@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cadran.governance.definition import Defined, VersionScope, tools
-from cadran.warehouse import duckdb_comparison as differing
-from cadran.warehouse import duckdb_ledger as sql
+from cadran.core.warehouse import ledger_sql as differing
+from cadran.core.warehouse import ledger_sql as sql
+from cadran.governance.values import Defined, VersionScope, tools
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
 
-    from cadran.governance.ledger_settings import Publication
-    from cadran.governance.ledger_writer import LedgerWriter
-    from cadran.governance.measure import Measured
-    from cadran.governance.restatement import Restatement
+    from cadran.core.ledger.settings import Publication
+    from cadran.core.ledger.writer import LedgerWriter
+    from cadran.governance.approval import Restatement
+    from cadran.governance.values import Measured
 
 COLUMNS = "grain, period, dimension_set, dimensions, value, numerator, denominator, observations"
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from cadran import cards as card_reader
+from cadran.core.compiler.plan_cache import PlanCache
+from cadran.core.project import cards as card_reader
 from cadran.errors import CadranError, CardError, ProjectError
-from cadran.plans import PlanCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cadran.cards import Card
+    from cadran.core.layer import Layer
+    from cadran.core.project.cards import Card
     from cadran.governance.settings import Settings
-    from cadran.layer import Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class Context:
     @cached_property
     def last_day(self) -> dt.date | None:
         """The last day of the data; None without a built warehouse."""
-        from cadran.board import last_day
+        from cadran.insight.scorecard import last_day
 
         try:
             if not self.layer.project.database.exists():
@@ -236,7 +236,7 @@ class Context:
             return None
 
     def _asked(self, kpi: str, grain: str) -> dict[dt.date, float]:
-        from cadran import periods
+        from cadran.formats import periods
 
         if self.last_day is None or grain not in periods.GRAINS:
             return {}

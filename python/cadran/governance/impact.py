@@ -6,18 +6,18 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.compiler.optimizer import faster
+from cadran.core.query.request import DAY_OR_COARSER, GRAINS
+from cadran.core.semantics.governed import TIME
+from cadran.core.versions.definition import DIALECT
+from cadran.core.versions.expand import whole
+from cadran.core.versions.frozen import resolved
+from cadran.core.warehouse import ledger_sql as sql
 from cadran.errors import QueryError
-from cadran.governance.expand import whole
-from cadran.governance.leaves import resolved
-from cadran.governance.questions import DIALECT
-from cadran.governed import TIME
-from cadran.query import DAY_OR_COARSER, GRAINS
-from cadran.rewrite import faster
-from cadran.warehouse import duckdb_compare as sql
 
 if TYPE_CHECKING:
-    from cadran.governance.questions import Definition, Question
-    from cadran.layer import Layer
+    from cadran.core.layer import Layer
+    from cadran.core.versions.definition import Definition, Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,27 +7,78 @@ whole, and the next publication appends what is missing: it compares, it does no
 from __future__ import annotations
 
 import datetime as dt
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.compiler.plan_cache import PlanCache, key_of
+from cadran.core.ledger import settings as ledger_settings
+from cadran.core.ledger.reader import has_ledger
+from cadran.core.ledger.verify import is_there
+from cadran.core.ledger.writer import LedgerWriter
+from cadran.core.project import lock as anchor
+from cadran.core.warehouse import ledger_sql as sql
 from cadran.errors import CardError
-from cadran.governance import anchor, ledger_settings
-from cadran.governance.approval import check_approver
-from cadran.governance.authorship import revision, who
+from cadran.governance.approval import check_approver, revision, who
 from cadran.governance.comparison import Published, Subject, append, compare
-from cadran.governance.definition import Definitions
-from cadran.governance.ledger_writer import LedgerWriter
-from cadran.governance.measure import Measurer
-from cadran.governance.unchanged import Unchanged
-from cadran.governance.verify import is_there
-from cadran.warehouse import duckdb_ledger as sql
+from cadran.governance.values import Definitions, Measurer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from cadran.governance.measure import Measured, Question
-    from cadran.governance.restatement import Restatement
-    from cadran.layer import Layer
+    from cadran.core.layer import Layer
+    from cadran.governance.approval import Restatement
+    from cadran.governance.values import Measured, Question
+
+
+class Unchanged:
+    """What was compared before, kept beside the plans; a cache that is lost costs time only."""
+
+    def __init__(self, layer: Layer) -> None:
+        """Take a layer; a table is read when it is first asked about."""
+        self._layer = layer
+        folder = layer.project.plans
+        self._cache = PlanCache(folder.with_name("ledger") / "compared" if folder else None)
+        manifest = layer.project.semantic_manifest
+        nodes = [model["node_relation"] for model in manifest["semantic_models"]]
+        nodes += [s["node_relation"] for s in manifest["project_configuration"]["time_spines"]]
+        self._relations = sorted({node["relation_name"] for node in nodes})
+        self._marks: dict[str, list[str]] = {}
+
+    def key(self, kpi: str, statements: Iterable[str], *told: Any) -> str:
+        """The key of a comparison as it would be made now.
+
+        Args:
+            kpi: the KPI.
+            statements: its questions in SQL: their text is a part of it, and what they read.
+            told: everything else that decides what would be written, as JSON types.
+
+        Raises:
+            WarehouseError: a table cannot be read.
+        """
+        texts = sorted(statements)
+        read = [name for name in self._relations if any(name in text for text in texts)]
+        marks = [self._mark(name) for name in read or self._relations]
+        return key_of(kpi, texts, marks, version("duckdb"), told)
+
+    def holds(self, kpi: str, key: str) -> bool:
+        """Whether that comparison was made, and the ledger says of the KPI what it said then."""
+        kept = self._cache.get(key)
+        if kept is None or not has_ledger(self._layer.warehouse):
+            return False
+        last = self._layer.warehouse.arrow(sql.last_of(kpi)).to_pylist()
+        return bool(last) and kept == last[0]["hash"]
+
+    def keep(self, key: str, head: str) -> None:
+        """Remember that it was made, and the KPI's last batch after it."""
+        self._cache.put(key, head)
+
+    def _mark(self, relation: str) -> list[str]:
+        if relation not in self._marks:
+            row = self._layer.warehouse.arrow(sql.mark_of(relation)).to_pylist()[0]
+            self._marks[relation] = [relation, *map(str, row.values())]
+        return self._marks[relation]
+
 
 WAIT = 60.0
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from cadran.access.audit import Audit, Entry
-    from cadran.server.house import House
+    from cadran.audit.log import Audit, Entry
+    from cadran.server.context import House
 
 _BOUNDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 

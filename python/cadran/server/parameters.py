@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.query.request import GRAINS, GroupBy
 from cadran.errors import QueryError, near_misses
-from cadran.query import GRAINS, GroupBy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from cadran.access import doors
+from cadran.access import authorize
+from cadran.core.warehouse import Confinement
 from cadran.errors import ProjectError
 from cadran.server import app, health
-from cadran.server.house import House
-from cadran.serving.bounds import MEGABYTE
-from cadran.serving.desk import Desk
-from cadran.serving.states import States
-from cadran.warehouse import Confinement
+from cadran.server.context import House
+from cadran.serving.redaction import MEGABYTE
+from cadran.serving.service import Desk
+from cadran.serving.snapshots import States
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cadran.project import Project
+    from cadran.core.project.artifacts import Project
     from cadran.server.settings import Settings
-    from cadran.serving.states import State
+    from cadran.serving.snapshots import State
 
 _LOG = logging.getLogger("cadran.server")
 _GRACE = 10  # seconds that questions in flight have when the server stops
@@ -53,7 +53,7 @@ def prepare(project: Project, settings: Settings) -> tuple[House, health.Countin
         ProjectError: it would listen to others than this machine without tokens or TLS.
         CadranError: policy or tokens are broken, or there is no warehouse.
     """
-    who = doors.authenticator(settings.tokens, settings.oidc)
+    who = authorize.authenticator(settings.tokens, settings.oidc)
     if not settings.is_loopback and not settings.insecure:
         if who.open:
             raise ProjectError(
@@ -69,10 +69,10 @@ def prepare(project: Project, settings: Settings) -> tuple[House, health.Countin
             )
     confined = Confinement(settings.memory, settings.threads)
     states = States(project, confined=confined, every=settings.refresh or 1.0)
-    counting = health.Counting(doors.audit(settings.audit))
+    counting = health.Counting(authorize.audit(settings.audit))
     desk = Desk(
         states,
-        gate=doors.gate(settings.policy),
+        gate=authorize.gate(settings.policy),
         audit=counting,
         cache_bytes=int(settings.cache * MEGABYTE),
         seconds=settings.seconds,

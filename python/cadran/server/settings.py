@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cadran.access import oidc
+from cadran.access import authentication
 from cadran.errors import ProjectError, near_misses
 
 if TYPE_CHECKING:
-    from cadran.access.oidc import Provider
+    from cadran.access.authentication import Provider
 
 FILE = "cadran_server.yml"
 _PREFIX = "CADRAN_SERVER_"
@@ -161,7 +161,7 @@ def _value(name: str, value: Any, kind: str, where: str) -> Any:
             return tuple(item.strip() for item in items if item.strip())
         raise ProjectError(f"{where} sets {name} to {value!r}; it takes a list of texts.")
     if base == "Provider":
-        return oidc.read(value, where)
+        return authentication.read(value, where)
     try:
         if base == "bool":
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[

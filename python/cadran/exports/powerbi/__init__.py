@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from cadran.core.layer import Layer
     from cadran.exports.powerbi.model import Model
-    from cadran.layer import Layer
 
 EXAMPLE = "cadran export powerbi --output powerbi"
 NOTES = """\
@@ -89,7 +89,7 @@ def export(  # noqa: PLR0913 - what the command asks
         WarehouseError: the warehouse cannot be read.
     """
     from cadran.exports.powerbi import pbip
-    from cadran.exports.powerbi.plan import Planner
+    from cadran.exports.powerbi.planner import Planner
 
     title = name or _name(layer)
     if not re.fullmatch(r"[\w][\w .-]*", title) or title.endswith((" ", ".")):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError
 from cadran.exports.powerbi import tmdl
-from cadran.exports.powerbi.words import lineage
+from cadran.exports.powerbi.model import lineage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from cadran.core.layer import Layer
     from cadran.exports.powerbi.model import Model, Table
-    from cadran.exports.powerbi.plan import Plan
-    from cadran.layer import Layer
+    from cadran.exports.powerbi.planner import Plan
 
 MARK = ".cadran-export"
 _SCHEMAS = "https://developer.microsoft.com/json-schemas/fabric"

@@ -7,11 +7,12 @@ lines are looked at by the channel of their order) becomes two tables, of the sa
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+import datetime as dt
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
-from cadran.exports.powerbi import dates, words
-from cadran.exports.powerbi.fields import Field, Fields, expression
+from cadran.errors import ProjectError
+from cadran.exports.powerbi import model as words
 from cadran.exports.powerbi.model import (
     Column,
     Kind,
@@ -20,13 +21,196 @@ from cadran.exports.powerbi.model import (
     Table,
     reference,
 )
+from cadran.formats import periods
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     import pyarrow as pa
 
-    from cadran.layer import Layer
+    from cadran.core.layer import Layer
+
+
+TABLE, DATE, COVERED = "Date", "Date", "Covered"
+COLUMNS = {"day": DATE, "week": "Week", "month": "Month", "quarter": "Quarter", "year": "Year"}
+DAY = reference(TABLE, DATE)
+IS_COVERED = f"MAX({reference(TABLE, COVERED)}) == 1"
+
+
+def table() -> Table:
+    """The marked date table.
+
+    Years are whole, as Power BI's functions of time want them; `Covered` is 1 on the days that the
+    time spine has, so that nothing is said of days beyond the data.
+    """
+
+    def column(name: str, kind: Any, shown: str | None, fr: str | None, text: str) -> Column:
+        return Column(
+            name, name.lower(), kind, name.lower(), is_hidden=fr is None, is_key=name == DATE,
+            description=text, format=shown, caption_fr=fr,
+            layer=f"metric_time__{named[name]}" if name in named else None,
+        )  # fmt: skip
+
+    named = {column: grain for grain, column in COLUMNS.items()}
+
+    return Table(
+        TABLE,
+        "date",
+        (
+            column(DATE, "date", "Short Date", "Date", "The day."),
+            column("Week", "date", "Short Date", "Semaine", "Monday of the week."),
+            column("Month", "date", "mmm yyyy", "Mois", "First day of the month."),
+            column("Quarter", "string", None, "Trimestre", "Year and quarter."),
+            column("Year", "int64", "0", "Année", "The year."),
+            column(COVERED, "int64", "0", None, "1 on the days that have data, 0 beyond them."),
+        ),
+        description="One row per day of every year that has data.",
+        is_date=True,
+        caption_fr="Date",
+        hierarchy=("Year", "Quarter", "Month", DATE),
+    )
+
+
+def rows(layer: Layer) -> pa.Table:
+    """The rows of the date table, from the project's daily time spine.
+
+    Raises:
+        ProjectError: the project has no daily time spine, or an empty one.
+    """
+    import pyarrow as pa
+
+    first, last = _bounds(layer)
+    # The week of 1 January may begin in December, and the week is a period of its own.
+    day = min(dt.date(first.year, 1, 1), periods.start_of(first, "week"))
+    days = []
+    while day <= dt.date(last.year, 12, 31):
+        days.append(day)
+        day += dt.timedelta(days=1)
+    return pa.table(
+        {
+            "date": pa.array(days, pa.date32()),
+            "week": pa.array([periods.start_of(day, "week") for day in days], pa.date32()),
+            "month": pa.array([periods.start_of(day, "month") for day in days], pa.date32()),
+            "quarter": [f"{day.year} Q{(day.month + 2) // 3}" for day in days],
+            "year": pa.array([day.year for day in days], pa.int64()),
+            "covered": pa.array([int(first <= day <= last) for day in days], pa.int64()),
+        }
+    )
+
+
+def _bounds(layer: Layer) -> tuple[dt.date, dt.date]:
+    spines = layer.project.semantic_manifest["project_configuration"]["time_spines"]
+    daily = [s for s in spines if s["primary_column"]["time_granularity"] == "day"]
+    if not daily:
+        raise ProjectError("The project has no daily time spine, which the date table is made of.")
+    name = daily[0]["primary_column"]["name"]
+    relation = daily[0]["node_relation"]["relation_name"]
+    sql = f"select cast(min({name}) as date) as a, cast(max({name}) as date) as b from {relation}"
+    found = layer.warehouse.arrow(sql).to_pylist()[0]
+    if found["a"] is None:
+        raise ProjectError(f"The time spine {relation} is empty: build the project first.")
+    return found["a"], found["b"]
+
+
+KEYS = ("primary", "unique")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A dimension as one mart sees it.
+
+    `owner` is the semantic model that holds it, `foreign_key` what the mart joins by; None when the
+    mart holds it itself. `key` is the owner's side of the join, None when it has no such column.
+    """
+
+    owner: str
+    entity: str
+    dimension: dict[str, Any]
+    key: str | None
+    foreign_key: str | None
+
+    @property
+    def sql(self) -> str:
+        """What the owner's relation computes for it."""
+        return expression(self.dimension)
+
+
+class Fields:
+    """Finds dimensions by the names that one groups by."""
+
+    def __init__(self, manifest: dict[str, Any]) -> None:
+        """Take a semantic manifest."""
+        self.models: dict[str, dict[str, Any]] = {m["name"]: m for m in manifest["semantic_models"]}
+
+    def find(self, fact: str, name: str) -> Field:
+        """The dimension `entity__dimension` as the semantic model `fact` reaches it.
+
+        Raises:
+            NotSayableError: it is no plain column of the mart itself or of one joined by one key.
+        """
+        entity, _, dimension = name.rpartition("__")
+        if not entity or "__" in entity:
+            raise NotSayableError(f"{name} is more than one join away")
+        model = self.models[fact]
+        own = self._dimension(model, dimension)
+        linked = _entity(model, entity)
+        is_own = model.get("primary_entity") == entity or (linked and linked["type"] in KEYS)
+        if own is not None and is_own:
+            key = expression(linked) if linked else None
+            return _plain(name, Field(fact, entity, own, key, None))
+        if linked is None:
+            raise NotSayableError(f"{name} cannot be joined to {fact}")
+        found = []
+        for other in self.models.values():
+            there = _entity(other, entity)
+            held = self._dimension(other, dimension)
+            if other is not model and there and held and there["type"] in KEYS:
+                found.append(
+                    Field(other["name"], entity, held, expression(there), expression(linked))
+                )
+        if len(found) != 1:
+            raise NotSayableError(
+                f"{name} stands in {len(found)} marts; a relationship leads to one"
+            )
+        return _plain(name, found[0])
+
+    def time(self, fact: str, name: str) -> dict[str, Any]:
+        """A time dimension of a semantic model."""
+        found = self._dimension(self.models[fact], name)
+        if found is None or found["type"] != "time":
+            raise NotSayableError(f"{fact} has no time {name}")
+        return found
+
+    def is_daily(self, fact: str, name: str) -> bool:
+        """Whether a time dimension holds days, and not instants."""
+        given = self.time(fact, name).get("type_params") or {}
+        return bool(given.get("time_granularity") == "day")
+
+    def is_versioned(self, model: str) -> bool:
+        """Whether its rows are valid for a time, so that a key stands in several of them."""
+        return any(
+            (dimension.get("type_params") or {}).get("validity_params")
+            for dimension in self.models[model]["dimensions"]
+        )
+
+    def _dimension(self, model: dict[str, Any], name: str) -> dict[str, Any] | None:
+        return next((d for d in model["dimensions"] if d["name"] == name), None)
+
+
+def expression(named: dict[str, Any]) -> str:
+    """The SQL of a dimension or an entity."""
+    return str(named.get("expr") or named["name"])
+
+
+def _entity(model: dict[str, Any], name: str) -> dict[str, Any] | None:
+    return next((e for e in model["entities"] if e["name"] == name), None)
+
+
+def _plain(name: str, field: Field) -> Field:
+    if field.dimension["type"] != "categorical":
+        raise NotSayableError(f"{name} is a time; only metric_time has the date table")
+    return field
+
 
 MOST_DIGITS, MOST_DECIMALS = 18, 4  # of a fixed decimal number of Power BI
 
@@ -160,9 +344,9 @@ class Star:
         sql = f"cast({expression(found)} as date)"
         column = self._column(table, sql, time if is_daily else f"{time}__day")
         usual = (self.fields.models[fact].get("defaults") or {}).get("agg_time_dimension")
-        others = self._keys_between(table, dates.TABLE)
+        others = self._keys_between(table, TABLE)
         is_active = usual == time if usual else all(one == column.name for one in others)
-        self._relate(Relationship(table, column.name, dates.TABLE, dates.DATE, is_active))
+        self._relate(Relationship(table, column.name, TABLE, DATE, is_active))
         return reference(table, column.name), is_active
 
     def seen_by(self, model: str) -> list[str]:
@@ -175,7 +359,7 @@ class Star:
         ]
         others = [r.to_table for r in self.relationships if r.table == name]
         joined = [", ".join(own)] if own else []
-        shared = dict.fromkeys(one for one in others if one != dates.TABLE)
+        shared = dict.fromkeys(one for one in others if one != TABLE)
         return [*joined, *(reference(one, "").removesuffix("[]") for one in shared)]
 
     def _table(self, name: str, model: str, mart: str) -> str:

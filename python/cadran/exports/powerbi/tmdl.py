@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cadran.exports.powerbi import dates
-from cadran.exports.powerbi.plan import MEASURES
-from cadran.exports.powerbi.words import lineage
+from cadran.exports.powerbi import star
+from cadran.exports.powerbi.model import lineage
+from cadran.exports.powerbi.planner import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -228,7 +228,7 @@ def _translated(table: Table, language: str) -> list[str]:
                 f"\t\t\t\tcolumn {quoted(column.name)}",
                 f"\t\t\t\t\tcaption: {_plain(shown)}",
             ]
-    if table.hierarchy and table.name == dates.TABLE:
+    if table.hierarchy and table.name == star.TABLE:
         shown = "Calendrier" if language == "fr" else "Calendar"
         lines += ["\t\t\t\thierarchy Calendar", f"\t\t\t\t\tcaption: {shown}"]
     return lines

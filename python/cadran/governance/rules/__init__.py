@@ -2,12 +2,10 @@
 
 from cadran.governance.rules import (  # noqa: F401 - importing them registers their rules
     duplicates,
-    life,
+    lifecycle,
     objectives,
     ownership,
-    records,
-    technique,
-    usage,
+    technical,
     versions,
 )
 from cadran.governance.rules.registry import (

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from cadran.governance import same
+from cadran.core.compiler.plan_cache import key_of
+from cadran.core.project.graph import checksum
+from cadran.core.query.request import GRAINS
+from cadran.core.versions.canonical import NotCanonical, canonical
+from cadran.errors import CadranError
+from cadran.governance.rules.ownership import is_near
 from cadran.governance.rules.registry import Finding, Severity, rule
-from cadran.governance.words import is_near
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cadran.governance.context import Context
+
+
+def meaning_of(context: Context, kpi: str) -> str | None:
+    """A hash of the KPI's canonical SQL at its coarsest grain; None when it cannot be asked."""
+    grain = max(context.cards[kpi].grains, key=GRAINS.index)
+    try:
+        sql = context.layer.sql([kpi], f"metric_time__{grain}", ordered=False)
+    except CadranError:
+        return None
+    key = key_of("same", sql, version("sqlglot"))
+    found: str | None = context.cache.get(key)
+    if found is None:
+        try:
+            found = checksum(canonical(sql, "duckdb"))
+        except NotCanonical:
+            found = checksum(sql.replace(kpi, "_kpi"))
+        context.cache.put(key, found)
+    return found
 
 
 @rule(
@@ -33,7 +56,7 @@ def same_meaning(context: Context) -> Iterator[Finding]:
     """Find KPIs whose canonical SQL is that of another."""
     by_meaning: dict[str, list[str]] = defaultdict(list)
     for card in context.live():
-        meaning = same.meaning_of(context, card.name)
+        meaning = meaning_of(context, card.name)
         if meaning:
             by_meaning[meaning].append(card.name)
     for names in by_meaning.values():

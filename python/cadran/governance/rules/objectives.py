@@ -6,7 +6,7 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from cadran import periods
+from cadran.formats import periods
 from cadran.governance.rules.registry import Finding, rule
 
 if TYPE_CHECKING:

@@ -2,21 +2,76 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from cadran.core.project import lock
+from cadran.core.versions import record as versions
+from cadran.core.versions.record import Merged, merged
 from cadran.errors import CadranError
-from cadran.governance import versions
 from cadran.governance.impact import shared
-from cadran.governance.rules.kept import kept_of
 from cadran.governance.rules.registry import Finding, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cadran.governance.changes import Change
+    from cadran.core.versions.compare import Change
+    from cadran.core.versions.record import VersionRecord
     from cadran.governance.context import Context
-    from cadran.governance.versions import VersionRecord
+
+
+class Kept:
+    """What the rules of one run share: each record is read, and each KPI compared, once."""
+
+    def __init__(self, context: Context) -> None:
+        """Read the records and the lock of the project, where it has them."""
+        self.context = context
+        self.history: dict[str, list[VersionRecord]] = {}
+        self.broken: dict[str, str] = {}
+        self.locked: dict[str, lock.Locked] = {}
+        self._changes: dict[str, Change] = {}
+        root = context.root
+        if root is None:
+            return
+        self.locked = lock.read(root)
+        for name in sorted({*versions.recorded(root), *self.locked}):
+            try:
+                self.history[name] = versions.records(root, name)
+            except CadranError as problem:
+                self.broken[name] = str(problem)
+
+    @property
+    def used(self) -> bool:
+        """Whether the project records versions at all."""
+        return bool(self.history or self.broken or self.locked)
+
+    @cached_property
+    def merged(self) -> Merged:
+        """The records that the main line has."""
+        return merged(self.context.root) if self.context.root else Merged()
+
+    def change(self, kpi: str) -> Change:
+        """How a KPI stands to its last version."""
+        from cadran.core.versions.compare import compare
+
+        if kpi not in self._changes:
+            self._changes[kpi] = compare(self.context.layer, self.history[kpi][-1])
+        return self._changes[kpi]
+
+    def live(self) -> Iterator[tuple[str, list[VersionRecord]]]:
+        """The KPIs that have both a readable card and records."""
+        for name in self.context.cards:
+            if self.history.get(name):
+                yield name, self.history[name]
+
+
+def kept_of(context: Context) -> Kept:
+    """What is kept for one run of the check."""
+    found = context.__dict__.get("_versions")
+    if found is None:
+        found = context.__dict__["_versions"] = Kept(context)
+    return found
 
 
 @rule(
@@ -117,7 +172,7 @@ def impact_as_expected(context: Context) -> Iterator[Finding]:
 def _measured_anew(
     context: Context, before: VersionRecord, after: VersionRecord
 ) -> Iterator[Finding]:
-    from cadran.governance.decision import months_of
+    from cadran.governance.approval import months_of
     from cadran.governance.impact import side_by_side, summary
 
     if not (before.definition.runs and after.definition.runs):
@@ -194,3 +249,131 @@ def version_covers_card(context: Context) -> Iterator[Finding]:
             yield Finding(
                 kpi=name, message=f"its version {history[-1].version} was recorded without {asked}"
             )
+
+
+@rule(
+    "VER03",
+    title="A version that was recorded never changes again",
+    rationale="""Published values name the version they were computed by. A record that is edited
+        later says of those values what was not true of them.""",
+    example="""
+# wrong: versions/net_revenue/v1.yml is opened and its reason, date or SQL is changed
+# right: what was wrong is said by a new version
+""",
+    remedy="Restore the file: `git checkout <revision> -- <file>`.",
+)
+def records_unedited(context: Context) -> Iterator[Finding]:
+    """Find records whose file is not the one that was sealed or merged, or is gone."""
+    kept = kept_of(context)
+    for name, problem in kept.broken.items():
+        yield Finding(
+            kpi=name, message=f"a record cannot be read: {problem}", file=lock.FILE, line=1
+        )
+    root = context.root
+    if root is None:
+        return
+    for name in sorted({*kept.locked, *kept.history}):
+        seals = kept.locked[name].seals if name in kept.locked else {}
+        recorded = {record.version for record in kept.history.get(name, ())}
+        for number in sorted({*seals, *recorded}):
+            path = versions.path_of(root, name, number)
+            file = path.relative_to(root).as_posix()
+            if not path.exists():
+                said = f"the record of version {number} is gone"
+            elif number not in seals:
+                said = f"the record of version {number} is not sealed in {lock.FILE}"
+            elif versions.seal(path) != seals[number]:
+                said = f"the record of version {number} was edited"
+            elif file in kept.merged.altered:
+                said = f"the record of version {number} was edited after it was merged"
+            else:
+                continue
+            yield Finding(kpi=name, message=said, file=file if path.exists() else lock.FILE, line=1)
+
+
+@rule(
+    "VER04",
+    title="Who approves a version is not who wrote it, and may",
+    rationale="""The owner of a KPI answers for what it means, so a new meaning needs the owner's
+        word, or that of a delegate; and nobody approves their own work.""",
+    example="""
+# wrong
+author: data@example.com
+approver: data@example.com
+# right: the business owner on the card, or a delegate under `owners` in cadran_checks.yml
+approver: head.of.sales@example.com
+""",
+    remedy="Have it approved by the business owner or a delegate, and bump again.",
+)
+def approved_by_owner(context: Context) -> Iterator[Finding]:
+    """Find records approved by their author, or by somebody who may not.
+
+    A merged one was approved by who might then; owners and delegates change.
+    """
+    kept = kept_of(context)
+    for name, history in kept.live():
+        owner = context.cards[name].owner.business
+        allowed = {owner, *context.settings.delegates(owner)}
+        for record in history:
+            if record.file in kept.merged.there:
+                continue
+            if record.approver.lower() == record.author.lower():
+                said = f"{record.author} approved a version {record.version} of their own"
+            elif record.approver not in allowed:
+                said = (
+                    f"{record.approver}, who approved version {record.version}, is neither"
+                    f" {owner} nor a delegate"
+                )
+            else:
+                continue
+            yield Finding(kpi=name, file=record.file, line=1, message=said)
+
+
+@rule(
+    "VER07",
+    title="Every KPI has its version recorded",
+    rationale="""What was never recorded can change unseen. It applies as soon as a project records
+        the version of one KPI.""",
+    example="""
+# wrong: a new KPI in metrics/, and nothing in versions/
+# right: `cadran bump --first`
+""",
+    remedy="Record the first version: `cadran bump --first`.",
+)
+def every_kpi_recorded(context: Context) -> Iterator[Finding]:
+    """Find KPIs without a record."""
+    kept = kept_of(context)
+    if kept.used:
+        for name in context.cards:
+            if not kept.history.get(name) and name not in kept.broken:
+                yield Finding(kpi=name, message="no version of it is recorded")
+
+
+@rule(
+    "VER08",
+    title="Card, records and lock name one version",
+    rationale="""The version on the card is printed beside the figure; it must be the one whose
+        record says what the figure means, and records must be without a gap.""",
+    example="""
+# wrong: `version: 2` on the card, versions/net_revenue/v1.yml alone
+# right: `cadran bump net_revenue` writes record, lock and card
+""",
+    remedy="Run `cadran bump`, which writes all three.",
+)
+def numbers_agree(context: Context) -> Iterator[Finding]:
+    """Find KPIs whose card, records and lock disagree."""
+    kept = kept_of(context)
+    for name, history in kept.live():
+        numbers = [record.version for record in history]
+        card, entry = context.cards[name].version, kept.locked.get(name)
+        if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+            said = f"its records {', '.join(map(str, numbers))} have a gap"
+        elif card != numbers[-1]:
+            said = f"its card says version {card}, its last record is version {numbers[-1]}"
+        elif entry is None:
+            said = "it is not in the lock"
+        elif entry.version != numbers[-1] or entry.hash != history[-1].hash:
+            said = f"the lock does not have its version {numbers[-1]}"
+        else:
+            continue
+        yield Finding(kpi=name, message=said)

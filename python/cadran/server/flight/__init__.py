@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cadran.server.flight.listening import Listening
-    from cadran.server.house import House
+    from cadran.server.context import House
+    from cadran.server.flight.server import Listening
 
 
 def start(house: House) -> tuple[Listening, int]:
@@ -15,7 +15,7 @@ def start(house: House) -> tuple[Listening, int]:
     Raises:
         OSError: the port is taken.
     """
-    from cadran.server.flight.listening import Listening
+    from cadran.server.flight.server import Listening
 
     server = Listening(house)
     return server, server.port

@@ -3,9 +3,6 @@
 A server serves one environment: `environmentId` is taken in any form, and not looked at.
 """
 
-# The arguments are those of the API, `environmentId` everywhere.
-# ruff: noqa: ARG002, PLR0913, PLR0917
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
@@ -14,16 +11,17 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import Info
 
+from cadran.core.query.request import Question
 from cadran.errors import QueryError
-from cadran.server.graphql import asked, pages
+from cadran.server.graphql import context, jobs
 from cadran.server.graphql import types as t
-from cadran.server.graphql.asking import Asking
-from cadran.server.graphql.listing import Listing, known_grains
-from cadran.server.graphql.metric import Metric
-from cadran.server.graphql.mutations import Mutation
-from cadran.server.graphql.result import QueryResult
+from cadran.server.graphql.context import Asking
+from cadran.server.graphql.jobs import Job
+from cadran.server.graphql.metadata import Listing, known_grains, where
 from cadran.server.graphql.types import (
     BigInt,
+    CompileSqlResult,
+    Config,
     Dimension,
     Entity,
     EnvironmentInfo,
@@ -31,9 +29,16 @@ from cadran.server.graphql.types import (
     Measure,
     MetricInput,
     MetricType,
+    MetricTypeParams,
+    OrderByInput,
     Page,
+    PandasJsonOrient,
+    QueryHandle,
+    QueryStatus,
     SavedQuery,
     TimeGranularity,
+    WhereFilter,
+    WhereInput,
 )
 
 if TYPE_CHECKING:
@@ -41,8 +46,209 @@ if TYPE_CHECKING:
 
     from graphql import GraphQLSchema
 
-_Item = TypeVar("_Item")
+    from cadran.core.query.request import GroupBy
+
+
+# Strawberry reads the annotations as it runs.
+# ruff: noqa: TC001
+
+
+@strawberry.type
+class Metric:
+    """A measurement with a name; a KPI carries its card in `config`."""
+
+    listing: strawberry.Private[Listing]
+    name: str
+    label: str
+    description: str | None
+    type: MetricType
+
+    @strawberry.field
+    def requires_metric_time(self) -> bool:
+        """Whether it means something only by time."""
+        return self.listing.manifest.needs_time(self.name)
+
+    @strawberry.field
+    def queryable_granularities(self) -> list[TimeGranularity]:
+        """The grains of `metric_time` at which it can be asked."""
+        return known_grains(self.listing.grains([self.name]))
+
+    @strawberry.field
+    def queryable_time_granularities(self) -> list[str]:
+        """The same by name, with those that the project made."""
+        return self.listing.grains([self.name])
+
+    @strawberry.field
+    def dimensions(self) -> list[Dimension]:
+        """What it can be grouped by."""
+        return self.listing.dimensions([self.name])
+
+    @strawberry.field
+    def entities(self) -> list[Entity]:
+        """The keys that it can be grouped by."""
+        return self.listing.entities([self.name])
+
+    @strawberry.field
+    def measures(self) -> list[Measure]:
+        """The aggregations that it is made of."""
+        return self.listing.measures([self.name])
+
+    @strawberry.field
+    def filter(self) -> WhereFilter | None:
+        """The filter in its definition."""
+        return where(self.listing.manifest.filters(self.listing.manifest.metrics[self.name]))
+
+    @strawberry.field
+    def type_params(self) -> MetricTypeParams:
+        """What it is made of."""
+        return self.listing.type_params(self.name)
+
+    @strawberry.field
+    def config(self) -> Config | None:
+        """What it carries: of a KPI, its card under `meta.kpi`."""
+        return self.listing.meta(self.name)
+
+
+# The arguments are those of the API: `environmentId` everywhere, and eight of a question.
+# ruff: noqa: ARG002, FBT001, PLR0913, PLR0917
+
+
 _Asked = Info[Asking, None]
+
+
+@strawberry.type
+class Mutation:
+    """What can be begun."""
+
+    @strawberry.mutation
+    def create_query(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        metrics: list[MetricInput] | None = None,
+        group_by: list[GroupByInput] | None = None,
+        where: list[WhereInput] | None = None,
+        order_by: list[OrderByInput] | None = None,
+        limit: int | None = None,
+        saved_query: str | None = None,
+        read_cache: bool | None = None,
+    ) -> QueryHandle:
+        """Begin to answer a question; ask `query` for what came of it."""
+        inputs = context.Inputs(metrics, group_by, where, order_by, limit, saved_query)
+        job = info.context.create(inputs, read_cache=read_cache is not False)
+        return QueryHandle(query_id=job.id)
+
+    @strawberry.mutation
+    def create_dimension_values_query(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        group_by: list[GroupByInput],
+        metrics: list[MetricInput] | None = None,
+    ) -> QueryHandle:
+        """Begin to list the values of a dimension."""
+        job = info.context.create_values(context.names(metrics), _one(group_by))
+        return QueryHandle(query_id=job.id)
+
+    @strawberry.mutation
+    def compile_sql(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        metrics: list[MetricInput] | None = None,
+        group_by: list[GroupByInput] | None = None,
+        where: list[WhereInput] | None = None,
+        order_by: list[OrderByInput] | None = None,
+        limit: int | None = None,
+        saved_query: str | None = None,
+        read_cache: bool | None = None,
+    ) -> CompileSqlResult:
+        """The SQL of a question; nothing is run."""
+        inputs = context.Inputs(metrics, group_by, where, order_by, limit, saved_query)
+        question = inputs.question(info.context.state.layer)
+        return CompileSqlResult(sql=info.context.sql(question))
+
+    @strawberry.mutation
+    def compile_dimension_values_sql(
+        self,
+        info: _Asked,
+        environment_id: BigInt,
+        group_by: list[GroupByInput],
+        metrics: list[MetricInput] | None = None,
+    ) -> CompileSqlResult:
+        """The SQL that lists the values of a dimension; nothing is run."""
+        given = {"group_by": [_one(group_by)], "metrics": context.names(metrics)}
+        return CompileSqlResult(sql=info.context.sql(Question.of(given)))
+
+    @strawberry.mutation
+    def cancel_query(self, info: _Asked, environment_id: BigInt, query_id: str) -> QueryHandle:
+        """Stop a query that the caller created."""
+        return QueryHandle(query_id=info.context.cancel(query_id).id)
+
+
+def _one(groups: Sequence[GroupByInput]) -> GroupBy:
+    if len(groups) != 1:
+        raise QueryError("groupBy takes the one dimension whose values are wanted.")
+    return context.group(groups[0])
+
+
+@strawberry.type
+class QueryResult:
+    """A created query: how it stands, and pages of its answer."""
+
+    job: strawberry.Private[Job]
+    page: strawberry.Private[int]
+
+    @strawberry.field
+    def query_id(self) -> str:
+        """Its number."""
+        return self.job.id
+
+    @strawberry.field
+    def status(self) -> QueryStatus:
+        """How it stands."""
+        return QueryStatus(self.job.status)
+
+    @strawberry.field
+    def sql(self) -> str | None:
+        """What the warehouse ran."""
+        return self.job.outcome.sql if self.job.outcome else None
+
+    @strawberry.field
+    def error(self) -> str | None:
+        """What was wrong."""
+        return self.job.outcome.error if self.job.outcome else None
+
+    @strawberry.field
+    def total_pages(self) -> int | None:
+        """How many pages the answer has."""
+        table = self.job.table
+        return None if table is None else jobs.count(table)
+
+    @strawberry.field
+    def arrow_result(self) -> str | None:
+        """The page as a stream of Arrow IPC, in base64."""
+        table = self.job.table
+        return None if table is None else jobs.arrow(jobs.page(table, self.page))
+
+    @strawberry.field
+    def json_result(
+        self,
+        orient: PandasJsonOrient = PandasJsonOrient.TABLE,
+        encoded: bool = True,  # noqa: FBT002
+    ) -> str | None:
+        """The page as JSON as pandas writes it, in base64 unless asked otherwise."""
+        table = self.job.table
+        if table is None:
+            return None
+        return jobs.as_json(jobs.page(table, self.page), orient.value, encoded=encoded)
+
+
+# The arguments are those of the API, `environmentId` everywhere.
+# ruff: noqa: ARG002, PLR0913, PLR0917
+
+
+_Item = TypeVar("_Item")
 
 
 @strawberry.type
@@ -99,7 +305,7 @@ class Query:
         search: str | None = None,
     ) -> list[Dimension]:
         """What metrics can be grouped by together."""
-        return _found(info.context.listing.dimensions(asked.names(metrics)), search)
+        return _found(info.context.listing.dimensions(context.names(metrics)), search)
 
     @strawberry.field
     def dimensions_paginated(
@@ -112,7 +318,7 @@ class Query:
         page_size: int | None = None,
     ) -> Page[Dimension]:
         """What metrics can be grouped by together, by pages."""
-        found = _found(info.context.listing.dimensions(asked.names(metrics)), search)
+        found = _found(info.context.listing.dimensions(context.names(metrics)), search)
         return _page(found, page_num, page_size)
 
     @strawberry.field
@@ -124,7 +330,7 @@ class Query:
         search: str | None = None,
     ) -> list[Entity]:
         """The keys that metrics can be grouped by together."""
-        return _found(info.context.listing.entities(asked.names(metrics)), search)
+        return _found(info.context.listing.entities(context.names(metrics)), search)
 
     @strawberry.field
     def entities_paginated(
@@ -137,7 +343,7 @@ class Query:
         page_size: int | None = None,
     ) -> Page[Entity]:
         """The keys that metrics can be grouped by together, by pages."""
-        found = _found(info.context.listing.entities(asked.names(metrics)), search)
+        found = _found(info.context.listing.entities(context.names(metrics)), search)
         return _page(found, page_num, page_size)
 
     @strawberry.field
@@ -145,7 +351,7 @@ class Query:
         self, info: _Asked, environment_id: BigInt, metrics: list[MetricInput]
     ) -> list[Measure]:
         """The aggregations that metrics are made of."""
-        return info.context.listing.measures(asked.names(metrics))
+        return info.context.listing.measures(context.names(metrics))
 
     @strawberry.field
     def queryable_granularities(
@@ -153,7 +359,7 @@ class Query:
     ) -> list[TimeGranularity]:
         """The grains of `metric_time` at which metrics can be asked together."""
         listing = info.context.listing
-        return known_grains(listing.grains(listing.known(asked.names(metrics))))
+        return known_grains(listing.grains(listing.known(context.names(metrics))))
 
     @strawberry.field
     def queryable_time_granularities(
@@ -161,7 +367,7 @@ class Query:
     ) -> list[str]:
         """The same by name, with those that the project made."""
         listing = info.context.listing
-        return listing.grains(listing.known(asked.names(metrics)))
+        return listing.grains(listing.known(context.names(metrics)))
 
     @strawberry.field
     def saved_queries(
@@ -196,7 +402,7 @@ class Query:
         """A query that the caller created."""
         job = info.context.job(query_id)
         if job.table is not None:
-            pages.page(job.table, page_num)
+            jobs.page(job.table, page_num)
         return QueryResult(job=job, page=page_num)
 
 
@@ -223,7 +429,7 @@ def _metrics(listing: Listing, search: str | None) -> list[Metric]:
 def _grouped(
     listing: Listing, metrics: list[Metric], groups: Sequence[GroupByInput]
 ) -> list[Metric]:
-    wanted = {asked.group(one).base for one in groups}
+    wanted = {context.group(one).base for one in groups}
     if not wanted:
         return metrics
     return [

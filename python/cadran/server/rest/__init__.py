@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Match
 
-from cadran.server.rest.application import ROOT, Rest
+from cadran.server.rest.app import ROOT, Rest
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from cadran.server.house import House
+    from cadran.server.context import House
 
 
 class _Below(BaseRoute):

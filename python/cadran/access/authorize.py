@@ -1,0 +1,465 @@
+"""The gate of a server: judges a question by the policy, or, without one, by the cards alone.
+
+With or without a policy: filters are strict, what shows persons is refused, and values of KPIs
+about people rest on enough observations. What a role may not see does not exist for it: the same
+sentence answers for a name that is wrong and for one that is forbidden.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import re
+import threading
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from cadran.access import policy as policies
+from cadran.access import policy as rights
+from cadran.access import suppression
+from cadran.access.authentication import Bearers, Logins
+from cadran.access.caller import LOCAL, Caller, Limits
+from cadran.access.gate import Allowed, Visible
+from cadran.access.policy import Names, Rights
+from cadran.audit.log import Record
+from cadran.core.query.filters import names_in
+from cadran.core.query.request import GRAINS, GroupBy, Query, Question
+from cadran.core.query.strict_filters import strict
+from cadran.core.semantics.governed import TIME, govern
+from cadran.errors import (
+    CadranError,
+    NotAllowedError,
+    PolicyError,
+    QueryError,
+    UnknownNameError,
+    WarehouseError,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from cadran.access.authentication import Authenticator, Provider
+    from cadran.access.gate import Gate
+    from cadran.access.policy import Policy
+    from cadran.audit.log import Audit
+    from cadran.core.layer import Layer
+    from cadran.core.query.strict_filters import Condition
+
+
+# Engines' names of types that are no text, by how they begin.
+_NOT_TEXT = (
+    "BOOL", "INT", "TINYINT", "SMALLINT", "BIGINT", "HUGEINT", "UINT", "UTINYINT", "USMALLINT",
+    "UBIGINT", "UHUGEINT", "DECIMAL", "NUMERIC", "NUMBER", "FLOAT", "DOUBLE", "REAL", "DATE",
+    "TIME",
+)  # fmt: skip
+
+
+class Asking:
+    """Holds a question against the rights of a role."""
+
+    def __init__(self, question: Question, rights: Rights, names: Names, layer: Layer) -> None:
+        """Take a question whose metrics the role may see."""
+        self._asked = question
+        self._rights, self._names, self._layer = rights, names, layer
+        self._resolved = question.resolved(layer)
+
+    def allowed(self) -> Allowed:
+        """The question as the role may ask it.
+
+        Raises:
+            CadranError: it may not be asked so.
+        """
+        query = self._resolved.query
+        conditions = [strict(text, self._names.fields) for text in self._asked.query.where]
+        # What a saved query filters by was reviewed in git: its names count, not its form.
+        saved = query.where[: len(query.where) - len(conditions)]
+        query = replace(
+            query,
+            group_by=tuple(self._lower(group) for group in query.group_by),
+            where=(*saved, *(one.text for one in conditions)),
+            order_by=tuple(self._column(item) for item in query.order_by),
+        )
+        saved_groups = [group for text in saved for group in _named(text)]
+        query = _reordered(self._dimensions(query, saved_groups, conditions), query.group_by)
+        self._types(query.metrics, conditions)
+        hides = self._hides(query, conditions)
+        confined = self._confined(query)
+        if self._resolved.version is not None:
+            # An old version is frozen by its groups, and like the ledger filtered by them.
+            query = replace(query, where=(*query.where, *confined))
+        return Allowed(
+            replace(self._resolved, query=replace(query, confined=confined)),
+            self._rights.role,
+            self._rights.minimum_cell if hides else 0,
+            hides,
+        )
+
+    @cached_property
+    def _known(self) -> list[dict[str, str]]:
+        """What these metrics can be grouped by and the role may see."""
+        known = self._names.known(self._resolved.query.metrics)
+        return [
+            item for item in known if item["name"] == TIME or self._rights.dimension(item["name"])
+        ]
+
+    @staticmethod
+    def _lower(group: GroupBy) -> GroupBy:
+        grain, part = group.grain, group.date_part
+        return GroupBy(group.name.lower(), grain and grain.lower(), part and part.lower())
+
+    def _written(self, group: GroupBy) -> GroupBy:
+        """A group in one form, so that the same question in two forms is one question."""
+        plain = self._names.plain(group)
+        return GroupBy(plain.column) if plain.grain in GRAINS and not plain.date_part else group
+
+    def _column(self, item: str) -> str:
+        is_metric = item.removeprefix("-") in self._resolved.query.metrics
+        return item if is_metric else item.lower()
+
+    def _dimensions(self, query: Query, saved: list[GroupBy], conditions: list[Condition]) -> Query:
+        """The question, if the role may see all of it and the cards have it.
+
+        Raises:
+            CadranError: it may not, or they have not.
+        """
+        fields = [field.group for one in conditions for field in one.fields]
+        groups = [self._names.plain(group) for group in (*query.group_by, *saved, *fields)]
+        if self._rights.role is None:
+            for group in groups:
+                if self._names.is_personal(group.name):
+                    raise NotAllowedError(
+                        f"{group.name} shows persons: it is not given out, and cannot be filtered"
+                        " by."
+                    )
+        names = {item["name"] for item in self._known}
+        cards = [
+            replace(card, dimensions=tuple(name for name in card.dimensions if name in names))
+            for name in query.metrics
+            if (card := self._names.cards.get(name)) is not None
+        ]
+        if cards:
+            query = govern(query, cards, lambda _: self._known, remote=True)
+        of = f" for {', '.join(query.metrics)}" if query.metrics else ""
+        for group in groups:
+            if group.name not in names:
+                raise UnknownNameError("dimension", group.name, names, where=of)
+        return replace(query, group_by=tuple(self._written(group) for group in query.group_by))
+
+    def _types(self, metrics: tuple[str, ...], conditions: list[Condition]) -> None:
+        """Refuse a text dimension that is compared with anything but text.
+
+        The warehouse would read every one of its values as a number, and its complaint would tell
+        one, of a row perhaps that the role may not see.
+        """
+        for condition in conditions:
+            for field, kind in condition.compared:
+                if kind in ("text", "nothing") or field.kind == "TimeDimension":
+                    continue
+                name = field.group.name
+                asked = self._layer.sql(metrics, [GroupBy(name)], governed=False, ordered=False)
+                try:
+                    types = self._layer.warehouse.column_types(asked)
+                except WarehouseError:
+                    raise QueryError("The warehouse cannot apply the filter now.") from None
+                if not types[name].upper().startswith(_NOT_TEXT):
+                    raise QueryError(
+                        f"{name} is text, and the filter compares it with a {kind}: write text in"
+                        " single quotes."
+                    )
+
+    def _hides(self, query: Query, conditions: list[Condition]) -> bool:
+        """Whether there is a KPI about people in it; refuse what would tell its hidden values.
+
+        Raises:
+            NotAllowedError: so.
+        """
+        cards = [self._names.cards.get(name) for name in query.metrics]
+        people = [card.name for card in cards if card is not None and card.minimum_cell]
+        if not people:
+            return False
+        of = f"{people[0]} is about people"
+        fields = [field for one in conditions for field in one.fields]
+        bounds = [bound.time() for bound in (query.start, query.end) if bound is not None]
+        ordered = {item.removeprefix("-") for item in query.order_by}
+        if self._names.looks_around(tuple(people)):
+            raise NotAllowedError(f"{of}, and looks over several periods: it cannot be given out.")
+        if not self._is_of_now:
+            raise NotAllowedError(
+                f"{of}: what was published of it is not given out here, only its values of now."
+            )
+        if query.limit is not None and ordered & {*people}:
+            raise NotAllowedError(
+                f"{of}: its greatest or least values would tell hidden ones. Order by a dimension,"
+                " or leave out the limit."
+            )
+        if any(field.kind == "TimeDimension" for field in fields):
+            raise NotAllowedError(f"{of}: give a time range with start and end, not in a filter.")
+        if any(bound not in (dt.time.min, dt.time.max) for bound in bounds):
+            raise NotAllowedError(f"{of}: its time range begins and ends with whole days.")
+        return True
+
+    @property
+    def _is_of_now(self) -> bool:
+        """Whether it asks values as they are computed now, not as they were published."""
+        apart = self._resolved
+        now = apart.view in (None, "restated") and apart.known_at is None
+        return now and apart.version is None
+
+    def _confined(self, query: Query) -> tuple[str, ...]:
+        """The conditions on rows, where they can be held."""
+        rights = self._rights
+        times_only = all(self._names.plain(group).name == TIME for group in query.group_by)
+        if not rights.confined or (not query.metrics and times_only):
+            return ()  # days are no rows of anybody
+        reached = {
+            item["name"] for item in self._layer.dimensions(query.metrics, governed=False)
+        } | self._names.fields.entities
+        # MetricFlow filters the first events of a conversion only; those that follow are found by
+        # their entity. What tells rows apart must be said of that entity: then it holds of both.
+        held = all(
+            group.name.rpartition("__")[0] == entity
+            for group in rights.by
+            for entity in self._names.conversions(query.metrics)
+        )
+        if not held or any(group.name not in reached for group in rights.by):
+            raise NotAllowedError(
+                f"{', '.join(query.metrics)} cannot be told apart for the rows that the role"
+                f" {rights.role} may see, so it may not see it."
+            )
+        columns = {self._names.plain(group).column for group in query.group_by}
+        missing = [group for group in rights.by if group.column not in columns]
+        if missing and not self._is_of_now:
+            shown = [group.column for group in missing if rights.dimension(group.name)]
+            by = f": group by {', '.join(shown)}" if len(shown) == len(missing) else ""
+            raise NotAllowedError(
+                f"What was published holds all rows, and the role {rights.role} may see some"
+                f" of them: only what is grouped by what tells them apart can be given out{by}."
+            )
+        return rights.confined
+
+
+def _reordered(query: Query, before: tuple[GroupBy, ...]) -> Query:
+    """The question ordered by its columns as they are called now that each has its grain."""
+    now = {one.name: group.column for one, group in zip(before, query.group_by, strict=True)}
+    order_by = tuple(
+        item[: item.startswith("-")] + now.get(item.removeprefix("-"), item.removeprefix("-"))
+        for item in query.order_by
+    )
+    return replace(query, order_by=order_by)
+
+
+def _named(text: str) -> list[GroupBy]:
+    named = names_in(text)
+    return [*named.dimensions, *(GroupBy(name) for name in named.entities)]
+
+
+_LOG = logging.getLogger("cadran.access")
+
+
+class PolicyGate:
+    """Judges questions of callers from any thread."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        """Take a policy; without one, whoever asks may ask every governed question."""
+        self.policy = policy
+        self._lock = threading.Lock()
+        self._counts = suppression.Counts()
+        self._read: WeakKeyDictionary[Layer, tuple[Names, dict[str, Rights]]] = WeakKeyDictionary()
+
+    def check(self, layer: Layer) -> None:
+        """Hold the policy against the definitions of a layer, and read its names beforehand.
+
+        Raises:
+            PolicyError: it names what does not exist there.
+        """
+        names = self._of(layer)[0]
+        names.is_personal("")
+        if self.policy is not None:
+            rights.of(self.policy, names)
+
+    def allow(self, caller: Caller, question: Question, layer: Layer) -> Allowed:
+        """The question as the caller may ask it, with the filters of its role.
+
+        Raises:
+            NotAllowedError: no role of the caller may ask it.
+            NotGovernedError: the cards do not define it.
+            QueryError: a filter is not what may come from a network.
+            UnknownNameError: a name does not exist, or not for this caller.
+        """
+        names, held = self._held(caller, layer)
+        if question.saved_query is not None:
+            self._saved(caller, question.saved_query, layer)
+        metrics = question.resolved(layer).query.metrics
+        for name in metrics:
+            if name not in names.metrics or not any(one.metric(name) for one in held):
+                seen = (names.listed if one.metrics is None else one.metrics for one in held)
+                raise UnknownNameError("metric", name, frozenset[str]().union(*seen))
+        able = [one for one in held if all(one.metric(name) for name in metrics)]
+        if not able:
+            raise NotAllowedError(
+                f"No role of {caller.name} may ask {', '.join(metrics)} together: ask them apart."
+            )
+        refused: CadranError | None = None
+        for one in able:
+            try:
+                return self._judged(question, one, names, layer)
+            except CadranError as problem:
+                refused = refused or problem
+        assert refused is not None  # noqa: S101 - there was at least one role
+        raise refused
+
+    def visible(self, caller: Caller, layer: Layer) -> Visible:
+        """What any role of the caller may see."""
+        names, held = self._held(caller, layer)
+        metrics = dimensions = None
+        if all(one.metrics is not None for one in held):
+            metrics = frozenset(name for one in held for name in one.metrics or ())
+        if all(one.dimensions is not None for one in held):
+            dimensions = frozenset(name for one in held for name in one.dimensions or ())
+        return Visible(metrics, dimensions, names.personal)
+
+    def everyone(self) -> list[Caller]:
+        """One caller for each role, or the user of this machine where there is no policy."""
+        if self.policy is None:
+            return [LOCAL]
+        return [Caller(f"role {name}", (name,)) for name in self.policy.roles]
+
+    def limits(self, caller: Caller) -> Limits:
+        """What a caller may spend: its own limits, and the widest of its roles; the less holds."""
+        roles = self.policy.roles if self.policy is not None else {}
+        held = [roles[name].limits for name in caller.roles if name in roles]
+        if not held:
+            return caller.limits
+        spent: dict[str, Any] = {
+            one.name: _less(
+                getattr(caller.limits, one.name),
+                _most([getattr(limits, one.name) for limits in held]),
+            )
+            for one in fields(Limits)
+        }
+        return Limits(**spent)
+
+    def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
+        """The rows of an answer, with NULL where a value of a KPI about people is hidden."""
+        return self._counts.shown(table, allowed, layer)
+
+    def _held(self, caller: Caller, layer: Layer) -> tuple[Names, list[Rights]]:
+        """The rights of a caller, in the order of its roles.
+
+        Raises:
+            NotAllowedError: it has none.
+        """
+        names, by_role = self._of(layer)
+        if self.policy is None:
+            return names, [Rights()]
+        held = [by_role[name] for name in caller.roles if name in by_role]
+        if not held:
+            raise NotAllowedError(
+                f"{caller.name} has no role that may see anything here: ask whoever keeps the"
+                " policy."
+            )
+        return names, held
+
+    def _of(self, layer: Layer) -> tuple[Names, dict[str, Rights]]:
+        with self._lock:
+            found = self._read.get(layer)
+            if found is None:
+                names, by_role = Names(layer), {}
+                try:
+                    by_role = rights.of(self.policy, names) if self.policy is not None else {}
+                except PolicyError as problem:
+                    # A build took away what the policy names: nobody sees anything until it is
+                    # mended, since nobody knows what was meant.
+                    _LOG.error("the policy does not fit the definitions: %s", problem)
+                found = self._read[layer] = names, by_role
+            return found
+
+    def _saved(self, caller: Caller, name: str, layer: Layer) -> None:
+        """Refuse a saved query that the caller may not ask as one that does not exist.
+
+        Raises:
+            UnknownNameError: so.
+        """
+        if self.policy is None:
+            layer.saved_query(name)
+            return
+        names, held = self._held(caller, layer)
+        known = [
+            saved["name"]
+            for saved in layer.saved_queries()
+            if any(self._may(saved["name"], one, names, layer) for one in held)
+        ]
+        if name not in known:
+            raise UnknownNameError("saved query", name, known)
+
+    def _may(self, saved_query: str, one: Rights, names: Names, layer: Layer) -> bool:
+        saved = Question.of({"saved_query": saved_query})
+        if not all(one.metric(name) for name in saved.resolved(layer).query.metrics):
+            return False
+        try:
+            self._judged(saved, one, names, layer)
+        except CadranError:
+            return False
+        return True
+
+    def _judged(self, question: Question, one: Rights, names: Names, layer: Layer) -> Allowed:
+        allowed = Asking(question, one, names, layer).allowed()
+        if one.role is not None:
+            # Its plan is made here, so that no later sentence can name what is hidden.
+            arguments = allowed.question.arguments()
+            for apart in ("version", "known_at", "view"):
+                arguments.pop(apart, None)
+            try:
+                layer.sql(**arguments)
+            except CadranError as problem:
+                raise self._without_hidden(problem, one, names) from None
+        return allowed
+
+    @staticmethod
+    def _without_hidden(problem: CadranError, one: Rights, names: Names) -> CadranError:
+        """An error whose sentence names nothing that the role may not know of."""
+        said = set(re.findall(r"\w+", str(problem)))
+        hidden = {name for name in names.metrics if not one.metric(name)}
+        hidden |= {name for name in names.dimensions if not one.dimension(name)} | names.personal
+        if not said & hidden and "MetricFlow" not in said:
+            return problem
+        _LOG.info("refused to role %s: %s", one.role, problem)
+        return QueryError(
+            "The question cannot be answered as it is asked: its metrics, dimensions and filters"
+            " do not go together."
+        )
+
+
+def _less(one: float | None, other: float | None) -> float | None:
+    return min((x for x in (one, other) if x is not None), default=None)
+
+
+def _most(values: list[float | None]) -> float | None:
+    return None if None in values else max(value for value in values if value is not None)
+
+
+def authenticator(tokens: Path, logins: Provider | None) -> Authenticator:
+    """Who knows callers: tokens and logins where there are any, else anybody may ask.
+
+    Raises:
+        PolicyError: the file of tokens cannot be read.
+    """
+    return Bearers(tokens, Logins(logins) if logins is not None else None)
+
+
+def gate(policy: Path) -> Gate:
+    """What judges questions: the policy where there is one, else the cards alone.
+
+    Raises:
+        PolicyError: the policy cannot be read.
+    """
+    return PolicyGate(policies.read(policy) if policy.exists() else None)
+
+
+def audit(folder: Path) -> Audit:
+    """What records questions."""
+    return Record(folder)

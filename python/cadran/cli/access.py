@@ -1,0 +1,369 @@
+"""`cadran token`: make, list and revoke the tokens of a server."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cadran.cli.common import add_format, add_project, examples, open_layer, write, write_rows
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cadran.access.authorize import PolicyGate
+    from cadran.access.policy import Policy
+    from cadran.core.layer import Layer
+
+
+_DURATION = re.compile(r"(\d+)\s*([hdwmy])", re.IGNORECASE)
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24, "m": 30 * 24, "y": 365 * 24}
+_LIMITS = (
+    ("per_minute", int, "questions in a minute"),
+    ("rows", int, "rows of one answer"),
+    ("seconds", float, "seconds that one question may run"),
+    ("megabytes", float, "megabytes of one answer"),
+    ("at_once", int, "questions that run at the same time"),
+)
+
+
+def add(parser: argparse.ArgumentParser, _: str) -> None:
+    """Describe the command's arguments."""
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a token; it is shown once")
+    create.add_argument("name", metavar="NAME", help="who or what bears it")
+    create.add_argument(
+        "--role", action="append", default=[], help="a role of the policy; the first given counts"
+    )
+    create.add_argument(
+        "--scope",
+        action="append",
+        choices=("query", "metadata", "admin"),
+        help="what it is for (default: query and metadata)",
+    )
+    create.add_argument(
+        "--expires",
+        default="90d",
+        metavar="WHEN",
+        help="12h, 90d, 1y, 2027-06-30 or never (default: %(default)s)",
+    )
+    for name, kind, what in _LIMITS:
+        flag = f"--{name.replace('_', '-')}"
+        create.add_argument(flag, type=kind, metavar="N", help=f"most {what}")
+    create.set_defaults(run=_create)
+    listed = actions.add_parser("list", help="the tokens there are, without the tokens themselves")
+    add_format(listed)
+    listed.set_defaults(run=_list)
+    revoked = actions.add_parser("revoke", help="refuse a token from now on")
+    revoked.add_argument("which", metavar="ID|NAME", help="of one token, or all of a name")
+    revoked.set_defaults(run=_revoke)
+    for action in (create, listed, revoked):
+        action.add_argument("--tokens", type=Path, metavar="FILE", help="the file of tokens")
+        add_project(action, built=False)
+    examples(
+        parser,
+        "cadran token create dashboard --role board --expires 90d --per-minute 600 --rows 100000",
+        "cadran token list",
+        "cadran token revoke dashboard",
+    )
+
+
+def _create(parsed: argparse.Namespace) -> int:
+    from cadran.access import tokens
+    from cadran.access.caller import Limits
+
+    found = _settings(parsed)
+    _check_roles(found.policy, parsed.role)
+    given: dict[str, Any] = {name: getattr(parsed, name) for name, _, _ in _LIMITS}
+    secret, token = tokens.create(
+        found.tokens,
+        parsed.name,
+        roles=tuple(parsed.role),
+        scopes=tuple(parsed.scope or ("query", "metadata")),
+        limits=Limits(**given),
+        expires=_until(parsed.expires, dt.datetime.now(dt.UTC)),
+    )
+    until = f"until {token.expires:%Y-%m-%d %H:%M} UTC" if token.expires else "without an end"
+    print(secret)
+    print(
+        f"cadran: token {token.id} of {token.name} holds {until}; it is shown this once and kept"
+        " nowhere",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _list(parsed: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from cadran.access import tokens
+
+    now = dt.datetime.now(dt.UTC)
+    rows = [
+        {
+            "id": token.id,
+            "name": token.name,
+            "ends_in": token.last,
+            "state": token.ended(now) or "holds",
+            "roles": list(token.roles),
+            "scopes": list(token.scopes),
+            "created": token.created,
+            "expires": token.expires,
+            "limits": {
+                key: value for key, value in asdict(token.limits).items() if value is not None
+            },
+        }
+        for token in tokens.read(_settings(parsed).tokens)
+    ]
+    write_rows(rows, parsed.format, parsed.output)
+    return 0
+
+
+def _revoke(parsed: argparse.Namespace) -> int:
+    from cadran.access import tokens
+
+    ended = tokens.revoke(_settings(parsed).tokens, parsed.which)
+    for token in ended:
+        print(f"{token.id} of {token.name} is refused from now on")
+    if not ended:
+        print(f"cadran: {parsed.which} was revoked before", file=sys.stderr)
+    return 0
+
+
+def _settings(parsed: argparse.Namespace) -> Any:
+    from cadran.server import settings
+
+    return settings.read(parsed.project_dir, {"tokens": parsed.tokens})
+
+
+def _check_roles(policy: Path, roles: list[str]) -> None:
+    """Refuse a role that the policy does not know, where there is one."""
+    from cadran.access import policy as policies
+    from cadran.errors import UnknownNameError
+
+    if not policy.exists():
+        return
+    known = policies.read(policy).roles
+    for role in roles:
+        if role not in known:
+            raise UnknownNameError("role", role, known, where=f" in {policy.name}")
+
+
+def _until(text: str, now: dt.datetime) -> dt.datetime | None:
+    """The instant that `--expires` means."""
+    from cadran.errors import QueryError
+
+    words = text.strip().lower()
+    if words == "never":
+        return None
+    now = now.replace(microsecond=0)
+    duration = _DURATION.fullmatch(words)
+    if duration:
+        return now + dt.timedelta(hours=int(duration[1]) * _HOURS[duration[2]])
+    try:
+        day = dt.date.fromisoformat(words)
+    except ValueError:
+        raise QueryError(
+            f"--expires is '{text}'; it takes 12h, 90d, 1y, 2027-06-30 or never."
+        ) from None
+    # To the end of the day that was named.
+    until = dt.datetime.combine(day, dt.time.min, dt.UTC) + dt.timedelta(days=1)
+    if until <= now:
+        raise QueryError(f"--expires is '{text}', which has passed.")
+    return until
+
+
+ALLOWED, REFUSED = 0, 1
+
+
+def add_policy(parser: argparse.ArgumentParser, _: str) -> None:
+    """Describe the command's arguments."""
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    show = actions.add_parser("show", help="what a role may see, or all roles there are")
+    show.add_argument("--as", dest="role", metavar="ROLE", help="one role")
+    add_format(show)
+    show.set_defaults(run=_show)
+    test = actions.add_parser(
+        "test", help="whether a role may ask a question, as what SQL, and what it gets; 1: refused"
+    )
+    test.add_argument(
+        "--as", dest="role", required=True, metavar="ROLE", help="several: with commas, in order"
+    )
+    for flag, what in (
+        ("--metrics", "KPIs or metrics"),
+        ("--group-by", "dimensions and times with a grain"),
+        ("--where", "filters, as they would come from a network"),
+        ("--order-by", "columns"),
+    ):
+        test.add_argument(flag, nargs="+", action="extend", default=[], metavar="X", help=what)
+    test.add_argument("--start", metavar="TIME", help="first day or instant")
+    test.add_argument("--end", metavar="TIME", help="last day or instant")
+    test.add_argument("--saved-query", metavar="NAME", help="start from a saved query")
+    test.add_argument("--limit", type=int, default=20, metavar="N", help="rows (default: 20)")
+    test.add_argument("--sql-only", action="store_true", help="do not ask the warehouse")
+    add_format(test)
+    test.set_defaults(run=_test)
+    for action in (show, test):
+        action.add_argument("--policy", type=Path, metavar="FILE", help="the policy file")
+        add_project(action)
+    examples(
+        parser,
+        "cadran policy show",
+        "cadran policy show --as sales_france",
+        "cadran policy test --as sales_france --metrics net_revenue --group-by metric_time__month",
+    )
+
+
+def _show(parsed: argparse.Namespace) -> int:
+    layer = open_layer(parsed)
+    gate, policy = _gate(parsed, layer)
+    if parsed.role is None:
+        rows = [
+            {"role": role.name, "rows": list(role.rows), "description": role.description}
+            for role in policy.roles.values()
+        ]
+    else:
+        rows = _rights(gate, policy, parsed.role, layer)
+    write_rows(rows, parsed.format, parsed.output)
+    return 0
+
+
+def _rights(gate: PolicyGate, policy: Policy, name: str, layer: Layer) -> list[dict[str, Any]]:
+    """Each metric that a role may see, with what it may be grouped by and what is counted."""
+    from cadran.access.caller import Caller
+    from cadran.core.semantics.governed import TIME
+
+    role = policy.roles[name]
+    seen = gate.visible(Caller(name, (name,)), layer)
+    rows = []
+    for metric in sorted(seen.metrics or ()):
+        card = layer.card(metric) if layer.is_kpi(metric) else None
+        dimensions = [item["name"] for item in layer.dimensions(metric)]
+        rows.append(
+            {
+                "metric": metric,
+                "is_kpi": card is not None,
+                "dimensions": [d for d in dimensions if d != TIME and seen.dimension(d)],
+                "rows": list(role.rows),
+                "minimum_cell": max(role.minimum_cell, card.minimum_cell)
+                if card is not None and card.minimum_cell
+                else None,
+                "refused": _refusal(gate, name, metric, layer),
+            }
+        )
+    return rows
+
+
+def _refusal(gate: PolicyGate, role: str, metric: str, layer: Layer) -> str:
+    """Why a role may not even ask the periods of a metric; empty where it may."""
+    from cadran.access.caller import Caller
+    from cadran.core.query.request import Question
+    from cadran.errors import CadranError
+
+    grain = layer.card(metric).grains[-1] if layer.is_kpi(metric) else "year"
+    question = Question.of({"metrics": [metric], "group_by": [f"metric_time__{grain}"]})
+    try:
+        gate.allow(Caller(role, (role,)), question, layer)
+    except CadranError as problem:
+        return str(problem)
+    return ""
+
+
+def _test(parsed: argparse.Namespace) -> int:
+    from cadran.access.caller import Caller
+    from cadran.core.query.request import Question
+    from cadran.errors import CadranError
+
+    layer = open_layer(parsed)
+    gate, _ = _gate(parsed, layer)
+    question = Question.of(
+        {
+            "metrics": parsed.metrics, "group_by": parsed.group_by, "where": parsed.where,
+            "order_by": parsed.order_by, "start": parsed.start, "end": parsed.end,
+            "saved_query": parsed.saved_query,
+        }
+    )  # fmt: skip
+    caller = Caller("policy test", tuple(name.strip() for name in parsed.role.split(",")))
+    try:
+        allowed = gate.allow(caller, question, layer)
+    except CadranError as problem:
+        print(f"refused: {problem}")
+        return REFUSED
+    print(f"allowed as {allowed.role}")
+    print(layer.sql(**allowed.question.arguments()))
+    if not parsed.sql_only:
+        result = layer.query(**allowed.question.arguments())
+        shown = gate.shown(result.to_arrow(), allowed, layer)
+        write(shown.slice(0, parsed.limit), parsed.format, parsed.output)
+    return ALLOWED
+
+
+def _gate(parsed: argparse.Namespace, layer: Layer) -> tuple[PolicyGate, Policy]:
+    """The gate of the project's policy, which fits its definitions and knows the roles asked."""
+    from cadran.access import policy as policies
+    from cadran.access.authorize import PolicyGate
+    from cadran.errors import PolicyError, UnknownNameError
+    from cadran.server import settings
+
+    file = settings.read(layer.project.root, {"policy": parsed.policy}).policy
+    if not file.exists():
+        raise PolicyError(
+            f"There is no policy at {file}: without one, every governed question may be asked."
+        )
+    policy = policies.read(file)
+    gate = PolicyGate(policy)
+    gate.check(layer)
+    for name in (parsed.role or "").split(","):
+        if name and name.strip() not in policy.roles:
+            raise UnknownNameError("role", name.strip(), policy.roles, where=f" in {file.name}")
+    return gate, policy
+
+
+def add_usage(parser: argparse.ArgumentParser, _: str) -> None:
+    """Describe the command's arguments."""
+    parser.description = (
+        f"{parser.description} KPIs that nobody asked are in it, with 0. What the server asks"
+        " itself to be warm does not count."
+    )
+    parser.add_argument(
+        "--since", metavar="WHEN", help="questions from then on: 30d or 2026-10-01 (default: all)"
+    )
+    parser.add_argument("--audit", type=Path, metavar="FOLDER", help="the record of questions")
+    add_format(parser)
+    add_project(parser)
+    examples(parser, "cadran usage", "cadran usage --since 90d --format csv")
+    parser.set_defaults(run=_run_usage)
+
+
+def _run_usage(parsed: argparse.Namespace) -> int:
+    """Print one row for each KPI, those asked most first."""
+    from cadran.audit import log, usage
+
+    layer = open_layer(parsed)
+    folder = parsed.audit or usage.folder_of(layer.project.root or Path())
+    found = log.read(folder, _since(parsed.since))
+    for place in found.torn[:10]:
+        print(f"cadran: {place} is torn and was skipped", file=sys.stderr)
+    if not found.entries:
+        print(f"cadran: no question is recorded in {folder}", file=sys.stderr)
+    kpis = [card.name for card in layer.kpis()]
+    used = usage.of(found.entries, kpis).values()
+    rows = [one.row() for one in sorted(used, key=lambda one: (-one.questions, one.name))]
+    write_rows(rows, parsed.format, parsed.output)
+    return 0
+
+
+def _since(text: str | None) -> dt.datetime | None:
+    from cadran.errors import QueryError
+
+    if text is None:
+        return None
+    days = re.fullmatch(r"(\d{1,5})\s*d", text.strip())
+    if days:
+        return dt.datetime.now(dt.UTC) - dt.timedelta(days=int(days[1]))
+    try:
+        return dt.datetime.combine(dt.date.fromisoformat(text.strip()), dt.time.min, dt.UTC)
+    except ValueError:
+        raise QueryError(f"--since is '{text}'; it takes 30d or 2026-10-01.") from None

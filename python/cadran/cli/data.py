@@ -1,0 +1,212 @@
+"""`cadran doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from cadran.cli.common import add_project, examples
+from cadran.errors import ProjectError, QueryError
+
+
+def add(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument(
+        "--sources",
+        nargs="+",
+        metavar="PLACE",
+        help="a folder or schema:<name> for all sources, or source=PLACE for each "
+        "(default: the variable cadran_sources)",
+    )
+    parser.add_argument(
+        "--domains",
+        nargs="+",
+        metavar="DOMAIN",
+        help="commerce, support, platform (default: the variable cadran_domains)",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="form of the report"
+    )
+    add_project(parser, built=False)
+    examples(
+        parser,
+        "cadran doctor",
+        "cadran doctor --sources data/mine --domains commerce",
+        "cadran doctor --sources shop=data/mine helpdesk=schema:helpdesk --format json",
+    )
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    from cadran.doctor import examine
+
+    # Several seconds at full size: a person is told where it is, a pipe is not.
+    is_watched = sys.stderr.isatty()
+    report = examine(
+        parsed.project_dir,
+        sources=_places(parsed.sources),
+        domains=parsed.domains,
+        database=parsed.database,
+        progress=_say if is_watched else None,
+    )
+    if parsed.format == "json":
+        print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        print(report.to_text())
+    return 0 if report.is_clean else 1
+
+
+def _say(table: str) -> None:
+    print(f"cadran: looking at {table} ...", file=sys.stderr)
+
+
+def _places(words: list[str] | None) -> str | dict[str, str] | None:
+    if not words:
+        return None
+    if len(words) == 1 and "=" not in words[0]:
+        return words[0]
+    pairs = [word.partition("=") for word in words]
+    if any(not middle for _, middle, _ in pairs):
+        raise QueryError(
+            "Several places need the name of their source before them: "
+            "--sources shop=data/mine helpdesk=schema:helpdesk."
+        )
+    return {source: place for source, _, place in pairs}
+
+
+LARGEST_SCALE = 100
+
+
+def add_demo(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("data/demo"),
+        metavar="FOLDER",
+        help="where the data goes (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=7, help="another company (default: 7)")
+    parser.add_argument(
+        "--end", type=_date, metavar="DATE", help="last day of the data (default: yesterday, UTC)"
+    )
+    parser.add_argument(
+        "--scale", type=_scale, default=1.0, metavar="F", help="size; 1 is full (default: 1)"
+    )
+    parser.add_argument("--force", action="store_true", help="write even what is there already")
+    examples(parser, "cadran demo", "cadran demo --end 2026-10-31 --scale 0.05 --out data/small")
+    parser.set_defaults(run=_demo)
+
+
+def _date(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no date such as 2026-10-31") from None
+
+
+def _scale(text: str) -> float:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not 0 < scale <= LARGEST_SCALE:
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0, {LARGEST_SCALE} at most")
+    return scale
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    if importlib.util.find_spec("numpy") is None:
+        raise ProjectError("The demo data needs numpy: pip install 'cadran[demo]'.")
+    from cadran_demo import generate
+
+    summary = generate(
+        parsed.out,
+        seed=parsed.seed,
+        end=parsed.end,
+        scale=parsed.scale,
+        force=parsed.force,
+        progress=lambda text: print(text, flush=True),
+    )
+    print(f"{summary.folder}: {sum(summary.rows.values()):,} rows in {summary.seconds:.1f} s")
+    return 0
+
+
+NOTES = """\
+Each log is kept under OUT/access_log, and the tables of the telemetry contract (services,
+requests, request_lines of the last seven days, unparsed) are made from them under OUT/telemetry:
+a log that comes twice, or comes again with more lines, counts once. Plain and gzip files.
+
+Routes: no query string; numbers, UUIDs and long hexadecimal words become {id}; beyond the 200 most
+frequent routes of a service they are `other`. Times are turned into UTC. The time of a request is
+read where the line ends with it, as nginx's $request_time; else the latency buckets stay empty.
+"""
+
+
+def add_ingest(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.description = f"{parser.description}\n\n{NOTES}"
+    parser.add_argument("kind", choices=("access-log",), help="what the files are")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="logs, plain or gzip")
+    parser.add_argument("--service", required=True, metavar="NAME", help="who wrote the logs")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("data/logs"),
+        metavar="FOLDER",
+        help="the data folder, for cadran_sources (default: %(default)s)",
+    )
+    parser.add_argument("--team", default="platform", help="who runs the service")
+    parser.add_argument(
+        "--tier",
+        choices=("critical", "standard"),
+        default="standard",
+        help="how much depends on the service (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("auto", "combined", "common"),
+        default="auto",
+        help="lines of another format are kept as unparsed (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--project-dir",
+        type=Path,
+        default=Path(),
+        metavar="FOLDER",
+        help="a project whose other telemetry tables are written empty where they lack",
+    )
+    examples(
+        parser,
+        "cadran ingest access-log access.log access.log.1.gz --service website",
+        "dbt build --vars '{cadran_domains: [platform], cadran_sources: data/logs}'",
+    )
+    parser.set_defaults(run=_ingest)
+
+
+def _ingest(parsed: argparse.Namespace) -> int:
+    from cadran.telemetry import ingest
+
+    summary = ingest(
+        parsed.files,
+        service=parsed.service,
+        out=parsed.out,
+        team=parsed.team,
+        tier=parsed.tier,
+        log_format=parsed.format,
+        project_dir=parsed.project_dir,
+        progress=print,
+    )
+    lines = summary.requests + summary.unparsed
+    print(
+        f"{summary.folder}: {summary.requests:,} requests of service {summary.service_id}, "
+        f"{summary.unparsed:,} of {lines:,} lines kept as unparsed, {summary.seconds:.1f} s"
+    )
+    if lines and not summary.requests:
+        print("cadran: no line of these files is of an access log", file=sys.stderr)
+        return 1
+    return 0

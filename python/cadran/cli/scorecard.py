@@ -1,0 +1,141 @@
+"""`cadran board`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from cadran.cli.common import (
+    add_format,
+    add_language,
+    add_project,
+    examples,
+    open_layer,
+    write_rows,
+)
+from cadran.formats import numbers, periods
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cadran.insight.scorecard import Board, Row
+
+# Sign, colour, and the word in both languages: never the colour alone.
+STATUS = {
+    "on target": ("●", "32", "on target", "objectif atteint"),
+    "near target": ("◐", "33", "near target", "proche de l'objectif"),
+    "warning": ("▲", "33", "warning", "alerte"),
+    "critical": ("■", "31", "critical", "critique"),
+    "no target": ("·", "2", "no target", "sans objectif"),
+}
+WORDS = {
+    "en": {
+        "strategic": "STRATEGIC", "operational": "OPERATIONAL", "kpi": "KPI", "previous": "before",
+        "year": "year before", "target": "target", "status": "status", "owner": "owner",
+        "title": "KPI board, {period} (data until {until})", "last": "last 12",
+        "failed": "could not be computed",
+    },
+    "fr": {
+        "strategic": "STRATÉGIQUES", "operational": "OPÉRATIONNELS", "kpi": "indicateur",
+        "previous": "période préc.", "year": "an passé", "target": "objectif", "status": "état",
+        "owner": "responsable", "title": "Tableau de bord, {period} (données jusqu'au {until})",
+        "last": "12 dernières", "failed": "n'a pas pu être calculé",
+    },
+}  # fmt: skip
+NOTES = """\
+Each KPI at its latest complete period: the change against the period before and the same period
+of the year before (percent of an amount, points of a rate), its target and status, the last twelve
+periods, and who answers for it. A star marks a KPI whose meaning changed within the periods that
+are compared. A status is `near target` between target and warning threshold.
+"""
+
+
+def add(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.description = f"{parser.description}\n\n{NOTES}"
+    parser.add_argument("kpis", nargs="*", metavar="KPI", help="only these")
+    parser.add_argument(
+        "--grain",
+        choices=periods.GRAINS,
+        default="month",
+        help="length of the period (default: %(default)s)",
+    )
+    add_format(parser, formats=("table", "csv", "json", "jsonl"))
+    add_language(parser)
+    add_project(parser)
+    examples(parser, "cadran board", "cadran board --grain week --lang fr")
+    parser.set_defaults(run=_board)
+
+
+def _board(parsed: argparse.Namespace) -> int:
+    from cadran.insight.scorecard import make
+
+    board = make(open_layer(parsed), parsed.grain, parsed.kpis or None)
+    if parsed.format != "table":
+        write_rows(board.to_rows(parsed.lang), parsed.format, parsed.output)
+    else:
+        is_coloured = (
+            parsed.output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        )
+        page = text(board, parsed.lang, is_coloured=is_coloured)
+        if parsed.output:
+            parsed.output.write_text(page + "\n", encoding="utf-8")
+        else:
+            print(page)
+    for name, problem in board.failures.items():
+        print(f"cadran: {name} {WORDS[parsed.lang]['failed']}: {problem}", file=sys.stderr)
+    return 0
+
+
+def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
+    """The board as a page of text."""
+    from tabulate import tabulate
+
+    from cadran.notebook import told
+
+    words = WORDS[lang]
+    title = words["title"].format(
+        period=periods.label(board.period, board.grain, lang),
+        until=periods.label(board.last_day, "day", lang),
+    )
+    heads = [
+        words["kpi"], periods.label(board.period, board.grain, lang), words["previous"],
+        words["year"], words["target"], words["status"], words["last"], words["owner"],
+    ]  # fmt: skip
+    sides = ("left", "right", "right", "right", "right", "left", "left", "left")
+    lines = [
+        row for tier in ("strategic", "operational") for row in board.rows if row.card.tier == tier
+    ]
+    cells = [_cells(row, lang, is_coloured=is_coloured) for row in lines]
+    # One table for both tiers, so that their columns stand in line; then cut in two.
+    table = tabulate(
+        cells, headers=heads, tablefmt="simple", colalign=sides, disable_numparse=True
+    ).splitlines()
+    page, body = [title, "", *table[:2]], table[2:]
+    for tier in ("strategic", "operational"):
+        count = sum(row.card.tier == tier for row in lines)
+        if count:
+            page += [words[tier], *body[:count], ""]
+            body = body[count:]
+    for row in lines:
+        page += [f"* {told(one, row.card, board.grain, lang)}" for one in row.breaks]
+    return "\n".join(page).rstrip()
+
+
+def _cells(row: Row, lang: str, *, is_coloured: bool) -> list[str]:
+    card, decimals = row.card.localized(lang), row.card.decimals
+    sign, colour, english, french = STATUS[row.status.value]
+    status = f"{sign} {french if lang == 'fr' else english}"
+    return [
+        f"{card.label} *" if row.breaks else card.label,
+        numbers.measure(row.value, card.unit, decimals=decimals, lang=lang),
+        numbers.change(row.value, row.previous, card.unit, decimals=decimals, lang=lang),
+        numbers.change(row.value, row.year_before, card.unit, decimals=decimals, lang=lang),
+        numbers.measure(
+            row.target.target if row.target else None, card.unit, decimals=decimals, lang=lang
+        ),
+        f"\x1b[{colour}m{status}\x1b[0m" if is_coloured else status,
+        numbers.sparkline(list(row.history)),
+        card.owner.business,
+    ]

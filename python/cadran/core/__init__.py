@@ -1,0 +1,1 @@
+"""From a question to rows; nothing above is known here."""

@@ -1,0 +1,1 @@
+"""From a query to SQL: MetricFlow, the optimizer, the cache of plans."""

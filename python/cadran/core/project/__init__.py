@@ -1,0 +1,1 @@
+"""What a built dbt project holds: artifacts, cards, contracts, graph, lineage, lock."""

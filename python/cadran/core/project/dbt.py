@@ -1,0 +1,259 @@
+"""Keeps dbt's artefacts those of the project's files: `dbt parse` is run when a file is newer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cadran.core.project.artifacts import Project
+from cadran.errors import ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+_PATHS = {
+    "model-paths": ["models"],
+    "seed-paths": ["seeds"],
+    "macro-paths": ["macros"],
+    "test-paths": ["tests"],
+    "snapshot-paths": ["snapshots"],
+}
+_FILES = ("dbt_project.yml", "vars.yml", "packages.yml", "dependencies.yml", "package-lock.yml")
+_TOLD_LINES = 12
+
+
+def refresh(project: Project) -> bool:
+    """Run `dbt parse` where the artefacts are missing or older than a file of the project.
+
+    Returns:
+        True when dbt ran.
+
+    Raises:
+        ProjectError: dbt is not installed, or cannot parse the project; the message ends as dbt's.
+    """
+    root = project.root
+    if root is None or not _is_stale(project, root):
+        return False
+    dbt = _dbt()
+    command: list[str | Path] = [dbt, "--no-use-colors", "parse", "--project-dir", root,
+               "--target-path", project.semantic_manifest_path.parent.resolve()]  # fmt: skip
+    profiles = Path(os.environ.get("DBT_PROFILES_DIR") or root)
+    if (profiles / "profiles.yml").exists():
+        command += ["--profiles-dir", profiles]
+    done = subprocess.run(
+        command,
+        env=os.environ | {"DO_NOT_TRACK": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise ProjectError(f"dbt cannot parse the project: {' '.join(lines[-_TOLD_LINES:])}")
+    return True
+
+
+def _is_stale(project: Project, root: Path) -> bool:
+    manifests = (
+        project.semantic_manifest_path,
+        project.semantic_manifest_path.with_name("manifest.json"),
+    )
+    if not all(path.exists() for path in manifests):
+        return True
+    made = min(path.stat().st_mtime_ns for path in manifests)
+    return any(path.stat().st_mtime_ns > made for path in _files(root))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Every file that dbt reads, and the folders, whose time changes when a file goes."""
+    text = (root / "dbt_project.yml").read_text(encoding="utf-8")
+    given: dict[str, Any] = yaml.safe_load(text) or {}
+    yield from (root / name for name in _FILES if (root / name).exists())
+    for key, default in _PATHS.items():
+        for name in given.get(key) or default:
+            folder = root / name
+            if folder.exists():
+                yield folder
+                yield from folder.rglob("*")
+
+
+def _dbt() -> Path:
+    beside = Path(sys.executable).with_name("dbt")
+    if beside.exists():
+        return beside
+    found = shutil.which("dbt")
+    if found is None:
+        raise ProjectError(
+            "The artefacts are older than the project's files, and dbt is not installed:"
+            " pip install 'cadran[build]', or run `dbt parse` where it is."
+        )
+    return Path(found)
+
+
+_READ = {".sql", ".yml", ".yaml", ".csv", ".py", ".md"}
+ENVIRONMENT = re.compile(r"env_var\(\s*['\"](\w+)['\"]")
+_LEFT_OUT = {"target", "dbt_packages", ".git", ".venv", "node_modules", "logs"}
+
+
+def compiled(project: Project) -> Project:
+    """The project as compiled for a full refresh; itself when only its manifest is known.
+
+    Raises:
+        ProjectError: dbt is not installed, or refuses to compile.
+    """
+    if project.root is None:
+        return project
+    folder = project.semantic_manifest_path.parent / "cadran" / "meaning"
+    mark, stamp = folder / "compiled_from", fingerprint(project.root)
+    made = Project(folder / "semantic_manifest.json", project.database, None)
+    if not (mark.exists() and mark.read_text(encoding="utf-8") == stamp):
+        mark.unlink(missing_ok=True)
+        _compile(project, folder)
+        mark.write_text(stamp, encoding="utf-8")
+    return made
+
+
+def fingerprint(root: Path) -> str:
+    """A hash of every file of the project that may bear on what its models mean."""
+    digest, named = hashlib.sha256(), set()
+    for path in sorted(project_files(root)):
+        content = path.read_bytes()
+        digest.update(str(path.relative_to(root)).encode() + b"\0")
+        digest.update(hashlib.sha256(content).digest())
+        if path.suffix != ".csv":
+            named |= set(ENVIRONMENT.findall(content.decode(errors="replace")))
+    for name in sorted(named):
+        digest.update(f"{name}={os.environ.get(name)}\0".encode())
+    return digest.hexdigest()
+
+
+def project_files(root: Path) -> list[Path]:
+    """The files that dbt reads: configuration, and what its paths hold."""
+    settings = _yaml(root / "dbt_project.yml")
+    folders = [
+        folder
+        for key, default in (
+            ("model-paths", ["models"]),
+            ("macro-paths", ["macros"]),
+            ("seed-paths", ["seeds"]),
+            ("snapshot-paths", ["snapshots"]),
+        )
+        for folder in settings.get(key, default)
+    ]
+    found = [
+        root / name
+        for name in ("dbt_project.yml", "vars.yml", "packages.yml", "package-lock.yml")
+        if (root / name).exists()
+    ]
+    for folder in [*dict.fromkeys(folders), "dbt_packages"]:
+        for parent, inner, files in os.walk(root / folder):
+            inner[:] = [name for name in inner if name not in _LEFT_OUT]
+            found += [Path(parent) / name for name in files if Path(name).suffix in _READ]
+    return found
+
+
+def variables(root: Path) -> dict[str, Any]:
+    """The variables that the project sets, by name; those of a package stand under `package.`."""
+    given = dict(_yaml(root / "dbt_project.yml").get("vars") or {})
+    if (root / "vars.yml").exists():
+        given |= _yaml(root / "vars.yml").get("vars") or {}
+    return given
+
+
+def _compile(project: Project, folder: Path) -> None:
+    root = project.root
+    assert root is not None  # noqa: S101 - `compiled` asks before
+    with tempfile.TemporaryDirectory() as scratch:
+        failures = []
+        # Where a build holds the warehouse, or none was made, an empty one does: the SQL of a
+        # model seldom depends on what the warehouse holds.
+        for database in _databases(project, Path(scratch)):
+            _write_profile(root, Path(scratch), database)
+            command = [
+                sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-use-colors",
+                "--quiet", "compile", "--full-refresh", "--project-dir", str(root),
+                "--profiles-dir", scratch, "--target-path", str(folder.resolve()),
+                "--log-path", scratch, "--no-populate-cache", "--select",
+                "resource_type:model", "resource_type:snapshot",
+                "--vars", json.dumps(_placed(root)),
+            ]  # fmt: skip
+            run = subprocess.run(
+                command,
+                env=os.environ | {"DO_NOT_TRACK": "1"},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if run.returncode == 0:
+                return
+            failures.append(run.stdout + run.stderr)
+    if "No module named 'dbt" in failures[-1]:
+        raise ProjectError(
+            "What a KPI means is read from the compiled models, and dbt, which compiles them, is"
+            " not installed: pip install cadran[build]."
+        )
+    raise ProjectError(f"dbt cannot compile the project in {root}: {_telling(failures[-1])}")
+
+
+def _databases(project: Project, scratch: Path) -> list[tuple[Path, bool]]:
+    empty = (scratch / project.database.name, False)
+    return [(project.database.resolve(), True), empty] if project.database.exists() else [empty]
+
+
+def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> None:
+    import yaml
+
+    name = _yaml(root / "dbt_project.yml").get("profile")
+    places = [os.environ.get("DBT_PROFILES_DIR"), root, Path.home() / ".dbt"]
+    paths = [Path(place) / "profiles.yml" for place in places if place]
+    path = next((path for path in paths if path.exists()), None)
+    if path is None:
+        raise ProjectError(f"No profiles.yml for the profile '{name}' of {root}.")
+    profile = _yaml(path).get(str(name)) or {}
+    for output in profile.get("outputs", {}).values():
+        if output.get("type") == "duckdb":
+            output["path"] = str(database[0])
+            if database[1]:
+                output["config_options"] = {
+                    **(output.get("config_options") or {}), "access_mode": "READ_ONLY",
+                }  # fmt: skip
+    (scratch / "profiles.yml").write_text(yaml.safe_dump({name: profile}), encoding="utf-8")
+
+
+def _placed(root: Path) -> dict[str, Any]:
+    """Every source as a bare table, where the project's sources have places."""
+    if "cadran_sources" not in variables(root):
+        return {}
+    names = [
+        source["name"]
+        for path in project_files(root)
+        if path.suffix in (".yml", ".yaml") and "sources:" in path.read_text(encoding="utf-8")
+        for source in _yaml(path).get("sources") or []
+    ]
+    return {"cadran_sources": dict.fromkeys(names, "contract")}
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        read: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ProjectError(f"{path} cannot be read: {error}") from None
+    return read
+
+
+def _telling(log: str) -> str:
+    # DuckDB's binding reports leaks when a process ends early; they say nothing of the project.
+    noise = ("nanobind:", "- leaked", "- ... skipped", "See https://nanobind")
+    lines = [line.strip() for line in log.splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(noise))[-700:]

@@ -1,0 +1,191 @@
+"""An answer: Arrow first, other forms on request."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from cadran.core.query.request import DAY_OR_COARSER
+from cadran.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from cadran.core.ledger.reader import Break, History
+    from cadran.core.project.cards import Card
+    from cadran.core.query.request import Query
+
+_MOST_ROWS_SHOWN = 20
+
+
+class Result:
+    """The answer to a question.
+
+    Attributes:
+        sql: what the warehouse ran.
+        query: the question, in its one form.
+        governed: whether every KPI in it was asked as its card allows. When False the numbers are
+            those of the metrics behind the KPIs, and must not be quoted as the KPIs.
+        note: what a reader must know of where the numbers come from; mostly empty.
+    """
+
+    def __init__(  # noqa: PLR0913 - an answer carries what it was asked and by what it is judged
+        self,
+        table: pa.Table,
+        sql: str,
+        query: Query,
+        cards: dict[str, Card],
+        *,
+        governed: bool,
+        history: History | None = None,
+        note: str = "",
+    ) -> None:
+        """Wrap rows that the layer has computed."""
+        self.note = note
+        self._history = history
+        self._table = table
+        self._cards = cards
+        self.sql = sql
+        self.query = query
+        self.governed = governed
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics in it, in the order asked."""
+        return self.query.metrics
+
+    @property
+    def columns(self) -> list[str]:
+        """Column names: what it is grouped by, then the metrics."""
+        return list(self._table.column_names)
+
+    def card(self, name: str) -> Card:
+        """The card of one of its KPIs.
+
+        Raises:
+            UnknownNameError: no KPI of that name is in the answer.
+        """
+        if name not in self._cards:
+            raise UnknownNameError("KPI", name, self._cards, where=" in this answer")
+        return self._cards[name]
+
+    @property
+    def versions(self) -> dict[str, tuple[int, ...]]:
+        """The versions by which the values of each KPI were computed."""
+        return self._history.versions if self._history else {}
+
+    @property
+    def breaks(self) -> tuple[Break, ...]:
+        """Where a KPI's meaning changed within the periods of the answer, earliest first."""
+        return self._history.breaks if self._history else ()
+
+    @property
+    def like_for_like(self) -> bool:
+        """Whether every value can be compared with every other: no break lies between them."""
+        return not any(one.in_series for one in self.breaks)
+
+    def comparable(self, kpi: str, one: dt.date, other: dt.date) -> bool:
+        """Whether the values of two periods, given by their starts, have the same meaning."""
+        first, last = sorted((one.isoformat(), other.isoformat()))
+        return not any(
+            broken.kpi == kpi
+            and broken.in_series
+            and first < broken.period.isoformat()[: len(last)] <= last
+            for broken in self.breaks
+        )
+
+    def to_arrow(self) -> pa.Table:
+        """The rows: DECIMAL exact, counts int64, grains date32 (day and up) or timestamp."""
+        return self._table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows as a DataFrame backed by Arrow types, so that decimals and nulls stay exact.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        _need("pandas")
+        import pandas as pd
+
+        return self._table.to_pandas(types_mapper=pd.ArrowDtype)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The rows as a Polars DataFrame.
+
+        Raises:
+            ImportError: Polars is not installed.
+        """
+        _need("polars")
+        import polars as pl
+
+        frame = pl.from_arrow(self._table)
+        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __repr__(self) -> str:
+        kind = "" if self.governed else ", not governed"
+        return f"<Result {len(self)} rows: {', '.join(self.columns)}{kind}>"
+
+    def _repr_html_(self) -> str:
+        from cadran.formats.numbers import measure
+
+        def heading(column: str) -> str:
+            card = self._cards.get(column)
+            if card is None:
+                return html.escape(column)
+            return f"{html.escape(card.label)} <small>({html.escape(card.unit)})</small>"
+
+        def cell(column: str, value: Any) -> str:
+            card = self._cards.get(column)
+            text = measure(value, card.unit, decimals=card.decimals) if card else value
+            align = "right" if column in self.metrics else "left"
+            shown = html.escape("" if text is None else str(text))
+            return f'<td style="text-align:{align}">{shown}</td>'
+
+        rows = self._table.slice(0, _MOST_ROWS_SHOWN).to_pylist()
+        body = "".join(
+            "<tr>" + "".join(cell(name, value) for name, value in row.items()) + "</tr>"
+            for row in rows
+        )
+        heads = "".join(f"<th>{heading(column)}</th>" for column in self.columns)
+        versions = ", ".join(f"{c.label} version {c.version}" for c in self._cards.values())
+        notes = [f"{len(self):,} rows" + (f", {len(rows)} shown" if len(rows) < len(self) else "")]
+        notes += [versions] if versions and self.governed else []
+        notes += [f"<b>{html.escape(str(one))}</b>" for one in self.breaks]
+        notes += [html.escape(self.note)] if self.note else []
+        if not self.governed:
+            notes.append("<b>not the governed KPI: asked outside its card</b>")
+        return f"<table><tr>{heads}</tr>{body}</table><p>{'; '.join(notes)}</p>"
+
+
+def arranged(table: pa.Table, query: Query) -> pa.Table:
+    """The warehouse's rows with what they are grouped by first, then the metrics as asked."""
+    metrics = [name for name in query.metrics if name in table.column_names]
+    wanted = [name for name in table.column_names if name not in metrics] + metrics
+    return table if wanted == table.column_names else table.select(wanted)
+
+
+def dates(query: Query) -> set[str]:
+    """The columns that hold dates: times at a day or coarser, also where no grain was given."""
+    times = [group for group in query.group_by if not group.date_part]
+    bases = [group.base for group in times if not group.asked_grain]
+    names = {group.column for group in times if group.asked_grain in DAY_OR_COARSER}
+    names |= {f"{base}__{grain}" for base in bases for grain in DAY_OR_COARSER}
+    if query.min_max_only:
+        names |= {f"{name}__{end}" for name in names for end in ("min", "max")}
+    return names
+
+
+def _need(package: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec(package) is None:
+        raise ImportError(
+            f"to_{package} needs {package}: install it with `pip install cadran[{package}]`."
+        )

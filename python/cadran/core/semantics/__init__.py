@@ -1,0 +1,1 @@
+"""What metrics and KPIs mean: definitions, metric graph, governed use, privacy, KPI tree."""

@@ -1,0 +1,262 @@
+"""The KPI tree: what each KPI is made of exactly, and what its owner holds to move it.
+
+Exact relations are read from the metric's own definition, or declared on the card as `relation`;
+drivers are declared on the card as `drivers`. Nothing here is a number: see `tree_check`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cadran.errors import CardError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlglot import Expression
+
+    from cadran.core.layer import Layer
+
+KINDS = ("same", "sum", "product", "ratio", "formula", "cumulative", "conversion")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An input of a relation: the metric, how the expression calls it, and its sign in it."""
+
+    metric: str
+    alias: str
+    sign: str = ""
+    offset: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How a KPI follows exactly from its parts.
+
+    `expression` is SQL over the parts' aliases; None where the value is not a function of the
+    parts at one period (cumulative, conversion). `window` is that of a cumulative KPI: a count and
+    a grain, or (0, grain) for "to date".
+    """
+
+    kpi: str
+    kind: str
+    parts: tuple[Part, ...]
+    expression: str | None
+    is_declared: bool = False
+    window: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One KPI contributes to another: exactly (as a part, with its sign) or as a driver."""
+
+    tail: str
+    head: str
+    is_exact: bool
+    kind: str
+    sign: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """All relations, and the links between KPIs that follow from them."""
+
+    relations: tuple[Relation, ...]
+    links: tuple[Link, ...]
+    names: dict[str, str] = field(default_factory=dict)
+
+    def of(self, kpi: str) -> list[Relation]:
+        """The exact relations of one KPI."""
+        return [relation for relation in self.relations if relation.kpi == kpi]
+
+    def into(self, kpi: str) -> list[Link]:
+        """What contributes to a KPI directly."""
+        return [link for link in self.links if link.head == kpi]
+
+    def out_of(self, kpi: str) -> list[Link]:
+        """What a KPI contributes to directly."""
+        return [link for link in self.links if link.tail == kpi]
+
+    def ways_up(self, kpi: str, goals: Iterable[str]) -> dict[str, list[Link]]:
+        """For each goal, the shortest way there that passes through no other goal."""
+        goals = set(goals)
+        found: dict[str, list[Link]] = {}
+        ways: list[list[Link]] = [[link] for link in self.out_of(kpi)]
+        seen = {kpi}
+        while ways:
+            way = ways.pop(0)
+            here = way[-1].head
+            if here in seen:
+                continue
+            seen.add(here)
+            if here in goals:
+                found[here] = way
+                continue
+            ways += [[*way, link] for link in self.out_of(here)]
+        return found
+
+
+def read(layer: Layer) -> Tree:
+    """The tree of all KPIs.
+
+    Raises:
+        CardError: a driver or a relation names what is no KPI, or drivers go round in a circle.
+    """
+    cards = layer.kpis()
+    known = {card.name for card in cards}
+    relations = [own_relation(layer.metric(card.name)) for card in cards]
+    for card in cards:
+        for name in card.drivers:
+            if name not in known or name == card.name:
+                _wrong(layer, card.name, "drivers", f"names '{name}', which is no other KPI")
+        if card.relation is not None:
+            relations.append(_declared(layer, card.name, card.relation, known))
+    shown = {r.parts[0].metric: r.kpi for r in relations if r.kind == "same" and not r.is_declared}
+    links: dict[tuple[str, str], Link] = {}
+    for relation in relations:
+        for part in relation.parts:
+            tail = shown.get(part.metric, part.metric)
+            if tail in known and tail != relation.kpi:
+                link = Link(tail, relation.kpi, True, relation.kind, part.sign)  # noqa: FBT003
+                links.setdefault((tail, relation.kpi), link)
+    for card in cards:
+        for name in card.drivers:
+            link = Link(name, card.name, False, "driver")  # noqa: FBT003
+            links.setdefault((name, card.name), link)
+    _refuse_circles(layer, list(links.values()))
+    return Tree(tuple(relations), tuple(links.values()), shown)
+
+
+def own_relation(metric: dict[str, Any]) -> Relation:
+    """What a metric's definition says of its parts."""
+    name, kind, given = metric["name"], metric["type"], metric["type_params"]
+    if kind == "ratio":
+        above, below = given["numerator"], given["denominator"]
+        parts = (_part(above, alias="numerator"), _part(below, "÷", alias="denominator"))
+        return Relation(name, "ratio", parts, "cast(numerator as double) / nullif(denominator, 0)")
+    if kind == "cumulative":
+        inner = given["cumulative_type_params"]
+        window, to_date = inner.get("window"), inner.get("grain_to_date")
+        span = (window["count"], window["granularity"]) if window else (0, to_date or "")
+        return Relation(name, "cumulative", (_part(inner["metric"]),), None, window=span)
+    if kind == "conversion":
+        inner = given["conversion_type_params"]
+        both = (_part(inner["conversion_metric"]), _part(inner["base_metric"], "÷"))
+        return Relation(name, "conversion", both, None)
+    inputs = tuple(_part(one) for one in given.get("metrics") or ())
+    return _parsed(name, given["expr"], inputs)
+
+
+def _part(given: dict[str, Any], sign: str = "", alias: str | None = None) -> Part:
+    offset = given.get("offset_window")
+    return Part(
+        given["name"],
+        alias or given.get("alias") or given["name"],
+        sign,
+        (offset["count"], offset["granularity"]) if offset else None,
+    )
+
+
+def _declared(layer: Layer, kpi: str, text: str, known: set[str]) -> Relation:
+    from sqlglot import exp, parse_one
+    from sqlglot.errors import SqlglotError
+
+    try:
+        names = [column.name for column in parse_one(text, read="duckdb").find_all(exp.Column)]
+    except SqlglotError:
+        names = []
+    strange = [name for name in names if name not in known or name == kpi]
+    if strange or not names:
+        what = f"names '{strange[0]}', which is no other KPI" if strange else "names no KPI"
+        _wrong(layer, kpi, "relation", what)
+    parts = tuple(Part(name, name) for name in dict.fromkeys(names))
+    relation = _parsed(kpi, text, parts)
+    return Relation(kpi, relation.kind, relation.parts, text, is_declared=True)
+
+
+def _parsed(kpi: str, text: str, parts: tuple[Part, ...]) -> Relation:
+    """The relation of an expression: its kind, and the sign that each part has in it."""
+    from sqlglot import exp, parse_one
+
+    bare = _bare(parse_one(text, read="duckdb"))
+    kind, signs = "formula", dict[str, str]()
+    if isinstance(bare, exp.Column):
+        kind = "same"
+    elif isinstance(bare, (exp.Add, exp.Sub)):
+        kind, signs = _terms(bare)
+    elif isinstance(bare, exp.Mul) and _all_columns(bare.flatten()):
+        kind = "product"
+        signs = {side.name: "×" for side in map(_bare, bare.flatten())}  # noqa: RUF001 - times
+    elif isinstance(bare, exp.Div) and _all_columns([bare.left, bare.right]):
+        kind, signs = "ratio", {_bare(bare.right).name: "÷"}
+    signed = (Part(p.metric, p.alias, signs.get(p.alias, ""), p.offset) for p in parts)
+    return Relation(kpi, kind, tuple(signed), text)
+
+
+def _terms(bare: Expression) -> tuple[str, dict[str, str]]:
+    from sqlglot import exp
+
+    signs: dict[str, str] = {}
+    rest: list[tuple[Expression, str]] = [(bare, "+")]
+    while rest:
+        one, sign = rest.pop()
+        inner = _bare(one)
+        if isinstance(inner, (exp.Add, exp.Sub)):
+            other = sign if isinstance(inner, exp.Add) else {"+": "−", "−": "+"}[sign]  # noqa: RUF001 - minus
+            rest += [(inner.left, sign), (inner.right, other)]
+        elif isinstance(inner, exp.Column):
+            signs[inner.name] = sign
+        elif not isinstance(inner, exp.Literal):
+            return "formula", {}
+    return "sum", signs
+
+
+def _all_columns(sides: Iterable[Expression]) -> bool:
+    from sqlglot import exp
+
+    return all(isinstance(_bare(side), exp.Column) for side in sides)
+
+
+def _bare(node: Expression) -> Expression:
+    """The expression without brackets, casts, defaults for NULL, and a constant before it."""
+    from sqlglot import exp
+
+    while True:
+        if isinstance(node, (exp.Paren, exp.Cast, exp.Coalesce, exp.Nullif)):
+            node = node.this
+        elif isinstance(node, exp.Mul) and isinstance(node.left, exp.Literal):
+            node = node.right
+        elif isinstance(node, exp.Mul) and isinstance(node.right, exp.Literal):
+            node = node.left
+        elif isinstance(node, exp.Div) and isinstance(node.left, exp.Mul):
+            left = _bare(node.left)
+            if left is node.left:
+                return node
+            node = exp.Div(this=left.copy(), expression=node.right.copy())
+        else:
+            return node
+
+
+def _refuse_circles(layer: Layer, links: list[Link]) -> None:
+    after: dict[str, list[str]] = {}
+    for link in links:
+        after.setdefault(link.tail, []).append(link.head)
+    done: set[str] = set()
+
+    def walk(name: str, way: tuple[str, ...]) -> None:
+        if name in way:
+            circle = " > ".join((*way[way.index(name) :], name))
+            _wrong(layer, name, "drivers", f"goes round in a circle: {circle}")
+        if name not in done:
+            for head in after.get(name, ()):
+                walk(head, (*way, name))
+            done.add(name)
+
+    for name in list(after):
+        walk(name, ())
+
+
+def _wrong(layer: Layer, kpi: str, key: str, sentence: str) -> None:
+    raise CardError(f"{layer.project.file_of(kpi)}: KPI '{kpi}', key '{key}': {sentence}.")

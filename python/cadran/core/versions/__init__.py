@@ -1,0 +1,1 @@
+"""Meanings of KPIs: canonical SQL, fingerprints, records, frozen versions."""

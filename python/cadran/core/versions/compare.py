@@ -1,0 +1,236 @@
+"""Whether a KPI still means what its version says; if not, what changed and what caused it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import textwrap
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from cadran.core.versions.canonical import NotCanonical
+from cadran.core.versions.definition import tools
+from cadran.core.versions.meaning import of
+from cadran.core.versions.questions import asked_anew
+from cadran.core.versions.record import records, text_of
+
+if TYPE_CHECKING:
+    from cadran.core.layer import Layer
+    from cadran.core.project.graph import Node
+    from cadran.core.versions.definition import Definition, Question
+    from cadran.core.versions.meaning import Meanings
+    from cadran.core.versions.record import VersionRecord
+
+
+_WIDTH = 56
+_CONTEXT = 2
+
+
+def beside(name: str, was: str, now: str) -> list[str]:
+    """The lines where two texts differ and those around them, the old left and the new right.
+
+    Between them stands what became of a line: `|` changed, `<` gone, `>` new.
+    """
+    old, new = was.splitlines(), now.splitlines()
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    lines = [
+        _row(f"{name}, as recorded", " ", f"{name}, now"),
+        _row("-" * _WIDTH, " ", "-" * _WIDTH),
+    ]
+    for number, group in enumerate(matcher.get_grouped_opcodes(_CONTEXT)):
+        lines += ["..."] if number else []
+        for kind, i, j, k, m in group:
+            sign = {"equal": " ", "replace": "|", "delete": "<", "insert": ">"}[kind]
+            for left, right in zip_longest(old[i:j], new[k:m], fillvalue=""):
+                shown = sign if kind != "replace" else "<" if not right else "|" if left else ">"
+                lines += _rows(left, shown, right)
+    return [line.rstrip() for line in lines]
+
+
+def _rows(left: str, sign: str, right: str) -> list[str]:
+    pairs = zip_longest(_folded(left), _folded(right), fillvalue="")
+    return [_row(one, sign, other) for one, other in pairs]
+
+
+def _row(left: str, sign: str, right: str) -> str:
+    return f"{left:<{_WIDTH}} {sign} {right}"
+
+
+def _folded(line: str) -> list[str]:
+    """A line, folded where it is too long, the rest indented by two more."""
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.wrap(
+        line, _WIDTH, subsequent_indent=indent, drop_whitespace=True, break_on_hyphens=False,
+        replace_whitespace=False,
+    ) or [""]  # fmt: skip
+
+
+_NUMBER = re.compile(r"_\d+\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a KPI's meaning now stands to that of a version.
+
+    Attributes:
+        changed: whether it means something else.
+        question: the first question, "month customer__country", that is answered otherwise.
+        causes: models, macros, variables and seeds that differ, with their files.
+        difference: the SQL of both sides where it differs, model by model.
+        note: why texts were compared instead of meanings, where that is so.
+        moved: what the causes name.
+        asks_more: questions that the version was not recorded for.
+    """
+
+    kpi: str
+    changed: bool
+    question: str = ""
+    causes: tuple[str, ...] = ()
+    difference: str = ""
+    note: str = ""
+    moved: tuple[Node, ...] = field(default=())
+    asks_more: tuple[str, ...] = ()
+
+
+def compare(layer: Layer, record: VersionRecord) -> Change:
+    """How a KPI stands to one of its versions; both sides are brought into form by these tools.
+
+    Raises:
+        UnknownNameError: there is no such KPI any more.
+        ProjectError: the project cannot be compiled.
+    """
+    meanings = of(layer)
+    if meanings.is_untouched(record):
+        return Change(record.kpi, changed=False, note=record.definition.note)
+    meanings.believe(record)
+    before = record.definition
+    if not set(record.tools) & {tool for tool in tools() if tool.startswith("metricflow")}:
+        # A new MetricFlow may write the same question otherwise.
+        before = asked_anew(layer, before) if before.semantics and before.runs else before
+    return between(meanings, before, meanings.opened(record.kpi))
+
+
+def between(meanings: Meanings, before: Definition, after: Definition) -> Change:
+    """How one definition of a KPI stands to another."""
+    if before.by_text and not after.by_text:
+        after = replace(after, by_text=True)
+    note = after.note or before.note
+    if text_of(before) == text_of(after):
+        return Change(after.kpi, changed=False, note=note)
+    ruled = [
+        name
+        for name, rule in after.rules.items()
+        if name in before.rules and before.rules[name] != rule
+    ]
+    rewritten = _rewritten(meanings, before, after)
+    if not rewritten and not ruled and _asks_alike(before, after):
+        return Change(after.kpi, changed=False, note=note)
+    old, new = _labelled(before), _labelled(after)
+    shared = [label for label in new if label in old]
+    more = tuple(label for label in new if label not in old)
+    differing = _differing(meanings, before, after, shared, rewritten)
+    if differing is None and not ruled and shared:
+        return Change(after.kpi, changed=False, note=note, asks_more=more)
+    moved = _moved(before, after, rewritten)
+    causes = [f"{node.kind} {node.name} ({node.file})" for node in moved]
+    causes += [f"incremental rule of model {name}" for name in ruled]
+    difference = ""
+    if differing is not None:
+        difference = _difference(before, after, differing, rewritten)
+    return Change(
+        after.kpi, changed=True, question=differing or "", causes=tuple(causes),
+        difference=difference, note=note, moved=moved, asks_more=more,
+    )  # fmt: skip
+
+
+def hash_of(layer: Layer, kpi: str) -> str:
+    """One hash for what a KPI means now; that of its last version as long as it means that."""
+    history = records(layer.project.root, kpi) if layer.project.root else []
+    if history and not compare(layer, history[-1]).changed:
+        return history[-1].hash
+    return of(layer).hash(kpi)
+
+
+def _differing(
+    meanings: Meanings, before: Definition, after: Definition, shared: list[str],
+    rewritten: list[str],
+) -> str | None:  # fmt: skip
+    """The first question that is answered otherwise; one is enough."""
+    old, new = _labelled(before), _labelled(after)
+    seen: set[tuple[str, str]] = set()
+    for label in shared:
+        asked = old[label].sql.strip(), new[label].sql.strip()
+        if asked in seen:
+            continue
+        seen.add(asked)
+        try:
+            if meanings.hash_of(before, old[label]) == meanings.hash_of(after, new[label]):
+                continue
+            # What moved between a question and its marts looks different in two parts, and not as
+            # a whole.
+            if before.by_text or after.by_text or not rewritten or _is_same(*asked):
+                return label
+            if before.canonical(old[label]) != after.canonical(new[label]):
+                return label
+        except NotCanonical:
+            # A form that these tools cannot bring the SQL into: its text decides.
+            return label
+    return None
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two questions are written alike; MetricFlow numbers its steps as they come."""
+    return one == other or _NUMBER.sub("_", one) == _NUMBER.sub("_", other)
+
+
+def _labelled(definition: Definition) -> dict[str, Question]:
+    return {label: question for question in definition.questions for label in question.labels}
+
+
+def _rewritten(meanings: Meanings, before: Definition, after: Definition) -> list[str]:
+    """The steps that are new, gone or say something else; layout and refactoring apart."""
+    names = dict.fromkeys([*before.steps, *after.steps])
+    if before.by_text or after.by_text:
+        return [name for name in names if before.steps.get(name) != after.steps.get(name)]
+    return [name for name in names if not meanings.is_alike(name, before, after)]
+
+
+def _asks_alike(before: Definition, after: Definition) -> bool:
+    """Whether all that is asked, and of which steps, is the same to the letter."""
+    asked = (
+        [(q.grains, q.dimensions, q.sql.strip()) for q in one.questions] for one in (before, after)
+    )
+    return next(asked) == next(asked) and not (before.by_text or after.by_text)
+
+
+def _moved(before: Definition, after: Definition, rewritten: list[str]) -> tuple[Node, ...]:
+    """Nodes that are new, gone or say something else; of the models only those that matter."""
+    old = {(n.kind, n.name): n for n in before.nodes}
+    new = {(n.kind, n.name): n for n in after.nodes}
+    moved = [
+        new.get(key) or old[key]
+        for key in sorted(old.keys() | new.keys())
+        if key not in old or key not in new or old[key].checksum != new[key].checksum
+    ]
+    models = {step.split("____")[1] for step in rewritten}
+    telling = [node for node in moved if node.kind != "model" or node.name in models]
+    return tuple(telling or moved)
+
+
+def _difference(before: Definition, after: Definition, label: str, rewritten: list[str]) -> str:
+    """The models and the question that say something else, as recorded beside as they are now.
+
+    The SQL of both sides is printed by one hand, without comments, so layout makes no difference.
+    """
+    grain = label.split(maxsplit=1)[0]
+    old, new = _labelled(before)[label].at(grain), _labelled(after)[label].at(grain)
+    pairs = [(_shown(s), before.steps.get(s, ""), after.steps.get(s, "")) for s in rewritten]
+    if old != new:
+        pairs.append((f"{after.kpi} by {label}", old, new))
+    return "\n".join(line for pair in pairs for line in beside(*pair))
+
+
+def _shown(step: str) -> str:
+    package, _, name = step.partition("____")
+    return f"{package}.{name.removesuffix('____spine')}" if name else step

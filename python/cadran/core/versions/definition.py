@@ -1,0 +1,158 @@
+"""A KPI's questions down to the sources, in a form that can be stored, run and compared."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from cadran.core.project.graph import NOT_OURS, VARIABLE, checksum, plain
+from cadran.core.semantics.governed import TIME
+from cadran.core.versions.canonical import canonical
+from cadran.core.versions.expand import whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cadran.core.project.graph import Graph, Node
+
+
+DIALECT = "duckdb"
+OPEN_GRAIN = "cadran_grain"
+_OPENED = re.compile(r'"\w+____\w+"|"(source|seed|snapshot|python)"\.')
+# Raised when the form itself changes, so that what was kept of an older one is not believed.
+FORM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A KPI's question, over steps that open its models.
+
+    Attributes:
+        grains: the grains that it asks; the grain stands open in its SQL where they are several.
+        dimensions: what it groups by beside time.
+        sql: MetricFlow's SQL over names of steps and leaves.
+    """
+
+    grains: tuple[str, ...]
+    dimensions: tuple[str, ...]
+    sql: str
+
+    @property
+    def labels(self) -> list[str]:
+        """The grains and dimensions it answers, "day" or "month customer__country"."""
+        return [" ".join((grain, *self.dimensions)) for grain in self.grains]
+
+    def at(self, grain: str) -> str:
+        """Its SQL at one of its grains."""
+        return closed(self.sql, grain)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Everything that decides a KPI's values, as it can be stored and compared.
+
+    Attributes:
+        steps: the SQL of each model between the sources and the questions, by name, in order.
+        columns: known columns of leaves, by dotted names.
+        nodes: what it comes from, with checksums.
+        rules: checksums of the rules of incremental models.
+        semantics: MetricFlow's definitions behind it, over the steps; see `semantics`.
+        note: what is compared by its text instead of its meaning, where that is so.
+        by_text: whether that holds for everything it comes from.
+    """
+
+    kpi: str
+    questions: tuple[Question, ...]
+    steps: dict[str, str]
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
+    rules: dict[str, str] = field(default_factory=dict)
+    semantics: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+    by_text: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether its questions read steps and leaves; otherwise it is no more than text."""
+        return not self.by_text or all(_OPENED.search(q.sql) for q in self.questions)
+
+    def canonical(self, question: Question) -> str:
+        """The one form of a question; all that it comes from, where texts are compared."""
+        if self.by_text:
+            return "\n".join(
+                [*(f"{n.kind} {n.name} {n.checksum}" for n in self.nodes), question.sql]
+            )
+        return canonical(whole(question.sql, self.steps), DIALECT, self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a KPI means at one grain, by one dimension or none."""
+
+    kpi: str
+    grain: str
+    dimensions: tuple[str, ...]
+    expanded_sql: str
+    canonical_sql: str
+    hash: str
+    note: str = ""
+
+
+def closed(sql: str, grain: str) -> str:
+    """SQL in which the grain stands open, at a grain."""
+    return sql.replace(OPEN_GRAIN.upper(), grain.upper()).replace(OPEN_GRAIN, grain)
+
+
+def opened(sql: str, grain: str) -> str:
+    """SQL at a grain with the grain left open, where it says nothing but how time is truncated."""
+    kept = "/* Join Self Over Time Range */"
+    plain = re.sub(r"--[^\n]*Join Self Over Time Range[^\n]*", kept, sql)
+    plain = re.sub(r"^\s*--[^\n]*\n", "", plain, flags=re.MULTILINE)
+    opened = plain.replace(f"{TIME}__{grain}", f"{TIME}__{OPEN_GRAIN}")
+    return opened.replace(f"DATE_TRUNC('{grain}'", f"DATE_TRUNC('{OPEN_GRAIN}'")
+
+
+@cache
+def tools() -> tuple[str, ...]:
+    """What brings SQL into form, with versions: the same tools make the same hash."""
+    made_by = (f"{name} {version(name)}" for name in ("metricflow", "sqlglot"))
+    return (f"form {FORM}", *made_by)
+
+
+_INCREMENT = re.compile(r"\{%-?\s*if\s[^%]*is_incremental\(\).*?endif\s*-?%\}", re.DOTALL)
+_CALLED = re.compile(r"\b(?:(\w+)\.)?(\w+)\(")
+# What a run of an incremental model depends on, beside its SQL.
+_INCREMENTAL = (
+    "incremental_strategy", "unique_key", "incremental_predicates", "event_time", "begin",
+    "lookback", "batch_size", "full_refresh", "merge_update_columns", "merge_exclude_columns",
+)  # fmt: skip
+
+
+def rules(graph: Graph, nodes: Iterable[str]) -> dict[str, str]:
+    """For each incremental model, a checksum of what a run takes, replaces and leaves."""
+    found = {}
+    for key in nodes:
+        node = graph.nodes[key]
+        config = node.get("config") or {}
+        if config.get("materialized") != "incremental":
+            continue
+        said = [{k: config.get(k) for k in _INCREMENTAL if config.get(k) is not None}]
+        blocks = " ".join(plain(block) for block in _INCREMENT.findall(node["raw_code"]))
+        strategy = f"get_incremental_{config.get('incremental_strategy')}_sql"
+        called = {strategy, *(name for _, name in _CALLED.findall(blocks))}
+        macros = [
+            plain(graph.manifest["macros"][macro]["macro_sql"])
+            for macro in sorted(graph.manifest["macros"])
+            if graph.manifest["macros"][macro]["name"] in called
+            and graph.manifest["macros"][macro]["package_name"] not in NOT_OURS
+        ]
+        names = sorted({n for t in (blocks, *macros) for n in VARIABLE.findall(t)})
+        values = {name: graph.variable(name)[0] for name in names}
+        found[node["name"]] = checksum(
+            json.dumps([*said, blocks, macros, values], sort_keys=True, default=str)
+        )[:16]
+    return found

@@ -1,0 +1,172 @@
+"""The hash of a question in two parts: the question over its marts, and each mart down to sources.
+
+A mart serves many questions of many KPIs, so it is brought into one form once; a question takes of
+it the columns that it reads, and nothing that was written for another.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from cadran.core.project.graph import checksum
+from cadran.core.query.request import GRAINS
+from cadran.core.versions.canonical import NotCanonical, qualified, settled
+from cadran.core.versions.definition import rules
+from cadran.core.versions.expand import whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlglot import exp
+
+    from cadran.core.project.cards import Card
+    from cadran.core.project.graph import Graph, Node
+
+
+_LEAF = "mart"
+
+
+class TwoFold:
+    """Hashes questions, and remembers the marts that it has opened."""
+
+    def __init__(self, dialect: str) -> None:
+        """Take the dialect of the statements."""
+        self._dialect = dialect
+        self._trees: dict[str, exp.Expr] = {}
+        self._steps: dict[str, str] = {}
+        self._hashes: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    def hash(self, sql: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
+        """The hash of what a question over steps means.
+
+        Raises:
+            NotCanonical: the question or one of its marts has no canonical form.
+        """
+        from sqlglot import exp
+
+        marts = [name for name in steps if f'"{name}"' in sql]
+        for name in marts:
+            sql = sql.replace(f'"{name}"', f'"{_LEAF}"."{_LEAF}"."{name}"')
+        tree = qualified(sql, self._dialect, columns)
+        read: dict[str, set[str]] = {name: set() for name in marts}
+        aliases: dict[str, set[str]] = {}
+        for table in tree.find_all(exp.Table):
+            if table.catalog == _LEAF:
+                aliases.setdefault(table.alias_or_name, set()).add(table.name)
+        for column in tree.find_all(exp.Column):
+            for name in aliases.get(column.table, ()):
+                read[name].add(column.name)
+        text = settled(tree, self._dialect)
+        for name in marts:
+            text = text.replace(f'"{name}"', f'"{self._mart(name, read[name], steps, columns)}"')
+        return checksum(text)
+
+    def step(self, body: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
+        """What one step makes of the steps and leaves that it reads.
+
+        Raises:
+            NotCanonical: it has no canonical form by itself.
+        """
+        key = checksum(body)
+        if key not in self._steps:
+            self._steps[key] = self._step(body, steps, columns)
+        return self._steps[key]
+
+    def _step(self, body: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
+        read = [name for name in steps if f'"{name}"' in body]
+        for name in read:
+            body = body.replace(f'"{name}"', f'"{_LEAF}"."{_LEAF}"."{name}"')
+        try:
+            return self._form(body, columns)
+        except NotCanonical:
+            # A star of a step can be listed once the columns of that step are.
+            known = {
+                f"{_LEAF}.{_LEAF}.{name}": list(self._tree(name, steps, columns).named_selects)
+                for name in read
+            }
+            return self._form(body, columns | known)
+
+    def _form(self, body: str, columns: dict[str, list[str]]) -> str:
+        tree: Any = qualified(body, self._dialect, columns)
+        names = list(tree.named_selects)
+        if "*" not in names and len(set(names)) == len(names):
+            tree.set("expressions", sorted(tree.expressions, key=lambda e: str(e.alias_or_name)))
+        return f"{' '.join(tree.named_selects)}\n{settled(tree, self._dialect)}"
+
+    def _tree(self, name: str, steps: dict[str, str], columns: dict[str, list[str]]) -> Any:
+        statement = whole(f'SELECT * FROM "{name}"', steps)
+        key = checksum(statement)
+        if key not in self._trees:
+            self._trees[key] = qualified(statement, self._dialect, columns)
+        return self._trees[key]
+
+    def _mart(
+        self, name: str, read: set[str], steps: dict[str, str], columns: dict[str, list[str]]
+    ) -> str:
+        statement = whole(f'SELECT * FROM "{name}"', steps)
+        key = checksum(statement)
+        if (key, tuple(sorted(read))) not in self._hashes:
+            tree: Any = self._tree(name, steps, columns).copy()
+            outputs = {p.alias_or_name: p for p in tree.expressions}
+            kept = sorted(read & outputs.keys())
+            if read - outputs.keys():
+                # An alias that stands for two tables asks the one for the columns of the other.
+                kept = kept or sorted(outputs)
+            if not kept:
+                raise NotCanonical(f"no column of {name} is read")
+            tree.set("expressions", [outputs[column] for column in kept])
+            said = f"{' '.join(kept)}\n{settled(tree, self._dialect)}"
+            self._hashes[key, tuple(sorted(read))] = checksum(said)
+        return self._hashes[key, tuple(sorted(read))]
+
+
+_OPENED = ("model", "snapshot", "seed", "source")
+
+
+def mark(graph: Graph, card: Card, nodes: Iterable[Node]) -> str | None:
+    """The mark of a KPI over the nodes that it came from; None when one of them is gone.
+
+    Args:
+        graph: dbt's manifest, parsed or compiled.
+        card: the KPI's card, for its grains and dimensions.
+        nodes: what the KPI came from when its record was written.
+    """
+    wanted = {(node.kind, node.name) for node in nodes if node.kind in _OPENED}
+    ids = {_named(node): key for key, node in graph.nodes.items() if _named(node) in wanted}
+    if wanted - ids.keys() or card.name not in graph.metrics:
+        return None
+    keys = sorted(ids.values())
+    metrics = graph.metrics_behind(card.name)
+    said = [
+        said_of(graph, metrics), [g for g in GRAINS if g in card.grains], sorted(card.dimensions),
+        [asdict(node) for node in graph.closure(metrics, keys)], rules(graph, keys),
+    ]  # fmt: skip
+    return checksum(json.dumps(said, sort_keys=True, default=str))
+
+
+def said_of(graph: Graph, metrics: list[str]) -> list[Any]:
+    """What decides how MetricFlow writes a question of these metrics."""
+    spines = graph.semantic["project_configuration"]["time_spines"]
+    return [
+        [[name, graph.meaning_of_metric(name)] for name in metrics],
+        [
+            [graph.meaning_of_semantic_model(model), _place(model["node_relation"])]
+            for model in sorted(graph.semantic["semantic_models"], key=lambda m: str(m["name"]))
+        ],
+        sorted(
+            json.dumps([_place(s["node_relation"]), s["primary_column"], s["custom_granularities"]],
+                       sort_keys=True)
+            for s in spines
+        ),
+    ]  # fmt: skip
+
+
+def _named(node: dict[str, Any]) -> tuple[str, str]:
+    kind = str(node["resource_type"])
+    return kind, f"{node['source_name']}.{node['name']}" if kind == "source" else str(node["name"])
+
+
+def _place(relation: dict[str, Any]) -> list[str]:
+    return [str(relation["schema_name"]), str(relation["alias"])]

@@ -1,0 +1,371 @@
+"""Answers by an old version of a KPI, on the data there are now.
+
+Asked as it was frozen, by a grain and one dimension or none, a version runs its frozen SQL. Asked
+otherwise (a filter, a range, two dimensions), MetricFlow compiles the question from the frozen
+definitions, over the frozen models. When its sources are gone, the ledger answers and the answer
+says so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cadran.core.compiler.optimizer import faster
+from cadran.core.ledger.reader import Reader, has_ledger
+from cadran.core.semantics.governed import TIME, govern
+from cadran.core.versions.expand import over, whole
+from cadran.core.versions.questions import SCHEMA, definitions_of
+from cadran.core.versions.record import records
+from cadran.errors import QueryError, UnknownNameError, WarehouseError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import pyarrow as pa
+
+    from cadran.core.layer import Layer
+    from cadran.core.project.cards import Card
+    from cadran.core.query.request import Query
+    from cadran.core.result import Result
+    from cadran.core.versions.definition import Question
+    from cadran.core.versions.record import VersionRecord
+
+
+_LEAF = re.compile(r'"(source|seed|snapshot|python|model)"\."((?:[^"]|"")+)"\."((?:[^"]|"")+)"')
+
+
+class GoneError(WarehouseError):
+    """Something that a frozen version reads is no longer there."""
+
+
+def resolved(layer: Layer, sql: str) -> str:
+    """Expanded SQL with each leaf where it is now.
+
+    Raises:
+        GoneError: a leaf is gone.
+    """
+    places = _Places(layer)
+    found: dict[str, str] = {}
+    for leaf in _LEAF.finditer(sql):
+        if leaf[0] not in found:
+            found[leaf[0]] = places.of(*leaf.groups())
+    return _LEAF.sub(lambda leaf: found[leaf[0]], sql)
+
+
+class _Places:
+    """Looks up leaves in the manifest of the last build or parse."""
+
+    def __init__(self, layer: Layer) -> None:
+        self._layer = layer
+        self._manifest = layer.project.dbt_manifest
+        self._root = layer.project.root
+
+    def of(self, kind: str, group: str, name: str) -> str:
+        """The relation or reader that stands for a leaf."""
+        found = self._source(group, name) if kind == "source" else self._relation(kind, group, name)
+        if found is None:
+            shown = f"{group}.{name}" if kind in ("source", "model") else name
+            raise GoneError(f"The {kind} {shown}, which the frozen version reads, is gone.")
+        return found
+
+    def _source(self, group: str, name: str) -> str | None:
+        found = [
+            (key, source)
+            for key, source in self._manifest["sources"].items()
+            if (source["source_name"], source["name"]) == (group, name)
+        ]
+        if not found:
+            return None
+        key, source = found[0]
+        rows = self._reader(key, group, name) or str(source["relation_name"])
+        try:
+            present = self._layer.warehouse.column_types(f"select * from {rows}")
+        except WarehouseError:
+            return None
+        # As staging has it: a column that a contract does not require may be absent.
+        is_contract = "key" in _meta(source)
+        there = {name.lower() for name in present}
+        absent = [
+            f"null as {column['name']}"
+            for column in source["columns"].values()
+            if is_contract
+            and column["name"].lower() not in there
+            and not _meta(column).get("required")
+        ]
+        if not absent:
+            return rows
+        return f"(select * from {rows} union all by name select {', '.join(absent)} where false)"
+
+    def _reader(self, key: str, group: str, name: str) -> str | None:
+        """The call by which the last build read the files of a source; None for a table."""
+        reader = re.compile(
+            rf"read_\w+\(\s*'([^']*/{re.escape(group)}/{re.escape(name)}[./*][^']*)'[^)]*\)"
+        )
+        for node in self._manifest["nodes"].values():
+            if key not in (node.get("depends_on") or {}).get("nodes", []):
+                continue
+            found = reader.search(node.get("compiled_code") or self._built(node))
+            if found:
+                path = Path(found[1])
+                placed = path if path.is_absolute() or not self._root else self._root / path
+                return found[0].replace(found[1], str(placed))
+        return None
+
+    def _built(self, node: dict[str, Any]) -> str:
+        """The SQL of a model as it was last built: a parse takes it out of the manifest."""
+        folder = self._layer.project.semantic_manifest_path.parent / "compiled"
+        path = folder / node["package_name"] / node["original_file_path"]
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def _relation(self, kind: str, group: str, name: str) -> str | None:
+        types = {"seed": "seed", "snapshot": "snapshot"}
+        for node in self._manifest["nodes"].values():
+            if node["name"] != name or node["resource_type"] != types.get(kind, "model"):
+                continue
+            if kind == "model" and node["package_name"] != group:
+                continue
+            if kind != "model" and not self._is_same(kind, group, node):
+                continue
+            return str(node["relation_name"])
+        return None
+
+    def _is_same(self, kind: str, mark: str, node: dict[str, Any]) -> bool:
+        from cadran.core.versions.meaning import of
+
+        meanings = of(self._layer)
+        if kind == "seed":
+            return meanings.parsed.seed_hash(node["unique_id"]).startswith(mark)
+        return meanings.mark_of(node["unique_id"]) == mark
+
+
+def _meta(item: dict[str, Any]) -> dict[str, Any]:
+    return (item.get("config") or {}).get("meta") or {}
+
+
+_STEP = re.compile(r'"(\w+____\w+)"')
+
+
+def answer(
+    layer: Layer,
+    question: Query,
+    version: int,
+    *,
+    known_at: str | dt.date | None = None,
+    view: str | None = None,
+) -> Result:
+    """The answer by an old version of a KPI: from its frozen SQL, else from the ledger.
+
+    Args:
+        layer: the layer whose data are asked.
+        question: one KPI, at grains and by dimensions that its card then had.
+        version: the number of the version.
+        known_at: what the ledger held of the version at this instant.
+        view: None, or "published" for what the ledger holds of the version.
+
+    Raises:
+        QueryError: it asks for several KPIs, or for what the version cannot tell.
+        NotGovernedError: it asks for a grain or dimension that was not on the card then.
+        UnknownNameError: the KPI has no such version.
+        WarehouseError: something the version reads is gone, and nothing of it was published.
+    """
+    from cadran.core.ledger.reader import History
+    from cadran.core.result import Result, arranged
+
+    if view not in (None, "published"):
+        raise QueryError(f"A version is one meaning: with version, view cannot be '{view}'.")
+    frozen = of(layer, question, version)
+    asked = frozen.governed(question)
+    cards, reader = {frozen.kpi: frozen.card}, None
+    by = f"{frozen.kpi} by its version {version}"
+    if known_at is not None or view is not None:
+        reader = OfVersion(layer, asked, version, known_at)
+        sql, note = reader.sql(), f"{by}, as it was published"
+        table = _rows(layer, sql, asked)
+    else:
+        try:
+            sql, note = frozen.sql(asked), f"{by}, from its frozen SQL"
+            table = frozen.run(sql, asked)
+        except GoneError as gone:
+            reader = _published(layer, asked, version, gone)
+            sql, note = reader.sql(), f"{by}, as it was published: {gone}"
+            table = _rows(layer, sql, asked)
+    return Result(
+        arranged(table, asked), sql, asked, cards, governed=True, note=note,
+        history=History(layer.warehouse, asked, cards, reader),
+    )  # fmt: skip
+
+
+def of(layer: Layer, question: Query, version: int) -> Frozen:
+    """A version of the one KPI that a question asks, read once for each layer.
+
+    Raises:
+        QueryError: it asks for several KPIs, or there is no project's folder.
+        UnknownNameError: the KPI has no such version.
+    """
+    if len(question.metrics) != 1:
+        raise QueryError("A version is that of one KPI: ask for one at a time.")
+    kpi, root = question.metrics[0], layer.project.root
+    if root is None:
+        raise QueryError("Versions stand in a project's folder: open the project, not a manifest.")
+    kept: dict[tuple[str, int], Frozen] = layer.__dict__.setdefault("_frozen", {})
+    if (kpi, version) not in kept:
+        found = {record.version: record for record in records(root, kpi)}
+        if not found:
+            layer.card(kpi)  # a name that is not known is told apart from a KPI without records
+        if version not in found:
+            raise UnknownNameError("version", str(version), map(str, found), where=f" of {kpi}")
+        kept[kpi, version] = Frozen(layer, found[version])
+    return kept[kpi, version]
+
+
+class Frozen:
+    """One version of a KPI, ready to answer."""
+
+    def __init__(self, layer: Layer, record: VersionRecord) -> None:
+        """Take the layer that knows the data, and the record of the version."""
+        self._layer, self._record = layer, record
+        self.kpi = record.kpi
+
+    @cached_property
+    def _definitions(self) -> Layer:
+        """MetricFlow's definitions of then, as a layer of their own."""
+        return definitions_of(self._layer, self._record.definition.semantics)
+
+    @cached_property
+    def card(self) -> Card:
+        """The card as it was then."""
+        return replace(self._definitions.card(self.kpi), version=self._record.version)
+
+    def governed(self, question: Query) -> Query:
+        """The question with its filters as templates, as the card of then lets it stand.
+
+        Conditions on the rows that whoever asks may see are filters like others from here on.
+
+        Raises:
+            NotGovernedError: a grain or dimension was not on the card then.
+            QueryError: a filter is none.
+        """
+        templates = self._definitions._templates  # noqa: SLF001 - a layer of this module's own
+        known = self._definitions._all_dimensions  # noqa: SLF001
+        asked = govern(replace(question, where=templates(question.where)), [self.card], known)
+        return replace(asked, where=(*asked.where, *templates(question.confined)))
+
+    def sql(self, question: Query) -> str:
+        """The SQL that answers a governed question, on the data of now.
+
+        Raises:
+            GoneError: something that the version reads is gone.
+            QueryError: it was not frozen for such a question.
+        """
+        definition = self._record.definition
+        if not definition.runs:
+            raise GoneError(f"It was kept as text, which cannot be run ({definition.note}).")
+        found = self._as_frozen(question)
+        if found is not None:
+            return self._whole(*found, question)
+        asked = self._definitions._planned(question, governed=True)[0]  # noqa: SLF001
+        asked = asked.replace(SCHEMA, "")
+        lacking = sorted(set(_STEP.findall(asked)) - definition.steps.keys())
+        if lacking:
+            raise QueryError(
+                f"{self.kpi} version {self._record.version} cannot be asked so: the question reads"
+                f" {', '.join(name.rpartition('____')[2] for name in lacking)}, which its"
+                " frozen SQL does not."
+            )
+        return resolved(self._layer, over(asked, definition.steps))
+
+    def run(self, sql: str, question: Query) -> pa.Table:
+        """The rows of the version's SQL.
+
+        Raises:
+            GoneError: it fails because what the version reads is not what it was.
+            WarehouseError: it fails for another reason.
+        """
+        try:
+            return _rows(self._layer, sql, question)
+        except WarehouseError as refused:
+            self._layer.warehouse.arrow("select 1 as one")  # a warehouse that cannot be read at all
+            definition = self._record.definition
+            plain = resolved(self._layer, whole(
+                definition.questions[0].at(definition.questions[0].grains[0]), definition.steps
+            ))  # fmt: skip
+            try:
+                self._layer.warehouse.column_types(plain)
+            except WarehouseError as why:
+                raise GoneError(f"What the frozen version reads is not what it was: {why}") from why
+            raise refused from None
+
+    def _as_frozen(self, question: Query) -> tuple[Question, str] | None:
+        """The frozen question that this one is, but for order and limit; None without."""
+        if question.where or question.start or question.end or question.min_max_only:
+            return None
+        times = [group for group in question.group_by if group.base == TIME]
+        others = tuple(group.base for group in question.group_by if group.base != TIME)
+        grain = times[0].asked_grain if len(times) == 1 else None
+        for one in self._record.definition.questions:
+            if one.dimensions == others and grain in one.grains:
+                return one, str(grain)
+        return None
+
+    def _whole(self, asked: Question, grain: str, question: Query) -> str:
+        columns = [group.column for group in question.group_by]
+        by_default = [f"{TIME}__{grain}", *asked.dimensions]
+        order = question.order_by or (tuple(by_default) if question.ordered else ())
+        for item in order:
+            if item.removeprefix("-") not in (*columns, self.kpi):
+                raise UnknownNameError(
+                    "column to order by", item, [*columns, self.kpi], where=" in this question"
+                )
+        said = whole(asked.at(grain), self._record.definition.steps)
+        shown = ", ".join(f'"{name}"' for name in (*columns, self.kpi))
+        parts = [f"select {shown} from (\n{faster(said, 'duckdb')}\n) as answer"]
+        if order:
+            parts.append("order by " + ", ".join(map(_ordered, order)))
+        if question.limit is not None:
+            parts.append(f"limit {question.limit}")
+        return resolved(self._layer, "\n".join(parts))
+
+
+class OfVersion(Reader):
+    """Reads from the ledger what was published of one version."""
+
+    def __init__(
+        self, layer: Layer, question: Query, version: int, known_at: str | dt.date | None = None
+    ) -> None:
+        """Take a governed question.
+
+        Raises:
+            QueryError: the ledger cannot answer it; the message says what it can.
+        """
+        super().__init__(layer.warehouse, question, known_at, None)
+        self._version = version
+
+    @property
+    def cutoff(self) -> str:
+        """A condition: the batches of the version that were published by the instant asked."""
+        return f"version = {self._version} and {super().cutoff}"
+
+
+def _published(layer: Layer, question: Query, version: int, gone: GoneError) -> OfVersion:
+    if not has_ledger(layer.warehouse):
+        raise GoneError(f"{gone} Nothing was published either.") from gone
+    try:
+        reader = OfVersion(layer, question, version)
+        reader.sql()
+    except QueryError as unpublished:
+        raise GoneError(f"{gone} {unpublished}") from gone
+    return reader
+
+
+def _rows(layer: Layer, sql: str, question: Query) -> pa.Table:
+    from cadran.core.result import dates
+
+    return layer.warehouse.arrow(sql, dates(question))
+
+
+def _ordered(item: str) -> str:
+    return f'"{item.removeprefix("-")}"{" desc" if item.startswith("-") else ""} nulls last'

@@ -1,0 +1,161 @@
+"""The questions of a KPI as MetricFlow writes them, each kept until what decides it changes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cadran.core.compiler.plan_cache import key_of
+from cadran.core.query.request import GRAINS, ask
+from cadran.core.semantics.governed import TIME
+from cadran.core.versions.definition import Question, opened, tools
+from cadran.core.versions.expand import without_comments
+from cadran.core.versions.fingerprint import said_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cadran.core.compiler.plan_cache import PlanCache
+    from cadran.core.layer import Layer
+    from cadran.core.project.cards import Card
+    from cadran.core.project.graph import Graph
+    from cadran.core.versions.definition import Definition
+    from cadran.core.versions.expand import Expansion
+
+
+class Asked:
+    """Asks each KPI at each grain of its card without a dimension, and by each dimension."""
+
+    def __init__(self, layer: Layer, graph: Graph, cache: PlanCache) -> None:
+        """Take the compiled project, and where questions are kept."""
+        self._layer, self._graph, self._cache = layer, graph, cache
+
+    def questions(self, card: Card) -> list[Question]:
+        """The questions; those at two grains that differ in nothing else are one.
+
+        Raises:
+            QueryError: the card names a grain or dimension that the KPI cannot be asked by.
+        """
+        kept: list[list[Any]] | None = self._cache.get(self._key(card))
+        if kept is None:
+            found = self._compile(card)
+            self.keep(card.name, found)
+            return found
+        return [Question(tuple(g), tuple(d), sql) for g, d, sql in kept]
+
+    def keep(self, kpi: str, questions: list[Question]) -> None:
+        """Believe that MetricFlow would write the questions of a KPI like this."""
+        key = self._key(self._layer.card(kpi))
+        self._cache.put(key, [[list(q.grains), list(q.dimensions), q.sql] for q in questions])
+
+    def mark(self, card: Card) -> str:
+        """A mark of all that decides how MetricFlow writes the questions of a KPI."""
+        said = said_of(self._graph, self._graph.metrics_behind(card.name))
+        return key_of(said, _grains(card), list(card.dimensions))
+
+    def _key(self, card: Card) -> str:
+        return key_of("questions", tools(), self.mark(card))
+
+    def _compile(self, card: Card) -> list[Question]:
+        alike: dict[str, list[str]] = {}
+        for grain in _grains(card):
+            alike.setdefault(self._sql(card, grain), []).append(grain)
+        found = []
+        for sql, shared in alike.items():
+            found.append(Question(tuple(shared), (), sql))
+            for dimension in card.dimensions:
+                asked = self._sql(card, shared[0], dimension)
+                found.append(Question(tuple(shared), (dimension,), asked))
+        return found
+
+    def _sql(self, card: Card, grain: str, *dimensions: str) -> str:
+        query = ask([card.name], [f"{TIME}__{grain}", *dimensions], ordered=False)
+        # The plain shape, not the quick one.
+        return opened(self._layer._compiler.plain_sql(query), grain)  # noqa: SLF001
+
+
+def _grains(card: Card) -> list[str]:
+    return [grain for grain in GRAINS if grain in card.grains]
+
+
+# MetricFlow wants relations in a schema.
+SCHEMA = '"frozen".'
+_WORDS = ("description", "label", "metadata", "config")
+
+
+def semantics_of(
+    graph: Graph, expansion: Expansion, kpi: str, ids: Collection[str]
+) -> dict[str, Any]:
+    """A semantic manifest of one KPI, whose relations are names of steps and leaves.
+
+    Args:
+        graph: dbt's manifest, compiled.
+        expansion: gives relations their names.
+        kpi: the KPI; its own words and its card are kept, other words are not.
+        ids: the dbt ids of everything that the KPI reads.
+    """
+
+    def placed(item: dict[str, Any]) -> dict[str, Any]:
+        key = graph.of_relation(item["node_relation"])
+        name = expansion.relation(key) if key else f'"{item["node_relation"]["alias"]}"'
+        place = {"alias": "frozen", "schema_name": "frozen", "relation_name": SCHEMA + name}
+        kept: dict[str, Any] = _pruned(item)
+        return kept | {"node_relation": place}
+
+    settings = graph.semantic["project_configuration"]
+    models = [
+        model
+        for model in graph.semantic["semantic_models"]
+        if graph.of_relation(model["node_relation"]) in ids
+    ]
+    metrics = []
+    for name in graph.metrics_behind(kpi):
+        metric = graph.metrics[name]
+        kept = {key: metric[key] for key in _WORDS[:2] if name == kpi}
+        if name == kpi:
+            kept["config"] = {"meta": {"kpi": metric["config"]["meta"]["kpi"]}}
+        metrics.append(_pruned(metric) | kept)
+    return {
+        "metrics": metrics,
+        "semantic_models": [placed(model) for model in models],
+        "project_configuration": {
+            "dsi_package_version": settings["dsi_package_version"],
+            "time_spines": [placed(spine) for spine in settings["time_spines"]],
+        },
+    }
+
+
+def definitions_of(layer: Layer, semantics: dict[str, Any]) -> Layer:
+    """Frozen definitions as a layer that compiles questions over frozen models."""
+    from cadran.core.layer import Layer as Opened
+    from cadran.core.project.artifacts import Project
+
+    project = layer.project
+    text = json.dumps(semantics | {"saved_queries": []}).encode()
+    place = project.semantic_manifest_path, project.database, None
+    return Opened(Project(*place, text=text), plan_cache=False)
+
+
+def asked_anew(layer: Layer, definition: Definition) -> Definition:
+    """A definition as the MetricFlow of today writes its questions: over the same frozen models."""
+    from cadran.core.versions.definition import DIALECT, opened
+
+    compiler = definitions_of(layer, definition.semantics)._compiler  # noqa: SLF001 - its own layer
+    questions = []
+    for question in definition.questions:
+        groups = [f"{TIME}__{question.grains[0]}", *question.dimensions]
+        asked = compiler.plain_sql(ask([definition.kpi], groups, ordered=False))
+        sql = opened(asked, question.grains[0]).replace(SCHEMA, "")
+        questions.append(replace(question, sql=without_comments(sql, DIALECT)))
+    return replace(definition, questions=tuple(questions))
+
+
+def _pruned(value: Any) -> Any:
+    """What decides something: no words, and nothing that says no more than that it is not there."""
+    if isinstance(value, dict):
+        kept = {k: _pruned(v) for k, v in value.items() if k not in _WORDS}
+        return {k: v for k, v in kept.items() if v is not None and v not in ([], {})}
+    if isinstance(value, list):
+        return [_pruned(item) for item in value]
+    return value

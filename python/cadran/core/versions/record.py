@@ -1,0 +1,358 @@
+"""Which version records were merged: those of the revision that a branch left the main line at."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import subprocess
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cadran.core.project.graph import Node, checksum
+from cadran.core.versions.definition import Definition, Question
+from cadran.errors import CardError, near_misses
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+FOLDER = "versions"
+KINDS = ("first", "policy", "estimate", "error", "source", "equivalent")
+RESTATEMENTS = ("none", "effective", "full", "window")
+_NAME = re.compile(r"v([1-9]\d*)\.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """One version of a KPI.
+
+    Attributes:
+        effective_from: the first day of which the version speaks.
+        kind: first, policy, estimate, error, source or equivalent.
+        restatement: which published values it replaces: none, from the effective date, full, or
+            those of a window.
+        window: first and last day that are restated, where restatement is `window`.
+        overlap: how long both versions are shown side by side, "3 months".
+        expected_impact: the least and greatest relative change of a period's value, as fractions.
+        measured_impact: what both versions gave over the overlap when the record was written:
+            grain, periods, least and greatest relative change.
+        proof: for an equivalent version, what was compared and found equal.
+        hash: what the KPI means, in one hash.
+        mark: of everything it came from, as it was written; see `quick`.
+        said: a mark of what MetricFlow wrote its questions from.
+        tools: the versions of the tools that made the hashes.
+        question_hashes: the hash of each question of the definition.
+        definition: what the KPI means.
+        file: the record's path in the project.
+    """
+
+    kpi: str
+    version: int
+    effective_from: dt.date
+    kind: str
+    reason: str
+    author: str
+    approver: str
+    restatement: str
+    hash: str
+    definition: Definition
+    ticket: str = ""
+    window: tuple[dt.date, dt.date] | None = None
+    overlap: str = ""
+    expected_impact: tuple[float, float] | None = None
+    measured_impact: dict[str, Any] = field(default_factory=dict)
+    proof: dict[str, Any] = field(default_factory=dict)
+    mark: str = ""
+    said: str = ""
+    tools: tuple[str, ...] = ()
+    question_hashes: tuple[str, ...] = ()
+    file: str = ""
+
+    @property
+    def exceeds(self) -> str:
+        """How the measured impact differs from the expected one; empty where it does not."""
+        return exceeding(self.expected_impact, self.measured_impact)
+
+    @property
+    def sql(self) -> dict[str, str]:
+        """The frozen SQL of each question, by grain and dimension, "month customer__country"."""
+        from cadran.core.versions.expand import whole
+
+        return {
+            label: whole(question.at(grain), self.definition.steps)
+            for question in self.definition.questions
+            for label, grain in zip(question.labels, question.grains, strict=True)
+        }
+
+
+def exceeding(expected: tuple[float, float] | None, measured: dict[str, Any]) -> str:
+    """How a measured impact differs from the expected one; empty where it does not."""
+    if expected is None:
+        return ""
+    least, greatest = (measured.get(key) for key in ("least", "greatest"))
+    if least is None or greatest is None:
+        could_not = measured.get("note") or measured.get("periods") == 0
+        return "" if could_not else "its impact was expected and not measured"
+    if expected[0] <= least and greatest <= expected[1]:
+        return ""
+    return (
+        f"it changes values by {least:+.2%} to {greatest:+.2%}, where {expected[0]:+.2%} to"
+        f" {expected[1]:+.2%} was expected"
+    )
+
+
+def records(root: Path, kpi: str) -> list[VersionRecord]:
+    """The versions of a KPI, the first one first.
+
+    Raises:
+        CardError: a record lacks something, or holds what it must not.
+    """
+    folder = root / FOLDER / kpi
+    paths = {int(m[1]): p for p in folder.glob("v*.yml") if (m := _NAME.fullmatch(p.name))}
+
+    return [read(root, paths[number]) for number in sorted(paths)]
+
+
+def recorded(root: Path) -> list[str]:
+    """The names of the KPIs that have a record."""
+    return sorted({path.parent.name for path in (root / FOLDER).glob("*/v*.yml")})
+
+
+def path_of(root: Path, kpi: str, version: int) -> Path:
+    """Where the record of a version stands."""
+    return root / FOLDER / kpi / f"v{version}.yml"
+
+
+def seal(path: Path) -> str:
+    """A checksum of a record's file; line ends do not count."""
+    return checksum(path.read_text(encoding="utf-8"))
+
+
+def text_of(definition: Definition) -> str:
+    """A checksum of a definition's texts: where it is the same, nothing needs to be opened."""
+    said = [
+        [[list(q.grains), list(q.dimensions), q.sql.strip()] for q in definition.questions],
+        {name: body.strip() for name, body in definition.steps.items()},
+        definition.rules, definition.by_text,
+        [asdict(node) for node in definition.nodes] if definition.by_text else [],
+    ]  # fmt: skip
+    return checksum(json.dumps(said, sort_keys=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Paths of merged records, from the project's folder on.
+
+    Attributes:
+        there: those that the main line has.
+        altered: those of them that are edited or gone since.
+    """
+
+    there: frozenset[str] = frozenset()
+    altered: frozenset[str] = frozenset()
+
+
+def merged(root: Path) -> Merged:
+    """What git knows of a project's records; nothing without git or a main line.
+
+    The main line is that of CADRAN_BASE, of a pull request on GitHub (GITHUB_BASE_REF), or of the
+    remote `origin`.
+    """
+    named = os.environ.get("GITHUB_BASE_REF")
+    line = os.environ.get("CADRAN_BASE") or (f"origin/{named}" if named else "origin/HEAD")
+    base = _git(root, "merge-base", "HEAD", line)
+    if not base:
+        return Merged()
+    there = _git(root, "ls-tree", "-r", "--name-only", base[0], "--", f"{FOLDER}/")
+    altered = _git(
+        root, "diff", "--name-only", "--no-renames", "--relative", base[0], "--", f"{FOLDER}/"
+    )
+    return Merged(frozenset(there), frozenset(there) & frozenset(altered))
+
+
+def _git(root: Path, *words: str) -> list[str]:
+    try:
+        run = subprocess.run(
+            ["git", "-C", str(root), *words],  # noqa: S607 - git is where git is
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return []
+    return run.stdout.split("\n")[:-1] if run.returncode == 0 else []
+
+
+_DECISIONS = (
+    "kpi", "version", "effective_from", "kind", "reason", "ticket", "author", "approver",
+    "restatement", "window", "overlap", "expected_impact", "measured_impact", "proof",
+)  # fmt: skip
+_MEANING = (
+    "hash", "tools", "mark", "said", "questions", "steps", "columns", "came_from", "rules",
+    "semantics", "note", "by_text",
+)  # fmt: skip
+
+
+def read(root: Path, path: Path) -> VersionRecord:
+    """One record.
+
+    Raises:
+        CardError: it lacks something, or holds what it must not.
+    """
+    file = str(path.relative_to(root))
+
+    def wrong(key: str, sentence: str) -> CardError:
+        return CardError(f"{file}, key '{key}': {sentence}.")
+
+    try:
+        given = yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise CardError(f"{file} is no YAML: {error}") from None
+    if not isinstance(given, dict):
+        raise CardError(f"{file} is no version record.")
+    for key in given.keys() - {*_DECISIONS, *_MEANING}:
+        hint = near_misses(str(key), (*_DECISIONS, *_MEANING))
+        raise wrong(str(key), f"is unknown{f'; did you mean {hint[0]}' if hint else ''}")
+    needed = (*_DECISIONS[:5], "author", "approver", "restatement", "hash", "questions", "steps")
+    for key in needed:
+        if given.get(key) in (None, "") and key != "steps":
+            raise wrong(key, "is missing")
+    for key, allowed in (("kind", KINDS), ("restatement", RESTATEMENTS)):
+        if given[key] not in allowed:
+            raise wrong(key, f"is '{given[key]}'; allowed: {', '.join(allowed)}")
+    try:
+        effective = dt.date.fromisoformat(str(given["effective_from"]))
+        window = given.get("window")
+        ends = (window["from"], window["to"]) if window else ()
+        dates = tuple(dt.date.fromisoformat(str(day)) for day in ends)
+        impact = given.get("expected_impact")
+        limits = (float(impact["least"]), float(impact["greatest"])) if impact else None
+        definition, number = _definition(given), int(given["version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CardError(f"{file} is no version record: {error}") from None
+    return VersionRecord(
+        kpi=str(given["kpi"]), version=number, effective_from=effective,
+        kind=given["kind"], reason=str(given["reason"]), author=str(given["author"]),
+        approver=str(given["approver"]), restatement=given["restatement"],
+        hash=str(given["hash"]), definition=definition, ticket=str(given.get("ticket") or ""),
+        window=(dates[0], dates[1]) if dates else None, overlap=str(given.get("overlap") or ""),
+        expected_impact=limits, measured_impact=given.get("measured_impact") or {},
+        proof=given.get("proof") or {},
+        mark=str(given.get("mark") or ""), said=str(given.get("said") or ""),
+        tools=tuple(given.get("tools") or ()),
+        question_hashes=tuple(str(q.get("hash", "")) for q in given["questions"]), file=file,
+    )  # fmt: skip
+
+
+def write(root: Path, record: VersionRecord) -> Path:
+    """Write a record; one that is there already is replaced only by the same version.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = path_of(root, record.kpi, record.version)
+    definition = record.definition
+    said: dict[str, Any] = {
+        "kpi": record.kpi, "version": record.version,
+        "effective_from": record.effective_from, "kind": record.kind, "reason": record.reason,
+    }  # fmt: skip
+    if record.ticket:
+        said["ticket"] = record.ticket
+    said |= {"author": record.author, "approver": record.approver}
+    said["restatement"] = record.restatement
+    if record.window:
+        said["window"] = {"from": record.window[0], "to": record.window[1]}
+    if record.overlap:
+        said["overlap"] = record.overlap
+    if record.expected_impact:
+        least, greatest = record.expected_impact
+        said["expected_impact"] = {"least": least, "greatest": greatest}
+    if record.measured_impact:
+        said["measured_impact"] = record.measured_impact
+    if record.proof:
+        said["proof"] = record.proof
+    said |= {
+        "hash": record.hash,
+        "tools": list(record.tools),
+        "mark": record.mark,
+        "said": record.said,
+        "questions": [
+            {
+                "grains": list(q.grains),
+                "dimensions": list(q.dimensions),
+                "hash": mark,
+                "sql": _Text(q.sql),
+            }
+            for q, mark in zip(definition.questions, record.question_hashes, strict=True)
+        ],
+        "steps": _Block({name: _Text(body) for name, body in definition.steps.items()}),
+        "columns": definition.columns,
+        "came_from": [f"{n.kind} | {n.name} | {n.file} | {n.checksum}" for n in definition.nodes],
+        "rules": definition.rules,
+        "semantics": definition.semantics,
+    }
+    if definition.note:
+        said |= {"note": definition.note, "by_text": definition.by_text}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    text = yaml.dump(
+        said, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100,
+        default_flow_style=None,
+    )  # fmt: skip
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+    return path
+
+
+def _definition(given: dict[str, Any]) -> Definition:
+    nodes = []
+    for line in given.get("came_from") or []:
+        kind, name, file, mark = line.split(" | ")
+        nodes.append(Node(kind, name, file, mark))
+    return Definition(
+        kpi=str(given["kpi"]),
+        questions=tuple(
+            Question(tuple(q["grains"]), tuple(q["dimensions"]), q["sql"])
+            for q in given["questions"]
+        ),
+        steps=dict(given["steps"] or {}),
+        columns=dict(given.get("columns") or {}),
+        nodes=tuple(nodes),
+        rules=dict(given.get("rules") or {}),
+        semantics=dict(given.get("semantics") or {}),
+        note=str(given.get("note") or ""),
+        by_text=bool(given.get("by_text")),
+    )
+
+
+class _Text(str):
+    """SQL, to be written as a block that can be read and compared by line."""
+
+    __slots__ = ()
+
+
+class _Block(dict[str, str]):
+    """Texts by name, each on lines of its own."""
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes SQL as blocks."""
+
+
+def _block(dumper: yaml.SafeDumper, text: _Text) -> yaml.ScalarNode:
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return dumper.represent_scalar("tag:yaml.org,2002:str", lines, style="|")
+
+
+def _mapping(dumper: yaml.SafeDumper, texts: _Block) -> yaml.MappingNode:
+    return dumper.represent_mapping("tag:yaml.org,2002:map", texts.items(), flow_style=False)
+
+
+_Dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]
+_Dumper.add_representer(_Text, _block)
+_Dumper.add_representer(_Block, _mapping)

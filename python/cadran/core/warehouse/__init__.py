@@ -1,0 +1,58 @@
+"""Warehouses: what runs SQL and returns Arrow. One module for each engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from contextlib import AbstractContextManager
+
+    import duckdb
+    import pyarrow as pa
+
+
+class Warehouse(Protocol):
+    """What the layer needs of an engine."""
+
+    dialect: str
+    wait: float  # seconds to try again while another process holds the warehouse
+
+    def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
+        """The rows of a statement: every whole number is int64, and these columns are dates."""
+
+    def column_types(self, sql: str) -> dict[str, str]:
+        """The columns of a statement with the engine's names of their types."""
+
+    def writing(self, wait: float) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection that may write, for a batch of the ledger."""
+
+    def stopper(self) -> Callable[[], None]:
+        """What stops the statement of this thread, to be called from another one."""
+
+    def close(self) -> None:
+        """Let go of the warehouse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a warehouse that answers a network may use; it reaches no file but its own.
+
+    Attributes:
+        memory: most memory of all statements together, such as "4GB"; None for the engine's own.
+        threads: most threads; None for one a core.
+    """
+
+    memory: str | None = None
+    threads: int | None = None
+
+
+def connect(
+    database: Path | str, alias: str | None, *, confined: Confinement | None = None
+) -> Warehouse:
+    """The warehouse behind a path; the engine's driver is imported at the first question."""
+    from cadran.core.warehouse.duckdb import DuckDB
+
+    return DuckDB(Path(database), alias, confined=confined)

@@ -1,0 +1,358 @@
+"""DuckDB: the warehouse's file, attached read-only to a database in memory.
+
+Attaching, instead of opening the file itself, lets it have any name: compiled SQL calls the
+database what it was called when it was built, and that is the alias here. Sessions run in UTC.
+While the file is open no other process can write to it; `close` lets go of it. Only a batch of the
+ledger writes, through `writing`, in a connection of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from cadran.errors import LimitError, QueryError, StoppedError, WarehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import duckdb
+    import pyarrow as pa
+
+    from cadran.core.warehouse import Confinement
+
+
+# DuckDB sums integers into 128 bits, which Arrow can only hold as decimals.
+_WHOLE = (
+    "TINYINT", "SMALLINT", "INTEGER", "HUGEINT",
+    "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
+)  # fmt: skip
+
+_PAUSE = 0.05  # seconds between two tries at a file that another process holds
+
+
+class DuckDB:
+    """One DuckDB file, safe to ask from several threads: each has a cursor of its own."""
+
+    dialect = "duckdb"
+
+    def __init__(
+        self, path: Path, alias: str | None, *, confined: Confinement | None = None
+    ) -> None:
+        """Remember where the file is; the first statement opens it.
+
+        Args:
+            path: the database file.
+            alias: what compiled SQL calls it; by default its file's name.
+            confined: reach no other file, load nothing, and let no statement change a setting.
+
+        The attribute `wait` says for how many seconds a file that another process writes is tried
+        again; 0, as it begins, refuses at once.
+        """
+        self.path = path
+        self.wait = 0.0
+        self._alias = alias or path.stem
+        self._confined = confined
+        self._root: duckdb.DuckDBPyConnection | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
+        """The rows of a statement: every whole number is int64, and these columns are dates.
+
+        Raises:
+            WarehouseError: the file cannot be opened, the statement fails, or a whole number does
+                not fit 64 bits.
+        """
+        import duckdb
+
+        try:
+            relation = whole_numbers(self._cursor().sql(sql), dates)
+            return relation.to_arrow_table()
+        except duckdb.InterruptException:
+            raise StoppedError("The question was stopped before it was answered.") from None
+        except duckdb.Error as error:
+            incomparable = isinstance(
+                error,
+                (duckdb.BinderException, duckdb.ConversionException, duckdb.InvalidInputException,
+                 duckdb.OutOfRangeException),
+            )  # fmt: skip
+            raise WarehouseError(self._refusal(error), incomparable=incomparable) from error
+
+    def column_types(self, sql: str) -> dict[str, str]:
+        """The columns of a statement with DuckDB's names of their types; nothing is computed."""
+        rows = self.arrow(f"describe {sql}").to_pylist()
+        return {row["column_name"]: row["column_type"] for row in rows}
+
+    def stopper(self) -> Callable[[], None]:
+        """What stops the statement of this thread, to be called from another one.
+
+        Raises:
+            WarehouseError: the file cannot be opened.
+        """
+        return self._cursor().interrupt
+
+    def close(self) -> None:
+        """Let go of the file, so that it can be written; the next statement opens it again."""
+        with self._lock:
+            if self._root is not None:
+                self._root.close()
+            self._root = self._stamp = None
+            self._local = threading.local()
+
+    @contextlib.contextmanager
+    def writing(self, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that may write; the process's own readers are closed for it.
+
+        Args:
+            wait: for how many seconds to try again while other processes hold the file.
+
+        Raises:
+            WarehouseError: the file is still held by then, or a statement failed.
+        """
+        import duckdb
+
+        self.close()
+        self._stamp_now()
+        root = self._attached(wait, "read_write")
+        try:
+            root.execute(f"use {_quoted(self._alias)}")
+            yield root
+        except duckdb.Error as error:
+            raise WarehouseError(self._refusal(error)) from error
+        finally:
+            root.close()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        stamp = self._stamp_now()
+        with self._lock:
+            if self._root is None or stamp != self._stamp:
+                # A build that put a new file in place is seen by the next statement; threads that
+                # still read the old one keep it until they are done.
+                self._root, self._stamp = self._open(), stamp
+                self._local = threading.local()
+            cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+            if cursor is None:
+                cursor = self._root.cursor()
+                cursor.execute(f"use {_quoted(self._alias)}")
+                self._local.cursor = cursor
+            return cursor
+
+    def _stamp_now(self) -> tuple[int, int]:
+        try:
+            found = self.path.stat()
+        except OSError:
+            raise WarehouseError(
+                f"There is no warehouse at {self.path}. Build it with `dbt build`, or name it"
+                " with database= or CADRAN_DATABASE."
+            ) from None
+        return found.st_mtime_ns, found.st_ino
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        return self._attached(self.wait, "read_only")
+
+    def _attached(self, wait: float, mode: str) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        file = str(self.path).replace("'", "''")
+        until = time.monotonic() + wait
+        while True:
+            root = duckdb.connect()
+            try:
+                root.execute("set global TimeZone = 'UTC'")
+                # Otherwise a table that is missing would be looked for among Python's variables.
+                root.execute("set global python_enable_replacements = false")
+                root.execute(f"attach '{file}' as {_quoted(self._alias)} ({mode})")
+                if self._confined is not None:
+                    self._confine(root, self._confined)
+            except duckdb.Error as error:
+                root.close()
+                if isinstance(error, duckdb.IOException) and time.monotonic() < until:
+                    time.sleep(_PAUSE)
+                    continue
+                waited = f" Waited {wait:g} s." if wait else ""
+                raise WarehouseError(self._refusal(error) + waited) from error
+            return root
+
+    @staticmethod
+    def _confine(root: duckdb.DuckDBPyConnection, confined: Confinement) -> None:
+        if confined.memory is not None:
+            root.execute(f"set global memory_limit = '{confined.memory}'")
+        if confined.threads is not None:
+            root.execute(f"set global threads = {confined.threads}")
+        root.execute("set global enable_external_access = false")
+        root.execute("set global lock_configuration = true")
+
+    def _refusal(self, error: Exception) -> str:
+        import duckdb
+
+        says = str(error).strip().splitlines()[0]
+        text = says.casefold()
+        if "lock" in text and "conflict" in text:
+            return (
+                f"{self.path} is held by another process, probably a build or a board: DuckDB lets"
+                f" no one read while another process writes, nor write while another reads. Wait"
+                f" until it ends. DuckDB says: {says}"
+            )
+        if "already attached" in text or "file handle conflict" in text:
+            return (
+                f"{self.path} is open for writing in this process. Close that connection first."
+                f" DuckDB says: {says}"
+            )
+        if "not a valid duckdb database" in text:
+            return f"{self.path} is no DuckDB warehouse, or one of a newer DuckDB: {says}"
+        if isinstance(error, duckdb.CatalogException):
+            return (
+                f"{self.path} lacks what the project's models should have built: run `dbt build`."
+                f" DuckDB says: {says}"
+            )
+        return f"The warehouse refused the statement: {says}"
+
+
+def whole_numbers(
+    relation: duckdb.DuckDBPyRelation, dates: Collection[str] = ()
+) -> duckdb.DuckDBPyRelation:
+    """The same rows with every whole number as BIGINT, and instants in these columns as dates."""
+    casts = {
+        name: "bigint" if str(kind) in _WHOLE else "date"
+        for name, kind in zip(relation.columns, relation.types, strict=True)
+        if str(kind) in _WHOLE or (name in dates and str(kind) == "TIMESTAMP")
+    }
+    if not casts:
+        return relation
+    # Cast by the engine as it hands the rows over; their order stays.
+    return relation.project(
+        ", ".join(
+            f"cast({_quoted(name)} as {casts[name]}) as {_quoted(name)}"
+            if name in casts
+            else _quoted(name)
+            for name in relation.columns
+        )
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def write(path: Path, tables: Mapping[str, pa.Table]) -> None:
+    """Write tables into a new database file, which takes the place of an old one at once.
+
+    Who has the old file open keeps reading it until they let go of it.
+
+    Args:
+        path: the file.
+        tables: their rows, by name.
+
+    Raises:
+        WarehouseError: the file cannot be written.
+    """
+    import duckdb
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    aside.unlink(missing_ok=True)
+    with duckdb.connect() as connection:
+        file = str(aside).replace("'", "''")
+        try:
+            connection.execute(f"attach '{file}' as made (storage_version 'v1.0.0')")
+            for name, rows in tables.items():
+                connection.register("given_rows", rows)
+                connection.execute(f"create table made.{_quoted(name)} as from given_rows")
+                connection.unregister("given_rows")
+            connection.execute("detach made")
+        except duckdb.Error as error:
+            says = str(error).strip().splitlines()[0]
+            raise WarehouseError(f"{path} cannot be written: {says}") from error
+    aside.replace(path)
+
+
+_BATCH_ROWS = 65_536
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "temp_directory": "",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "python_enable_replacements": False,
+}
+
+
+def answer(
+    sql: str,
+    tables: Mapping[str, pa.Table],
+    *,
+    schema: str,
+    megabytes: int,
+    stopper: Callable[[Callable[[], None]], AbstractContextManager[None]],
+) -> pa.Table:
+    """The rows of one statement over these tables.
+
+    Args:
+        sql: one SELECT, checked already.
+        tables: by name.
+        schema: in which they stand.
+        megabytes: that the statement may use, and that its rows may take.
+        stopper: is given what interrupts the statement, and may call it until the block ends.
+
+    Raises:
+        QueryError: the statement does not fit the tables.
+        LimitError: it needs more memory.
+        StoppedError: it was interrupted.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    connection = duckdb.connect(":memory:", config=_SETTINGS | {"memory_limit": f"{megabytes}MB"})
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"create schema {_quoted(schema)}")
+        for number, (name, table) in enumerate(tables.items()):
+            given = f"given_{number}"
+            connection.register(given, table)
+            connection.execute(
+                f"create view {_quoted(schema)}.{_quoted(name)} as select * from {given}"
+            )
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        with stopper(connection.interrupt):
+            rows = whole_numbers(connection.sql(sql)).to_arrow_reader(_BATCH_ROWS)
+            return pa.Table.from_batches(_bounded(rows, megabytes), rows.schema)
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise _refusal(error) from None
+    finally:
+        connection.close()
+
+
+def _bounded(rows: pa.RecordBatchReader, megabytes: int) -> Iterator[pa.RecordBatch]:
+    left = megabytes * 1_000_000
+    for batch in rows:
+        left -= batch.nbytes
+        if left < 0:
+            raise LimitError(
+                f"The answer has more than {megabytes} MB: ask for less with limit or a filter."
+            )
+        yield batch
+
+
+def _refusal(error: Exception) -> Exception:
+    import duckdb
+
+    says = (str(error).strip() or "?").splitlines()[0]
+    if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in says:
+        return StoppedError("The statement was stopped before it was answered.")
+    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in says:
+        return LimitError("The statement needs more memory than it may use: ask for less.")
+    if isinstance(error, duckdb.BinderException):
+        # It names columns of the tables in the statement, which the client may see.
+        return QueryError(says)
+    if isinstance(error, (duckdb.ConversionException, duckdb.OutOfRangeException)):
+        return QueryError("A value in the statement does not fit the type that is asked of it.")
+    return QueryError(
+        "The statement cannot be run over these tables; it is not SQL that they take."
+    )

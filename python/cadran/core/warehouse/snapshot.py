@@ -1,0 +1,74 @@
+"""A copy of a DuckDB file that is whole: taken between builds, never within one.
+
+While a build or a publication has the file, no one else can open it; holding it open for reading
+keeps them out in turn while the copy is made, some tenths of a second for some hundred megabytes.
+What a build that failed or was killed has left is told by its mark in the file (see the macro
+`mark_build`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from typing import TYPE_CHECKING
+
+from cadran.core.warehouse.duckdb import DuckDB
+from cadran.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MARK = "select state, invocation_id, marked_at from governance.build_marks"
+
+
+class UnfinishedBuildError(WarehouseError):
+    """The last build of this warehouse did not end well; what is in it may not fit together."""
+
+
+def stamp(database: Path) -> tuple[int, int, int] | None:
+    """What changes when the file is written; None where there is none."""
+    try:
+        found = database.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def copy(database: Path, alias: str | None, target: Path, *, unfinished: bool = False) -> None:
+    """Copy a warehouse that is at rest.
+
+    Args:
+        database: the file that builds write.
+        alias: what compiled SQL calls it.
+        target: the copy.
+        unfinished: take it although its last build did not end well.
+
+    Raises:
+        UnfinishedBuildError: its last build did not end well.
+        WarehouseError: it is being written now, or is not there.
+    """
+    held = DuckDB(database, alias)
+    held.arrow("select 1")
+    try:
+        if not unfinished:
+            _finished(held, database)
+        write_ahead = database.with_name(database.name + ".wal")
+        # Closing any handle on a file lets go of this process's locks on it: the file goes last.
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(write_ahead, target.with_name(target.name + ".wal"))
+        shutil.copyfile(database, target)
+    finally:
+        held.close()
+
+
+def _finished(held: DuckDB, database: Path) -> None:
+    try:
+        marks = held.arrow(_MARK).to_pylist()
+    except WarehouseError:
+        return  # built without the mark: nothing is known against it
+    for mark in marks:
+        if mark["state"] != "finished":
+            raise UnfinishedBuildError(
+                f"The last build of {database} is marked '{mark['state']}'"
+                f" ({mark['marked_at']:%Y-%m-%d %H:%M} UTC): build it again."
+            )

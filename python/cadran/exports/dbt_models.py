@@ -1,0 +1,303 @@
+"""KPI tables: each saved query becomes a dbt model, so that plain `dbt build` materialises it.
+
+Open-source dbt runs no exports, and a model cannot `ref()` a metric. Here MetricFlow compiles the
+saved query, physical names become `ref()`, and the additive parts of every ratio stand beside it,
+so that a BI tool may sum those columns and must not sum the others. A saved query chooses how it
+is materialised:
+
+    saved_queries:
+      - name: kpi_daily_commerce
+        config:
+          meta:
+            table: {materialized: incremental}   # table | view | incremental
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cadran.core.query.request import DAY_OR_COARSER
+from cadran.errors import CardError, ProjectError
+
+if TYPE_CHECKING:
+    from cadran.core.layer import Layer
+    from cadran.core.project.cards import Card
+
+FOLDER = Path("models") / "kpis"
+MATERIALIZATIONS = ("table", "view", "incremental")
+ADDITIVE_AGGREGATIONS = {"sum", "count", "sum_boolean"}
+INTEGERS = {"HUGEINT", "UHUGEINT", "BIGINT", "UBIGINT", "INTEGER", "SMALLINT", "TINYINT"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a KPI table: its name, type, meaning and whether it may be summed."""
+
+    name: str
+    data_type: str
+    description: str
+    additivity: str | None
+    kpi: str | None = None
+    part_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KpiTable:
+    """One generated model: where it goes, its SQL and its documentation."""
+
+    path: Path
+    sql: str
+    documentation: str
+
+
+def write(layer: Layer, project_dir: Path | str = ".") -> list[Path]:
+    """Write every KPI table's model and documentation; returns the files that changed.
+
+    Args:
+        layer: the layer of a built project; the types of columns are read from its warehouse.
+        project_dir: the dbt project that receives `models/kpis/`.
+
+    Raises:
+        ProjectError: the project is not built.
+        CardError: a saved query asks for a materialisation that does not exist.
+    """
+    root = Path(project_dir)
+    changed = []
+    for path, text in _wanted(layer, root).items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            changed.append(path)
+    for path in _stale(layer, root):
+        path.unlink()
+        changed.append(path)
+    return changed
+
+
+def differences(layer: Layer, project_dir: Path | str = ".") -> list[str]:
+    """What the generated models say that their definitions no longer say, as unified diffs."""
+    root = Path(project_dir)
+    found = []
+    for path, text in _wanted(layer, root).items():
+        present = path.read_text(encoding="utf-8") if path.exists() else ""
+        if present != text:
+            found.append(_difference(path.relative_to(root), present, text))
+    found.extend(
+        _difference(path.relative_to(root), path.read_text(encoding="utf-8"), "")
+        for path in _stale(layer, root)
+    )
+    return found
+
+
+def _difference(name: Path, present: str, wanted: str) -> str:
+    lines = difflib.unified_diff(
+        present.splitlines(), wanted.splitlines(), f"{name} (in the project)",
+        f"{name} (from the definition)", lineterm="",
+    )  # fmt: skip
+    return "\n".join(lines)
+
+
+def _wanted(layer: Layer, root: Path) -> dict[Path, str]:
+    files: dict[Path, str] = {}
+    for table in kpi_tables(layer):
+        files[root / table.path.with_suffix(".sql")] = table.sql
+        files[root / table.path.with_suffix(".yml")] = table.documentation
+    return files
+
+
+def _stale(layer: Layer, root: Path) -> list[Path]:
+    wanted = set(_wanted(layer, root))
+    there = {path for ending in ("sql", "yml") for path in (root / FOLDER).rglob(f"*.{ending}")}
+    return sorted(there - wanted)
+
+
+def kpi_tables(layer: Layer) -> list[KpiTable]:
+    """One KPI table per saved query of the project itself, in the order of their names."""
+    dbt = layer.project.dbt_manifest
+    own = dbt["metadata"]["project_name"]
+    saved = [query for query in dbt["saved_queries"].values() if query["package_name"] == own]
+    return [_kpi_table(layer, dbt, query) for query in sorted(saved, key=lambda q: q["name"])]
+
+
+def _kpi_table(layer: Layer, dbt: dict[str, Any], saved: dict[str, Any]) -> KpiTable:
+    name = saved["name"]
+    options = _options(saved)
+    query = layer.saved_query(name)
+    parts = _additive_parts(layer, query.metrics)
+    asked = {
+        "metrics": [*query.metrics, *(part for part in parts if part not in query.metrics)],
+        "group_by": query.group_by,
+        "where": query.where,
+        "governed": False,
+        "ordered": False,
+    }
+    sql = layer.sql(**asked)
+    types = layer.warehouse.column_types(sql)
+    described = {item["name"]: item["description"] for item in layer.dimensions(query.metrics)}
+    groups = {
+        group.column: " ".join((described.get(group.base) or group.base).split())
+        + (f" Start of the {group.asked_grain}." if group.asked_grain else "")
+        for group in query.group_by
+    }
+    columns = [_column(layer, column, kind, parts, groups) for column, kind in types.items()]
+    folder = FOLDER / Path(saved["path"]).parent
+    return KpiTable(
+        path=folder / name,
+        sql=_model(_with_refs(sql, layer, dbt), columns, list(groups), options),
+        documentation=_documentation(layer, name, saved, columns, list(groups)),
+    )
+
+
+def _options(saved: dict[str, Any]) -> dict[str, Any]:
+    options: dict[str, Any] = saved["config"].get("meta", {}).get("table", {})
+    unknown = set(options) - {"materialized"}
+    if unknown or options.get("materialized", "table") not in MATERIALIZATIONS:
+        raise CardError(
+            f"{saved['original_file_path']}: saved query '{saved['name']}', config.meta.table:"
+            f" {options} is not understood. Write `materialized: {' | '.join(MATERIALIZATIONS)}`."
+        )
+    return {"materialized": "table", **options}
+
+
+def _additive_parts(layer: Layer, metrics: tuple[str, ...]) -> dict[str, list[str]]:
+    """The additive building blocks of metrics that may not be summed: part -> metrics it is of."""
+    parts: dict[str, list[str]] = {}
+    for metric in metrics:
+        for leaf in _leaves(layer, metric):
+            if leaf != metric and _additivity(layer, leaf) == "additive":
+                parts.setdefault(leaf, []).append(metric)
+    return parts
+
+
+def _leaves(layer: Layer, name: str) -> list[str]:
+    """Simple metrics that a metric is computed from at the same time and grain."""
+    metric = layer.metric(name)
+    if metric["type"] == "simple":
+        return [name]
+    if metric["type"] not in {"ratio", "derived"}:
+        return []
+    params = metric["type_params"]
+    inputs = [params["numerator"], params["denominator"], *(params["metrics"] or [])]
+    leaves: list[str] = []
+    for part in filter(None, inputs):
+        if part["offset_window"] or part["offset_to_grain"] or part["filter"]:
+            return []
+        leaves += [leaf for leaf in _leaves(layer, part["name"]) if leaf not in leaves]
+    return leaves
+
+
+def _additivity(layer: Layer, name: str) -> str:
+    metric = layer.metric(name)
+    card = metric["config"]["meta"].get("kpi")
+    if card:
+        return str(card["additivity"])
+    aggregation = metric["type_params"]["metric_aggregation_params"]
+    if metric["type"] != "simple" or aggregation["agg"] not in ADDITIVE_AGGREGATIONS:
+        return "not_additive"
+    return "semi_additive" if aggregation["non_additive_dimension"] else "additive"
+
+
+def _column(
+    layer: Layer, name: str, data_type: str, parts: dict[str, list[str]], groups: dict[str, str]
+) -> Column:
+    # The warehouse sums integers into a wider type that BI drivers cannot read.
+    data_type = "bigint" if data_type in INTEGERS else data_type.lower()
+    if name in groups:
+        if name.rpartition("__")[2] in DAY_OR_COARSER:
+            data_type = "date"
+        return Column(name, data_type, groups[name], None)
+    metric = layer.metric(name)
+    card = metric["config"]["meta"].get("kpi")
+    return Column(
+        name,
+        data_type,
+        " ".join((metric["description"] or metric["label"] or name).split()),
+        _additivity(layer, name),
+        kpi=name if card else None,
+        part_of=tuple(parts.get(name, ())),
+    )
+
+
+def _with_refs(sql: str, layer: Layer, dbt: dict[str, Any]) -> str:
+    """Replace each physical relation by the `ref()` of its dbt model."""
+    models = {
+        node["relation_name"]: node["name"]
+        for node in dbt["nodes"].values()
+        if node["resource_type"] == "model"
+    }
+    for relation in layer.project.relations:
+        if relation in models:
+            sql = re.sub(
+                rf"(?<![\w.\"]){re.escape(relation)}(?![\w.\"])",
+                f"{{{{ ref('{models[relation]}') }}}}",
+                sql,
+            )
+        elif relation in sql:
+            raise ProjectError(
+                f"{relation} stands in a metric's SQL and is no model of the project"
+            )
+    return sql
+
+
+def _model(sql: str, columns: list[Column], groups: list[str], options: dict[str, Any]) -> str:
+    casts = ",\n".join(f"    cast({c.name} as {c.data_type}) as {c.name}" for c in columns)
+    config = [f"materialized='{options['materialized']}'"]
+    tail = ""
+    if options["materialized"] == "incremental":
+        time = next(name for name in groups if name.startswith("metric_time__"))
+        config += ["incremental_strategy='replace_from'", f"event_time='{time}'"]
+        tail = (
+            "{% if is_incremental() -%}\n"
+            f"where {time} >= {{{{ cadran.read_again_from(this, '{time}') }}}}\n"
+            "{%- endif %}\n"
+        )
+    body = "\n".join(f"    {line}" if line else "" for line in sql.strip().splitlines())
+    return (
+        "{#- Generated by `cadran tables` from a saved query; edit that, never this file. -#}\n"
+        f"{{{{ config({', '.join(config)}) }}}}\n\n"
+        f"with answer as (\n{body}\n)\n\nselect\n{casts}\nfrom answer\n{tail}"
+    )
+
+
+def _said(card: Card) -> dict[str, Any]:
+    """What data catalogues look for in `meta`, from the card."""
+    return {"owner": card.owner.business, "unit": card.unit, "version": card.version}
+
+
+def _documentation(
+    layer: Layer, name: str, saved: dict[str, Any], columns: list[Column], groups: list[str]
+) -> str:
+    described = []
+    for column in columns:
+        meta: dict[str, Any] = {}
+        if column.additivity:
+            meta = {"additive": column.additivity == "additive", "additivity": column.additivity}
+            meta |= {"kpi": column.kpi, **_said(layer.card(column.kpi))} if column.kpi else {}
+            meta |= {"part_of": list(column.part_of)} if column.part_of else {}
+        entry: dict[str, Any] = {
+            "name": column.name,
+            "description": column.description,
+            "data_type": column.data_type,
+        }
+        if meta:
+            entry["config"] = {"meta": meta}
+        described.append(entry)
+    owners = {layer.card(c.kpi).owner.technical for c in columns if c.kpi}
+    test = {"cadran.unique_combination": {"arguments": {"columns": groups}}}
+    entry = {
+        "name": name,
+        "description": " ".join((saved.get("description") or f"Saved query {name}.").split())
+        + f" One row per {', '.join(groups)}.",
+        "config": {"meta": {"owner": ", ".join(sorted(owners))}},
+        "columns": described,
+        "data_tests": [test],
+    }
+    head = "# Generated by `cadran tables`; never edited by hand.\n"
+    text = yaml.safe_dump({"models": [entry]}, sort_keys=False, allow_unicode=True, width=100)
+    return head + text

@@ -1,0 +1,443 @@
+"""The model of a project: every KPI by name, as a measure that DAX can say or as a KPI table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from cadran.catalog.facts import objectives
+from cadran.core.query.request import GroupBy
+from cadran.core.semantics.metrics import leaves
+from cadran.exports.powerbi import model
+from cadran.exports.powerbi import model as words
+from cadran.exports.powerbi import star as dates
+from cadran.exports.powerbi.dax import BLANK
+from cadran.exports.powerbi.measures import Measures
+from cadran.exports.powerbi.model import (
+    Column,
+    Kind,
+    LeftOut,
+    Measure,
+    Model,
+    NotSayableError,
+    Relationship,
+    Table,
+    measure_reference,
+    reference,
+)
+from cadran.exports.powerbi.star import COLUMNS, DATE, TABLE, Star, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    import pyarrow as pa
+
+    from cadran.core.layer import Layer
+    from cadran.core.project.cards import Card
+    from cadran.exports.powerbi.measures import Said
+    from cadran.exports.powerbi.model import Kind
+
+
+def guarded(
+    dax: str,
+    tables: Iterable[Table],
+    allowed: Collection[tuple[str, str]],
+    grains: Collection[str],
+) -> str:
+    """The measure that is blank by any column that is not on the card.
+
+    Args:
+        dax: what it gives otherwise.
+        tables: all tables of the model.
+        allowed: tables and columns of the card's dimensions.
+        grains: the card's grains.
+    """
+    refused = []
+    for table in tables:
+        shown = [c.name for c in table.columns if not c.is_hidden]
+        if table.is_date or not shown:
+            continue
+        outside = [name for name in shown if (table.name, name) not in allowed]
+        if outside == shown:
+            refused.append(f"ISFILTERED({reference(table.name, '').removesuffix('[]')})")
+        else:
+            refused += [f"ISFILTERED({reference(table.name, name)})" for name in outside]
+    order = list(COLUMNS)
+    for grain in order:
+        if grain not in grains:
+            finer = order[: order.index(grain)]
+            scope = [f"ISINSCOPE({reference(TABLE, COLUMNS[grain])})"]
+            scope += [f"NOT(ISINSCOPE({reference(TABLE, COLUMNS[one])}))" for one in finer]
+            refused.append(" && ".join(scope))
+    if not refused:
+        return dax
+    conditions = "\n\t\t|| ".join(f"({one})" if "&&" in one else one for one in refused)
+    body = dax.replace("\n", "\n\t")
+    return f"IF(\n\t{conditions},\n\t{BLANK},\n\t{body}\n)"
+
+
+TOTAL = "total"
+
+
+def kpi_table_grains(card: Card) -> list[str]:
+    """The grains of a card that a date table has."""
+    return [grain for grain in card.grains if grain in COLUMNS]
+
+
+def kpi_table_rows(layer: Layer, card: Card) -> pa.Table:
+    """The values of a KPI by each grain of its card, in all and by each of its dimensions.
+
+    Columns: grain, period (its first day), dimension (`total`, or its name), member, value.
+    """
+    import pyarrow as pa
+
+    found = []
+    for grain in kpi_table_grains(card):
+        for dimension in (None, *card.dimensions):
+            groups = [GroupBy("metric_time", grain), *([GroupBy(dimension)] if dimension else [])]
+            answer = layer.query([card.name], groups, ordered=False).to_arrow()
+            count = answer.num_rows
+            member = answer.column(1) if dimension else pa.nulls(count)
+            found.append(
+                pa.table(
+                    {
+                        "grain": pa.repeat(grain, count),
+                        "period": answer.column(0).cast(pa.date32()),
+                        "dimension": pa.repeat(dimension or TOTAL, count),
+                        "member": member.cast(pa.string()),
+                        "value": answer.column(answer.num_columns - 1),
+                    }
+                )
+            )
+    kpi_table = pa.concat_tables(found, promote_options="permissive")
+    return kpi_table.filter(kpi_table.column("value").is_valid())
+
+
+def kpi_table(card: Card, name: str, values: pa.Table) -> tuple[Table, Relationship]:
+    """The table of a KPI's values, and its relationship to the dates."""
+
+    def column(name: str, kind: Kind, text: str = "") -> Column:
+        source = name.lower()
+        return Column(name, source, kind, source, is_hidden=not text, description=text)
+
+    made = Table(
+        name,
+        f"kpi_{card.name}",
+        (
+            column("Grain", "string", "day, week, month, quarter or year."),
+            column("Period", "date"),
+            column("Dimension", "string", f"The dimension, or {TOTAL} for the value in all."),
+            column("Member", "string", "The value of the dimension."),
+            column("Value", kind_of(values.schema.field("value").type, card.name)),
+        ),
+        description=f"Values of {card.label} as the semantic layer gives them. Never add them up.",
+        caption_fr=f"{card.fr.label} (valeurs)",
+    )
+    return made, Relationship(name, "Period", TABLE, DATE)
+
+
+def kpi_table_measure(name: str) -> str:
+    """The DAX that shows one value: that of the finest period in scope and the dimension chosen."""
+    own = reference(name, "").removesuffix("[]")
+    grain, by = reference(name, "Grain"), reference(name, "Dimension")
+    scopes = ",\n".join(
+        f'\t\tISINSCOPE({reference(TABLE, column)}), "{one}"' for one, column in COLUMNS.items()
+    )
+    return (
+        f"VAR _grain =\n\tSWITCH(\n\t\tTRUE(),\n{scopes},\n\t\tSELECTEDVALUE({grain})\n\t)\n"
+        f'VAR _by = IF(ISFILTERED({by}), SELECTEDVALUE({by}), "{TOTAL}")\n'
+        "RETURN\n\tCALCULATE(\n"
+        f"\t\tIF(COUNTROWS({own}) == 1, MAX({reference(name, 'Value')})),\n"
+        f"\t\tKEEPFILTERS({grain} == _grain),\n"
+        f"\t\tKEEPFILTERS({by} == _by)\n\t)"
+    )
+
+
+def table_name(card: Card, taken: set[str]) -> str:
+    """A name for the table that no other has."""
+    return model.unique(f"{card.label} values", taken, card.name)
+
+
+def finer_grains(cards: Iterable[Card]) -> list[LeftOut]:
+    """KPIs whose cards have grains finer than the days of the date table."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for card in cards:
+        finer = tuple(grain for grain in card.grains if grain not in dates.COLUMNS)
+        if finer:
+            found.setdefault(finer, []).append(card.name)
+    return [
+        LeftOut(
+            f"{', '.join(kpis)} by {' and '.join(finer)}",
+            "the model's dates are days",
+            "`cadran query`",
+        )
+        for finer, kpis in found.items()
+    ]
+
+
+def undated(layer: Layer, star: Star, days: pa.Table) -> list[LeftOut]:
+    """Rows whose day is not in the date table: Power BI shows them under a blank date."""
+    first, last = days.column("date")[0].as_py(), days.column("date")[-1].as_py()
+    found = []
+    for one in star.relationships:
+        if one.to_table != dates.TABLE:
+            continue
+        table = next(table for table in star.tables if table.name == one.table)
+        day = table.column(one.column).sql
+        asked = (
+            f"select count(*) as beyond from {table.relation}"
+            f" where {day} < date '{first}' or {day} > date '{last}'"
+        )
+        beyond = layer.warehouse.arrow(asked).to_pylist()[0]["beyond"]
+        if beyond:
+            what = f"{beyond:,} rows of {table.file} by {one.column}"
+            reason = f"they lie outside the years of the time spine, {first} to {last}"
+            found.append(LeftOut(what, reason, "a longer time spine"))
+    return found
+
+
+MEASURES = "KPIs"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A model, and the rows of the tables that are not those of one relation."""
+
+    model: Model
+    rows: dict[str, pa.Table]
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What came of saying some KPIs."""
+
+    star: Star
+    measures: Measures
+    said: dict[str, Said] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    places: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+class Planner:
+    """Finds what can be said, by trying, and makes the model of it."""
+
+    def __init__(self, layer: Layer, say: Callable[[str], None]) -> None:
+        """Read the cards.
+
+        Raises:
+            CardError: a card is broken.
+        """
+        self._layer = layer
+        self._say = say
+        self._cards = {card.name: card for card in layer.kpis()}
+        shared = Counter(card.label.casefold() for card in self._cards.values())
+        self._labels = {
+            name: card.label if shared[card.label.casefold()] == 1 else f"{card.label} ({name})"
+            for name, card in self._cards.items()
+        }
+        self._kinds: dict[tuple[str, str], tuple[Kind, bool]] = {}
+        self._objectives = {row["objective"]: row for row in objectives(layer)}
+
+    def plan(self, name: str) -> Plan:
+        """The model, with everything that was left out and why.
+
+        Args:
+            name: the name of the model.
+
+        Raises:
+            WarehouseError: the warehouse cannot be read.
+        """
+        names, reasons = list(self._cards), dict[str, str]()
+        checked: dict[tuple[str, str], set[str]] = {}
+        merged: set[tuple[str, str]] = set()
+        while True:
+            attempt = self._attempt(names, merged)
+            texts = {
+                key: literals
+                for key, literals in attempt.star.texts.items()
+                if key not in checked or not literals <= checked[key]
+            }
+            checked |= texts
+            found = {key for key, literals in texts.items() if self._is_merged(*key, literals)}
+            merged |= found
+            reasons |= attempt.refused
+            names = [one for one in names if one not in attempt.refused]
+            if not found and not attempt.refused:
+                break
+        tables, rows, made = [dates.table(), *attempt.star.tables], {}, {}
+        rows[dates.TABLE] = dates.rows(self._layer)
+        taken = {table.name.casefold() for table in tables} | {MEASURES.casefold()}
+        relationships = list(attempt.star.relationships)
+        for kpi in reasons:
+            card = self._cards[kpi]
+            if not kpi_table_grains(card):
+                continue
+            self._say(f"{kpi}: asking the layer, since {reasons[kpi]}")
+            title = table_name(card, taken)
+            rows[title] = kpi_table_rows(self._layer, card)
+            table, relationship = kpi_table(card, title, rows[title])
+            tables.append(table)
+            relationships.append(relationship)
+            made[kpi] = title
+        measures = [
+            self._kpi(card, attempt, tables, made)
+            for card in self._cards.values()
+            if card.name in attempt.said or card.name in made
+        ]
+        measures += self._parts(attempt)
+        left_out = [
+            *(self._told(kpi, reason, made) for kpi, reason in reasons.items()),
+            *attempt.left_out,
+            *finer_grains(self._cards.values()),
+            *undated(self._layer, attempt.star, rows[dates.TABLE]),
+        ]
+        model = Model(name, tuple(tables), tuple(relationships), tuple(measures), tuple(left_out))
+        return Plan(model, rows)
+
+    def _attempt(self, names: Iterable[str], merged: set[tuple[str, str]]) -> _Attempt:
+        star = Star(self._layer, apart=self._apart(names), merged=merged, kinds=self._kinds)
+        attempt = _Attempt(star, Measures(self._layer, star, self._labels.values()))
+        for kpi in names:  # first the dimensions, since a measure may look at them
+            for dimension in self._cards[kpi].dimensions:
+                try:
+                    place = self._place(star, kpi, dimension)
+                except NotSayableError as reason:
+                    what = f"{kpi} by {dimension}"
+                    attempt.left_out.append(LeftOut(what, str(reason), f"`cadran query {kpi}`"))
+                else:
+                    attempt.places.setdefault(kpi, set()).add(place)
+        for kpi in names:
+            try:
+                attempt.said[kpi] = self._checked(kpi, attempt.measures)
+            except NotSayableError as reason:
+                attempt.refused[kpi] = str(reason)
+        return attempt
+
+    def _place(self, star: Star, kpi: str, dimension: str) -> tuple[str, str]:
+        """The table and column by which all marts of a KPI are looked at by a dimension."""
+        facts = {self._mart(leaf) for leaf in leaves(self._layer, kpi)} - {None}
+        found = {star.dimension(fact, dimension) for fact in sorted(map(str, facts))}
+        places = {(table, column.name) for table, column in found}
+        if len(places) != 1:
+            raise NotSayableError("its marts do not share it")
+        return places.pop()
+
+    def _checked(self, kpi: str, measures: Measures) -> Said:
+        """How a KPI is said, if that is exact at every grain of its card."""
+        grains = kpi_table_grains(self._cards[kpi])
+        said = measures.body(self._layer.metric(kpi))
+        inexact = [grain for grain in grains if grain not in said.grains]
+        if inexact:
+            raise NotSayableError(f"by {', '.join(inexact)} DAX would give another number")
+        if not grains:
+            raise NotSayableError("its card has only grains finer than a day")
+        return said
+
+    def _apart(self, names: Iterable[str]) -> set[str]:
+        """Entities whose mart holds facts, and is looked at from another mart's facts."""
+        facts = {self._mart(leaf) for kpi in names for leaf in leaves(self._layer, kpi)}
+        star = Star(self._layer, kinds=self._kinds)
+        found = set()
+        for kpi in names:
+            read = {self._mart(leaf) for leaf in leaves(self._layer, kpi)}
+            for dimension in self._cards[kpi].dimensions:
+                for fact in filter(None, read):
+                    try:
+                        there = star.fields.find(fact, dimension)
+                    except NotSayableError:
+                        continue
+                    if there.foreign_key is not None and there.owner in facts:
+                        found.add(there.entity)
+        return found
+
+    def _mart(self, metric: str) -> str | None:
+        asked = self._layer.metric(metric)["type_params"].get("metric_aggregation_params")
+        return asked and str(asked["semantic_model"])
+
+    def _is_merged(self, relation: str, sql: str, literals: set[str]) -> bool:
+        """Whether Power BI, which ignores capitals and spaces at the end, would merge texts."""
+        rows = f"select {sql} as answer from {relation}"
+        for text in sorted(literals):
+            quoted = text.replace("'", "''")
+            rows += f" union all select '{quoted}' as answer"
+        asked = (
+            "select count(distinct answer) as a, count(distinct lower(rtrim(answer))) as b"
+            f" from ({rows}) as texts"
+        )
+        found = self._layer.warehouse.arrow(asked).to_pylist()[0]
+        return bool(found["a"] != found["b"])
+
+    def _kpi(
+        self, card: Card, attempt: _Attempt, tables: list[Table], made: dict[str, str]
+    ) -> Measure:
+        said = attempt.said.get(card.name)
+        if said is not None:
+            dax, allowed = said.value.text, attempt.places.get(card.name, set())
+            grains = kpi_table_grains(card)
+        else:
+            title = made[card.name]
+            dax, grains = kpi_table_measure(title), list(dates.COLUMNS)
+            allowed = {(title, column) for column in ("Grain", "Dimension", "Member")}
+        folder, french = self._folders(card)
+        return Measure(
+            self._labels[card.name],
+            card.name,
+            guarded(dax, tables, allowed, grains),
+            words.format_string(card.unit, card.decimals),
+            words.described(card, "en"),
+            folder,
+            version=card.version,
+            caption_fr=card.fr.label,
+            description_fr=words.described(card, "fr"),
+            folder_fr=french,
+        )
+
+    def _folders(self, card: Card) -> tuple[str, str]:
+        row = self._objectives[card.objective]
+        return _folder(row["label_en"]), _folder(row["label_fr"])
+
+    def _parts(self, attempt: _Attempt) -> list[Measure]:
+        """The measures behind the KPIs; those that may be added up are shown beside their ratio."""
+        alone = {said.value.text for said in attempt.said.values()}
+        folders: dict[str, list[tuple[str, str]]] = {}
+        for kpi in attempt.said:
+            card = self._cards[kpi]
+            if card.additivity == "additive":
+                continue
+            for leaf in leaves(self._layer, kpi):
+                asked = self._layer.metric(leaf)["type_params"]["metric_aggregation_params"] or {}
+                is_sum = asked.get("agg") in {"sum", "count", "sum_boolean"}
+                if is_sum and not asked["non_additive_dimension"]:
+                    english, french = self._folders(card)
+                    pair = (
+                        f"{english}\\{words.COMPONENTS['en']}",
+                        f"{french}\\{words.COMPONENTS['fr']}",
+                    )
+                    if pair not in folders.setdefault(leaf, []):
+                        folders[leaf].append(pair)
+        found = []
+        for metric, measure in attempt.measures.made.items():
+            shown = folders.get(metric)
+            if shown and measure_reference(measure.name) not in alone:
+                kind = attempt.measures.said[metric].value.kind
+                measure = replace(  # noqa: PLW2901 - the same measure, shown
+                    measure,
+                    is_hidden=False,
+                    format="#,0" if kind == "int64" else "#,0.00",
+                    folder=";".join(english for english, _ in shown),
+                    folder_fr=";".join(french for _, french in shown),
+                )
+            found.append(measure)
+        return found
+
+    def _told(self, kpi: str, reason: str, made: dict[str, str]) -> LeftOut:
+        instead = f"`cadran query {kpi}`"
+        if kpi in made:
+            instead = f"the table '{made[kpi]}', read by the measure [{self._labels[kpi]}]"
+        return LeftOut(kpi, reason, instead)
+
+
+def _folder(label: str) -> str:
+    return label.replace("\\", "/").replace(";", ",")

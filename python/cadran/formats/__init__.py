@@ -1,0 +1,1 @@
+"""Numbers, periods and rows as people and files take them."""

@@ -1,0 +1,264 @@
+"""The report of `cadran check` as text, JSON, SARIF 2.1.0 or GitHub annotations."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections import Counter
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cadran.errors import listing
+from cadran.governance.rules import Finding, Rule, Severity, of_code, registered
+
+if TYPE_CHECKING:
+    from cadran.governance.check import Report
+
+
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def to_text(report: Report) -> str:
+    """The findings by KPI, for a person, and a summary."""
+    lines: list[str] = []
+    shown: set[str] = set()
+    for kpi, findings in groupby(report.findings, key=lambda finding: finding.kpi):
+        lines.append(kpi or "the project")
+        for _, alike in groupby(findings, key=lambda finding: (finding.code, finding.remedy)):
+            lines += _paragraphs(list(alike), shown)
+        lines.append("")
+    lines += [
+        f"waived until {waiver.until}: {finding.code} {finding.kpi}: {waiver.reason}"
+        for finding, waiver in report.waived
+    ]
+    return "\n".join([*lines, _summary(report)])
+
+
+def _paragraphs(alike: list[Finding], shown: set[str]) -> list[str]:
+    """Findings of one rule, and once how to mend them; a detail that was shown is not repeated."""
+    lines = []
+    for finding in alike:
+        place = _place(finding)
+        lines.append(f"  {finding.severity.value:<8}{finding.code:<7} {finding.message}")
+        lines += [f"{'':<18}at    {place}"] if place else []
+        if finding.detail in shown:
+            lines.append(f"{'':<18}as above")
+        elif finding.detail:
+            lines += [f"{'':<18}{line}".rstrip() for line in finding.detail.splitlines()]
+            shown.add(finding.detail)
+    return [*lines, f"{'':<18}mend  {alike[0].remedy}"]
+
+
+def _place(finding: Finding) -> str:
+    if not finding.file:
+        return ""
+    return f"{finding.file}:{finding.line}" if finding.line else finding.file
+
+
+def _summary(report: Report) -> str:
+    looked = f"{report.kpis} KPIs, {len(report.rules)} rules, {report.seconds:.1f} s"
+    if not report.findings:
+        return f"{looked}: nothing to mend."
+    counts = [
+        f"{report.count(severity)} {severity.value}{'s' if report.count(severity) != 1 else ''}"
+        for severity in (Severity.ERROR, Severity.WARNING)
+    ]
+    most = Counter(finding.code for finding in report.findings).most_common(1)[0][0]
+    return f"{looked}: {', '.join(counts)}. Why: cadran check --explain {most}"
+
+
+def to_json(report: Report) -> str:
+    """The report as one JSON object."""
+    return json.dumps(
+        {
+            "errors": report.count(Severity.ERROR),
+            "warnings": report.count(Severity.WARNING),
+            "kpis": report.kpis,
+            "rules": list(report.rules),
+            "seconds": round(report.seconds, 2),
+            "findings": [_as_dict(finding) for finding in report.findings],
+            "waived": [
+                _as_dict(finding)
+                | {"waived_until": waiver.until.isoformat(), "waived_because": waiver.reason}
+                for finding, waiver in report.waived
+            ],
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def _as_dict(finding: Finding) -> dict[str, Any]:
+    names = ("code", "severity", "kpi", "message", "file", "line", "remedy", "detail")
+    return {name: getattr(finding, name) for name in names}
+
+
+def to_sarif(report: Report) -> str:
+    """The report as SARIF, which code scanning of GitHub, GitLab and Azure reads."""
+    from cadran import __version__
+
+    rules = [of_code(code) for code in report.rules]
+    driver = {
+        "name": "cadran check",
+        "version": __version__,
+        "rules": [
+            {
+                "id": rule.code,
+                "name": rule.title,
+                "shortDescription": {"text": rule.title},
+                "fullDescription": {"text": rule.rationale},
+                "help": {"text": f"{rule.remedy}\n\n{rule.example}"},
+                "defaultConfiguration": {"level": _level(rule.severity)},
+            }
+            for rule in rules
+        ],
+    }
+    results = [_result(finding, report.rules) for finding in report.findings]
+    results += [
+        _result(finding, report.rules)
+        | {"suppressions": [{"kind": "external", "justification": waiver.reason}]}
+        for finding, waiver in report.waived
+    ]
+    run = {"tool": {"driver": driver}, "results": results, "columnKind": "unicodeCodePoints"}
+    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2, ensure_ascii=False)
+
+
+def _level(severity: Severity) -> str:
+    return "none" if severity is Severity.OFF else severity.value
+
+
+def _result(finding: Finding, codes: tuple[str, ...]) -> dict[str, Any]:
+    about = f"{finding.kpi}: {finding.message}" if finding.kpi else finding.message
+    place: dict[str, Any] = {"artifactLocation": {"uri": finding.file or "dbt_project.yml"}}
+    if finding.line:
+        place["region"] = {"startLine": finding.line}
+    # The line moves when something above it changes; the finding stays the same one.
+    known = f"{finding.code}/{finding.kpi or ''}/{finding.message}"
+    return {
+        "ruleId": finding.code,
+        "ruleIndex": codes.index(finding.code),
+        "level": _level(finding.severity),
+        "message": {"text": f"{about}. {finding.remedy}"},
+        "locations": [{"physicalLocation": place}],
+        "partialFingerprints": {"finding/v1": known},
+    }
+
+
+def to_github(report: Report) -> str:
+    """The findings as workflow commands, which GitHub shows beside the lines of a pull request."""
+    lines = []
+    for finding in report.findings:
+        about = f"{finding.kpi}: {finding.message}" if finding.kpi else finding.message
+        properties = {"file": finding.file, "line": finding.line, "title": finding.code}
+        named = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
+        text = _data(f"{about}. {finding.remedy}")
+        lines.append(f"::{finding.severity.value} {named}::{text}")
+    return "\n".join([*lines, _summary(report)])
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: object) -> str:
+    return _data(str(value)).replace(":", "%3A").replace(",", "%2C")
+
+
+FORMS = {"text": to_text, "json": to_json, "sarif": to_sarif, "github": to_github}
+
+
+_WIDTH = 96
+FAMILIES = {
+    "CARD": "The card",
+    "OWN": "Ownership and meaning",
+    "OBJ": "Objectives and targets",
+    "DUP": "Duplicates",
+    "LIFE": "Life",
+    "TEC": "Technique",
+    "USE": "Usage",
+    "VER": "Versions",
+    "WAIV": "Waivers",
+}
+_HEAD = """\
+# The rules of `cadran check`
+
+<!-- Written from the rules by `python -m cadran.governance.report docs/rules.md`. -->
+
+`cadran check` holds every KPI against these rules and exits 1 when one with the severity *error* is
+broken. `cadran check --explain CODE` shows the same text in the terminal. A code never changes its
+meaning.
+
+Decisions of a project stand in `cadran_checks.yml` at its root: another severity with a reason, a
+waiver for one KPI with a reason and an end date, the known owners with their delegates.
+
+```yaml
+owners:
+  head.of.sales@example.com: [sales.controller@example.com]
+rules:
+  DUP03: {severity: "off", reason: Names come from the ERP and stay as they are.}
+waivers:
+  - {rule: LIFE01, kpi: net_revenue, reason: Review on 12 January., until: 2027-01-15}
+strategic_kpis: [5, 10]
+known_values: ["tests/answers/{kpi}__*.sql"]
+personal: [loyalty_number]
+unused_after: 90
+```
+"""
+
+
+def ordered() -> list[Rule]:
+    """Every rule, family by family."""
+    families = list(FAMILIES)
+
+    def place(rule: Rule) -> tuple[int, str]:
+        known = rule.family in FAMILIES
+        return (families.index(rule.family) if known else len(families), rule.code)
+
+    return sorted(registered().values(), key=place)
+
+
+def terminal(code: str) -> str:
+    """One rule for the terminal; `all` lists every rule.
+
+    Raises:
+        UnknownNameError: there is no such rule.
+    """
+    if code.lower() == "all":
+        return "\n".join(f"{r.code:<7} {r.severity.value:<8} {r.title}" for r in ordered())
+    rule = of_code(code)
+    example = "\n".join(f"    {line}".rstrip() for line in rule.example.splitlines())
+    head = f"{rule.code}  {rule.title}  ({rule.severity.value})"
+    rationale, remedy = (
+        textwrap.fill(text, _WIDTH) for text in (rule.rationale, f"Mend: {rule.remedy}")
+    )
+    return f"{head}\n\n{rationale}\n\n{example}\n\n{remedy}"
+
+
+def page() -> str:
+    """The page of all rules, in Markdown."""
+    parts = [_HEAD]
+    rows = [
+        f"| [{r.code}](#{r.code.lower()}) | {r.title} | {r.severity.value} |" for r in ordered()
+    ]
+    parts.append("\n".join(["| code | rule | severity |", "|---|---|---|", *rows]) + "\n")
+    for family, rules in groupby(ordered(), key=lambda rule: rule.family):
+        parts.append(f"## {FAMILIES.get(family, family)}\n")
+        parts += [_section(rule) for rule in rules]
+    return "\n".join(parts)
+
+
+def _section(rule: Rule) -> str:
+    language = "csv" if rule.example.startswith(("kpi,", "objective,", "target,")) else "yaml"
+    return (
+        f"### {rule.code}\n\n**{rule.title}** ({rule.severity.value})\n\n{rule.rationale}\n\n"
+        f"```{language}\n{rule.example}\n```\n\n{rule.remedy}\n"
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the file
+        sys.exit(f"usage: python -m cadran.governance.report FILE; rules: {listing(registered())}")
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")

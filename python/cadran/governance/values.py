@@ -1,0 +1,339 @@
+"""The values of KPIs as they are now, with what stands behind them: all by `Layer.query`.
+
+KPIs that are made of the same facts are asked together, so that a fact is read once for all of
+them. Asked together they are what they are alone: each keeps its own aggregates, and a period that
+one of them does not have is empty in its column. Where that might not hold (values filled where
+nothing is, sums over a window, offsets, conversions), a KPI is asked by itself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from importlib.metadata import version as installed
+from typing import TYPE_CHECKING, Any
+
+from cadran.core.compiler.plan_cache import PlanCache, key_of
+from cadran.core.project.dbt import fingerprint
+from cadran.core.semantics.metrics import Parts, leaves, measuring, reached
+from cadran.core.versions import compare
+from cadran.core.versions import record as version_file
+from cadran.core.versions import record as versions
+from cadran.core.versions.definition import FORM
+from cadran.core.versions.record import VersionRecord, text_of
+from cadran.errors import CadranError, CardError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from cadran.core.layer import Layer
+    from cadran.core.ledger.settings import Publication
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The values of one KPI at one grain and by one set of dimensions.
+
+    Attributes:
+        table: the time column, the dimensions, the KPI, and those of its parts that exist.
+    """
+
+    grain: str
+    dimensions: tuple[str, ...]
+    table: pa.Table
+    kpi: str
+    parts: Parts
+
+    @property
+    def time(self) -> str:
+        """The name of the time column."""
+        return f"metric_time__{self.grain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked at once: some KPIs at one grain and by one set of dimensions."""
+
+    grain: str
+    dimensions: tuple[str, ...]
+    kpis: tuple[str, ...]
+
+
+class Measurer:
+    """Measures KPIs of one layer; knows from when to when there is anything to measure.
+
+    The questions cover whole years, or begin with a month, so that their plans stay good from one
+    day to the next; cumulative and shifted KPIs would otherwise cover all the time spine.
+    """
+
+    def __init__(self, layer: Layer, since: dt.date | None = None) -> None:
+        """Take a layer; the bounds are asked of the warehouse when they are first needed.
+
+        Args:
+            layer: the layer.
+            since: measure no period that ends before the month of this day.
+        """
+        self._layer = layer
+        self._since = since.replace(day=1) if since else None
+        self._wider, self._parts = measuring(layer)
+        self._bounds: dict[str, tuple[dt.datetime, dt.datetime] | None] = {}
+        self._span: tuple[dt.datetime, dt.datetime] | None = None
+
+    def data_as_of(self, kpi: str) -> dt.datetime | None:
+        """The last instant in the sources of a KPI; None when they are empty."""
+        found = [bound for leaf in leaves(self._layer, kpi) if (bound := self._bound(leaf))]
+        return max((last for _, last in found), default=None)
+
+    def bounds(self) -> tuple[dt.datetime, dt.datetime]:
+        """The first and last instant of which any source of any KPI knows."""
+        if self._span is None:
+            names = {leaf for card in self._layer.kpis() for leaf in leaves(self._layer, card.name)}
+            found = [bound for leaf in sorted(names) if (bound := self._bound(leaf))]
+            now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+            first = min((first for first, _ in found), default=now)
+            self._span = first, max((last for _, last in found), default=now)
+        return self._span
+
+    def start(self) -> dt.date:
+        """The first day that is measured; longer periods around it are measured whole."""
+        year = dt.date(self.bounds()[0].year, 1, 1)
+        return max(year, self._since) if self._since else year
+
+    def groups(self, kpis: Iterable[str]) -> list[tuple[str, ...]]:
+        """KPIs that are asked together, in the order in which the first of each is given."""
+        together: dict[Any, list[str]] = {}
+        for kpi in kpis:
+            together.setdefault(self._frame(kpi), []).append(kpi)
+        return [tuple(group) for group in together.values()]
+
+    def questions(
+        self, kpis: Sequence[str], publications: Mapping[str, Publication]
+    ) -> list[Question]:
+        """What has to be asked so that each KPI is measured as it is published."""
+        asked: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for kpi in kpis:
+            for names in publications[kpi].dimension_sets:
+                for grain in publications[kpi].grains:
+                    asked.setdefault((grain, names), []).append(kpi)
+        return [Question(grain, names, tuple(who)) for (grain, names), who in asked.items()]
+
+    def sql(self, question: Question) -> str:
+        """The statement that answers a question."""
+        return self._wider.sql(*self._asked(question), **self._range())
+
+    def measure(self, question: Question) -> Iterator[Measured]:
+        """The values of each KPI of a question."""
+        table = self._wider.query(*self._asked(question), **self._range()).to_arrow()
+        keys = [f"metric_time__{question.grain}", *question.dimensions]
+        for kpi in question.kpis:
+            parts = self._parts[kpi]
+            names = [*keys, kpi, *parts.names]
+            yield Measured(question.grain, question.dimensions, table.select(names), kpi, parts)
+
+    def _asked(self, question: Question) -> tuple[list[str], list[str]]:
+        parts = [name for kpi in question.kpis for name in self._parts[kpi].names]
+        metrics = [*question.kpis, *dict.fromkeys(parts)]
+        return metrics, [f"metric_time__{question.grain}", *question.dimensions]
+
+    def _range(self) -> dict[str, Any]:
+        end = dt.date(self.bounds()[1].year, 12, 31)
+        return {"start": self.start(), "end": end, "governed": False, "ordered": False}
+
+    def _frame(self, kpi: str) -> Any:
+        """What KPIs that are asked together have in common: their facts, or nothing at all."""
+        models = set()
+        for metric in reached(self._layer, kpi):
+            given = metric["type_params"]
+            inputs = [given["numerator"], given["denominator"], *(given["metrics"] or [])]
+            shifted = any(i and (i["offset_window"] or i["offset_to_grain"]) for i in inputs)
+            filled = given["fill_nulls_with"] is not None or given["join_to_timespine"]
+            if metric["type"] in ("cumulative", "conversion") or shifted or filled:
+                return kpi
+            if metric["type"] == "simple":
+                counted = given["metric_aggregation_params"]
+                if counted["non_additive_dimension"]:
+                    return kpi
+                models.add(counted["semantic_model"])
+        return frozenset(models)
+
+    def _bound(self, leaf: str) -> tuple[dt.datetime, dt.datetime] | None:
+        time = self._time_of(leaf)
+        if time not in self._bounds:
+            found = self._layer.query((), [time], min_max_only=True).to_arrow()
+            instants = [_instant(column[0].as_py()) for column in found.columns]
+            ends = [instant for instant in instants if instant is not None]
+            self._bounds[time] = (min(ends), max(ends)) if ends else None
+        return self._bounds[time]
+
+    def _time_of(self, leaf: str) -> str:
+        """The time dimension that a simple metric is counted by, at its own grain."""
+        given = self._layer.metric(leaf)["type_params"]["metric_aggregation_params"]
+        models = self._layer.project.semantic_manifest["semantic_models"]
+        model = next(model for model in models if model["name"] == given["semantic_model"])
+        time = next(d for d in model["dimensions"] if d["name"] == given["agg_time_dimension"])
+        primary = [entity["name"] for entity in model["entities"] if entity["type"] == "primary"]
+        entity = model["primary_entity"] or primary[0]
+        return f"{entity}__{time['name']}__{time['type_params']['time_granularity']}"
+
+
+def _instant(value: Any) -> dt.datetime | None:
+    if isinstance(value, dt.datetime) or value is None:
+        return value
+    return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - UTC without a zone
+
+
+BY_SQL = "sql:"
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """What a KPI means now, in one hash.
+
+    Attributes:
+        hash: of the meaning; it begins with `sql:` where compiled SQL was hashed instead.
+        note: why that was done; empty otherwise.
+        is_changed: whether the record of its version says something else.
+        causes: what changed since, where that is known.
+    """
+
+    hash: str
+    note: str = ""
+    is_changed: bool = False
+    causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionScope:
+    """Which periods the present version of a KPI speaks for, and why it was made.
+
+    Attributes:
+        covers: SQL on `period`, its start: the version speaks for it.
+        restates: SQL on `period`: it also changes final values there.
+        details: what the ledger says of it: version_kind, reason, approver, ticket.
+    """
+
+    covers: str
+    restates: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Definitions:
+    """The definitions of a layer's KPIs; each is worked out once while no file changes."""
+
+    def __init__(self, layer: Layer) -> None:
+        """Take a layer; nothing is opened yet."""
+        self._layer = layer
+        self._root: Path | None = layer.project.root
+        folder = layer.project.plans
+        self._cache = PlanCache(folder.with_name("ledger") / "definitions" if folder else None)
+        self._records: dict[str, VersionRecord | None] = {}
+        self._files = fingerprint(self._root) if self._root is not None else ""
+        self._why_not = "there is no dbt project, only its manifest" if self._root is None else ""
+
+    def of(self, kpi: str) -> Defined:
+        """What a KPI means now.
+
+        Raises:
+            CardError: the version's record lacks something, or holds what it must not.
+            CadranError: it cannot be asked at all.
+        """
+        if not self._why_not:
+            record = self._record(kpi)
+            said = [record.version, record.hash, text_of(record.definition)] if record else []
+            key = key_of("meaning", self._files, tools(), kpi, said)
+            kept: dict[str, Any] | None = self._cache.get(key)
+            if kept is None:
+                try:
+                    kept = self._compared(kpi, record)
+                except CardError:
+                    raise
+                except CadranError as reason:
+                    self._why_not = str(reason).rstrip(".")
+                else:
+                    self._cache.put(key, kept)
+            if kept is not None:
+                return Defined(kept["hash"], "", kept["is_changed"], tuple(kept["causes"]))
+        card = self._layer.card(kpi)
+        texts = [
+            self._layer.sql([kpi], [f"metric_time__{grain}"], ordered=False)
+            for grain in card.grains
+        ]
+        note = f"its compiled SQL is compared, which sees no change upstream: {self._why_not}"
+        return Defined(f"{BY_SQL}{key_of(*texts)}", note)
+
+    def _compared(self, kpi: str, record: VersionRecord | None) -> dict[str, Any]:
+        if record is None:
+            found = compare.hash_of(self._layer, kpi)
+            return {"hash": found, "is_changed": False, "causes": []}
+        change = compare.compare(self._layer, record)
+        return {"hash": record.hash, "is_changed": change.changed, "causes": list(change.causes)}
+
+    def refusal(self, kpi: str, now: Defined, known: Sequence[dict[str, Any]]) -> str:
+        """Why a KPI must not be published: it means something else than its version; else empty.
+
+        Args:
+            kpi: the KPI.
+            now: what it means now.
+            known: the last publication by the present version, `definition_hash` and `tools`;
+                empty when there is none.
+        """
+        version = self._layer.card(kpi).version
+        mend = f"give it a new version with `cadran bump {kpi}`, or take the change back"
+        if now.is_changed:
+            causes = f" ({', '.join(now.causes)})" if now.causes else ""
+            said = f"version {version}, by which it would be published{causes}"
+            return f"{kpi} means something else than {said}: {mend}."
+        if self._record(kpi) is not None and not now.note:
+            return ""
+        if not known or known[0]["definition_hash"] == now.hash:
+            return ""
+        # Other tools, or another kind of hash, say nothing of the meaning.
+        kinds = {hash_.startswith(BY_SQL) for hash_ in (known[0]["definition_hash"], now.hash)}
+        if known[0]["tools"] != " ".join(tools()) or len(kinds) > 1:
+            return ""
+        return f"{kpi} means something else than what was published as version {version}: {mend}."
+
+    def scope(self, kpi: str) -> VersionScope | None:
+        """The scope of a KPI's present version, from its record; None without it.
+
+        Raises:
+            CardError: the record lacks something, or holds what it must not.
+        """
+        record = self._record(kpi)
+        if record is None:
+            return None
+        effective = f"period >= timestamp '{record.effective_from}'"
+        covers, restates = effective, "false"
+        if record.restatement == "effective":
+            restates = effective
+        elif record.restatement == "full":
+            covers = restates = "true"
+        elif record.restatement == "window" and record.window:
+            first, last = record.window
+            restates = (
+                f"(period >= timestamp '{first}' and period < timestamp '{last}' + interval 1 day)"
+            )
+            covers = f"({effective} or {restates})"
+        details = {
+            "version_kind": record.kind, "kind": record.kind, "version": record.version,
+            "reason": record.reason, "ticket": record.ticket or None, "approver": record.approver,
+            "effective_from": str(record.effective_from), "restatement": record.restatement,
+        }  # fmt: skip
+        return VersionScope(covers, restates, details)
+
+    def _record(self, kpi: str) -> VersionRecord | None:
+        if self._root is None:
+            return None
+        if kpi not in self._records:
+            path = versions.path_of(self._root, kpi, self._layer.card(kpi).version)
+            found = version_file.read(self._root, path) if path.exists() else None
+            self._records[kpi] = found
+        return self._records[kpi]
+
+
+def tools() -> list[str]:
+    """What a hash of a definition depends on beside the definition."""
+    return [f"form {FORM}", *(f"{name} {installed(name)}" for name in ("metricflow", "sqlglot"))]

@@ -1,5 +1,0 @@
-"""Files as they lie about (access logs, for now) brought into the input contracts."""
-
-from cadran.ingest.access_log import Summary, ingest
-
-__all__ = ["Summary", "ingest"]

@@ -1,0 +1,1 @@
+"""What values say: scorecard, targets, the KPI tree checked."""

@@ -1,0 +1,246 @@
+"""The KPI board: for each KPI the latest complete period, its changes, its target, its status.
+
+Every number comes from `Layer.query`; here they are only set side by side.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from cadran.errors import CadranError, ProjectError, QueryError, WarehouseError
+from cadran.formats import periods
+
+if TYPE_CHECKING:
+    from cadran.core.layer import Layer
+    from cadran.core.ledger.reader import Break
+    from cadran.core.project.cards import Card
+
+SHOWN = 12
+
+
+class Status(StrEnum):
+    """Where a value stands against its target."""
+
+    ON_TARGET = "on target"
+    NEAR = "near target"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    NONE = "no target"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What was set for one KPI and one period, with the thresholds on the bad side of it."""
+
+    kpi: str
+    grain: str
+    start: dt.date
+    target: Any
+    warning: Any
+    critical: Any
+
+    def judge(self, value: Any, direction: str) -> Status:
+        """The status of a value; worse than a threshold is what the threshold is called."""
+        if value is None or direction not in {"up", "down"}:
+            return Status.NONE
+        sign = 1 if direction == "up" else -1
+        reached = float(value) * sign
+        if reached >= float(self.target) * sign:
+            return Status.ON_TARGET
+        for threshold, status in ((self.critical, Status.CRITICAL), (self.warning, Status.WARNING)):
+            if threshold is not None and reached < float(threshold) * sign:
+                return status
+        return Status.NEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One KPI of the board; `history` ends with the value of the period shown.
+
+    Attributes:
+        breaks: where its meaning changed within what is compared here.
+    """
+
+    card: Card
+    value: Any
+    previous: Any
+    year_before: Any
+    history: tuple[Any, ...]
+    target: Target | None
+    status: Status
+    breaks: tuple[Break, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The board at one grain: its period, its rows, and the KPIs that could not be asked."""
+
+    grain: str
+    period: dt.date
+    last_day: dt.date
+    rows: tuple[Row, ...]
+    failures: dict[str, str]
+
+    def to_rows(self, lang: str = "en") -> list[dict[str, Any]]:
+        """The rows as plain values, for JSON and CSV."""
+        return [
+            {
+                "name": row.card.name,
+                "label": row.card.localized(lang).label,
+                "tier": row.card.tier,
+                "grain": self.grain,
+                "period": self.period,
+                "value": row.value,
+                "unit": row.card.unit,
+                "previous": row.previous,
+                "year_before": row.year_before,
+                "target": row.target.target if row.target else None,
+                "warning": row.target.warning if row.target else None,
+                "critical": row.target.critical if row.target else None,
+                "status": row.status.value,
+                "history": list(row.history),
+                "owner": row.card.owner.business,
+                "breaks": [str(one) for one in row.breaks],
+            }
+            for row in self.rows
+        ]
+
+
+def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> Board:
+    """The board of all KPIs that have the grain on their card, strategic ones first.
+
+    Raises:
+        QueryError: no KPI is asked at this grain.
+        WarehouseError: the warehouse cannot be read.
+    """
+    asked = layer.kpis() if kpis is None else [layer.card(name) for name in kpis]
+    cards = [card for card in asked if grain in card.grains]
+    if not cards:
+        raise QueryError(f"No KPI is asked by {grain}.")
+    until = last_day(layer)
+    latest = periods.last_complete(until, grain)
+    before = periods.year_before(latest, grain)
+    first = min(periods.shifted(latest, grain, 1 - SHOWN), before)
+    breaks: list[Break] = []
+    names = [card.name for card in cards]
+    found, failures = values_of(layer, names, grain, first, latest, breaks=breaks)
+    wanted = targets(layer)
+    shown = [periods.shifted(latest, grain, back) for back in range(1 - SHOWN, 1)]
+    rows = []
+    for card in cards:
+        if card.name in failures:
+            continue
+        series = {start: values.get(card.name) for start, values in found.items()}
+        value = series.get(latest)
+        target = target_of(wanted, card, grain, latest)
+        rows.append(
+            Row(
+                card=card,
+                value=value,
+                previous=series.get(periods.shifted(latest, grain, -1)),
+                year_before=series.get(before),
+                history=tuple(series.get(start) for start in shown),
+                target=target,
+                status=target.judge(value, card.direction) if target else Status.NONE,
+                breaks=tuple(one for one in breaks if one.kpi == card.name),
+            )
+        )
+    return Board(grain, latest, until, tuple(rows), failures)
+
+
+def last_day(layer: Layer) -> dt.date:
+    """The last day of the data, which the daily time spine ends with.
+
+    Raises:
+        ProjectError: the project has no time spine by day.
+    """
+    spines = layer.project.semantic_manifest["project_configuration"]["time_spines"]
+    for spine in spines:
+        column = spine["primary_column"]
+        if column["time_granularity"] == "day":
+            relation = spine["node_relation"]["relation_name"]
+            sql = f"select cast(max({column['name']}) as date) as last_day from {relation}"
+            found = layer.warehouse.arrow(sql).column(0)[0].as_py()
+            if isinstance(found, dt.date):
+                return found
+            raise WarehouseError(f"{relation} is empty: there is no data to show.")
+    raise ProjectError("The project has no time spine by day, so that no period is known to end.")
+
+
+def targets(layer: Layer) -> list[Target]:
+    """Every target of the warehouse's `kpi_targets`; none where the project has no such model."""
+    relation = "governance.kpi_targets"
+    try:
+        for node in layer.project.dbt_manifest["nodes"].values():
+            if node["resource_type"] == "model" and node["name"] == "kpi_targets":
+                relation = node["relation_name"]
+        rows = layer.warehouse.arrow(
+            "select kpi, period_grain, cast(period_start as date) as period_start, target, "
+            f"warning, critical from {relation} order by kpi, period_start"
+        ).to_pylist()
+    except (ProjectError, WarehouseError):
+        return []
+    return [Target(*row.values()) for row in rows]
+
+
+def target_of(wanted: list[Target], card: Card, grain: str, start: dt.date) -> Target | None:
+    """The target of the period; for a rate also that of the quarter or year around it.
+
+    A rate that is to be held over a year is to be held in each of its months; an amount is not.
+    """
+    grains = [grain]
+    if card.unit == "%" and grain in periods.GRAINS:
+        grains += [g for g in ("quarter", "year") if periods.is_coarser(g, grain)]
+    for candidate in grains:
+        begin = periods.start_of(start, candidate)
+        for target in wanted:
+            if (target.kpi, target.grain, target.start) == (card.name, candidate, begin):
+                return target
+    return None
+
+
+def values_of(  # noqa: PLR0913 - what is asked, and where breaks are told
+    layer: Layer,
+    names: list[str],
+    grain: str,
+    first: dt.date,
+    latest: dt.date,
+    *,
+    breaks: list[Break] | None = None,
+) -> tuple[dict[dt.date, dict[str, Any]], dict[str, str]]:
+    """Values by period, all KPIs in one question; one by one only where that fails.
+
+    Args:
+        layer: the layer.
+        names: the KPIs.
+        grain: of the periods.
+        first: start of the first period.
+        latest: start of the last one.
+        breaks: is given the breaks within the answers.
+    """
+    end = periods.last_of(latest, grain)
+    group_by = f"metric_time__{grain}"
+    found: dict[dt.date, dict[str, Any]] = {}
+    failures: dict[str, str] = {}
+    groups = [names]
+    while groups:
+        group = groups.pop()
+        try:
+            result = layer.query(group, group_by, start=first, end=end, ordered=False)
+            answer = result.to_arrow()
+            if breaks is not None:
+                breaks += result.breaks
+        except CadranError as problem:
+            if len(group) == 1:
+                failures[group[0]] = str(problem)
+            else:
+                groups += [[name] for name in group]
+            continue
+        for row in answer.to_pylist():
+            start = row.pop(group_by)
+            if start is not None:
+                found.setdefault(start, {}).update(row)
+    return found, failures

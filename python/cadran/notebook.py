@@ -1,0 +1,176 @@
+"""One KPI in the hand: its card, its values over time, and their picture."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from cadran.formats import periods
+from cadran.insight.scorecard import last_day
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from cadran.core.layer import Layer
+    from cadran.core.ledger.reader import Break as LedgerBreak
+    from cadran.core.project.cards import Card
+    from cadran.core.result import Result
+    from cadran.governance.bridge import Bridge
+
+SHOWN = {"day": 90, "week": 53, "month": 25, "quarter": 9, "year": 5}
+
+
+class Kpi:
+    """A KPI of a layer: `layer.kpi("net_revenue").plot()`."""
+
+    def __init__(self, layer: Layer, name: str) -> None:
+        """Take a KPI by its name; nothing is asked yet."""
+        self.layer = layer
+        self.card: Card = layer.card(name)
+
+    @property
+    def grain(self) -> str:
+        """The grain it is usually read at: the month, or its coarsest up to the month."""
+        known = [grain for grain in periods.GRAINS if grain in self.card.grains]
+        return "month" if "month" in known or not known else known[-1]
+
+    def values(  # noqa: PLR0913 - a question's own arguments
+        self,
+        grain: str | None = None,
+        by: str | None = None,
+        start: str | dt.date | None = None,
+        end: str | dt.date | None = None,
+        *,
+        known_at: str | dt.date | None = None,
+        view: str | None = None,
+    ) -> Result:
+        """Its values by period, complete ones only unless `end` says otherwise.
+
+        Args:
+            grain: of the periods; by default the month.
+            by: one dimension of its card.
+            start: first day; by default two years of months, or the like.
+            end: last day.
+            known_at: what the ledger held at this instant, instead of now.
+            view: "published", "restated", "both" or "spliced"; see `cadran.published`.
+
+        Raises:
+            CadranError: as `Layer.query`.
+        """
+        grain = grain or self.grain
+        if grain in periods.GRAINS and (start is None or end is None):
+            latest = periods.last_complete(last_day(self.layer), grain)
+            start = start or periods.shifted(latest, grain, 1 - SHOWN[grain])
+            end = end or periods.last_of(latest, grain)
+        groups = [f"metric_time__{grain}", *([by] if by else [])]
+        return self.layer.query(
+            [self.card.name], groups, start=start, end=end, known_at=known_at, view=view
+        )
+
+    def plot(  # noqa: PLR0913 - a question's own arguments, and the language
+        self,
+        grain: str | None = None,
+        by: str | None = None,
+        start: str | dt.date | None = None,
+        end: str | dt.date | None = None,
+        lang: str = "en",
+        *,
+        known_at: str | dt.date | None = None,
+        view: str | None = None,
+    ) -> alt.LayerChart:
+        """The picture of `values`; cut and marked where their definition changes.
+
+        Where only the published values changed their definition, and those drawn are all of one,
+        the place is marked and the line goes on.
+
+        Raises:
+            CadranError: as `Layer.query`.
+            ImportError: Altair is not installed: `pip install cadran[charts]`.
+        """
+        from cadran import charts
+
+        result = self.values(grain, by, start, end, known_at=known_at, view=view)
+        breaks = breaks_of(result, self.card.name, lang)
+        return charts.line(result, self.card, lang=lang, breaks=breaks)
+
+    def explain(self, period: str, known_at: str | None = None, by: str | None = None) -> Bridge:
+        """The bridge of one period, from its published value to that of now; `.plot()` draws it.
+
+        Args:
+            period: 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31.
+            known_at: the value that was published by then; by default the first.
+            by: the dimension that splits the effect of a definition; by default the card's first.
+
+        Raises:
+            QueryError: nothing was published of that period by then.
+        """
+        from cadran.governance.bridge import bridge
+
+        return bridge(self.layer, self.card.name, period, known_at=known_at, by=by)
+
+    def history(self, period: str) -> list[dict[str, Any]]:
+        """Every value that was published of one period, the first first, with change and reason.
+
+        Raises:
+            QueryError: nothing was published of it.
+        """
+        from cadran.governance.bridge import revisions
+
+        return revisions(self.layer, self.card.name, period)
+
+    def __repr__(self) -> str:
+        return f"<KPI {self.card.name}: {self.card.label}, version {self.card.version}>"
+
+    def _repr_mimebundle_(self, **_options: Any) -> Any:
+        return self.plot()._repr_mimebundle_()
+
+
+def breaks_of(result: Result, kpi: str, lang: str = "en") -> list[Any]:
+    """The breaks that an answer carries, as marks for a chart."""
+    from cadran.charts import Break
+
+    marks = []
+    for one in result.breaks:
+        if one.kpi == kpi:
+            word = KINDS[lang].get(one.kind or "", one.kind or "")
+            day = one.period.date() if isinstance(one.period, dt.datetime) else one.period
+            label = f"v{one.after} {word}".strip()
+            # A break outside the series (the published values changed, these did not) cuts no line.
+            label = label if one.in_series else PUBLISHED[lang].format(label=label)
+            marks.append(Break(day, label, cuts=one.in_series))
+    return marks
+
+
+def told(broken: LedgerBreak, card: Card, grain: str, lang: str = "en") -> str:
+    """A break of a KPI in one sentence of either language."""
+    day = broken.period.date() if isinstance(broken.period, dt.datetime) else broken.period
+    kind = KINDS[lang].get(broken.kind or "", broken.kind or "")
+    colon = " : " if lang == "fr" else ": "
+    why = colon.join(part.rstrip(".") for part in (kind, broken.reason) if part)
+    sentence = CHANGED[lang].format(
+        label=card.localized(lang).label, before=broken.before, after=broken.after,
+        period=periods.label(day, grain, lang),
+    )  # fmt: skip
+    sentence += f" ({why})" if why else ""
+    return sentence + ("" if broken.in_series else ALL_OF_ONE[lang])
+
+
+PUBLISHED = {"en": "published: {label}", "fr": "publié : {label}"}
+CHANGED = {
+    "en": "{label} changed its meaning from version {before} to {after} with {period}",
+    "fr": "{label} change de définition, de la version {before} à la {after}, avec {period}",
+}
+ALL_OF_ONE = {
+    "en": "; the values here are of one version, those published then are not",
+    "fr": " ; les valeurs ici sont d'une seule version, celles publiées alors non",
+}
+KINDS = {
+    "en": {
+        "policy": "policy", "estimate": "estimate", "error": "correction", "source": "new source",
+        "equivalent": "equivalent",
+    },
+    "fr": {
+        "policy": "règle", "estimate": "estimation", "error": "correction",
+        "source": "nouvelle source", "equivalent": "équivalente",
+    },
+}  # fmt: skip

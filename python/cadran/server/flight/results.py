@@ -1,0 +1,270 @@
+"""From a statement to its rows: the desk answers, and what is ready is handed over at once."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cadran.core.query.request import Question
+from cadran.core.warehouse.duckdb import answer as answer_sql
+from cadran.errors import LimitError, NotAllowedError, UnknownNameError
+from cadran.server.flight import rows, statements
+from cadran.server.flight import sql as plain
+from cadran.server.flight.statements import Ask, Compile, Listing, Sql
+from cadran.serving.service import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cadran.access.caller import Caller
+    from cadran.server.flight.rows import Rows
+    from cadran.server.flight.statements import Part, Statement
+    from cadran.serving.cancellation import Stop
+    from cadran.serving.response import Answer
+    from cadran.serving.service import Desk
+
+
+_TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
+_GRAINS = ("minute", "hour", "day", "week", "month", "quarter", "year")
+_SCHEMAS = {
+    "metrics": {
+        "name": _TEXT, "label": _TEXT, "description": _TEXT, "type": _TEXT, "is_kpi": pa.bool_(),
+        "unit": _TEXT, "version": pa.int64(), "dimensions": _TEXTS,
+        "queryable_granularities": _TEXTS,
+    },
+    "dimensions": {"name": _TEXT, "type": _TEXT, "description": _TEXT},
+    "entities": {
+        "name": _TEXT, "type": _TEXT, "description": _TEXT, "role": _TEXT, "expr": _TEXT,
+    },
+    "measures": {"name": _TEXT, "agg": _TEXT, "expr": _TEXT, "agg_time_dimension": _TEXT},
+    "saved_queries": {
+        "name": _TEXT, "label": _TEXT, "description": _TEXT, "metrics": _TEXTS, "group_by": _TEXTS,
+        "order_by": _TEXTS, "limit": pa.int64(),
+    },
+    "queryable_granularities": {"name": _TEXT},
+}  # fmt: skip
+_SCHEMAS["metrics_for_dimensions"] = _SCHEMAS["metrics"]
+
+
+def listing_table(desk: Desk, caller: Caller, listing: Listing) -> pa.Table:
+    """The rows of a listing, as far as the caller may know of them.
+
+    Raises:
+        UnknownNameError: a metric or dimension does not exist, or not for this caller.
+    """
+    rows = list(_ROWS[listing.what](desk, caller, listing.names))
+    if listing.search:
+        sought = listing.search.casefold()
+        rows = [row for row in rows if sought in f"{row['name']} {row.get('label')}".casefold()]
+    return pa.Table.from_pylist(rows, schema=pa.schema(_SCHEMAS[listing.what]))
+
+
+def _metrics(desk: Desk, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    cards = {card.name: card for card in desk.kpis(caller)}
+    for metric in desk.metrics(caller):
+        card = cards.get(metric["name"])
+        told = {
+            "unit": card.unit, "version": card.version, "dimensions": list(card.dimensions),
+            "queryable_granularities": list(card.grains),
+        } if card else {}  # fmt: skip
+        yield {**metric, **told}
+
+
+def _dimensions(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterable[dict[str, Any]]:
+    return desk.dimensions(caller, names)
+
+
+def _entities(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The entities of the models behind what the metrics can be grouped by."""
+    seen = {item["name"].rpartition("__")[0] for item in desk.dimensions(caller, names)}
+    listed: set[str] = set()
+    for model in desk.states.current.layer.project.semantic_manifest["semantic_models"]:
+        for entity in model.get("entities") or ():
+            name = entity["name"]
+            if name in listed or not any(name in path.split("__") for path in seen):
+                continue
+            listed.add(name)
+            yield {
+                "name": name, "type": entity["type"], "description": entity["description"] or "",
+                "role": entity["role"] or "", "expr": entity["expr"] or name,
+            }  # fmt: skip
+
+
+def _measures(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The aggregations behind metrics: of the simple metrics that they are made of."""
+    layer = desk.states.current.layer
+    allowed = [metric["name"] for metric in desk.metrics(caller)]
+    seen = desk.visible(caller)
+    for name in names:
+        if not seen.metric(name):
+            raise UnknownNameError("metric", name, allowed)
+        layer.metric(name)
+    waiting, done = list(names or allowed), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in done:
+            continue
+        done.add(name)
+        metric = layer.metric(name)
+        told = metric["type_params"]
+        waiting += _inputs(told)
+        how = told.get("metric_aggregation_params")
+        if how:
+            yield {
+                "name": name, "agg": how["agg"], "expr": told.get("expr") or name,
+                "agg_time_dimension": how.get("agg_time_dimension"),
+            }  # fmt: skip
+
+
+def _inputs(told: dict[str, Any]) -> Iterator[str]:
+    cumulative = told.get("cumulative_type_params") or {}
+    conversion = told.get("conversion_type_params") or {}
+    found = [
+        *(told.get(key) for key in ("numerator", "denominator")), *(told.get("metrics") or ()),
+        cumulative.get("metric"),
+        *(conversion.get(key) for key in ("base_metric", "conversion_metric")),
+    ]  # fmt: skip
+    return (one["name"] for one in found if one)
+
+
+def _saved(desk: Desk, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    for saved in desk.saved_queries(caller):
+        query = saved["query"]
+        yield {
+            "name": saved["name"], "label": saved["label"], "description": saved["description"],
+            "metrics": list(query.metrics), "group_by": [one.column for one in query.group_by],
+            "order_by": list(query.order_by), "limit": query.limit,
+        }  # fmt: skip
+
+
+def _grains(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    desk.dimensions(caller, names)  # refuses names that do not exist for the caller
+    layer = desk.states.current.layer
+    cards = [layer.card(name) for name in names if layer.is_kpi(name)]
+    for grain in _GRAINS:
+        if all(grain in card.grains for card in cards):
+            yield {"name": grain}
+
+
+def _metrics_for(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    known = {item["name"] for item in desk.dimensions(caller, ())} | {"metric_time"}
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("dimension", name, known)
+    for row in _metrics(desk, caller, ()):
+        if {item["name"] for item in desk.dimensions(caller, (row["name"],))}.issuperset(names):
+            yield row
+
+
+_ROWS: dict[str, Callable[[Desk, Caller, tuple[str, ...]], Iterable[dict[str, Any]]]] = {
+    "metrics": _metrics, "dimensions": _dimensions, "entities": _entities, "measures": _measures,
+    "saved_queries": _saved, "queryable_granularities": _grains,
+    "metrics_for_dimensions": _metrics_for,
+}  # fmt: skip
+
+
+PROTOCOL = "flight"
+_MEGABYTES = 256  # that a statement in plain SQL may use
+
+
+class Answering:
+    """Answers statements of callers from any thread."""
+
+    def __init__(self, desk: Desk, *, seconds: float) -> None:
+        """Answer from a desk; a statement in plain SQL may run for so many seconds."""
+        self._desk = desk
+        self._seconds = seconds
+
+    def kept(self, caller: Caller, statement: Statement) -> Rows | None:
+        """The rows if they are there already, without waiting for anything; else None.
+
+        Raises:
+            LimitError: the caller may not have them now.
+        """
+        if not isinstance(statement, Ask):
+            return None
+        asked = Asked(caller, PROTOCOL, statement.read_cache)
+        handed = self._desk.kept(asked, statement.question)
+        return self._rows(handed.answer, statement) if handed else None
+
+    def rows(self, caller: Caller, statement: Statement, stop: Stop) -> Rows:
+        """The rows of a statement.
+
+        Raises:
+            CadranError: as the desk does; and `QueryError` where plain SQL does not fit.
+        """
+        if isinstance(statement, Ask):
+            asked = Asked(caller, PROTOCOL, statement.read_cache, stop)
+            return self._rows(self._desk.ask(asked, statement.question).answer, statement)
+        if isinstance(statement, Sql):
+            return rows.of_table(self._plain(caller, statement, stop))
+        return rows.of_table(self._part(caller, statement, stop))
+
+    def tables(self, caller: Caller) -> list[str]:
+        """The KPI tables that the caller may read."""
+        return sorted(saved["name"] for saved in self._desk.saved_queries(caller))
+
+    def schema_of(self, caller: Caller, table: str, stop: Stop) -> pa.Schema:
+        """The columns of a KPI table.
+
+        Raises:
+            CadranError: as the desk does.
+        """
+        question = Question.of({"saved_query": table, "limit": 0})
+        return self._desk.ask(Asked(caller, PROTOCOL, stop=stop), question).answer.table.schema
+
+    def _rows(self, answer: Answer, statement: Ask) -> Rows:
+        if statement.column:
+            return rows.of_table(_values(answer.table))
+        ready, fresh = rows.of_answer(answer)
+        if fresh:
+            self._desk.weigh(answer)
+        return ready
+
+    def _part(self, caller: Caller, part: Part, stop: Stop) -> pa.Table:
+        if isinstance(part, Listing):
+            return listing_table(self._desk, caller, part)
+        if isinstance(part, Compile):
+            sql = self._desk.sql(Asked(caller, PROTOCOL, stop=stop), part.question)
+            return pa.table({"sql": [sql]})
+        asked = Asked(caller, PROTOCOL, part.read_cache, stop)
+        table = self._desk.ask(asked, part.question).answer.table
+        return _values(table) if part.column else table
+
+    def _plain(self, caller: Caller, statement: Sql, stop: Stop) -> pa.Table:
+        read, caller = plain.read(statement.text), self._desk.spender(caller)
+        parts = {statements.stand_in(at): part for at, part in enumerate(statement.parts)}
+        with contextlib.suppress(NotAllowedError):  # who may only ask is told by the question
+            plain.known(read, self.tables(caller), parts)
+        if not read.tables:
+            self._desk.meter.count(caller)  # else the questions below are counted
+        self._desk.clock.after(caller.limits.seconds or self._seconds, stop.set)
+        given: dict[str, pa.Table] = {}
+        for name in read.tables:
+            part = parts.get(name) or Ask(Question.of({"saved_query": name}))
+            given[name] = self._part(caller, part, stop)
+        with self._desk.meter.running(caller):
+            table = answer_sql(
+                read.sql,
+                given,
+                schema=plain.SCHEMA,
+                megabytes=_MEGABYTES,
+                stopper=partial(self._desk.interrupting, stop),
+            )
+        most = caller.limits.rows
+        if most is not None and table.num_rows > most:
+            raise LimitError(
+                f"The answer has {table.num_rows:,} rows; {caller.name} may take {most:,}: ask for"
+                " fewer with limit or a filter."
+            )
+        return table
+
+
+def _values(table: pa.Table) -> pa.Table:
+    """The values of the one column, in order, without NULL."""
+    column = pc.drop_null(table.column(0).combine_chunks().unique())
+    return pa.table({table.column_names[0]: column.take(pc.sort_indices(column))})

@@ -1,0 +1,411 @@
+"""The gRPC server: an event loop in a thread, the calls of Flight by name, errors as statuses.
+
+Handlers are generic: messages come and go as bytes, which `wire` reads and writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from cadran.errors import QueryError, UnauthenticatedError
+from cadran.server.flight import metadata, protocol, rows, statements
+from cadran.server.flight.protocol import GoneError, Promises
+from cadran.server.flight.results import Answering
+from cadran.server.flight.rows import UnsupportedError, refusal
+from cadran.serving.cancellation import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from cadran.access.caller import Caller
+    from cadran.server.context import House
+    from cadran.server.flight.rows import Rows
+    from cadran.server.flight.statements import Statement
+
+    Context = Any  # grpc.aio.ServicerContext, which has no types
+
+
+_T = TypeVar("_T")
+_TICKET_SECONDS = 120
+_PREPARED_SECONDS = 3600
+_MOST_TICKETS = 10_000
+_MOST_PREPARED = 2_000
+_MOST_BYTES = 512_000_000
+_MOST_INFOS = 64
+_SWEEP_SECONDS = 10
+_BY_COMMAND = 2
+_CANCELLED = _CLOSED = 1
+_ACTIONS = {
+    "CreatePreparedStatement": "Read a statement and answer it.",
+    "ClosePreparedStatement": "Let go of a prepared statement.",
+    "CancelFlightInfo": "Let go of an answer.",
+    "CloseSession": "End a session; the server keeps none.",
+}
+_READS = "This server only reads: it takes questions, and no rows, updates or transactions."
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A prepared statement; `first` is the ticket of the answer it was prepared with."""
+
+    statement: Statement
+    schema: bytes
+    first: bytes | None
+
+
+class Service:
+    """The calls of Flight, in bytes; each raises what `refusals` turns into a status."""
+
+    def __init__(self, house: House) -> None:
+        """Serve the desk of a house."""
+        self._house = house
+        self._answering = Answering(house.desk, seconds=house.settings.seconds)
+        self._tickets: Promises[Rows] = Promises(
+            "ticket", seconds=_TICKET_SECONDS, most=_MOST_TICKETS, most_bytes=_MOST_BYTES
+        )
+        self._prepared: Promises[Prepared] = Promises(
+            "prepared statement", seconds=_PREPARED_SECONDS, most=_MOST_PREPARED, most_bytes=0
+        )
+        self._infos: dict[tuple[int, ...] | None, Rows] = {}
+
+    async def sweep(self) -> None:
+        """Let go of what has ended, from time to time, until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self._tickets.sweep()
+            self._prepared.sweep()
+
+    async def get_flight_info(self, caller: Caller, request: bytes) -> bytes:
+        """FlightInfo of a command: the schema, and a ticket for the rows."""
+        command, asked = _command(request)
+        if command == "CommandPreparedStatementQuery":
+            return await self._execute(caller, asked, request)
+        ready = await self._rows_of(caller, command, asked)
+        return _info(ready, self._ticket(caller, ready), request)
+
+    async def get_schema(self, caller: Caller, request: bytes) -> bytes:
+        """The schema that the rows of a command have."""
+        command, asked = _command(request)
+        if command == "CommandPreparedStatementQuery":
+            return protocol.field(
+                1, self._prepared.get(caller, protocol.raw(asked, 1) or b"").schema
+            )
+        return protocol.field(1, (await self._rows_of(caller, command, asked)).schema)
+
+    def do_get(self, caller: Caller, request: bytes) -> Iterator[bytes]:
+        """The rows of a ticket, message by message."""
+        return self._tickets.get(caller, protocol.raw(protocol.read(request), 1) or b"").sent()
+
+    async def do_action(self, caller: Caller, request: bytes) -> bytes:
+        """The one result of an action."""
+        action = protocol.read(request)
+        kind, body = protocol.text(action, 1) or "", protocol.raw(action, 2) or b""
+        if kind == "CreatePreparedStatement":
+            return protocol.field(1, await self._prepare(caller, protocol.unpacked(body)[1]))
+        if kind == "ClosePreparedStatement":
+            self._close(caller, protocol.raw(protocol.unpacked(body)[1], 1) or b"")
+            return b""
+        if kind in ("CancelFlightInfo", "CancelQuery"):
+            asked = (
+                protocol.read(body) if kind == "CancelFlightInfo" else protocol.unpacked(body)[1]
+            )
+            self._cancel(caller, protocol.raw(asked, 1) or b"")
+            told = protocol.count(1, _CANCELLED)
+            return protocol.field(
+                1,
+                told
+                if kind == "CancelFlightInfo"
+                else protocol.packed("ActionCancelQueryResult", told),
+            )
+        if kind == "CloseSession":
+            return protocol.field(1, protocol.count(1, _CLOSED))
+        raise UnsupportedError(
+            f"The action {kind[:80]!r} is not offered; these are: {', '.join(_ACTIONS)}. {_READS}"
+        )
+
+    def list_actions(self, caller: Caller, request: bytes) -> Iterator[bytes]:  # noqa: ARG002
+        """The actions that are offered."""
+        for name, told in _ACTIONS.items():
+            yield protocol.field(1, name.encode()) + protocol.field(2, told.encode())
+
+    def list_flights(self, caller: Caller, request: bytes) -> Iterator[bytes]:  # noqa: ARG002
+        """No flights: tables are found by their catalogue."""
+        return iter(())
+
+    async def do_put(self, caller: Caller, request: AsyncIterator[bytes]) -> bytes:  # noqa: ARG002
+        """Refused: nothing is written here."""
+        async for message in request:
+            descriptor = protocol.raw(protocol.read(message), 1)
+            if descriptor and _command(descriptor)[0] == "CommandPreparedStatementQuery":
+                raise QueryError("A statement takes no parameters here: write its values into it.")
+            break
+        raise UnsupportedError(_READS)
+
+    def bearer(self, authorization: str | None) -> str:
+        """The bearer of one who logs in with a name and, as the password, a token.
+
+        Raises:
+            UnauthenticatedError: nobody known does.
+        """
+        kind, _, given = (authorization or "").partition(" ")
+        bearer = given
+        if kind.lower() == "basic":
+            try:
+                bearer = base64.b64decode(given, validate=True).decode().partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError):
+                raise UnauthenticatedError("The login cannot be read.") from None
+        self._house.caller(f"Bearer {bearer}")
+        return bearer
+
+    async def _prepare(self, caller: Caller, asked: protocol.Message) -> bytes:
+        if protocol.raw(asked, 2):
+            raise UnsupportedError(_READS)
+        read = statements.parse(protocol.text(asked, 1) or "")
+        ready = await self._answered(caller, read)
+        ticket = self._ticket(caller, ready)
+        handle = self._prepared.give(caller, Prepared(read, ready.schema, ticket))
+        result = protocol.field(1, handle) + protocol.field(2, ready.schema)
+        return protocol.packed("ActionCreatePreparedStatementResult", result)
+
+    async def _execute(self, caller: Caller, asked: protocol.Message, request: bytes) -> bytes:
+        prepared = self._prepared.get(caller, protocol.raw(asked, 1) or b"")
+        ticket, prepared.first = prepared.first, None
+        if ticket is not None:
+            try:
+                return _info(self._tickets.get(caller, ticket), ticket, request)
+            except GoneError:
+                pass  # prepared too long ago: asked again
+        ready = await self._answered(caller, prepared.statement)
+        return _info(ready, self._ticket(caller, ready), request)
+
+    def _close(self, caller: Caller, handle: bytes) -> None:
+        self._prepared.drop(caller, handle)
+
+    def _cancel(self, caller: Caller, info: bytes) -> None:
+        for endpoint in protocol.read(info).get(3, ()):
+            if isinstance(endpoint, bytes):
+                ticket = protocol.raw(protocol.read(endpoint), 1) or b""
+                self._tickets.drop(caller, protocol.raw(protocol.read(ticket), 1) or b"")
+
+    async def _rows_of(self, caller: Caller, command: str, asked: protocol.Message) -> Rows:
+        if command == "CommandStatementQuery":
+            if protocol.raw(asked, 2):
+                raise UnsupportedError(_READS)
+            return await self._answered(caller, statements.parse(protocol.text(asked, 1) or ""))
+        known = tuple(protocol.numbers(asked, 1)) if command == "CommandGetSqlInfo" else None
+        if known in self._infos:
+            return self._infos[known]
+
+        def work(stop: Stop) -> Rows | None:
+            table = metadata.table(command, asked, caller, self._answering, stop)
+            return rows.of_table(table) if table is not None else None
+
+        ready = await self._worked(work)
+        if ready is None:
+            raise UnsupportedError(f"The command {command[:80]!r} is not offered. {_READS}")
+        if known is not None and len(self._infos) < _MOST_INFOS:
+            self._infos[known] = ready  # every connection asks it
+        return ready
+
+    async def _answered(self, caller: Caller, read: Statement) -> Rows:
+        kept = self._answering.kept(caller, read)
+        if kept is not None:
+            return kept
+        return await self._worked(lambda stop: self._answering.rows(caller, read, stop))
+
+    async def _worked(self, work: Callable[[Stop], _T]) -> _T:
+        stop = Stop()
+        try:
+            return await self._house.run(work, stop)
+        except asyncio.CancelledError:
+            stop.set()  # the client is gone
+            raise
+
+    def _ticket(self, caller: Caller, ready: Rows) -> bytes:
+        return self._tickets.give(caller, ready, ready.table, ready.size)
+
+
+def _command(descriptor: bytes) -> tuple[str, protocol.Message]:
+    fields = protocol.read(descriptor)
+    command = protocol.raw(fields, 2)
+    if fields.get(1) != [_BY_COMMAND] or command is None:
+        raise QueryError("A flight is asked for by a command of Flight SQL, not by a path.")
+    return protocol.unpacked(command)
+
+
+def _info(ready: Rows, ticket: bytes, descriptor: bytes) -> bytes:
+    ends = protocol.count(1, int(time.time()) + _TICKET_SECONDS)
+    endpoint = protocol.field(1, protocol.field(1, ticket)) + protocol.field(3, ends)
+    return b"".join((
+        protocol.field(1, ready.schema), protocol.field(2, descriptor), protocol.field(3, endpoint),
+        protocol.count(4, ready.count), protocol.count(5, ready.size),
+    ))  # fmt: skip
+
+
+_NAME = "/arrow.flight.protocol.FlightService/"
+_MOST_REQUEST = 1_000_000  # bytes of a message from a client
+_MOST_CALLS = 2_000
+_OPTIONS = [
+    ("grpc.so_reuseport", 0),  # a port that another server has is refused
+    ("grpc.max_receive_message_length", _MOST_REQUEST),
+    ("grpc.http2.bdp_probe", 0),
+]
+
+
+class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """One gRPC server."""
+
+    def __init__(self, house: House) -> None:
+        """Start it; when this returns it listens.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self._house = house
+        self._service = service = Service(house)
+        one, several = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+        # An action has one result, so it is answered in one go; on the wire that is the same.
+        self._methods = {
+            "GetFlightInfo": one(self._single(service.get_flight_info)),
+            "GetSchema": one(self._single(service.get_schema)),
+            "DoAction": one(self._single(service.do_action)),
+            "DoGet": several(self._streamed(service.do_get)),
+            "ListActions": several(self._streamed(service.list_actions)),
+            "ListFlights": several(self._streamed(service.list_flights)),
+            "DoPut": grpc.stream_unary_rpc_method_handler(self._single(service.do_put)),
+            "Handshake": grpc.stream_stream_rpc_method_handler(self._handshake),
+            "DoExchange": grpc.stream_stream_rpc_method_handler(self._unsupported),
+            "PollFlightInfo": one(self._unsupported),
+        }
+        self._handlers = {_NAME + name: method for name, method in self._methods.items()}
+        self._loop = asyncio.new_event_loop()
+        self._stopped = threading.Event()
+        self._ended = asyncio.Event()
+        self._server: grpc.aio.Server | None = None
+        self._problem: BaseException | None = None
+        self.port = 0
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="flight", daemon=True)
+        self._thread.start()
+        ready.wait()
+        if self._problem is not None:
+            raise self._problem
+
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
+        """The method of a call; None for one that there is not."""
+        return self._handlers.get(details.method)
+
+    def stop(self, grace: float | None) -> threading.Event:
+        """Take no more calls, and end those in flight after so many seconds; set when ended."""
+        if not self._stopped.is_set():
+            asyncio.run_coroutine_threadsafe(self._end(grace), self._loop)
+        return self._stopped
+
+    def _run(self, ready: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._listen())
+        except BaseException as problem:  # noqa: BLE001 - raised where the server was started
+            self._problem = problem
+            ready.set()
+            return
+        ready.set()
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+        self._stopped.set()
+
+    async def _listen(self) -> None:
+        settings = self._house.settings
+        self._server = grpc.aio.server(
+            handlers=(self,), options=_OPTIONS, maximum_concurrent_rpcs=_MOST_CALLS
+        )
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"{host}:{settings.flight_port}"
+        try:
+            if settings.tls is None:
+                self.port = self._server.add_insecure_port(address)
+            else:
+                certificate, key = (path.read_bytes() for path in settings.tls)
+                credentials = grpc.ssl_server_credentials([(key, certificate)])
+                self.port = self._server.add_secure_port(address, credentials)
+        except RuntimeError:
+            raise OSError(f"Flight SQL cannot listen on {address}: is the port taken?") from None
+        await self._server.start()
+
+    async def _serve(self) -> None:
+        sweeping = asyncio.ensure_future(self._service.sweep())
+        await self._ended.wait()
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+
+    async def _end(self, grace: float | None) -> None:
+        if self._server is not None:
+            await self._server.stop(grace)
+        self._ended.set()
+
+    def _caller(self, context: Context) -> Caller:
+        return self._house.caller(_header(context, "authorization"))
+
+    def _single(
+        self, call: Callable[[Caller, Any], Awaitable[bytes]]
+    ) -> Callable[[Any, Context], Awaitable[bytes]]:
+        async def handle(request: Any, context: Context) -> bytes:
+            try:
+                return await call(self._caller(context), request)
+            except Exception as problem:  # noqa: BLE001 - a client is told what `refusal` says
+                error = problem
+            await _refuse(context, error)
+            return b""
+
+        return handle
+
+    def _streamed(
+        self, call: Callable[[Caller, Any], Iterator[bytes]]
+    ) -> Callable[[Any, Context], Awaitable[None]]:
+        async def handle(request: Any, context: Context) -> None:
+            error = None
+            try:
+                for message in call(self._caller(context), request):
+                    # It waits until there is room, so no more than one message is held.
+                    await context.write(message)
+            except Exception as problem:  # noqa: BLE001 - a client is told what `refusal` says
+                error = problem
+            if error is not None:
+                await _refuse(context, error)
+
+        return handle
+
+    async def _handshake(self, requests: Any, context: Context) -> None:  # noqa: ARG002
+        try:
+            bearer = self._service.bearer(_header(context, "authorization"))
+        except Exception as problem:  # noqa: BLE001 - a client is told what `refusal` says
+            error = problem
+        else:
+            await context.send_initial_metadata((("authorization", f"Bearer {bearer}"),))
+            await context.write(b"")
+            return
+        await _refuse(context, error)
+
+    async def _unsupported(self, request: Any, context: Context) -> None:  # noqa: ARG002
+        await _refuse(context, UnsupportedError("This call of Flight is not offered here."))
+
+
+async def _refuse(context: Context, error: Exception) -> None:
+    if not context.done():  # else the client is gone, and that is the error
+        await context.abort(*refusal(error))
+
+
+def _header(context: Context, name: str) -> str | None:
+    for key, value in context.invocation_metadata() or ():
+        if key == name:
+            return value if isinstance(value, str) else value.decode(errors="replace")
+    return None

@@ -1,0 +1,431 @@
+"""GraphQL over HTTP: POST at `/api/graphql`, and at `/` for clients that post there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from graphql import (
+    ExecutionResult,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    OperationType,
+    execute_sync,
+    parse,
+    validate,
+)
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cadran.errors import CadranError, QueryError, UnauthenticatedError
+from cadran.server.graphql import schema
+from cadran.server.graphql.context import Asking
+from cadran.server.graphql.jobs import KEPT, Jobs, unexpected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from graphql import DocumentNode, GraphQLSchema, SelectionSetNode
+    from starlette.requests import Request
+
+    from cadran.access.caller import Caller
+    from cadran.server.context import House
+
+
+MOST_BYTES = 512 * 1024  # of a request
+_TEXT = 32 * 1024  # characters of a document
+_TOKENS = 1_500
+_DEPTH = 16
+_FIELDS = 600  # fragments written out
+_ROOTS = 10
+_REMEMBERED = 256
+_ERRORS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRequest:
+    """One request: a document, the operation in it that is meant, and its variables."""
+
+    text: str
+    operation: str | None = None
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is known of an operation before it runs: whether it is a query, and its root fields."""
+
+    is_query: bool
+    roots: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document that was looked at.
+
+    Attributes:
+        document: its tree; None where it has errors.
+        errors: what is wrong with it.
+        operations: by name.
+        fields: every field that it asks for, anywhere.
+    """
+
+    document: DocumentNode | None
+    errors: tuple[GraphQLError, ...] = ()
+    operations: dict[str, Operation] = field(default_factory=dict)
+    fields: frozenset[str] = frozenset()
+
+    def chosen(self, name: str | None) -> Operation:
+        """The operation that is meant.
+
+        Raises:
+            QueryError: there is none of that name, or several and no name.
+        """
+        if name is None and len(self.operations) == 1:
+            return next(iter(self.operations.values()))
+        if name is None or name not in self.operations:
+            raise QueryError(
+                f"Say in operationName which operation is meant: {', '.join(self.operations)}."
+            )
+        return self.operations[name]
+
+
+def read_document(body: bytes) -> DocumentRequest:
+    """The request in a body.
+
+    Raises:
+        QueryError: it is no JSON, or not of the shape that GraphQL over HTTP has.
+    """
+    try:
+        given = json.loads(body.decode())
+        # A lone half of a character would break whoever writes it down later.
+        json.dumps(given, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise QueryError(
+            'The body is no JSON in UTF-8: send {"query": "...", "variables": {...}}.'
+        ) from None
+    if not isinstance(given, dict):
+        raise QueryError("The body is no JSON object with a query; lists of them are not taken.")
+    text, operation = given.get("query"), given.get("operationName")
+    variables = given.get("variables")
+    if not isinstance(text, str) or not text.strip():
+        raise QueryError("The body has no query: send a GraphQL document as text under `query`.")
+    if operation is not None and not isinstance(operation, str):
+        raise QueryError("operationName is no text.")
+    if variables is not None and not isinstance(variables, dict):
+        raise QueryError("variables is no JSON object.")
+    return DocumentRequest(text, operation or None, variables or {})
+
+
+class Documents:
+    """Prepares documents for one schema, and remembers the last ones."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        """Take a schema."""
+        self._schema = schema
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, Prepared] = OrderedDict()
+
+    def known(self, text: str) -> Prepared | None:
+        """A document that was looked at before; at once."""
+        with self._lock:
+            if text in self._known:
+                self._known.move_to_end(text)
+            return self._known.get(text)
+
+    def prepare(self, text: str) -> Prepared:
+        """A document, parsed and validated; that takes a while."""
+        prepared = self._prepared(text)
+        with self._lock:
+            self._known[text] = prepared
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return prepared
+
+    def _prepared(self, text: str) -> Prepared:
+        if len(text) > _TEXT:
+            said = f"The document has {len(text):,} characters; at most {_TEXT:,} are read."
+            return Prepared(None, (GraphQLError(f"{said} Values belong into variables."),))
+        try:
+            document = parse(text, max_tokens=_TOKENS)
+            operations, fields = _Measure(document).measured()
+            errors = validate(self._schema, document, max_errors=_ERRORS)
+        except GraphQLError as problem:
+            return Prepared(None, (problem,))
+        except RecursionError:
+            return Prepared(None, (_too_much(),))
+        if errors:
+            return Prepared(None, tuple(errors))
+        return Prepared(document, (), operations, fields)
+
+
+class _Measure:
+    """Measures what a document would ask with its fragments written out, without doing so."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        self._operations = [
+            one for one in document.definitions if isinstance(one, OperationDefinitionNode)
+        ]
+        self._fragments = {
+            one.name.value: one
+            for one in document.definitions
+            if isinstance(one, FragmentDefinitionNode)
+        }
+        self._known: dict[str, tuple[int, int]] = {}
+        self._within: set[str] = set()
+        self._names: set[str] = set()
+
+    def measured(self) -> tuple[dict[str, Operation], frozenset[str]]:
+        """The operations and all fields.
+
+        Raises:
+            GraphQLError: it is too deep or too wide, or a fragment holds itself.
+        """
+        found = {}
+        for one in self._operations:
+            depth, width = self._of(one.selection_set)
+            roots = list(self._roots(one.selection_set, set()))
+            if depth > _DEPTH or width > _FIELDS or len(roots) > _ROOTS:
+                raise _too_much()
+            name = one.name.value if one.name else ""
+            found[name] = Operation(one.operation is OperationType.QUERY, frozenset(roots))
+        return found, frozenset(self._names)
+
+    def _of(self, chosen: SelectionSetNode | None) -> tuple[int, int]:
+        depth = width = 0
+        for one in chosen.selections if chosen else ():
+            if isinstance(one, FragmentSpreadNode):
+                below, fields = self._spread(one.name.value)
+            else:
+                below, fields = self._of(one.selection_set)  # type: ignore[attr-defined]
+            if isinstance(one, FieldNode):
+                self._names.add(one.name.value)
+                below, fields = below + 1, fields + 1
+            depth, width = max(depth, below), width + fields
+        return depth, width
+
+    def _spread(self, name: str) -> tuple[int, int]:
+        if name in self._within:
+            raise GraphQLError(f"The fragment {name} holds itself.")
+        if name not in self._known and name in self._fragments:
+            self._within.add(name)
+            self._known[name] = self._of(self._fragments[name].selection_set)
+            self._within.remove(name)
+        return self._known.get(name, (0, 0))
+
+    def _roots(self, chosen: SelectionSetNode, seen: set[str]) -> list[str]:
+        found = []
+        for one in chosen.selections:
+            if isinstance(one, FieldNode):
+                found.append(one.name.value)
+            elif isinstance(one, FragmentSpreadNode):
+                fragment = self._fragments.get(one.name.value)
+                if fragment is not None and one.name.value not in seen:
+                    seen.add(one.name.value)
+                    found += self._roots(fragment.selection_set, seen)
+            else:
+                found += self._roots(one.selection_set, seen)  # type: ignore[attr-defined]
+        return found
+
+
+def _too_much() -> GraphQLError:
+    return GraphQLError(
+        f"The document asks too much at once: at most {_ROOTS} fields at the top, {_FIELDS} in all"
+        f" and {_DEPTH} levels."
+    )
+
+
+_JOBS = "graphql jobs"
+_PATIENCE = 0.25  # seconds that a request waits for its query to end, so that clients poll less
+_QUICK = frozenset({"query", "createQuery", "cancelQuery", "__typename"})
+_KEPT_BYTES = 32_000_000
+_STRANGER = "User is not authorized"  # dbt-sl-sdk knows a wrong token by this message
+
+
+def routes(house: House) -> list[Route]:
+    """The two routes."""
+    endpoint = Endpoint(house)
+    return [Route(path, endpoint.post, methods=["POST"]) for path in ("/api/graphql", "/")]
+
+
+@contextlib.asynccontextmanager
+async def running(house: House) -> AsyncIterator[None]:
+    """Let go of old queries while the server runs, and of every one when it stops."""
+    jobs = _jobs(house)
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(KEPT / 10)
+            jobs.sweep()
+
+    task = asyncio.create_task(sweep())
+    try:
+        yield
+    finally:
+        task.cancel()
+        jobs.close()
+
+
+class Endpoint:
+    """Answers requests: what is quick on the event loop, the rest in a worker thread."""
+
+    def __init__(self, house: House) -> None:
+        """Take a house."""
+        self._house = house
+        self._jobs = _jobs(house)
+        self._schema = schema.build()
+        self._documents = Documents(self._schema)
+        self._told = _Told(_KEPT_BYTES)
+
+    async def post(self, request: Request) -> Response:
+        """Answer one request; whatever comes in, the answer is one of GraphQL."""
+        try:
+            caller = self._house.caller(request.headers.get("authorization"))
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != "application/json":
+                # Also what keeps pages of other sites from posting here through a browser.
+                return _refused("Send the request as application/json.")
+            body = await _body(request)
+            if body is None:
+                most = MOST_BYTES // 1024
+                return _refused(f"The request is too large: at most {most} KiB are read.", 413)
+            return await self._answer(caller, body)
+        except UnauthenticatedError:
+            return _refused(_STRANGER, 200)
+        except CadranError as problem:
+            return _refused(str(problem))
+        except Exception as problem:  # noqa: BLE001 - it is logged, and the client told so
+            return _refused(unexpected(problem), 200)
+
+    async def _answer(self, caller: Caller, body: bytes) -> Response:
+        state = self._house.desk.states.current
+        key = state.id, caller, self._house.desk.visible(caller), body
+        told = self._told.get(key)
+        if told is not None:
+            return _json(told)
+        asked = read_document(body)
+        prepared = self._documents.known(asked.text)
+        if prepared is None:
+            prepared = await self._house.run(self._documents.prepare, asked.text)
+        if prepared.document is None:
+            return _json(_packed(ExecutionResult(None, list(prepared.errors))))
+        operation = prepared.chosen(asked.operation)
+        if operation.roots <= _QUICK and "jsonResult" not in prepared.fields:
+            return _json(_packed(await self._quick(caller, prepared, asked, operation)))
+        result = await self._house.run(self._slow, caller, prepared, asked)
+        text = _packed(result)
+        if operation.is_query and "query" not in operation.roots and not result.errors:
+            self._told.put(key, text)
+        return _json(text)
+
+    async def _quick(
+        self,
+        caller: Caller,
+        prepared: Prepared,
+        asked: DocumentRequest,
+        operation: Operation,
+    ) -> ExecutionResult:
+        with self._house.desk.states.use() as state:
+            asking = Asking(self._house.desk, self._jobs, caller, state)
+            result = self._executed(asking, prepared, asked)
+            waited = [asyncio.wrap_future(job.future) for job in asking.unfinished if job.future]
+            if waited:
+                await asyncio.wait(waited, timeout=_PATIENCE)
+                if operation.is_query:
+                    result = self._executed(asking, prepared, asked)
+        return result
+
+    def _slow(self, caller: Caller, prepared: Prepared, asked: DocumentRequest) -> ExecutionResult:
+        with self._house.desk.states.use() as state:
+            asking = Asking(self._house.desk, self._jobs, caller, state)
+            return self._executed(asking, prepared, asked)
+
+    def _executed(
+        self, asking: Asking, prepared: Prepared, asked: DocumentRequest
+    ) -> ExecutionResult:
+        assert prepared.document is not None  # noqa: S101 - documents with errors do not get here
+        return execute_sync(
+            self._schema,
+            prepared.document,
+            context_value=asking,
+            variable_values=asked.variables,
+            operation_name=asked.operation,
+        )
+
+
+class _Told:
+    """Answers to questions about definitions, as they were sent: bounded, the oldest leave first.
+
+    The state and what the caller may see are part of each key, so that none is ever stale.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._kept: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+
+    def get(self, key: tuple[Any, ...]) -> bytes | None:
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def put(self, key: tuple[Any, ...], text: bytes) -> None:
+        if key in self._kept or len(text) * 4 > self._most:
+            return
+        self._kept[key] = text
+        self._size += len(text) + len(key[-1])
+        while self._size > self._most:
+            gone, left = self._kept.popitem(last=False)
+            self._size -= len(left) + len(gone[-1])
+
+
+def _jobs(house: House) -> Jobs:
+    jobs = house.parts.setdefault(_JOBS, Jobs(house.workers))
+    assert isinstance(jobs, Jobs)  # noqa: S101 - nobody else keeps anything under that name
+    return jobs
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body; None where it is larger than what is read."""
+    read = bytearray()
+    async for part in request.stream():
+        read += part
+        if len(read) > MOST_BYTES:
+            return None
+    return bytes(read)
+
+
+def _packed(result: ExecutionResult) -> bytes:
+    told: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        told["errors"] = [_shown(error) for error in result.errors]
+    return json.dumps(told, separators=(",", ":")).encode()
+
+
+def _shown(error: GraphQLError) -> Mapping[str, Any]:
+    """An error as a client may see it: only sentences that were written for clients."""
+    shown = dict(error.formatted)
+    cause = error.original_error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    if cause is not None:
+        shown["message"] = str(cause) if isinstance(cause, CadranError) else unexpected(cause)
+    return shown
+
+
+def _refused(message: str, status: int = 400) -> Response:
+    text = json.dumps({"data": None, "errors": [{"message": message}]})
+    return _json(text.encode(), status)
+
+
+def _json(text: bytes, status: int = 200) -> Response:
+    return Response(text, status, media_type="application/json")

@@ -1,0 +1,194 @@
+"""Requests and replies, close to the wire: what the quick path needs and nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import parse_qsl, quote, urlencode
+
+from cadran.errors import QueryError
+from cadran.server.problems import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from starlette.types import Receive, Scope, Send
+
+    from cadran.access.caller import Caller
+    from cadran.serving.cancellation import Stop
+
+_LARGEST = 1_000_000  # bytes of a body
+_LONGEST = 8_000  # bytes of an address
+_MOST = 500  # parameters of a link
+
+
+class GoneError(Exception):
+    """The client went away before it had sent its request."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request.
+
+    Attributes:
+        scope: of ASGI.
+        receive: of ASGI.
+        caller: who asks, once that is known.
+        given: the parameters, once they are read.
+        filtered: whether the question has filters.
+    """
+
+    scope: Scope
+    receive: Receive
+    caller: Caller | None = None
+    given: dict[str, Any] = field(default_factory=dict)
+    filtered: bool = False
+    headers: dict[bytes, bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the headers."""
+        self.headers = dict(self.scope["headers"])
+
+    def header(self, name: bytes) -> str | None:
+        """A header by its name in lower case."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def link(self) -> bytes:
+        """The part of the address after the question mark."""
+        query: bytes = self.scope["query_string"]
+        return query
+
+    def check_length(self) -> None:
+        """Refuse an address that is too long.
+
+        Raises:
+            RefusedError: it is.
+        """
+        if len(self.link) + len(self.scope["path"]) > _LONGEST:
+            raise RefusedError(
+                414, "too-long",
+                f"The address has more than {_LONGEST:,} characters: post the question as JSON"
+                " instead.",
+            )  # fmt: skip
+
+    async def body(self) -> bytes:
+        """The body, which has to be JSON.
+
+        Raises:
+            RefusedError: it is too large, or not JSON by its type.
+        """
+        kind = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise RefusedError(
+                415, "wrong-type",
+                f"The body is {kind or 'of no type'}; send application/json.",
+            )  # fmt: skip
+        declared = self.header(b"content-length") or "0"
+        if declared.isdigit() and int(declared) > _LARGEST:
+            _too_large()
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise GoneError
+            part: bytes = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if size > _LARGEST:
+                _too_large()
+            if not message.get("more_body"):
+                return b"".join(parts)
+
+    async def until_gone(self, work: Awaitable[Any], stop: Stop) -> Any:
+        """What the work gives; the work is stopped when the client is gone."""
+        working = asyncio.ensure_future(work)
+        watching = asyncio.ensure_future(self._gone())
+        try:
+            await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                stop.set()
+            return await working
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+        finally:
+            watching.cancel()
+
+    async def _gone(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
+
+@dataclass(slots=True)
+class Reply:
+    """One reply; `headers` come in the order given."""
+
+    body: bytes
+    media: str = "application/json"
+    status: int = 200
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    async def send(self, send: Send) -> None:
+        """Send it."""
+        headers = [
+            (b"content-type", self.media.encode()),
+            (b"content-length", b"%d" % len(self.body)),
+            *self.headers,
+        ]
+        if self.status in (204, 304):
+            del headers[:2]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def pairs(link: bytes) -> list[tuple[str, str]]:
+    """Names and values of a link.
+
+    Raises:
+        QueryError: it is not UTF-8, or has too many.
+    """
+    try:
+        return parse_qsl(
+            link.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST
+        )
+    except UnicodeDecodeError:
+        raise QueryError("The address is not UTF-8, with everything else written as %XX.") from None
+    except ValueError:
+        raise QueryError(f"The address has more than {_MOST} parameters.") from None
+
+
+def next_link(call: Call, cursor: str) -> bytes:
+    """The value of a Link header to the page that follows."""
+    kept = [(name, value) for name, value in pairs(call.link) if name != "cursor"]
+    link = urlencode([*kept, ("cursor", cursor)])
+    return f'<{quote(call.scope["path"])}?{link}>; rel="next"'.encode()
+
+
+def document(body: bytes) -> Any:
+    """The JSON of a body.
+
+    Raises:
+        RefusedError: it is none.
+    """
+
+    def constant(name: str) -> NoReturn:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=constant)
+    except (ValueError, RecursionError) as problem:
+        told = str(problem)[:80] if isinstance(problem, json.JSONDecodeError) else "it is not JSON"
+        raise RefusedError(
+            400, "bad-request", f"The body cannot be read as JSON: {told}."
+        ) from None
+
+
+def _too_large() -> NoReturn:
+    raise RefusedError(
+        413, "too-large", f"The body has more than {_LARGEST:,} bytes: ask for less at once."
+    )

@@ -1,0 +1,204 @@
+"""The MCP server: lists the tools and calls them in worker threads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.lowlevel.server import Server
+from mcp.server.stdio import stdio_server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+    Tool,
+    ToolAnnotations,
+)
+
+from cadran import __version__
+from cadran.errors import NotAllowedError, UnauthenticatedError, UnknownNameError
+from cadran.server.app import host_names as names
+from cadran.server.http import Call, Reply
+from cadran.server.mcp.tools import TOOLS
+from cadran.server.parameters import from_json
+from cadran.server.problems import problem_of
+from cadran.server.run import prepare
+from cadran.serving.service import Asked
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
+    from starlette.types import Receive, Scope, Send
+
+    from cadran.access.caller import Caller
+    from cadran.core.project.artifacts import Project
+    from cadran.server.context import House
+    from cadran.server.settings import Settings
+
+
+_INSTRUCTIONS = (
+    "Numbers of a company's KPIs, each by its one definition. Begin with list_kpis; kpi_card says"
+    " at which grains and by which dimensions a KPI is defined. Never compute a KPI yourself from"
+    " other numbers, and never sum or average one that is not additive: ask query for the grain and"
+    " dimensions you need. Where like_for_like is false, do not compare values on both sides of a"
+    " break. Quote a number with its unit, period and version. What is refused comes with a"
+    " sentence that says whom to ask: pass it on."
+)
+
+
+class Agents:
+    """The tools of a house, for whoever asks.
+
+    Attributes:
+        server: the SDK's server, for any transport.
+    """
+
+    def __init__(self, house: House, caller: Caller | None = None) -> None:
+        """Take a house.
+
+        Args:
+            house: what answers.
+            caller: who asks where the transport does not tell; else each HTTP request does.
+        """
+        self._house = house
+        self._caller = caller
+        self.server: Server[dict[str, Any]] = Server(
+            "cadran",
+            version=__version__,
+            title="Cadran",
+            instructions=_INSTRUCTIONS,
+            get_tool_input_schema=lambda name: TOOLS[name].takes_schema if name in TOOLS else None,
+            on_list_tools=self._list,
+            on_call_tool=self._call,
+        )
+
+    async def _list(
+        self, _: ServerRequestContext[Any, Any], __: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        return ListToolsResult(
+            tools=[
+                Tool(
+                    name=name,
+                    title=tool.title,
+                    description=tool.about,
+                    input_schema=tool.takes_schema,
+                    output_schema=tool.gives_schema,
+                    annotations=ToolAnnotations(
+                        title=tool.title,
+                        read_only_hint=True,
+                        destructive_hint=False,
+                        idempotent_hint=True,
+                        open_world_hint=False,
+                    ),
+                )
+                for name, tool in TOOLS.items()
+            ]
+        )
+
+    async def _call(
+        self, context: ServerRequestContext[Any, Any], asked_for: CallToolRequestParams
+    ) -> CallToolResult:
+        filtered = bool((asked_for.arguments or {}).get("where"))
+        try:
+            tool = TOOLS.get(asked_for.name)
+            if tool is None:
+                raise UnknownNameError("tool", asked_for.name, TOOLS)  # noqa: TRY301
+            given = from_json(tool.takes, asked_for.arguments or {})
+            asked = Asked(self._who(context, tool.scope), "mcp")
+            try:
+                told, text = await self._house.run(tool.work, self._house.desk, asked, given)
+            except asyncio.CancelledError:
+                asked.stop.set()  # the client is gone, or took its question back
+                raise
+        except Exception as error:  # noqa: BLE001 - every error becomes a sentence
+            told_problem = problem_of(error, filtered=filtered)
+            return CallToolResult(
+                content=[TextContent(type="text", text=told_problem.sentence)], is_error=True
+            )
+        return CallToolResult(
+            content=[TextContent(type="text", text=text)], structured_content=told
+        )
+
+    def _who(self, context: ServerRequestContext[Any, Any], scope: str) -> Caller:
+        caller = self._caller
+        if caller is None:
+            headers = context.request.headers if context.request is not None else {}
+            caller = self._house.caller(headers.get("authorization"))
+        if scope not in caller.scopes:
+            raise NotAllowedError(
+                f"The token of {caller.name} lacks the scope '{scope}', which this needs."
+            )
+        return caller
+
+
+_LARGEST = 1_000_000  # bytes of a request
+
+
+class Door:
+    """The ASGI application at `/mcp`. It keeps no sessions: each request says who asks."""
+
+    def __init__(self, house: House, server: Server[Any]) -> None:
+        """Take the server behind it."""
+        self._house = house
+        self.manager = StreamableHTTPSessionManager(
+            server,
+            stateless=True,
+            security_settings=_security(house.settings, is_open=house.who.open),
+            max_request_body_size=_LARGEST,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            self._house.caller(Call(scope, receive).header(b"authorization"))
+        except UnauthenticatedError as error:
+            told = problem_of(error)
+            body = json.dumps({"error": "invalid_token", "error_description": told.sentence})
+            headers = [
+                (name.lower().encode(), text.encode()) for name, text in told.headers.items()
+            ]
+            await Reply(body.encode(), status=told.status, headers=headers).send(send)
+            return
+        await self.manager.handle_request(scope, receive, send)
+
+
+def _security(settings: Settings, *, is_open: bool) -> TransportSecuritySettings:
+    """Which names and origins are accepted, so that no web page reaches a server on loopback."""
+    known = names(settings)
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=is_open or bool(settings.hosts),
+        allowed_hosts=[*known, *(f"{name}:*" for name in known)],
+        allowed_origins=[
+            *(f"{scheme}://{name}:*" for scheme in ("http", "https") for name in known),
+            *settings.origins,
+        ],
+    )
+
+
+async def serve(project: Project, settings: Settings, token: str | None) -> None:
+    """Serve the agent at the other end.
+
+    Args:
+        project: what is served.
+        settings: how; addresses and ports do not matter.
+        token: says who asks, where tokens are configured.
+
+    Raises:
+        UnauthenticatedError: nobody known has this token.
+        CadranError: policy or tokens are broken, or there is no warehouse.
+    """
+    house, _ = prepare(project, settings)
+    try:
+        caller = house.caller(f"Bearer {token}" if token else None)
+        if settings.refresh:
+            house.desk.states.watch()
+        server = Agents(house, caller).server
+        async with stdio_server() as (incoming, outgoing):
+            await server.run(incoming, outgoing, server.create_initialization_options())
+    finally:
+        house.workers.shutdown(wait=True, cancel_futures=True)
+        house.desk.close()

@@ -1,0 +1,278 @@
+"""Every operation under `/api/v1`, once: it is read, checked and told in OpenAPI from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cadran.core.ledger.reader import VIEWS
+from cadran.core.project.cards import ADDITIVITIES, DIRECTIONS, LANGUAGES, STATUSES, TIERS
+from cadran.core.query.request import GRAINS
+from cadran.server.parameters import Parameter
+from cadran.server.problems import TITLES
+from cadran.serving.encoding import MEDIA, PAGE_ROWS
+
+_LANG = Parameter("lang", "Language of the words.", "choice", choices=LANGUAGES)
+_NAME = Parameter("name", "Its name.", in_path=True, required=True, example="net_revenue")
+_METRICS = Parameter(
+    "metrics", "Names of metrics or KPIs.", "names", example=["net_revenue", "order_count"]
+)
+NARROWING = (
+    Parameter(
+        "where", "Conditions that all hold.", "texts", example=["order_id__channel = 'web'"]
+    ),
+    Parameter(
+        "order_by", "Columns, with - before the descending ones.", "names",
+        example=["-net_revenue"],
+    ),
+    Parameter("limit", "At most so many rows of the answer.", "whole", example=10),
+    Parameter("start", "First day or instant, included.", "time", example="2026-01-01"),
+    Parameter("end", "Last day or instant, included.", "time", example="2026-06-30"),
+)  # fmt: skip
+ASKING = (
+    _METRICS,
+    Parameter(
+        "group_by", "Dimensions; times with a grain.", "groups",
+        example=["metric_time__month", "customer__country"],
+    ),
+    *NARROWING,
+    Parameter("saved_query", "Start from this saved query; the rest adds to it."),
+    Parameter("version", "A version of the one KPI asked.", "whole", least=1),
+    Parameter("known_at", "What had been published by then, instead of now.", "time"),
+    Parameter("view", "Values as published, restated, both or spliced.", "choice", choices=VIEWS),
+)  # fmt: skip
+_CURSOR = Parameter(
+    "cursor", "next_cursor of the page before; it ends when the numbers are replaced.",
+    pattern=r"^[0-9a-f]{16}\.[0-9a-f]{16}\.[0-9]{1,12}$",
+)  # fmt: skip
+SHAPING = (
+    Parameter("format", "Form of the answer, before what Accept says.", "choice",
+              choices=tuple(MEDIA)),
+    _LANG,
+    Parameter("read_cache", "false computes the answer again.", "switch"),
+    Parameter(
+        "page_size",
+        f"Rows of one page. JSON gives {PAGE_ROWS:,} where it is not said, the other formats all.",
+        "whole", least=1,
+    ),
+    _CURSOR,
+)  # fmt: skip
+_PAGES = (
+    Parameter("page_size", "Items of one page.", "whole", least=1, most=1000, example=100),
+    _CURSOR,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be done at one address.
+
+    Attributes:
+        id: its name, also that of what does it.
+        method: of HTTP; GET includes HEAD.
+        path: below `/api/v1`, with names in braces.
+        summary: one line.
+        scope: what the caller's token has to allow; empty for everybody.
+        takes: its parameters.
+        gives: the schema of its JSON, by name; `Answer` also comes in other formats.
+        in_body: whether the parameters stand in a body.
+        is_file: whether the format stands in the path and is the only one.
+    """
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    scope: str
+    takes: tuple[Parameter, ...] = ()
+    gives: str = "Answer"
+    in_body: bool = False
+    is_file: bool = False
+
+
+OPERATIONS = (
+    Operation("index", "GET", "", "What there is at this address.", "", gives="Index"),
+    Operation("openapi", "GET", "/openapi.json", "This description.", "", gives="OpenApi"),
+    Operation("docs", "GET", "/docs", "This description as a page.", "", gives="Page"),
+    Operation(
+        "kpis", "GET", "/kpis", "The KPIs with their cards.", "metadata",
+        (
+            _LANG,
+            Parameter("tier", "Only those of this tier.", "choice", choices=TIERS),
+            Parameter("scope", "Only those of this scope.", example="global"),
+            *_PAGES,
+        ),
+        gives="Kpis",
+    ),
+    Operation(
+        "kpi", "GET", "/kpis/{name}", "One KPI: card, versions, breaks, targets.", "metadata",
+        (_NAME, _LANG), gives="Kpi",
+    ),
+    Operation("metrics", "GET", "/metrics", "The metrics.", "metadata", _PAGES, gives="Metrics"),
+    Operation(
+        "dimensions", "GET", "/dimensions", "What these metrics can be grouped by together.",
+        "metadata", (_METRICS, *_PAGES), gives="Dimensions",
+    ),
+    Operation(
+        "saved_queries", "GET", "/saved-queries", "The saved queries, with links.", "metadata",
+        _PAGES, gives="SavedQueries",
+    ),
+    Operation(
+        "saved_file", "GET", "/saved-queries/{name}.{format}",
+        "A saved query as a file: a link for a sheet that refreshes.", "query",
+        (
+            Parameter("name", "Its name.", in_path=True, required=True,
+                      example="kpi_monthly_strategic"),
+            Parameter("format", "Form of the file.", "choice", choices=tuple(MEDIA),
+                      in_path=True, required=True, example="csv"),
+            *NARROWING, _LANG,
+        ),
+        is_file=True,
+    ),
+    Operation(
+        "query", "GET", "/query", "The answer to a question, as a link.", "query",
+        (*ASKING, *SHAPING),
+    ),
+    Operation(
+        "query_body", "POST", "/query", "The answer to a question, as a body.", "query",
+        (*ASKING, *SHAPING), in_body=True,
+    ),
+    Operation(
+        "values", "GET", "/values", "The values of a dimension.", "query",
+        (
+            Parameter("dimension", "Its name; a time with its grain.", required=True,
+                      example="customer__country"),
+            _METRICS, *_PAGES,
+        ),
+        gives="Values",
+    ),
+    Operation(
+        "sql", "GET", "/sql", "The SQL of a question; nothing is run.", "query", ASKING,
+        gives="Sql",
+    ),
+    Operation(
+        "sql_body", "POST", "/sql", "The SQL of a question; nothing is run.", "query", ASKING,
+        gives="Sql", in_body=True,
+    ),
+    Operation(
+        "refresh", "POST", "/refresh", "Take over a new build now.", "admin", gives="Refreshed",
+    ),
+)  # fmt: skip
+
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string"}
+_WHOLE: Schema = {"type": "integer"}
+_SWITCH: Schema = {"type": "boolean"}
+_CELL: Schema = {"type": ["string", "number", "boolean", "null"]}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _maybe(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _object(also: bool = False, optional: tuple[str, ...] = (), **properties: Schema) -> Schema:  # noqa: FBT001, FBT002
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": also,
+    }
+
+
+def _by_name(schema: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": schema}
+
+
+_META = _object(
+    units=_by_name(_TEXT), definitions=_by_name(_TEXT), versions=_by_name(_list(_WHOLE)),
+    breaks=_list(_ref("Break")), like_for_like=_SWITCH, governed=_SWITCH, note=_TEXT, state=_TEXT,
+    paging=_ref("Paging"), cached=_SWITCH,
+)  # fmt: skip
+_OWNER = _object(business=_TEXT, technical=_TEXT)
+_WORDS = _object(label=_TEXT, description=_TEXT, formula=_TEXT, not_for=_list(_TEXT))
+_CARD = _object(
+    name=_TEXT, label=_TEXT, description=_TEXT, tier={"enum": list(TIERS)}, objective=_TEXT,
+    scope=_TEXT, owner=_OWNER, status={"enum": list(STATUSES)}, unit=_TEXT,
+    direction={"enum": list(DIRECTIONS)}, decimals=_WHOLE,
+    additivity={"enum": list(ADDITIVITIES)}, grains=_list({"enum": list(GRAINS)}),
+    dimensions=_list(_TEXT), refresh=_object(every=_TEXT, late_after=_TEXT), formula=_TEXT,
+    review_by=_TEXT, version=_WHOLE, fr=_WORDS, not_for=_list(_TEXT), replaced_by=_maybe(_TEXT),
+    sunset=_maybe(_TEXT), drivers=_list(_TEXT), relation=_maybe(_TEXT),
+    also=True,
+)  # fmt: skip
+_LIST_META = _object(state=_TEXT, paging=_ref("Paging"))
+
+SCHEMAS: dict[str, Schema] = {
+    "Problem": _object(
+        type=_TEXT, title={"enum": list(TITLES.values())}, status=_WHOLE, detail=_TEXT,
+        name=_TEXT, did_you_mean=_list(_TEXT), allowed=_list(_TEXT), record=_TEXT,
+        optional=("name", "did_you_mean", "allowed", "record"),
+    ),
+    "Break": _object(
+        kpi=_TEXT, period=_TEXT, before=_WHOLE, after=_WHOLE, kind=_maybe(_TEXT),
+        reason=_maybe(_TEXT), in_series=_SWITCH, sentence=_TEXT,
+    ),
+    "Paging": _object(
+        page_size=_maybe(_WHOLE), offset=_WHOLE, rows=_WHOLE, total_rows=_WHOLE,
+        next_cursor=_maybe(_TEXT), most_rows_of_a_page=_WHOLE,
+    ),
+    "Column": _object(
+        name=_TEXT,
+        type={"enum": ["boolean", "integer", "decimal", "float", "date", "timestamp", "text"]},
+        label=_TEXT, unit=_TEXT, decimals=_WHOLE, optional=("label", "unit", "decimals"),
+    ),
+    "Answer": _object(columns=_list(_ref("Column")), rows=_list(_by_name(_CELL)), meta=_META),
+    "Card": _CARD,
+    "Kpis": _object(kpis=_list(_ref("Card")), meta=_LIST_META),
+    "Kpi": _object(
+        kpi=_ref("Card"),
+        versions=_list(
+            _object(
+                version=_WHOLE, effective_from=_maybe(_TEXT), kind=_maybe(_TEXT),
+                reason=_maybe(_TEXT), restatement=_maybe(_TEXT), author=_maybe(_TEXT),
+                approver=_maybe(_TEXT),
+            )
+        ),
+        breaks=_list(_ref("Break")),
+        targets=_list(
+            _object(
+                grain=_TEXT, period=_TEXT, target=_CELL, warning=_CELL, critical=_CELL,
+            )
+        ),
+        state=_TEXT,
+    ),
+    "Metrics": _object(
+        metrics=_list(
+            _object(name=_TEXT, label=_TEXT, description=_TEXT, type=_TEXT, is_kpi=_SWITCH,
+                    also=True)
+        ),
+        meta=_LIST_META,
+    ),
+    "Dimensions": _object(dimensions=_list(_object(name=_TEXT, also=True)), meta=_LIST_META),
+    "SavedQueries": _object(
+        saved_queries=_list(
+            _object(
+                name=_TEXT, label=_TEXT, description=_TEXT, metrics=_list(_TEXT),
+                group_by=_list(_TEXT), links=_by_name(_TEXT),
+            )
+        ),
+        meta=_LIST_META,
+    ),
+    "Values": _object(
+        dimension=_TEXT, metrics=_list(_TEXT), values=_list(_CELL), meta=_LIST_META
+    ),
+    "Sql": _object(sql=_TEXT),
+    "Refreshed": _object(refreshed=_SWITCH, state=_TEXT),
+    "Index": _object(openapi=_TEXT, docs=_TEXT, kpis=_TEXT, query=_TEXT, saved_queries=_TEXT),
+    "OpenApi": _object(openapi=_TEXT, also=True),
+}  # fmt: skip

@@ -1,0 +1,163 @@
+"""A KPI in full: its card with its versions, breaks and targets, and where it comes from."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cadran.core.ledger.reader import Reader, has_ledger
+from cadran.core.project import lineage
+from cadran.core.query.request import GroupBy, Query, Question
+from cadran.errors import CadranError, NotAllowedError, ProjectError, UnknownNameError
+from cadran.governance.bridge import bridge, revisions
+from cadran.governance.close import period as read_period
+from cadran.insight import scorecard
+from cadran.serving.response import broken
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cadran.access.caller import Caller
+    from cadran.access.gate import Allowed
+    from cadran.core.layer import Layer
+    from cadran.serving.service import Asked, Desk
+    from cadran.serving.snapshots import State
+
+
+_TOLD = ("version", "effective_from", "kind", "reason", "restatement", "author", "approver")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def about(desk: Desk, caller: Caller, kpi: str, lang: str = "en") -> dict[str, Any]:
+    """The card with versions, breaks and targets, as JSON types.
+
+    Raises:
+        UnknownNameError: there is no such KPI, or not for this caller.
+    """
+    card = desk.card(caller, kpi)
+    with desk.states.use() as state:
+        layer = state.layer
+        return {
+            "kpi": card.to_dict(lang),
+            "versions": versions(layer.project.root, kpi, card.version),
+            "breaks": breaks(layer, kpi, card.grains),
+            "targets": _targets(layer, kpi),
+            "state": state.id,
+        }
+
+
+def versions(root: Path | None, kpi: str, present: int) -> list[dict[str, Any]]:
+    """What the records say of each version of a KPI; of the present one where there are none."""
+    found = []
+    for path in (root / "versions" / kpi).glob("v*.yml") if root is not None else ():
+        with path.open(encoding="utf-8") as record:
+            told = yaml.load(record, _LOADER)  # noqa: S506 - a safe loader
+        shown = {key: told.get(key) for key in _TOLD}
+        found.append({k: v.isoformat() if isinstance(v, dt.date) else v for k, v in shown.items()})
+    found = found or [{**dict.fromkeys(_TOLD), "version": present}]
+    return sorted(found, key=lambda one: one["version"])
+
+
+def breaks(layer: Layer, kpi: str, grains: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Where the published values of a KPI changed their meaning, at the coarsest grain told."""
+    if not has_ledger(layer.warehouse):
+        return []
+    for grain in ("month", *reversed(grains)):
+        if grain not in grains:
+            continue
+        asked = Query(metrics=(kpi,), group_by=(GroupBy("metric_time", grain),))
+        found = Reader(layer.warehouse, asked, None, None).breaks(in_series=False)
+        if found:
+            return [broken(one) for one in found]
+    return []
+
+
+def origin(layer: Layer, kpi: str) -> dict[str, Any]:
+    """What a KPI is made from: models and sources by their names."""
+    try:
+        root = lineage.of_metric(layer.project.dbt_manifest, kpi)
+    except CadranError:
+        return {"models": [], "sources": []}
+    models: dict[str, None] = {}
+
+    def walk(node: lineage.Node) -> None:
+        if node.kind == "model":
+            models[node.name] = None
+        for parent in node.parents:
+            walk(parent)
+
+    walk(root)
+    return {"models": list(models), "sources": root.sources()}
+
+
+def _targets(layer: Layer, kpi: str) -> list[dict[str, Any]]:
+    try:
+        found = scorecard.targets(layer)
+    except ProjectError:
+        return []
+    return [
+        {
+            "grain": one.grain, "period": one.start.isoformat(), "target": one.target,
+            "warning": one.warning, "critical": one.critical,
+        }
+        for one in found
+        if one.kpi == kpi
+    ]  # fmt: skip
+
+
+def explained(  # noqa: PLR0913 - the question of `cadran explain`
+    desk: Desk, asked: Asked, kpi: str, period: str, *,
+    known_at: str | None = None, by: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The steps from the value that was published of a period to the value now.
+
+    Raises:
+        NotAllowedError: the caller's role sees a part of the KPI only; the ledger holds the whole.
+        CadranError: as `bridge`.
+    """
+    card = desk.card(asked.caller, kpi)
+    grain, start, end = read_period(period)
+    if by is not None and by not in card.dimensions:
+        raise UnknownNameError("dimension", by, card.dimensions, where=f" on the card of {kpi}")
+    by = by or next(iter(card.dimensions), None)
+    groups = [f"metric_time__{grain}", *([by] if by else [])]
+    question = Question.of(
+        {"metrics": [kpi], "group_by": groups, "start": start.isoformat(), "end": end.isoformat()}
+    )
+
+    def work(state: State, allowed: Allowed) -> dict[str, Any]:
+        query = allowed.question.query
+        if query.confined or query.where or allowed.hides:
+            raise NotAllowedError(
+                f"What was published of {kpi} is of the whole company, and your role sees a part:"
+                f" ask {card.owner.business}."
+            )
+        if by is None and state.layer.card(kpi).dimensions:
+            raise NotAllowedError(f"Your role sees no dimension that would split {kpi}.")
+        state.layer.sql([kpi], groups)  # what the card forbids is refused here, in its words
+        with desk.interrupting(asked.stop, state.layer.warehouse.stopper()):
+            found = bridge(state.layer, kpi, period, known_at=known_at, by=by)
+            published = revisions(state.layer, kpi, period)
+        return {**found.to_dict(), "unit": card.unit, "published": published}
+
+    return desk.judged(asked, "explain", question, work)
+
+
+def defined(desk: Desk, asked: Asked, kpi: str, lang: str = "en") -> dict[str, Any]:
+    """How a KPI is computed: definition, formula, SQL by its usual grain, models and sources.
+
+    Raises:
+        UnknownNameError: there is no such KPI, or not for this caller.
+    """
+    card = desk.card(asked.caller, kpi).localized(lang)
+    grain = "month" if "month" in card.grains else card.grains[-1]
+    question = Question.of({"metrics": [kpi], "group_by": [f"metric_time__{grain}"]})
+    sql = desk.sql(asked, question)
+    with desk.states.use() as state:
+        return {
+            "kpi": kpi, "definition": card.description, "formula": card.formula,
+            "unit": card.unit, "version": card.version, "not_for": list(card.not_for),
+            "sql": sql, **origin(state.layer, kpi),
+        }  # fmt: skip

@@ -1,0 +1,356 @@
+"""The desk: where every protocol brings its questions.
+
+A question is judged by the policy, looked up, run once however many ask it, protected, kept and
+recorded, in this order and nowhere else. What answers is `Layer.query`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cadran.access.caller import Caller
+from cadran.access.gate import OpenGate, Visible
+from cadran.access.rate_limit import Meter
+from cadran.audit.log import Entry, NoAudit
+from cadran.core.query.request import Question
+from cadran.errors import (
+    CadranError,
+    StoppedError,
+    UnknownNameError,
+    WarehouseError,
+)
+from cadran.serving import redaction
+from cadran.serving.cache import Cache, Flights, Judgements
+from cadran.serving.cancellation import Clock, Interrupting, Stop
+from cadran.serving.redaction import MEGABYTE
+from cadran.serving.response import Answer, Handed, etag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    from cadran.access.gate import Allowed, Gate
+    from cadran.audit.log import Audit
+    from cadran.core.project.cards import Card
+    from cadran.serving.snapshots import State, States
+
+
+class Listings:
+    """Shows callers what there is; the part of the desk that answers no question."""
+
+    def __init__(self, states: States, gate: Gate) -> None:
+        """Take the data that is served, and what judges callers."""
+        self.states = states
+        self.gate = gate
+
+    def visible(self, caller: Caller) -> Visible:
+        """What the caller may know of.
+
+        Raises:
+            NotAllowedError: nothing.
+        """
+        redaction.entitled(caller, "metadata")
+        return self.gate.visible(caller, self.states.current.layer)
+
+    def kpis(self, caller: Caller) -> list[Card]:
+        """The cards that the caller may see, with the dimensions it may see."""
+        seen = self.visible(caller)
+        layer = self.states.current.layer
+        names = redaction.metric_names(layer)
+        cards = [card for card in layer.kpis() if seen.metric(card.name)]
+        return [redaction.seen_card(card, seen, names) for card in cards]
+
+    def card(self, caller: Caller, name: str) -> Card:
+        """One card.
+
+        Raises:
+            UnknownNameError: there is no such KPI, or not for this caller.
+        """
+        cards = {card.name: card for card in self.kpis(caller)}
+        if name not in cards:
+            raise UnknownNameError("KPI", name, cards)
+        return cards[name]
+
+    def metrics(self, caller: Caller) -> list[dict[str, Any]]:
+        """The metrics that the caller may see, as `Layer.metrics` gives them."""
+        seen = self.visible(caller)
+        return [m for m in self.states.current.layer.metrics() if seen.metric(m["name"])]
+
+    def dimensions(self, caller: Caller, metrics: tuple[str, ...]) -> list[dict[str, str]]:
+        """What these metrics can be grouped by together, as `Layer.dimensions` gives it.
+
+        Raises:
+            UnknownNameError: a metric does not exist, or not for this caller.
+        """
+        seen = self.visible(caller)
+        for name in metrics:
+            if not seen.metric(name):
+                raise UnknownNameError("metric", name, [m["name"] for m in self.metrics(caller)])
+        found = self.states.current.layer.dimensions(metrics)
+        return [one for one in found if one["name"] == "metric_time" or seen.dimension(one["name"])]
+
+    def saved_queries(self, caller: Caller) -> list[dict[str, Any]]:
+        """The saved queries that the caller may ask: name, label, description and `query`."""
+        redaction.entitled(caller, "metadata")
+        layer = self.states.current.layer
+        found = []
+        for saved in layer.saved_queries():
+            try:
+                allowed = self.gate.allow(
+                    caller, Question.of({"saved_query": saved["name"]}), layer
+                )
+            except CadranError:
+                continue
+            found.append({**saved, "query": allowed.question.query})
+        return found
+
+
+_LOG = logging.getLogger("cadran.serving")
+_JUDGED = 4096  # judgements that are remembered
+_WARM_UP = "warm-up"
+_Done = TypeVar("_Done")
+
+
+@dataclass(slots=True)
+class Asked:
+    """How a question came in."""
+
+    caller: Caller
+    protocol: str
+    read_cache: bool = True
+    stop: Stop = field(default_factory=Stop)
+
+
+class Desk(Listings):
+    """Takes questions of callers from any thread."""
+
+    def __init__(
+        self,
+        states: States,
+        *,
+        gate: Gate | None = None,
+        audit: Audit | None = None,
+        cache_bytes: int = 256 * MEGABYTE,
+        seconds: float | None = 60.0,
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            states: the data that is served.
+            gate: what judges questions; by default every governed question may be asked.
+            audit: what records them.
+            cache_bytes: most bytes of answers that are kept.
+            seconds: for how long a question may run where its caller has no limit of its own.
+        """
+        super().__init__(states, gate or OpenGate())
+        self.audit: Audit = audit or NoAudit()
+        self.cache = Cache(cache_bytes)
+        self.meter = Meter()
+        self._seconds = seconds
+        self._flights = Flights()
+        self.clock = Clock()
+        self._judgements = Judgements(_JUDGED)
+        self.spender = lru_cache(maxsize=_JUDGED)(self._limited)
+        states.listeners.append(self._moved)
+
+    def ask(self, asked: Asked, question: Question) -> Handed:
+        """The answer to a question.
+
+        Raises:
+            CadranError: as `Layer.query`; and `NotAllowedError`, `LimitError`, `StoppedError`.
+        """
+        caller = self.spender(asked.caller)
+
+        def work(state: State, allowed: Allowed) -> Handed:
+            part = redaction.bounded(allowed, caller)
+            for one in dict.fromkeys((allowed, part)):
+                kept = self.cache.get((state.id, one)) if asked.read_cache else None
+                if kept is not None:
+                    kept = redaction.whole(kept, allowed, caller)
+                    return Handed(kept, cached=True, seconds=0.0)
+            with self.meter.running(caller):
+                stop = self._timed(asked.stop, caller)
+                key = state.id, part
+                answer = self._flights.run(key, lambda stop: self._answer(state, part, stop), stop)
+                found = redaction.whole(answer, allowed, caller)
+                if found is not answer:
+                    self.cache.put((state.id, allowed), found)
+            return Handed(found, cached=False, seconds=0.0)
+
+        handed, seconds = self._recorded(asked, "query", question, work)
+        return replace(handed, seconds=seconds)
+
+    def kept(self, asked: Asked, question: Question) -> Handed | None:
+        """The answer if it is there already, without waiting for anything; else None.
+
+        It may be called where waiting is not allowed, as on an event loop. A question that is not
+        answered here is not recorded: ask it with `ask`.
+        """
+        state = self.states.current
+        allowed = self._judgements.get((asked.caller, question, state.id))
+        if allowed is None or not asked.read_cache or (state.id, allowed) not in self.cache:
+            return None
+        return self.ask(asked, question)
+
+    def unchanged(self, asked: Asked, question: Question, known: Container[str]) -> str | None:
+        """The validator of the answer if the client knows it already, else None; nothing is run.
+
+        Args:
+            asked: how the question came in.
+            question: the question.
+            known: validators of answers that the client has.
+        """
+
+        def work(state: State, allowed: Allowed) -> str:
+            return etag(state.id, repr(allowed))
+
+        state = self.states.current
+        allowed = self._judgements.get((asked.caller, question, state.id))
+        found = None if allowed is None else work(state, allowed)
+        if found is None or found not in known:
+            return None
+        return found if self._recorded(asked, "query", question, work)[0] == found else None
+
+    def weigh(self, answer: Answer) -> None:
+        """Weigh a kept answer again, after a form was added to it."""
+        if answer.kept_as in self.cache:
+            self.cache.put(answer.kept_as, answer)
+
+    def sql(self, asked: Asked, question: Question) -> str:
+        """The SQL of a question as it would run for the caller; nothing is run."""
+
+        def work(state: State, allowed: Allowed) -> str:
+            arguments = allowed.question.arguments()
+            for apart in ("version", "known_at", "view"):
+                arguments.pop(apart, None)
+            return state.layer.sql(**arguments)
+
+        return self._recorded(asked, "sql", question, work)[0]
+
+    def judged(
+        self, asked: Asked, kind: str, question: Question, work: Callable[[State, Allowed], _Done]
+    ) -> _Done:
+        """Other work than answering that rests on a question: judged and recorded as one."""
+        return self._recorded(asked, kind, question, work)[0]
+
+    def values(self, asked: Asked, dimension: str, metrics: tuple[str, ...]) -> list[Any]:
+        """The values of a dimension as far as the metrics have them and the caller may see.
+
+        They are in order, without NULL.
+        """
+        question = Question.of({"group_by": [dimension], "metrics": metrics})
+        column = self.ask(asked, question).answer.table.column(0)
+        return sorted({value for value in column.to_pylist() if value is not None})
+
+    def interrupting(self, stop: Stop, interrupt: Callable[[], None]) -> Interrupting:
+        """A block whose statement is interrupted once the stop is set."""
+        return Interrupting(stop, interrupt, self.clock)
+
+    def warm(self, callers: list[Caller] | None = None) -> int:
+        """Ask every saved query, so that the first client need not wait; returns how many."""
+        done = 0
+        for caller in callers or self.gate.everyone():
+            for saved in self.saved_queries(caller):
+                try:
+                    self.ask(Asked(caller, _WARM_UP), Question.of({"saved_query": saved["name"]}))
+                    done += 1
+                except CadranError as problem:
+                    _LOG.warning("warm-up of %s: %s", saved["name"], problem)
+        return done
+
+    def close(self) -> None:
+        """Write what waits to be recorded, and let go of the data."""
+        self.audit.close()
+        self.states.close()
+
+    def _judged(self, caller: Caller, question: Question, state: State) -> Allowed:
+        key = caller, question, state.id
+        allowed = self._judgements.get(key)
+        if allowed is None:
+            allowed = self.gate.allow(caller, question, state.layer)
+            self._judgements.put(key, allowed)
+        return allowed
+
+    def _answer(self, state: State, allowed: Allowed, stop: Stop) -> Answer:
+        layer = state.layer
+        if stop.is_set:
+            raise StoppedError("The question was stopped before it was answered.")
+        try:
+            with self.interrupting(stop, layer.warehouse.stopper()):
+                result = layer.query(**allowed.question.arguments())
+                table = self.gate.shown(result.to_arrow(), allowed, layer)
+                versions, breaks, like_for_like = state.telling(allowed.question, result)
+        except WarehouseError as problem:
+            raise redaction.without_values(problem, allowed) from None
+        answer = Answer(
+            table=table,
+            query=result.query,
+            cards={n: result.card(n) for n in result.metrics if layer.is_kpi(n)},
+            versions=versions,
+            breaks=breaks,
+            like_for_like=like_for_like,
+            governed=result.governed,
+            state=state.id,
+            note=result.note,
+            key=repr(allowed),
+            sql=result.sql,
+            kept_as=(state.id, allowed),
+        )
+        if allowed.role is not None or allowed.hides:
+            seen = Visible()
+            if allowed.role is not None:
+                seen = self.gate.visible(Caller("", (allowed.role,)), layer)
+            answer = redaction.cut(answer, allowed, seen, layer)
+        self.cache.put((state.id, allowed), answer)
+        return answer
+
+    def _recorded(
+        self, asked: Asked, kind: str, question: Question, work: Callable[[State, Allowed], _Done]
+    ) -> tuple[_Done, float]:
+        """Judge a question, do the work, and record what came of it; with the seconds it took."""
+        begun = time.perf_counter()
+        entry = Entry(
+            asked.caller.name, asked.protocol, kind, question.query.metrics, question.groups,
+            question.query.where, token=asked.caller.token,
+        )  # fmt: skip
+        try:
+            redaction.entitled(asked.caller, "query")
+            if asked.protocol != _WARM_UP:
+                self.meter.count(self.spender(asked.caller))
+            with self.states.use() as state:
+                allowed = self._judged(asked.caller, question, state)
+                entry = replace(
+                    entry, role=allowed.role, metrics=redaction.versioned(allowed, state.layer)
+                )
+                done = work(state, allowed)
+            if isinstance(done, Handed):
+                entry = replace(entry, rows=done.answer.table.num_rows, cached=done.cached)
+            elif kind == "query":
+                entry = replace(entry, cached=True)  # the client has the answer already
+        except Exception as problem:
+            entry = replace(entry, outcome=redaction.outcome(problem), reason=str(problem)[:500])
+            raise
+        finally:
+            seconds = time.perf_counter() - begun
+            self.audit.write(replace(entry, seconds=seconds))
+        return done, seconds
+
+    def _timed(self, stop: Stop, caller: Caller) -> Stop:
+        seconds = caller.limits.seconds or self._seconds
+        if seconds is not None:
+            self.clock.after(seconds, stop.set)
+        return stop
+
+    def _limited(self, caller: Caller) -> Caller:
+        """The caller with the limits of its roles beside its own."""
+        return replace(caller, limits=self.gate.limits(caller))
+
+    def _moved(self, state: State) -> None:
+        self.cache.forget(state.id)
+        self._judgements.clear()
+        with contextlib.suppress(CadranError):
+            self.gate.check(state.layer)  # so that the first who asks need not wait for it

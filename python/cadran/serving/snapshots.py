@@ -1,0 +1,246 @@
+"""The data that is served: a copy of the warehouse and the definitions it was built with.
+
+DuckDB lets nobody read a file that is being written, nor write one that is being read. So a server
+reads a copy: a build goes on beside it, and when it has ended well the next state takes over. Each
+question is answered from one state, whole; a state goes when its last question is answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from cadran.core.layer import Layer
+from cadran.core.project.artifacts import Project
+from cadran.core.warehouse import snapshot
+from cadran.errors import ProjectError, WarehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from cadran.core.ledger.reader import Break
+    from cadran.core.query.request import Question
+    from cadran.core.result import Result
+    from cadran.core.warehouse import Confinement
+
+_LOG = logging.getLogger("cadran.serving")
+Told: TypeAlias = "tuple[dict[str, tuple[int, ...]], tuple[Break, ...], bool]"
+_ARTEFACTS = ("semantic_manifest.json", "manifest.json")
+
+
+@dataclass(eq=False)
+class State:
+    """One state of the data: a layer that never changes.
+
+    Attributes:
+        id: of the definitions and the data, the same after a restart.
+        layer: answers from them.
+        folder: its copy; None where the layer reads the warehouse itself.
+        fields: what protocols keep with it, such as metadata that was encoded once.
+        told: what the ledger tells about answers, once found, by what it depends on.
+    """
+
+    id: str
+    layer: Layer
+    folder: Path | None = None
+    users: int = 0
+    is_current: bool = True
+    fields: dict[str, object] = field(default_factory=dict)
+    told: dict[Hashable, Told] = field(default_factory=dict)
+
+    def telling(self, question: Question, result: Result) -> Told:
+        """Versions and breaks of an answer; the ledger is read once for answers that share them."""
+        query = question.query
+        times = tuple(group for group in query.group_by if group.base == "metric_time")
+        apart = question.version, question.known_at, question.view
+        key = (query.metrics, times, query.start, query.end)
+        if any(one is not None for one in apart):
+            return result.versions, result.breaks, result.like_for_like
+        if key not in self.told:
+            self.told[key] = result.versions, result.breaks, result.like_for_like
+        return self.told[key]
+
+
+class States:
+    """The state that is served now, and those before it that still answer."""
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        confined: Confinement | None = None,
+        every: float = 1.0,
+        folder: Path | None = None,
+    ) -> None:
+        """Take a project; `refresh` or the first use makes its first state.
+
+        Args:
+            project: the one that builds write to.
+            confined: what its warehouse may use.
+            every: seconds between two looks for a new state.
+            folder: where copies stand; by default in dbt's target folder.
+        """
+        self._project = project
+        self._confined = confined
+        self._every = every
+        home = project.semantic_manifest_path.parent / "cadran" / "serving"
+        self._home = folder or home
+        # One folder for each: two servers of a project in one process end apart.
+        self._folder = self._home / str(os.getpid()) / secrets.token_hex(4)
+        self._lock = threading.Lock()
+        self._making = threading.Lock()
+        self._current: State | None = None
+        self._stamp: object = None
+        self._said = ""
+        self._number = 0
+        self._closing = False
+        self._forced = False
+        self._wake = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self.listeners: list[Callable[[State], None]] = []
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[State]:
+        """The state of now, which stays until the block ends.
+
+        Raises:
+            WarehouseError: there is no state yet, and none can be made.
+        """
+        if self._current is None:
+            self.refresh(force=True)
+        with self._lock:
+            state = self._current
+            assert state is not None  # noqa: S101 - `refresh` made one or raised
+            state.users += 1
+        try:
+            yield state
+        finally:
+            with self._lock:
+                state.users -= 1
+                gone = not state.is_current and not state.users
+            if gone:
+                _remove(state)
+
+    @property
+    def current(self) -> State:
+        """The state of now, for what needs no data."""
+        if self._current is None:
+            self.refresh(force=True)
+        assert self._current is not None  # noqa: S101 - `refresh` made one or raised
+        return self._current
+
+    def refresh(self, *, force: bool = False) -> bool:
+        """Take over what was built since, if its build has ended well; returns whether it did.
+
+        Args:
+            force: take it whatever became of the last build.
+
+        Raises:
+            WarehouseError: it is being written, or did not end well; the state of now stays.
+        """
+        with self._making:
+            stamp = snapshot.stamp(self._project.database)
+            if stamp == self._stamp and self._current is not None:
+                return False
+            made = self._make(unfinished=force)
+            with self._lock:
+                before, self._current = self._current, made
+                self._stamp = stamp
+                idle = before is not None and not before.users
+                if before is not None:
+                    before.is_current = False
+        if before is not None and idle:
+            _remove(before)
+        _LOG.info("serving state %s", made.id)
+        for listener in self.listeners:
+            listener(made)
+        return True
+
+    def watch(self) -> None:
+        """Look for new states in a thread of its own until `close`."""
+        self._watcher = threading.Thread(target=self._watch, name="states", daemon=True)
+        self._watcher.start()
+
+    def hurry(self) -> None:
+        """Take over whatever there is as soon as it can be read, as a signal handler asks."""
+        self._forced = True
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the watch and remove the copies."""
+        self._closing = True
+        self._wake.set()
+        if self._watcher is not None:
+            self._watcher.join()
+        with self._lock:
+            state, self._current = self._current, None
+        if state is not None:
+            state.layer.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._folder.parent.rmdir()  # unless another one of this process stands there
+
+    def _watch(self) -> None:
+        seen: object = self._stamp
+        while not self._closing:
+            self._wake.wait(self._every)
+            self._wake.clear()
+            stamp = snapshot.stamp(self._project.database)
+            settled, seen = stamp == seen or self._forced, stamp
+            if self._closing or stamp is None or stamp == self._stamp or not settled:
+                continue
+            try:
+                self.refresh(force=self._forced)
+                self._said, self._forced = "", False
+            except (WarehouseError, ProjectError, OSError) as problem:
+                # Being written, or not built well: the state of now goes on. Said once.
+                if str(problem) != self._said:
+                    _LOG.warning("still serving the state before: %s", problem)
+                self._said = str(problem)
+
+    def _make(self, *, unfinished: bool) -> State:
+        _sweep(self._home)
+        self._number += 1
+        folder = self._folder / str(self._number)
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / "warehouse.duckdb"
+        fresh = Project(
+            self._project.semantic_manifest_path, self._project.database, self._project.root
+        )
+        try:
+            snapshot.copy(fresh.database, fresh.database_alias, target, unfinished=unfinished)
+            for name in _ARTEFACTS:
+                source = fresh.semantic_manifest_path.with_name(name)
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(source, folder / name)
+            copied = Project(
+                folder / _ARTEFACTS[0], target, self._project.root, plans=self._project.plans
+            )
+            stamp = snapshot.stamp(self._project.database)
+            text = f"{copied.fingerprint} {stamp}"
+            identity = hashlib.sha256(text.encode()).hexdigest()[:16]
+            return State(identity, Layer(copied, confined=self._confined), folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def _remove(state: State) -> None:
+    state.layer.close()
+    if state.folder is not None:
+        shutil.rmtree(state.folder, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what servers that are no more have left."""
+    for one in folder.glob("*"):
+        if one.name.isdigit() and not Path(f"/proc/{one.name}").exists():
+            shutil.rmtree(one, ignore_errors=True)
