@@ -24,7 +24,8 @@ from cadran.core.versions import canonical
 from cadran.core.versions import record as versions
 from cadran.core.versions.compare import compare
 from cadran.core.versions.meaning import Meanings, definition_hash, meanings, of
-from cadran.errors import NotGovernedError, QueryError, UnknownNameError, WarehouseError
+from cadran.core.versions.steps import StepStore
+from cadran.errors import CardError, NotGovernedError, QueryError, UnknownNameError, WarehouseError
 from cadran.governance.approval import Decision
 from cadran.governance.bump import bump, first
 from cadran.governance.check import check
@@ -390,6 +391,72 @@ def test_a_record_that_is_edited_and_sealed_anew_is_found_once_it_was_merged(sho
     assert shop.findings("VER03", "VER04") == {"VER04": {"revenue"}}
     monkeypatch.setenv("CADRAN_BASE", "main")
     assert shop.findings("VER03", "VER04") == {"VER03": {"revenue"}}
+
+
+def _steps_written_out(shop) -> None:
+    """The records as they were written before steps were shared."""
+    store = StepStore(shop.root / "versions")
+    for path in (shop.root / "versions").glob("*/v*.yml"):
+        path.write_text(store.written_out(path.read_text(), path.name))
+    shutil.rmtree(shop.root / "versions" / "steps")
+
+
+def test_a_step_that_several_versions_read_is_stored_once_and_seals_hold_in_either_form(shop):
+    shop.edit("models/marts.yml", "agg: sum", "agg: max")
+    shop.parse()
+    layer = shop.open()
+    bump(layer, "revenue", decision(expected_impact=(-1, 1)))
+    layer.close()
+    named = {p: p.read_text() for p in (shop.root / "versions").glob("*/v*.yml")}
+    before = {kpi: shop.records(kpi) for kpi in versions.recorded(shop.root)}
+    assert before["revenue"][0].definition.steps == before["revenue"][1].definition.steps
+    answers = _answers(shop)
+    _steps_written_out(shop)
+    assert all("sha256:" not in path.read_text() for path in named)
+    assert {kpi: shop.records(kpi) for kpi in before} == before
+    assert shop.findings("VER03", "VER04") == {}
+    assert _answers(shop) == answers
+    assert {*versions.share_steps(shop.root)} == {*named}
+    assert {path: path.read_text() for path in named} == named
+    assert versions.share_steps(shop.root) == []
+    assert shop.findings("VER03", "VER04") == {}
+
+
+def _answers(shop):
+    layer = shop.open()
+    found = [
+        layer.query("revenue", ["metric_time__month"], version=number).to_arrow().to_pylist()
+        for number in (1, 2)
+    ]
+    layer.close()
+    return found
+
+
+def test_records_whose_steps_are_shared_later_are_not_edited_records(shop, monkeypatch):
+    _steps_written_out(shop)
+    for words in (
+        ["init", "-q", "-b", "main"], ["add", "versions", "kpi.lock"],
+        ["-c", "user.email=a@b.c", "-c", "user.name=a", "commit", "-qm", "records"],
+    ):  # fmt: skip
+        subprocess.run(["git", "-C", shop.root, *words], check=True)
+    monkeypatch.setenv("CADRAN_BASE", "main")
+    assert versions.share_steps(shop.root)
+    assert shop.findings("VER03", "VER04") == {}
+
+
+def test_a_step_that_is_edited_or_gone_is_found_wherever_it_is_named(shop):
+    definition = shop.records("revenue")[0].definition
+    (name, sql), *_ = definition.steps.items()
+    path = shop.root / "versions" / "steps" / f"{versions.checksum(sql)}.sql"
+    path.write_text(path.read_text() + "-- as it was\n")
+    found = shop.findings("VER03")["VER03"]
+    assert "revenue" in found, name
+    with pytest.raises(CardError, match="was edited; take it back"):
+        shop.records("revenue")
+    path.unlink()
+    assert shop.findings("VER03")["VER03"] == found
+    with pytest.raises(CardError, match="is gone; take it back"):
+        shop.records("revenue")
 
 
 def test_an_approver_who_is_the_author_or_a_stranger_is_refused(shop):

@@ -37,6 +37,11 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         "--again", action="store_true", help="write its last version anew, which is not merged yet"
     )
     parser.add_argument(
+        "--share-steps",
+        action="store_true",
+        help="store the frozen SQL that records hold once, under versions/steps; seals hold",
+    )
+    parser.add_argument(
         "--kind",
         choices=_KINDS,
         help="what kind of change it is; equivalent is proved by running both",
@@ -79,6 +84,17 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.set_defaults(run=_bump)
 
 
+def _share(root: Path | None) -> int:
+    from cadran.core.versions.record import share_steps
+    from cadran.errors import ProjectError
+
+    if root is None:
+        raise ProjectError("A manifest alone has no records: run it in a project.")
+    for path in share_steps(root):
+        print(path)
+    return 0
+
+
 def _bump(parsed: argparse.Namespace) -> int:
     from cadran.core.project import dbt
     from cadran.core.versions.meaning import of
@@ -90,6 +106,8 @@ def _bump(parsed: argparse.Namespace) -> int:
         print("cadran: the artefacts were older than the files; ran `dbt parse`", file=sys.stderr)
     layer = open_layer(parsed)
     root = layer.project.root
+    if parsed.share_steps:
+        return _share(root)
     author = parsed.author or (git_author(root) if root else None)
     if not author:
         raise QueryError("Nobody is the author: give --author, or set git's user.email.")

@@ -14,6 +14,7 @@ import yaml
 
 from cadran.core.project.graph import Node, checksum
 from cadran.core.versions.definition import Definition, Question
+from cadran.core.versions.steps import Dumper, Sql, StepStore
 from cadran.errors import CardError, near_misses
 
 if TYPE_CHECKING:
@@ -113,7 +114,6 @@ def records(root: Path, kpi: str) -> list[VersionRecord]:
     """
     folder = root / FOLDER / kpi
     paths = {int(m[1]): p for p in folder.glob("v*.yml") if (m := _NAME.fullmatch(p.name))}
-
     return [read(root, paths[number]) for number in sorted(paths)]
 
 
@@ -128,8 +128,52 @@ def path_of(root: Path, kpi: str, version: int) -> Path:
 
 
 def seal(path: Path) -> str:
-    """A checksum of a record's file; line ends do not count."""
-    return checksum(path.read_text(encoding="utf-8"))
+    """A checksum of a record with its steps written out; line ends do not count.
+
+    Raises:
+        CardError: a step that it names is gone or was edited.
+    """
+    text = path.read_text(encoding="utf-8")
+    return checksum(StepStore(path.parents[1]).written_out(text, path.name))
+
+
+def holds(path: Path, sealed: str) -> bool:
+    """Whether a record and its steps are as they were sealed."""
+    try:
+        return seal(path) == sealed
+    except CardError:
+        return False
+
+
+def share_steps(root: Path) -> list[Path]:
+    """Store the steps of all records once, and let the records name them.
+
+    Records that hold their steps, as they were written once, answer as before; their seals hold.
+
+    Returns:
+        The records that were written anew.
+
+    Raises:
+        CardError: a record cannot be read, or would not be the same with its steps named.
+        OSError: a file cannot be written.
+    """
+    store, changed = StepStore(root / FOLDER), []
+    for kpi in recorded(root):
+        for record in records(root, kpi):
+            path = root / record.file
+            text = path.read_text(encoding="utf-8")
+            named = store.shared(text, record.definition.steps)
+            if named == text:
+                continue
+            if store.written_out(named, record.file) != store.written_out(text, record.file):
+                raise CardError(
+                    f"{record.file} was not written by `cadran bump`: leave it as it is."
+                )
+            part = path.with_suffix(".part")
+            part.write_text(named, encoding="utf-8")
+            part.replace(path)
+            changed.append(path)
+    return changed
 
 
 def text_of(definition: Definition) -> str:
@@ -168,10 +212,26 @@ def merged(root: Path) -> Merged:
     if not base:
         return Merged()
     there = _git(root, "ls-tree", "-r", "--name-only", base[0], "--", f"{FOLDER}/")
-    altered = _git(
+    touched = _git(
         root, "diff", "--name-only", "--no-renames", "--relative", base[0], "--", f"{FOLDER}/"
     )
-    return Merged(frozenset(there), frozenset(there) & frozenset(altered))
+    store = StepStore(root / FOLDER)
+    altered = {
+        file
+        for file in set(there) & set(touched)
+        if file.endswith(".yml") and _edited(root, file, base[0], store)
+    }
+    return Merged(frozenset(there), frozenset(altered))
+
+
+def _edited(root: Path, file: str, base: str, store: StepStore) -> bool:
+    """Whether a record says something else than at a revision, its steps written out."""
+    before = "\n".join([*_git(root, "show", f"{base}:./{file}"), ""])
+    try:
+        now = (root / file).read_text(encoding="utf-8")
+        return store.written_out(before, file) != store.written_out(now, file)
+    except (OSError, CardError):
+        return True
 
 
 def _git(root: Path, *words: str) -> list[str]:
@@ -229,7 +289,8 @@ def read(root: Path, path: Path) -> VersionRecord:
         dates = tuple(dt.date.fromisoformat(str(day)) for day in ends)
         impact = given.get("expected_impact")
         limits = (float(impact["least"]), float(impact["greatest"])) if impact else None
-        definition, number = _definition(given), int(given["version"])
+        definition = _definition(given, StepStore(root / FOLDER), file)
+        number = int(given["version"])
     except (KeyError, TypeError, ValueError) as error:
         raise CardError(f"{file} is no version record: {error}") from None
     return VersionRecord(
@@ -253,7 +314,7 @@ def write(root: Path, record: VersionRecord) -> Path:
         OSError: the file cannot be written.
     """
     path = path_of(root, record.kpi, record.version)
-    definition = record.definition
+    definition, steps = record.definition, StepStore(root / FOLDER)
     said: dict[str, Any] = {
         "kpi": record.kpi, "version": record.version,
         "effective_from": record.effective_from, "kind": record.kind, "reason": record.reason,
@@ -283,11 +344,11 @@ def write(root: Path, record: VersionRecord) -> Path:
                 "grains": list(q.grains),
                 "dimensions": list(q.dimensions),
                 "hash": mark,
-                "sql": _Text(q.sql),
+                "sql": Sql(q.sql),
             }
             for q, mark in zip(definition.questions, record.question_hashes, strict=True)
         ],
-        "steps": _Block({name: _Text(body) for name, body in definition.steps.items()}),
+        "steps": _Block({name: steps.write(body) for name, body in definition.steps.items()}),
         "columns": definition.columns,
         "came_from": [f"{n.kind} | {n.name} | {n.file} | {n.checksum}" for n in definition.nodes],
         "rules": definition.rules,
@@ -306,7 +367,7 @@ def write(root: Path, record: VersionRecord) -> Path:
     return path
 
 
-def _definition(given: dict[str, Any]) -> Definition:
+def _definition(given: dict[str, Any], store: StepStore, file: str) -> Definition:
     nodes = []
     for line in given.get("came_from") or []:
         kind, name, file, mark = line.split(" | ")
@@ -317,7 +378,7 @@ def _definition(given: dict[str, Any]) -> Definition:
             Question(tuple(q["grains"]), tuple(q["dimensions"]), q["sql"])
             for q in given["questions"]
         ),
-        steps=dict(given["steps"] or {}),
+        steps={name: store.read(sql, file) for name, sql in (given["steps"] or {}).items()},
         columns=dict(given.get("columns") or {}),
         nodes=tuple(nodes),
         rules=dict(given.get("rules") or {}),
@@ -327,12 +388,6 @@ def _definition(given: dict[str, Any]) -> Definition:
     )
 
 
-class _Text(str):
-    """SQL, to be written as a block that can be read and compared by line."""
-
-    __slots__ = ()
-
-
 class _Block(dict[str, str]):
     """Texts by name, each on lines of its own."""
 
@@ -340,19 +395,12 @@ class _Block(dict[str, str]):
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes SQL as blocks."""
-
-
-def _block(dumper: yaml.SafeDumper, text: _Text) -> yaml.ScalarNode:
-    lines = "\n".join(line.rstrip() for line in text.splitlines())
-    return dumper.represent_scalar("tag:yaml.org,2002:str", lines, style="|")
+class _Dumper(Dumper):
+    """Writes steps on lines of their own."""
 
 
 def _mapping(dumper: yaml.SafeDumper, texts: _Block) -> yaml.MappingNode:
     return dumper.represent_mapping("tag:yaml.org,2002:map", texts.items(), flow_style=False)
 
 
-_Dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]
-_Dumper.add_representer(_Text, _block)
 _Dumper.add_representer(_Block, _mapping)

@@ -282,7 +282,7 @@ def records_unedited(context: Context) -> Iterator[Finding]:
                 said = f"the record of version {number} is gone"
             elif number not in seals:
                 said = f"the record of version {number} is not sealed in {lock.FILE}"
-            elif versions.seal(path) != seals[number]:
+            elif not versions.holds(path, seals[number]):
                 said = f"the record of version {number} was edited"
             elif file in kept.merged.altered:
                 said = f"the record of version {number} was edited after it was merged"

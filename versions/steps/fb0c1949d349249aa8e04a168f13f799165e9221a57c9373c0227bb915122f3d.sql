@@ -1,0 +1,31 @@
+WITH staged AS (
+  SELECT
+    *
+  FROM "cadran____stg_shop__customers" AS "stg_shop__customers"
+), marked AS (
+  SELECT
+    staged.*
+  FROM staged
+), judged AS (
+  SELECT
+    marked.*,
+    CASE WHEN NOT marked.fault IS NULL THEN marked.fault END AS broken_rule
+  FROM marked
+), ranked AS (
+  SELECT
+    judged.*,
+    ROW_NUMBER() OVER (
+      PARTITION BY judged.customer_id, CASE WHEN judged.broken_rule IS NULL THEN 1 ELSE 0 END
+      ORDER BY judged.signed_up_at, judged.country, judged.segment
+    ) AS occurrence
+  FROM judged
+)
+SELECT
+  ranked.*,
+  CASE
+    WHEN NOT ranked.broken_rule IS NULL
+    THEN ranked.broken_rule
+    WHEN ranked.occurrence > 1
+    THEN 'customer_id stands more than once'
+  END AS rejection_reason
+FROM ranked
