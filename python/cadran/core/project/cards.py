@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cadran.core.query.request import GRAINS
-from cadran.errors import CardError, near_misses
+from cadran.errors import CardError
+from cadran.formats.validation import (
+    NOT_TWICE,
+    Date,
+    Strict,
+    Takes,
+    Text,
+    matching,
+    one_of,
+    validated,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,71 +29,105 @@ DIRECTIONS = ("up", "down", "band")
 ADDITIVITIES = ("additive", "semi_additive", "not_additive")
 LANGUAGES = ("en", "fr")
 
-_OPTIONAL = {"not_for", "replaced_by", "sunset", "drivers", "relation", "minimum_cell"}
-_DURATION = re.compile(r"[1-9]\d* (minute|hour|day|week|month)s?")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+Email = Annotated[str, matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
+Duration = Annotated[
+    str,
+    matching(
+        r"[1-9]\d* (minute|hour|day|week|month)s?", "a duration such as '15 minutes' or '1 day'"
+    ),
+]
+
+
+def _two_people(owner: Owner) -> Owner:
+    if owner.business == owner.technical:
+        raise ValueError("business and technical owner are one person; name two")
+    return owner
+
+
+def _some_grain(grains: tuple[str, ...]) -> tuple[str, ...]:
+    if not grains:
+        raise ValueError(f"is empty; name at least one of {', '.join(GRAINS)}")
+    return grains
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Strict):
     """Who answers for a KPI: for its meaning, and for its computation."""
 
-    business: str
-    technical: str
+    business: Email
+    technical: Email
 
 
 @dataclass(frozen=True, slots=True)
-class Refresh:
+class Refresh(Strict):
     """How often the KPI is refreshed, and the age from which it is late: "1 hour"."""
 
-    every: str
-    late_after: str
+    every: Duration
+    late_after: Duration
 
 
 @dataclass(frozen=True, slots=True)
-class Translation:
+class Translation(Strict):
     """The card's words in another language."""
 
-    label: str
-    description: str
-    formula: str
-    not_for: tuple[str, ...] = ()
+    label: Text
+    description: Text
+    formula: Text
+    not_for: Annotated[tuple[Text, ...], NOT_TWICE] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One KPI as its owner describes it. Values of unit `%` are fractions, shown times 100.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardBlock(Strict):
+    """What stands under `config.meta.kpi`. Values of unit `%` are fractions, shown times 100.
 
     `drivers` are KPIs that its owner holds to move it; `relation` is an expression over other KPIs
     that gives exactly its value. `minimum_cell` is for KPIs about people: a server shows no value
     of fewer observations.
     """
 
+    tier: Annotated[str, one_of(*TIERS)]
+    objective: Text
+    scope: Text
+    owner: Annotated[Owner, Takes(check=_two_people)]
+    status: Annotated[str, one_of(*STATUSES)]
+    unit: Text
+    direction: Annotated[str, one_of(*DIRECTIONS)]
+    decimals: Annotated[int, whole(0)]
+    additivity: Annotated[str, one_of(*ADDITIVITIES)]
+    grains: Annotated[
+        tuple[Annotated[str, one_of(*GRAINS)], ...],
+        NOT_TWICE,
+        Takes(check=_some_grain, schema={"minItems": 1}),
+    ]
+    dimensions: Annotated[tuple[Text, ...], NOT_TWICE]
+    refresh: Refresh
+    formula: Text
+    review_by: Date
+    version: Annotated[int, whole(1)]
+    fr: Translation
+    not_for: Annotated[tuple[Text, ...], NOT_TWICE] = ()
+    replaced_by: Text | None = None
+    sunset: Date | None = None
+    drivers: Annotated[tuple[Text, ...], NOT_TWICE] = ()
+    relation: Text | None = None
+    minimum_cell: Annotated[int, whole(2)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What every metric says of itself, and a KPI must."""
+
+    label: Text
+    description: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card(CardBlock):
+    """One KPI as its owner describes it: its card, and what its metric is called."""
+
     name: str
     label: str
     description: str
-    tier: str
-    objective: str
-    scope: str
-    owner: Owner
-    status: str
-    unit: str
-    direction: str
-    decimals: int
-    additivity: str
-    grains: tuple[str, ...]
-    dimensions: tuple[str, ...]
-    refresh: Refresh
-    formula: str
-    review_by: dt.date
-    version: int
-    fr: Translation
-    not_for: tuple[str, ...] = ()
-    replaced_by: str | None = None
-    sunset: dt.date | None = None
-    drivers: tuple[str, ...] = ()
-    relation: str | None = None
-    minimum_cell: int | None = None
 
     def localized(self, language: str) -> Card:
         """The same card with label, description, formula and limits in `en` or `fr`.
@@ -105,7 +149,8 @@ class Card:
 
     def to_dict(self, language: str = "en") -> dict[str, Any]:
         """The card as JSON types, in its own key order."""
-        shown = asdict(self.localized(language))
+        content = asdict(self.localized(language))
+        shown = {key: content.pop(key) for key in ("name", "label", "description")} | content
         for name, value in shown.items():
             if isinstance(value, dt.date):
                 shown[name] = value.isoformat()
@@ -130,125 +175,30 @@ def read(metric: dict[str, Any], file: Callable[[], str]) -> Card:
     Raises:
         CardError: a key is missing, unknown, or holds what is not allowed.
     """
-    return _Reader(metric["name"], file).card(metric)
+    name = metric["name"]
+
+    def wrong(key: str, sentence: str) -> CardError:
+        key = key or "kpi"
+        return CardError(f"{file()}: KPI '{name}', key '{key}': {sentence}.", key)
+
+    words = {key: metric[key] for key in ("label", "description")}
+    described = validated(_Described, words, wrong)
+    block = validated(CardBlock, carried_by(metric), wrong)
+    content = {field.name: getattr(block, field.name) for field in fields(block)}
+    return Card(name=name, label=described.label, description=described.description, **content)
 
 
-class _Reader:
-    """Reads one card; every complaint begins with the same place."""
+def restored(content: dict[str, Any]) -> Card:
+    """A card from what its `to_dict` gave, which was validated then."""
 
-    def __init__(self, name: str, file: Callable[[], str]) -> None:
-        self.name = name
-        self.file = file
+    def listed(block: dict[str, Any]) -> dict[str, Any]:
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in block.items()}
 
-    def card(self, metric: dict[str, Any]) -> Card:
-        given = carried_by(metric)
-        own = ("name", "label", "description")
-        self.keys("", given, Card, apart=own)
-        owner, refresh, french = (
-            self.block(given, key, kind)
-            for key, kind in (("owner", Owner), ("refresh", Refresh), ("fr", Translation))
-        )
-        card = Card(
-            name=metric["name"],
-            label=self.text("label", metric["label"]),
-            description=self.text("description", metric["description"]),
-            tier=self.one_of(given, "tier", TIERS),
-            objective=self.text("objective", given["objective"]),
-            scope=self.text("scope", given["scope"]),
-            owner=Owner(*(self.email(f"owner.{k}", owner[k]) for k in ("business", "technical"))),
-            status=self.one_of(given, "status", STATUSES),
-            unit=self.text("unit", given["unit"]),
-            direction=self.one_of(given, "direction", DIRECTIONS),
-            decimals=self.whole(given, "decimals", 0),
-            additivity=self.one_of(given, "additivity", ADDITIVITIES),
-            grains=self.texts("grains", given["grains"], GRAINS),
-            dimensions=self.texts("dimensions", given["dimensions"]),
-            refresh=Refresh(
-                *(self.duration(f"refresh.{k}", refresh[k]) for k in ("every", "late_after"))
-            ),
-            formula=self.text("formula", given["formula"]),
-            review_by=self.date("review_by", given["review_by"]),
-            version=self.whole(given, "version", 1),
-            fr=Translation(
-                label=self.text("fr.label", french["label"]),
-                description=self.text("fr.description", french["description"]),
-                formula=self.text("fr.formula", french["formula"]),
-                not_for=self.texts("fr.not_for", french.get("not_for", [])),
-            ),
-            not_for=self.texts("not_for", given.get("not_for", [])),
-            replaced_by=given.get("replaced_by"),
-            sunset=self.date("sunset", given["sunset"]) if given.get("sunset") else None,
-            drivers=self.texts("drivers", given.get("drivers", [])),
-            relation=self.text("relation", given["relation"]) if "relation" in given else None,
-            minimum_cell=self.whole(given, "minimum_cell", 2) if "minimum_cell" in given else None,
-        )
-        if card.owner.business == card.owner.technical:
-            self.wrong("owner", "business and technical owner are one person; name two")
-        if not card.grains:
-            self.wrong("grains", f"is empty; name at least one of {', '.join(GRAINS)}")
-        return card
-
-    def wrong(self, key: str, sentence: str) -> None:
-        raise CardError(f"{self.file()}: KPI '{self.name}', key '{key}': {sentence}.", key)
-
-    def keys(self, prefix: str, given: object, kind: type, apart: tuple[str, ...] = ()) -> None:
-        if not isinstance(given, dict):
-            self.wrong(prefix or "kpi", f"is {given!r}; it takes keys and values")
-            return
-        known = {field.name for field in fields(kind)} - set(apart)
-        needed = known - _OPTIONAL
-        for key in given.keys() - known:
-            hint = near_misses(str(key), known)
-            meant = f"did you mean '{hint[0]}'" if hint else f"allowed: {', '.join(sorted(known))}"
-            self.wrong(f"{prefix}{key}", f"is unknown; {meant}")
-        for key in sorted(needed - given.keys()):
-            self.wrong(f"{prefix}{key}", "is missing")
-
-    def block(self, given: dict[str, Any], key: str, kind: type) -> dict[str, Any]:
-        block = given[key]
-        self.keys(f"{key}.", block, kind)
-        return dict(block)
-
-    def text(self, key: str, value: object) -> str:
-        if not isinstance(value, str) or not value.strip():
-            self.wrong(key, f"is {value!r}; it takes a text")
-        return " ".join(str(value).split())
-
-    def texts(self, key: str, value: object, allowed: tuple[str, ...] = ()) -> tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self.wrong(key, f"is {value!r}; it takes a list of texts")
-            return ()
-        for item in value:
-            if allowed and item not in allowed:
-                self.wrong(key, f"holds '{item}'; allowed: {', '.join(allowed)}")
-        if len(set(value)) < len(value):
-            self.wrong(key, "names something twice")
-        return tuple(value)
-
-    def one_of(self, given: dict[str, Any], key: str, allowed: tuple[str, ...]) -> str:
-        if given[key] not in allowed:
-            self.wrong(key, f"is '{given[key]}'; allowed: {', '.join(allowed)}")
-        return str(given[key])
-
-    def whole(self, given: dict[str, Any], key: str, least: int) -> int:
-        value = given[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.wrong(key, f"is {value!r}; it takes a whole number from {least} up")
-        return int(value)
-
-    def email(self, key: str, value: object) -> str:
-        if not isinstance(value, str) or not _EMAIL.fullmatch(value):
-            self.wrong(key, f"is {value!r}; it takes an e-mail address")
-        return str(value)
-
-    def duration(self, key: str, value: object) -> str:
-        if not isinstance(value, str) or not _DURATION.fullmatch(value):
-            self.wrong(key, f"is {value!r}; it takes a duration such as '15 minutes' or '1 day'")
-        return str(value)
-
-    def date(self, key: str, value: object) -> dt.date:
-        try:
-            return dt.date.fromisoformat(str(value))
-        except ValueError:
-            self.wrong(key, f"is {value!r}; it takes a date such as 2027-06-30")
-            raise
+    sunset = content["sunset"]
+    return Card(**listed(content) | {
+        "owner": Owner(**content["owner"]),
+        "refresh": Refresh(**content["refresh"]),
+        "fr": Translation(**listed(content["fr"])),
+        "review_by": dt.date.fromisoformat(content["review_by"]),
+        "sunset": dt.date.fromisoformat(sunset) if sunset else None,
+    })  # fmt: skip

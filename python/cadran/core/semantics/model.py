@@ -53,8 +53,16 @@ class Definitions:
         if name not in self._read_cards:
             if name not in self._carded:
                 raise UnknownNameError("KPI", name, self._carded)
-            file_of = partial(self.project.file_of, name)
-            self._read_cards[name] = card_reader.read(self._metrics[name], file_of)
+            # What was validated is kept with the plans: a known card needs no pydantic.
+            key = self._key("card", name)
+            content = self._plans.get(key)
+            if content is None:
+                file_of = partial(self.project.file_of, name)
+                card = card_reader.read(self._metrics[name], file_of)
+                self._plans.put(key, card.to_dict())
+            else:
+                card = card_reader.restored(content)
+            self._read_cards[name] = card
         return self._read_cards[name]
 
     @cached_property

@@ -1,0 +1,332 @@
+"""What people write, held against a type by pydantic, and its complaints as plain sentences.
+
+A type is a pydantic model or a plain dataclass that inherits from `Strict`; pydantic itself is
+imported when something is validated, so that a dataclass costs nothing to import.
+
+    class Owner(Strict): ...                    # a frozen dataclass
+    owner = validated(Owner, {"busines": "x"}, wrong)
+    # wrong("busines", "is unknown; did you mean 'business'")
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeVar
+
+from cadran.errors import near_misses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
+_UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument", "unexpected_positional_argument"}
+_CHOICES = {"literal_error", "enum"}
+_MISSING = {"missing", "missing_argument"}
+DATE_EXAMPLE = "2027-06-30"
+_LONGEST = 80  # characters of a wrong value that a sentence repeats
+
+
+class Strict:
+    """A dataclass that knows its keys: one more is an error."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Takes:
+    """What a value must be beside its type; stands in an `Annotated`.
+
+    Attributes:
+        what: what is right, such as "an e-mail address"; completes "it takes".
+        check: gives the value as it is kept, or raises a ValueError that completes "key 'x':".
+        before: check what is written, before its type is.
+        strict: take no other type that could be turned into it, such as "5" or true for 5.
+        constraints: pydantic's own, such as `{"ge": 0}`.
+        schema: more keywords of JSON Schema, for editors.
+    """
+
+    what: str = ""
+    check: Callable[[Any], Any] | None = None
+    before: bool = False
+    strict: bool = False
+    constraints: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """What pydantic validates by."""
+        from pydantic_core import core_schema
+
+        inner = dict(handler(source)) | dict(self.constraints)
+        if self.strict:
+            inner["strict"] = True
+        if self.check is None:
+            return inner
+        if self.before:
+            return core_schema.no_info_before_validator_function(self.check, inner)
+        return core_schema.no_info_after_validator_function(self.check, inner)
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        """What an editor completes and checks by; it shows `errorMessage` as it stands."""
+        found = dict(handler(core)) | dict(self.schema)
+        return found | ({"errorMessage": f"it takes {self.what}"} if self.what else {})
+
+
+def _one_line(text: str) -> str:
+    if not text.strip():
+        raise ValueError(f"is {text!r}; it takes a text")
+    return " ".join(text.split())
+
+
+def _iso(value: Any) -> dt.date:
+    if type(value) is dt.date:
+        return value
+    try:
+        return dt.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        shown = repr(value)
+        raise ValueError(f"is {shown}; it takes a date such as {DATE_EXAMPLE}") from None
+
+
+def _not_twice(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("names something twice")
+    return values
+
+
+def whole(least: int, **more: Any) -> Takes:
+    """A whole number from `least` up; nothing that only looks like one."""
+    return Takes(f"a whole number from {least} up", strict=True, constraints={"ge": least, **more})
+
+
+def matching(pattern: str, what: str) -> Takes:
+    """A text of a form."""
+    form = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not form.fullmatch(text):
+            raise ValueError(f"is {text!r}; it takes {what}")
+        return text
+
+    return Takes(what, check, schema={"pattern": f"^(?:{pattern})$"})
+
+
+def one_of(*allowed: str) -> Takes:
+    """One text of several."""
+
+    def check(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"is {text!r}; {_nearest(text, list(allowed), whole=True)}")
+        return text
+
+    return Takes(f"one of {', '.join(allowed)}", check, schema={"enum": list(allowed)})
+
+
+Text = Annotated[str, Takes("a text", _one_line, schema={"minLength": 1})]
+Date = Annotated[dt.date, Takes(f"a date such as {DATE_EXAMPLE}", _iso, before=True)]
+NOT_TWICE = Takes(check=_not_twice, schema={"uniqueItems": True})
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong: where, and what would be right, without a full stop."""
+
+    key: str
+    sentence: str
+
+
+def validated(
+    kind: type[T], data: object, wrong: Callable[[str, str], Exception], *, context: Any = None
+) -> T:
+    """What is written as the type that it must be.
+
+    Args:
+        kind: a `Strict` dataclass, a pydantic model, or any other type that pydantic knows.
+        data: what is written.
+        wrong: makes the error of a key (empty for the whole) and a sentence without a full stop.
+        context: what a validator may look things up in.
+
+    Raises:
+        Exception: as `wrong` makes it, of the first fault.
+    """
+    from pydantic import ValidationError
+
+    try:
+        made: T = adapter(kind).validate_python(data, context=context)
+    except ValidationError as problem:
+        first = faults(problem, kind)[0]
+        raise wrong(first.key, first.sentence) from None
+    return made
+
+
+@lru_cache(maxsize=64)
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """What pydantic validates a type with."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def schema_of(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of what people write for a type."""
+    return adapter(kind).json_schema(mode="validation")
+
+
+def faults(problem: ValidationError, kind: Any) -> list[Fault]:
+    """What is wrong, in sentences: unknown keys first, since one is often a missing one misspelt.
+
+    Args:
+        problem: pydantic's complaint.
+        kind: the type that was validated, or the pydantic model.
+    """
+    schema = schema_of(kind)
+    errors = problem.errors(include_url=False)
+    # Of a union pydantic complains once a branch; the branch that was meant is read furthest.
+    depth = max(len(error["loc"]) for error in errors)
+    meant = [e for e in errors if e["type"] not in _MISSING | _UNKNOWN] if depth else []
+    shallow = [e for e in meant if any(_is_branch(e["loc"], other["loc"]) for other in errors)]
+    kept = [error for error in errors if error not in shallow]
+    kept.sort(key=lambda error: error["type"] not in _UNKNOWN)
+    return [_fault(error, schema) for error in kept]
+
+
+def _is_branch(loc: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether a complaint is of the union that another one read further into."""
+    return len(loc) < len(other) and bool(loc) and loc[:-1] == other[: len(loc) - 1] and (
+        loc[-1] != other[len(loc) - 1] and str(loc[-1]) in _TAGS
+    )  # fmt: skip
+
+
+_TAGS = {"str", "int", "float", "bool", "none", "date", "datetime", "decimal"}
+
+
+def _fault(error: Any, schema: dict[str, Any]) -> Fault:
+    *parents, last = error["loc"] or ("",)
+    node, parts = schema, []
+    for part in parents:
+        below = _child(node, part, schema)
+        if below is not None:
+            parts.append(part)
+            node = below
+        elif part == "[key]":
+            break
+        elif not any(True for _ in _branches(node, schema)):
+            parts.append(part)
+    own = _child(node, last, schema)
+    if own is not None or error["type"] in _UNKNOWN | _MISSING:
+        parts.append(last)
+    key = ""
+    for part in parts:
+        key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    return Fault(key, _sentence(error, node, node if own is None else own, schema))
+
+
+def _sentence(
+    error: Any, parent: dict[str, Any], own: dict[str, Any], schema: dict[str, Any]
+) -> str:
+    kind = error["type"]
+    if kind in _MISSING:
+        return "is missing"
+    if kind in _UNKNOWN:
+        known = [name for node in _branches(parent, schema) for name in node.get("properties", ())]
+        return f"is unknown; {_nearest(str(error['loc'][-1]), known)}"
+    if kind in {"value_error", "assertion_error"}:
+        return str(error["ctx"]["error"])
+    shown = _shown(error["input"])
+    if kind in _CHOICES:
+        allowed = [str(choice) for choice in _choices(own, schema)]
+        if allowed:
+            return f"is {shown}; {_nearest(str(error['input']), allowed, whole=True)}"
+    return f"is {shown}; it takes {_described(own, schema)}"
+
+
+def _nearest(name: str, allowed: list[str], *, whole: bool = False) -> str:
+    """What may have been meant, and what could stand there."""
+    near = near_misses(name, allowed)
+    listed = f"allowed: {', '.join(allowed)}"
+    if not near:
+        return listed
+    return f"did you mean '{near[0]}'" + (f"? A{listed[1:]}" if whole else "")
+
+
+def _shown(value: Any) -> str:
+    text = str(value) if isinstance(value, dt.date) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _branches(node: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A schema with its references and alternatives opened, NULL apart."""
+    if "$ref" in node:
+        named = node["$ref"].rpartition("/")[2]
+        yield from _branches(schema["$defs"][named], schema)
+    for choice in ("anyOf", "oneOf", "allOf"):
+        for branch in node.get(choice, ()):
+            yield from _branches(branch, schema)
+    if node.get("type", "null") != "null" or "enum" in node or "const" in node:
+        yield node
+
+
+def _child(node: dict[str, Any], part: Any, schema: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema of what stands under a key or an index."""
+    for branch in _branches(node, schema):
+        if isinstance(part, int):
+            fixed = branch.get("prefixItems", ())
+            below = fixed[part] if part < len(fixed) else branch.get("items")
+        else:
+            below = branch.get("properties", {}).get(part, branch.get("additionalProperties"))
+        if isinstance(below, dict):
+            return below
+        if below is True:
+            return {}
+    return None
+
+
+def _choices(node: dict[str, Any], schema: dict[str, Any]) -> list[Any]:
+    return [
+        choice
+        for branch in _branches(node, schema)
+        for choice in (*branch.get("enum", ()), *((branch["const"],) if "const" in branch else ()))
+    ]
+
+
+def _described(node: dict[str, Any], schema: dict[str, Any]) -> str:
+    """What a value must be, in words that complete "it takes"."""
+    if "errorMessage" in node:
+        return str(node["errorMessage"]).removeprefix("it takes ")
+    told = []
+    for branch in _branches(node, schema):
+        if "errorMessage" in branch:
+            told.append(str(branch["errorMessage"]).removeprefix("it takes "))
+        elif "enum" in branch or "const" in branch:
+            told.append(" or ".join(map(str, _choices(branch, schema))))
+        else:
+            told.append(_typed(branch, schema))
+    return " or ".join(dict.fromkeys(told)) or "something else"
+
+
+def _typed(node: dict[str, Any], schema: dict[str, Any]) -> str:
+    kind = node.get("type")
+    if kind in {"integer", "number"}:
+        words = "a whole number" if kind == "integer" else "a number"
+        if "minimum" in node:
+            return f"{words} from {node['minimum']:g} up"
+        return (
+            f"{words} above {node['exclusiveMinimum']:g}" if "exclusiveMinimum" in node else words
+        )
+    if kind == "array":
+        items = node.get("items") or {}
+        choices = _choices(items, schema)
+        if choices:
+            return f"a list of {', '.join(map(str, choices))}"
+        texts = any(branch.get("type") == "string" for branch in _branches(items, schema))
+        return "a list of texts" if texts else "a list"
+    if kind == "string" and "format" in node:
+        example = {"date": f"a date such as {DATE_EXAMPLE}"}
+        return example.get(node["format"], f"a {node['format']}")
+    return {
+        "string": "a text", "boolean": "true or false", "object": "keys and values",
+    }.get(str(kind), "something else")  # fmt: skip
