@@ -56,6 +56,23 @@ def test_the_second_process_answers_without_metricflow(ask):
     assert ask() == f"{RIGHT} False False"
 
 
+def test_a_card_that_was_read_once_needs_no_pydantic(tiny, manifest):
+    database = tiny.parents[1] / "tiny.duckdb"
+    text = (
+        f"import sys, cadran; layer = cadran.open(manifest={str(manifest)!r},"
+        f" database={str(database)!r}); print(layer.card('revenue').to_dict(),"
+        " 'pydantic' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(PYTHON)}
+    first, second = (
+        subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True,
+                       text=True, check=True).stdout.strip()
+        for _ in range(2)
+    )  # fmt: skip
+    assert first.endswith("} True")
+    assert second == first.removesuffix("True") + "False"
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"key": 1}', b"\xff\xfe"])
 def test_a_damaged_plan_is_compiled_again(ask, manifest, damage):
     ask()

@@ -156,7 +156,7 @@ def validated(
     from pydantic import ValidationError
 
     try:
-        made: T = adapter(kind).validate_python(data, context=context)
+        made: T = adapter(kind).validate_python(data, context=context)  # type: ignore[arg-type] # a type is hashable
     except ValidationError as problem:
         first = faults(problem, kind)[0]
         raise wrong(first.key, first.sentence) from None
