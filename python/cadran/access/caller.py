@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from cadran.formats.validation import Strict, above_0
 
 SCOPES = ("query", "metadata", "admin")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Strict):
     """What one caller may spend; None is no limit.
 
     Attributes:
@@ -19,11 +22,11 @@ class Limits:
         at_once: questions that run at the same time.
     """
 
-    per_minute: int | None = None
-    rows: int | None = None
-    seconds: float | None = None
-    megabytes: float | None = None
-    at_once: int | None = None
+    per_minute: Annotated[int, above_0()] | None = None
+    rows: Annotated[int, above_0()] | None = None
+    seconds: Annotated[float, above_0(fraction=True)] | None = None
+    megabytes: Annotated[float, above_0(fraction=True)] | None = None
+    at_once: Annotated[int, above_0()] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,9 @@ are errors. Of several roles the first that allows a whole question decides; the
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
-
-import yaml
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cadran.access.caller import Limits
 from cadran.core.query.filters import Fields, templated
@@ -31,6 +29,8 @@ from cadran.core.query.request import GroupBy
 from cadran.core.query.strict_filters import strict
 from cadran.core.semantics.governed import TIME
 from cadran.errors import PolicyError, QueryError, near_misses
+from cadran.formats import strict_yaml
+from cadran.formats.validation import Strict, Takes, Text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,33 +43,73 @@ if TYPE_CHECKING:
 FILE = "cadran_policy.yml"
 EVERYTHING = "*"
 GROUPS = ("tier", "scope", "objective")
-_WHOLE = ("per_minute", "rows", "at_once")
+
+
+def _everything(value: Any) -> Any:
+    return [EVERYTHING] if value == EVERYTHING else value
+
+
+def _some_key(selector: Selector) -> Selector:
+    if not selector.card:
+        raise ValueError(f"is empty; name at least one of {', '.join(GROUPS)}")
+    return selector
+
+
+def _without_empty(limits: Any) -> Any:
+    """Limits of which each has a value: an empty one must not pass for no limit."""
+    for key, value in limits.items() if isinstance(limits, dict) else ():
+        if value is None:
+            raise ValueError(f"holds no value for {key}; leave the key out where there is no limit")
+    return limits
+
+
+def _some_role(roles: dict[str, Role]) -> dict[str, Role]:
+    if not roles:
+        raise ValueError("is {}; it takes roles by their names")
+    return roles
 
 
 @dataclass(frozen=True, slots=True)
-class Selector:
-    """KPIs that a role may see: one by its name, all, or those whose card says the same.
+class Selector(Strict):
+    """KPIs that a role may see: those whose cards say all of this."""
 
-    Attributes:
-        name: of a metric, or `*`.
-        card: keys of a card with the value that they must have.
-    """
+    tier: Text = ""
+    scope: Text = ""
+    objective: Text = ""
 
-    name: str | None = None
-    card: tuple[tuple[str, str], ...] = ()
+    @property
+    def card(self) -> dict[str, str]:
+        """Keys of a card with the value that they must have."""
+        return {key: value for key in GROUPS if (value := getattr(self, key))}
+
+
+_STAR: Any = {"check": _everything, "before": True, "also": (EVERYTHING,)}
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """What one role may see, as it is written."""
+class Role(Strict):
+    """What one role may see, as it is written: a metric by its name, or all, or by its card."""
 
-    name: str
-    metrics: tuple[Selector, ...]
-    dimensions: tuple[str, ...] = ()
-    rows: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    minimum_cell: int = 0
+    metrics: Annotated[
+        tuple[Text | Annotated[Selector, Takes(check=_some_key)], ...],
+        Takes(f"a list of metrics, or '{EVERYTHING}'", **_STAR),
+    ]
+    dimensions: Annotated[
+        tuple[Text, ...], Takes(f"a list of dimensions, or '{EVERYTHING}'", **_STAR)
+    ] = ()
+    rows: tuple[Text, ...] = ()
+    limits: Annotated[Limits, Takes(check=_without_empty, before=True)] = field(
+        default_factory=Limits
+    )
+    minimum_cell: Annotated[int, whole(0)] = 0
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings(Strict):
+    """What stands in a policy file."""
+
+    roles: Annotated[dict[str, Role], Takes("roles by their names", _some_role)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,98 +126,8 @@ def read(path: Path) -> Policy:
     Raises:
         PolicyError: it cannot be read, a key is unknown or holds what it cannot hold.
     """
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise PolicyError(f"{path} cannot be read: {problem}.") from None
-    except yaml.YAMLError as problem:
-        raise PolicyError(f"{path} is no YAML: {' '.join(str(problem).split())}") from None
-    return _Reader(path.name).policy(given)
-
-
-class _Reader:
-    """Reads one file; every complaint begins with the same place."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-
-    def policy(self, given: object) -> Policy:
-        block = self.block("", given, ("roles",), ("roles",))
-        roles = block["roles"]
-        if not isinstance(roles, dict) or not roles:
-            raise self.wrong("roles", f"is {roles!r}; it takes roles by their names")
-        return Policy({str(n): self.role(str(n), one) for n, one in roles.items()}, self.file)
-
-    def role(self, name: str, given: object) -> Role:
-        place = f"roles.{name}"
-        block = self.block(place, given, tuple(one.name for one in fields(Role))[1:], ("metrics",))
-        return Role(
-            name=name,
-            metrics=tuple(
-                self.selector(f"{place}.metrics", one)
-                for one in self.entries(f"{place}.metrics", block["metrics"])
-            ),
-            dimensions=self.texts(f"{place}.dimensions", block.get("dimensions") or []),
-            rows=self.texts(f"{place}.rows", block.get("rows") or []),
-            limits=self.limits(f"{place}.limits", block.get("limits") or {}),
-            minimum_cell=self.count(f"{place}.minimum_cell", block.get("minimum_cell", 0)),
-            description=" ".join(str(block.get("description") or "").split()),
-        )
-
-    def selector(self, place: str, given: object) -> Selector:
-        if isinstance(given, str):
-            return Selector(name=given)
-        block = self.block(place, given, GROUPS, ())
-        if not block:
-            raise self.wrong(place, f"is empty; name at least one of {', '.join(GROUPS)}")
-        return Selector(card=tuple((key, str(value)) for key, value in block.items()))
-
-    def limits(self, place: str, given: object) -> Limits:
-        block = self.block(place, given, tuple(one.name for one in fields(Limits)), ())
-        for key, value in block.items():
-            kinds = (int,) if key in _WHOLE else (int, float)
-            if type(value) not in kinds or not value > 0:
-                what = "a whole number" if key in _WHOLE else "a number"
-                raise self.wrong(f"{place}.{key}", f"is {value!r}; it takes {what} above 0")
-        return Limits(**block)
-
-    def count(self, place: str, given: object) -> int:
-        if type(given) is not int or given < 0:
-            raise self.wrong(place, f"is {given!r}; it takes a whole number from 0 up")
-        return given
-
-    def texts(self, place: str, given: object) -> tuple[str, ...]:
-        found = self.entries(place, given)
-        for one in found:
-            if not isinstance(one, str) or not one.strip():
-                raise self.wrong(place, f"holds {one!r}; it takes texts")
-        return tuple(str(one).strip() for one in found)
-
-    def entries(self, place: str, given: object) -> list[Any]:
-        if given == EVERYTHING:
-            return [EVERYTHING]
-        if not isinstance(given, list):
-            raise self.wrong(place, f"is {given!r}; it takes a list")
-        return given
-
-    def block(
-        self, place: str, given: object, known: tuple[str, ...], needed: tuple[str, ...]
-    ) -> dict[str, Any]:
-        if not isinstance(given, dict):
-            raise self.wrong(place or "the file", f"is {given!r}; it takes keys and values")
-        prefix = f"{place}." if place else ""
-        for key in given:
-            if key not in known:
-                hint = near_misses(str(key), known)
-                meant = f"did you mean '{hint[0]}'" if hint else f"allowed: {', '.join(known)}"
-                raise self.wrong(f"{prefix}{key}", f"is unknown; {meant}")
-        for key in needed:
-            if key not in given:
-                raise self.wrong(f"{prefix}{key}", "is missing")
-        return given
-
-    def wrong(self, key: str, sentence: str) -> PolicyError:
-        return PolicyError(f"{self.file}, key '{key}': {sentence}.")
+    written = strict_yaml.read_as(PolicySettings, path, PolicyError, file=path.name)
+    return Policy(written.roles, path.name)
 
 
 class Names:
@@ -328,7 +278,8 @@ def of(policy: Policy, names: Names) -> dict[str, Rights]:
         PolicyError: a metric, dimension or row filter in it does not exist.
     """
     return {
-        name: _RightsReader(policy.file, names).rights(role) for name, role in policy.roles.items()
+        name: _RightsReader(policy.file, names).rights(name, role)
+        for name, role in policy.roles.items()
     }
 
 
@@ -336,16 +287,16 @@ class _RightsReader:
     def __init__(self, file: str, names: Names) -> None:
         self.file, self.names = file, names
 
-    def rights(self, role: Role) -> Rights:
-        place = f"roles.{role.name}"
+    def rights(self, name: str, role: Role) -> Rights:
+        place = f"roles.{name}"
         metrics = frozenset(
-            name
+            metric
             for selector in role.metrics
-            for name in self.selected(f"{place}.metrics", selector)
+            for metric in self.selected(f"{place}.metrics", selector)
         )
         read = [self.row(f"{place}.rows", text) for text in role.rows]
         return Rights(
-            role=role.name,
+            role=name,
             metrics=metrics,
             dimensions=self.dimensions(f"{place}.dimensions", role.dimensions),
             confined=tuple(text for text, _ in read),
@@ -353,21 +304,21 @@ class _RightsReader:
             minimum_cell=role.minimum_cell,
         )
 
-    def selected(self, place: str, selector: Selector) -> Iterable[str]:
-        if selector.name == EVERYTHING:
+    def selected(self, place: str, selector: str | Selector) -> Iterable[str]:
+        if selector == EVERYTHING:
             return self.names.listed | self.names.cards.keys()
-        if selector.name is not None:
-            if selector.name not in self.names.metrics:
-                self.wrong(place, "metric", selector.name, self.names.listed)
-            return (selector.name,)
-        for key, value in selector.card:
+        if isinstance(selector, str):
+            if selector not in self.names.metrics:
+                self.wrong(place, "metric", selector, self.names.listed)
+            return (selector,)
+        for key, value in selector.card.items():
             known = {str(getattr(card, key)) for card in self.names.cards.values()}
             if value not in known:
                 self.wrong(f"{place}.{key}", key, value, known)
         return [
             card.name
             for card in self.names.cards.values()
-            if all(str(getattr(card, key)) == value for key, value in selector.card)
+            if all(str(getattr(card, key)) == value for key, value in selector.card.items())
         ]
 
     def dimensions(self, place: str, given: tuple[str, ...]) -> frozenset[str] | None:

@@ -221,8 +221,8 @@ def _show(parsed: argparse.Namespace) -> int:
     gate, policy = _gate(parsed, layer)
     if parsed.role is None:
         rows = [
-            {"role": role.name, "rows": list(role.rows), "description": role.description}
-            for role in policy.roles.values()
+            {"role": name, "rows": list(role.rows), "description": role.description}
+            for name, role in policy.roles.items()
         ]
     else:
         rows = _rights(gate, policy, parsed.role, layer)

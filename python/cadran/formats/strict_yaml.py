@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
+
+from cadran.formats.validation import validated
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cadran.errors import CadranError
 
+T = TypeVar("T")
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class DuplicateKeyError(yaml.constructor.ConstructorError):
+    """A key stands twice in one mapping."""
 
 
 class StrictLoader(_BASE):  # type: ignore[misc]
@@ -21,7 +28,7 @@ class StrictLoader(_BASE):  # type: ignore[misc]
         """The mapping of a node.
 
         Raises:
-            yaml.constructor.ConstructorError: a key stands twice.
+            DuplicateKeyError: a key stands twice.
         """
         lines: dict[tuple[str, str], int] = {}
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
@@ -29,7 +36,7 @@ class StrictLoader(_BASE):  # type: ignore[misc]
                 continue
             name, line = (key.tag, key.value), key.start_mark.line + 1
             if name in lines:
-                raise yaml.constructor.ConstructorError(
+                raise DuplicateKeyError(
                     None, None, f"the key '{key.value}' stands twice, on line {lines[name]} and"
                     f" on line {line}", key.start_mark,
                 )  # fmt: skip
@@ -53,10 +60,11 @@ def parse(text: str, file: str, error: type[CadranError]) -> Any:
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
         place = f"{file}, line {mark.line + 1}" if mark else file
-        raise error(f"{place}: this is no YAML: {problem.problem or problem.context}.") from None
+        is_yaml = isinstance(problem, DuplicateKeyError)
+        reason = problem.problem or problem.context
+        raise error(f"{place}{':' if is_yaml else ' is no YAML:'} {reason}.") from None
     except (yaml.YAMLError, ValueError) as problem:
-        reason = " ".join(str(problem).split())
-        raise error(f"{file}: this is no YAML: {reason}.") from None
+        raise error(f"{file} is no YAML: {' '.join(str(problem).split())}.") from None
 
 
 def read(path: Path, error: type[CadranError], *, file: str | None = None) -> Any:
@@ -75,3 +83,24 @@ def read(path: Path, error: type[CadranError], *, file: str | None = None) -> An
     except (OSError, UnicodeDecodeError) as problem:
         raise error(f"{file or path} cannot be read: {problem}.") from None
     return parse(text, file or str(path), error)
+
+
+def read_as(kind: type[T], path: Path, error: type[CadranError], *, file: str | None = None) -> T:
+    """What a file in YAML holds, as the type that it must be; an empty file has no keys.
+
+    Args:
+        kind: a `Strict` dataclass or a pydantic model.
+        path: the file.
+        error: what is raised.
+        file: what it is called in a sentence, where that is not its path.
+
+    Raises:
+        CadranError: as `read`, or a key is unknown, missing or holds what it must not.
+    """
+    content = read(path, error, file=file)
+
+    def wrong(key: str, sentence: str) -> CadranError:
+        place = f", key '{key}'" if key else ""
+        return error(f"{file or path}{place}: {sentence}.")
+
+    return validated(kind, {} if content is None else content, wrong)

@@ -48,6 +48,7 @@ class Takes:
         before: check what is written, before its type is.
         strict: take no other type that could be turned into it, such as "5" or true for 5.
         constraints: pydantic's own, such as `{"ge": 0}`.
+        also: values that may stand there instead, for editors; `check` turns them into the type.
         schema: more keywords of JSON Schema, for editors.
     """
 
@@ -56,6 +57,7 @@ class Takes:
     before: bool = False
     strict: bool = False
     constraints: Mapping[str, Any] = field(default_factory=dict)
+    also: tuple[Any, ...] = ()
     schema: Mapping[str, Any] = field(default_factory=dict)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
@@ -74,6 +76,8 @@ class Takes:
     def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
         """What an editor completes and checks by; it shows `errorMessage` as it stands."""
         found = dict(handler(core)) | dict(self.schema)
+        if self.also:
+            found = {"anyOf": [*({"const": value} for value in self.also), found]}
         return found | ({"errorMessage": f"it takes {self.what}"} if self.what else {})
 
 
@@ -102,6 +106,13 @@ def _not_twice(values: tuple[Any, ...]) -> tuple[Any, ...]:
 def whole(least: int, **more: Any) -> Takes:
     """A whole number from `least` up; nothing that only looks like one."""
     return Takes(f"a whole number from {least} up", strict=True, constraints={"ge": least, **more})
+
+
+def above_0(*, fraction: bool = False) -> Takes:
+    """A number above 0, whole but for those that may be fractions."""
+    more = {"allow_inf_nan": False} if fraction else {}
+    what = "a number above 0" if fraction else "a whole number above 0"
+    return Takes(what, strict=True, constraints={"gt": 0, **more})
 
 
 def matching(pattern: str, what: str) -> Takes:
@@ -184,45 +195,56 @@ def faults(problem: ValidationError, kind: Any) -> list[Fault]:
         kind: the type that was validated, or the pydantic model.
     """
     schema = schema_of(kind)
-    errors = problem.errors(include_url=False)
+    found = [(_placed(error, schema), error) for error in problem.errors(include_url=False)]
     # Of a union pydantic complains once a branch; the branch that was meant is read furthest.
-    depth = max(len(error["loc"]) for error in errors)
-    meant = [e for e in errors if e["type"] not in _MISSING | _UNKNOWN] if depth else []
-    shallow = [e for e in meant if any(_is_branch(e["loc"], other["loc"]) for other in errors)]
-    kept = [error for error in errors if error not in shallow]
-    kept.sort(key=lambda error: error["type"] not in _UNKNOWN)
-    return [_fault(error, schema) for error in kept]
+    deepest = [place for place, _ in found]
+    kept = [
+        (place, error)
+        for place, error in found
+        if not place.is_branch
+        or not any(len(o.parts) > len(place.parts) and o.starts(place) for o in deepest)
+    ]
+    # A sentence of our own says more than that no branch of a union fits.
+    kept.sort(key=lambda i: (i[1]["type"] not in _UNKNOWN, i[1]["type"] != "value_error"))
+    return [
+        Fault(place.key, _sentence(error, place.parent, place.own, schema)) for place, error in kept
+    ]
 
 
-def _is_branch(loc: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Whether a complaint is of the union that another one read further into."""
-    return len(loc) < len(other) and bool(loc) and loc[:-1] == other[: len(loc) - 1] and (
-        loc[-1] != other[len(loc) - 1] and str(loc[-1]) in _TAGS
-    )  # fmt: skip
+class _Place(NamedTuple):
+    """Where a complaint belongs: the keys on the way, and the schemas above it and of itself."""
+
+    parts: tuple[Any, ...]
+    parent: dict[str, Any]
+    own: dict[str, Any]
+    is_branch: bool
+
+    @property
+    def key(self) -> str:
+        """The way in one text, `waivers[1].until`."""
+        text = ""
+        for part in self.parts:
+            text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        return text
+
+    def starts(self, other: _Place) -> bool:
+        return self.parts[: len(other.parts)] == other.parts
 
 
-_TAGS = {"str", "int", "float", "bool", "none", "date", "datetime", "decimal"}
-
-
-def _fault(error: Any, schema: dict[str, Any]) -> Fault:
-    *parents, last = error["loc"] or ("",)
-    node, parts = schema, []
-    for part in parents:
-        below = _child(node, part, schema)
+def _placed(error: Any, schema: dict[str, Any]) -> _Place:
+    """The place of a complaint; what pydantic calls the branches of a union is left out."""
+    parts: list[Any] = []
+    parent = own = schema
+    is_branch = False
+    for part in error["loc"]:
+        below = _child(own, part, schema)
+        is_branch = below is None
         if below is not None:
             parts.append(part)
-            node = below
-        elif part == "[key]":
-            break
-        elif not any(True for _ in _branches(node, schema)):
-            parts.append(part)
-    own = _child(node, last, schema)
-    if own is not None or error["type"] in _UNKNOWN | _MISSING:
-        parts.append(last)
-    key = ""
-    for part in parts:
-        key += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if key else str(part)
-    return Fault(key, _sentence(error, node, node if own is None else own, schema))
+            parent, own = own, below
+    if is_branch and error["type"] in _UNKNOWN | _MISSING:
+        return _Place((*parts, error["loc"][-1]), own, {}, is_branch=False)
+    return _Place(tuple(parts), parent, own, is_branch)
 
 
 def _sentence(
@@ -237,7 +259,8 @@ def _sentence(
     if kind in {"value_error", "assertion_error"}:
         return str(error["ctx"]["error"])
     shown = _shown(error["input"])
-    if kind in _CHOICES:
+    own = _without_null(own)
+    if kind in _CHOICES and "errorMessage" not in own:
         allowed = [str(choice) for choice in _choices(own, schema)]
         if allowed:
             return f"is {shown}; {_nearest(str(error['input']), allowed, whole=True)}"
@@ -268,6 +291,12 @@ def _branches(node: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str
             yield from _branches(branch, schema)
     if node.get("type", "null") != "null" or "enum" in node or "const" in node:
         yield node
+
+
+def _without_null(node: dict[str, Any]) -> dict[str, Any]:
+    """The schema of what may be NULL as if it might not."""
+    choices = [one for one in node.get("anyOf", ()) if one.get("type") != "null"]
+    return choices[0] if len(choices) == 1 and "errorMessage" not in node else node
 
 
 def _child(node: dict[str, Any], part: Any, schema: dict[str, Any]) -> dict[str, Any] | None:

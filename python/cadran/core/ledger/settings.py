@@ -12,13 +12,13 @@ Every key may be left out. Unknown keys are errors, as on a card.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cadran.core.query.request import DAY_OR_COARSER, GRAINS
-from cadran.errors import CardError, near_misses
+from cadran.errors import CardError
+from cadran.formats import strict_yaml
+from cadran.formats.validation import Strict, Takes, Text, one_of, whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
 
 FILE = "cadran_ledger.yml"
-_KEYS = ("grains", "dimensions", "minimum_observations", "materiality")
+
+_Grains = Annotated[
+    tuple[Annotated[str, one_of(*GRAINS)], ...], Takes(f"a list of {', '.join(GRAINS)}")
+]
+_Dimensions = Annotated[
+    Literal["none", "each"] | tuple[tuple[Text, ...], ...],
+    Takes("none, each, or a list of lists of names"),
+]
+_Share = Annotated[float, Takes("a number from 0 up", strict=True, constraints={"ge": 0})]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +54,21 @@ class Publication:
     materiality: float = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerSettings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationSettings(Strict):
+    """What is written of one KPI, or of all; None where it says nothing."""
+
+    grains: _Grains | None = None
+    dimensions: _Dimensions | None = None
+    minimum_observations: Annotated[int, whole(0)] | None = None
+    materiality: _Share | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings(PublicationSettings):
     """What a project decides about its ledger, as it is written."""
 
-    given: dict[str, Any]
+    kpis: dict[str, PublicationSettings] = field(default_factory=dict)
 
     def of(self, card: Card) -> Publication:
         """What is published of a KPI.
@@ -58,21 +76,26 @@ class LedgerSettings:
         Raises:
             CardError: a grain or dimension that is to be published is not on its card.
         """
-        own = self.given.get("kpis", {}).get(card.name, {})
-        asked = {key: own.get(key, self.given.get(key)) for key in _KEYS}
-        grains = tuple(g for g in asked["grains"] or DAY_OR_COARSER if g in card.grains)
-        chosen = asked["dimensions"] or "each"
-        sets = [()] if chosen == "none" else [(), *((name,) for name in card.dimensions)]
-        if isinstance(chosen, list):
-            sets = [tuple(sorted(names)) for names in chosen]
+        own = self.kpis.get(card.name, self)
+
+        def setting(key: str) -> Any:
+            value = getattr(own, key)
+            return getattr(self, key) if value is None else value
+
+        grains = tuple(g for g in setting("grains") or DAY_OR_COARSER if g in card.grains)
+        dimensions = setting("dimensions") or "each"
+        sets = [()] if dimensions == "none" else [(), *((name,) for name in card.dimensions)]
+        if isinstance(dimensions, tuple):
+            sets = [tuple(sorted(names)) for names in dimensions]
         for name in (name for names in sets for name in names):
             if name not in card.dimensions:
-                _wrong(f"kpis.{card.name}.dimensions", f"'{name}' is not on the card")
+                raise _wrong(f"kpis.{card.name}.dimensions", f"'{name}' is not on the card")
+        materiality = setting("materiality")
         return Publication(
             grains=grains,
             dimension_sets=tuple(dict.fromkeys(sets)),
-            minimum_observations=int(asked["minimum_observations"] or 0),
-            materiality=0.001 if asked["materiality"] is None else float(asked["materiality"]),
+            minimum_observations=setting("minimum_observations") or 0,
+            materiality=0.001 if materiality is None else materiality,
         )
 
 
@@ -84,37 +107,9 @@ def read(root: Path | None) -> LedgerSettings:
     """
     path = root / FILE if root is not None else None
     if path is None or not path.exists():
-        return LedgerSettings({})
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as problem:
-        raise CardError(f"{FILE} is no YAML: {problem}") from None
-    _check("", given, (*_KEYS, "kpis"))
-    for name, block in (given.get("kpis") or {}).items():
-        _check(f"kpis.{name}.", block, _KEYS)
-    return LedgerSettings(given)
+        return LedgerSettings()
+    return strict_yaml.read_as(LedgerSettings, path, CardError, file=FILE)
 
 
-def _wrong(key: str, sentence: str) -> None:
-    raise CardError(f"{FILE}, key '{key}': {sentence}.")
-
-
-def _check(prefix: str, block: object, known: tuple[str, ...]) -> None:
-    if not isinstance(block, dict):
-        _wrong(prefix.rstrip(".") or FILE, f"is {block!r}; it takes keys and values")
-        return
-    for key, value in block.items():
-        place = f"{prefix}{key}"
-        if key not in known:
-            hint = near_misses(str(key), known)
-            meant = f"did you mean '{hint[0]}'" if hint else f"allowed: {', '.join(known)}"
-            _wrong(place, f"is unknown; {meant}")
-        elif key == "grains" and not (isinstance(value, list) and set(value) <= set(GRAINS)):
-            _wrong(place, f"is {value!r}; it takes a list of {', '.join(GRAINS)}")
-        elif key == "dimensions" and value not in ("none", "each"):
-            if not isinstance(value, list) or not all(isinstance(one, list) for one in value):
-                _wrong(place, f"is {value!r}; it takes none, each, or a list of lists of names")
-        elif key in ("minimum_observations", "materiality") and (
-            isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0
-        ):
-            _wrong(place, f"is {value!r}; it takes a number from 0 up")
+def _wrong(key: str, sentence: str) -> CardError:
+    return CardError(f"{FILE}, key '{key}': {sentence}.")
