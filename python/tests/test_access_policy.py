@@ -379,7 +379,10 @@ def test_the_ledger_answers_a_confined_role_only_by_what_tells_its_rows_apart(fu
         ("roles: {a: {metrics: '*', limits: {rows: 1.5}}}", "takes a whole number above 0"),
         ("roles: {a: {metrics: '*', limits: {row: 1}}}", "did you mean 'rows'"),
         ("roles: {a: {metrics: '*', minimum_cell: -1}}", "takes a whole number from 0 up"),
-        ("roles: {a: {metrics: '*', dimensions: [1]}}", "key 'roles.a.dimensions[1]': is 1; it takes a text"),
+        (
+            "roles: {a: {metrics: '*', dimensions: [1]}}",
+            "key 'roles.a.dimensions[1]': is 1; it takes a text",
+        ),
         ("roles: {", "is no YAML"),
     ],
 )

@@ -19,6 +19,7 @@ from cadran.access import authentication, authorize, tokens
 from cadran.access.caller import LOCAL, Limits
 from cadran.cli import main
 from cadran.errors import PolicyError, ProjectError, UnauthenticatedError, UnknownNameError
+from cadran.formats.strict_yaml import held
 from cadran.server import settings
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -235,13 +236,11 @@ def provider(keys):
 
 
 def described(url, **more):
-    return authentication.read(
-        {
-            "issuer": "https://login.example.com", "audience": "cadran", "jwks_url": url,
-            "roles_claim": "groups", **more,
-        },
-        "cadran_server.yml",
-    )  # fmt: skip
+    content = {
+        "issuer": "https://login.example.com", "audience": "cadran", "jwks_url": url,
+        "roles_claim": "groups", **more,
+    }  # fmt: skip
+    return held(authentication.Provider, content, "cadran_server.yml", ProjectError)
 
 
 @pytest.fixture
@@ -335,10 +334,10 @@ def test_settings_of_logins_are_read_strictly(tmp_path):
     good = "oidc: {issuer: a, audience: b, jwks_url: 'https://x/keys', name_claim: upn}"
     assert read(good).oidc == authentication.Provider("a", "b", "https://x/keys", name_claim="upn")
     for text, sentence in (
-        ("oidc: {issuer: a, audience: b}", "jwks_url is missing"),
+        ("oidc: {issuer: a, audience: b}", "key 'oidc.jwks_url': is missing"),
         ("oidc: {issuer: a, audience: b, jwks_url: 'http://x/keys'}", "is not https"),
         ("oidc: {issuer: a, audience: b, jwks_url: 'https://x', isuer: c}", "did you mean"),
-        ("oidc: yes", "it takes issuer"),
+        ("oidc: yes", "it takes keys and values: issuer"),
     ):
         with pytest.raises((PolicyError, ProjectError), match="cadran_server") as caught:
             read(text)

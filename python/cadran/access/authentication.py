@@ -13,16 +13,16 @@ import threading
 import time
 import urllib.request
 from collections import OrderedDict
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from urllib.parse import urlsplit
 
 from cadran.access import tokens
 from cadran.access.caller import LOCAL, Caller
-from cadran.errors import PolicyError, UnauthenticatedError, near_misses
+from cadran.errors import PolicyError, UnauthenticatedError
+from cadran.formats.validation import Strict, Takes, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from cadran.access.tokens import Token
@@ -46,16 +46,6 @@ class Authenticator(Protocol):
         Raises:
             UnauthenticatedError: nobody known does.
         """
-
-
-class Anybody:
-    """Accepts any bearer and none: only for a server that listens on loopback."""
-
-    open = True
-
-    def caller(self, bearer: str | None) -> Caller:  # noqa: ARG002
-        """The user of this machine."""
-        return LOCAL
 
 
 class Bearers:
@@ -146,8 +136,15 @@ _KEPT = 4096  # logins that are remembered until they expire
 _SCOPES = frozenset(("query", "metadata"))
 
 
+def _secret(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_local(parts.hostname)):
+        raise ValueError("is not https: whoever is on the line could log in as anybody")
+    return url
+
+
 @dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Strict):
     """An identity provider, and where its tokens say what.
 
     Attributes:
@@ -159,40 +156,14 @@ class Provider:
         roles: the policy's name of a role by the provider's; where empty they are the same.
     """
 
-    issuer: str
-    audience: str
-    jwks_url: str
-    roles_claim: str = "roles"
-    name_claim: str = "email"
-    roles: Mapping[str, str] = field(default_factory=dict)
-
-
-def read(given: object, where: str) -> Provider:
-    """A provider from the settings.
-
-    Raises:
-        PolicyError: a key is missing or unknown, or the keys would come over an open line.
-    """
-    known = [one.name for one in fields(Provider)]
-    if not isinstance(given, dict):
-        raise PolicyError(f"{where}: oidc is {given!r}; it takes {', '.join(known)}.")
-    for key in given:
-        if key not in known:
-            hint = near_misses(str(key), known)
-            meant = f"did you mean '{hint[0]}'?" if hint else f"allowed: {', '.join(known)}."
-            raise PolicyError(f"{where}: oidc.{key} is unknown; {meant}")
-    for key in ("issuer", "audience", "jwks_url"):
-        if not isinstance(given.get(key), str) or not given[key].strip():
-            raise PolicyError(f"{where}: oidc.{key} is missing; it takes a text.")
-    roles = given.get("roles") or {}
-    if not isinstance(roles, dict):
-        raise PolicyError(f"{where}: oidc.roles is {roles!r}; it takes the provider's names.")
-    parts = urlsplit(given["jwks_url"])
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_local(parts.hostname)):
-        raise PolicyError(f"{where}: oidc.jwks_url is not https: whoever is on the line could log"
-                          " in as anybody.")  # fmt: skip
-    texts = {key: str(value) for key, value in given.items() if key != "roles"}
-    return Provider(**texts, roles={str(key): str(value) for key, value in roles.items()})
+    issuer: Text
+    audience: Text
+    jwks_url: Annotated[Text, Takes("an address that begins with https://", _secret)]
+    roles_claim: Text = "roles"
+    name_claim: Text = "email"
+    roles: Annotated[dict[str, str], Takes("the provider's names, each with the policy's")] = field(
+        default_factory=dict
+    )
 
 
 class Logins:

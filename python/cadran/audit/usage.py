@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from cadran.errors import ProjectError
+from cadran.formats import strict_yaml
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -75,13 +76,14 @@ def of(entries: Iterable[Entry], kpis: Collection[str]) -> dict[str, Usage]:
 
 
 def folder_of(root: Path) -> Path:
-    """The folder of the record of a project's server, which need not be there."""
+    """The folder of the record of a project's server, which need not be there.
+
+    Raises:
+        ProjectError: the settings of the server are no YAML.
+    """
     named: Any = os.environ.get("CADRAN_SERVER_AUDIT")
     path = root / _SETTINGS
     if not named and path.exists():
-        try:
-            given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            given = None
-        named = given.get("audit") if isinstance(given, dict) else None
+        settings = strict_yaml.read(path, ProjectError)
+        named = settings.get("audit") if isinstance(settings, dict) else None
     return root / Path(str(named or FOLDER))

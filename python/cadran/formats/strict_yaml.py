@@ -97,10 +97,18 @@ def read_as(kind: type[T], path: Path, error: type[CadranError], *, file: str | 
     Raises:
         CadranError: as `read`, or a key is unknown, missing or holds what it must not.
     """
-    content = read(path, error, file=file)
+    return held(kind, read(path, error, file=file), file or str(path), error)
+
+
+def held(kind: type[T], content: object, file: str, error: type[CadranError]) -> T:
+    """What a file holds, as the type that it must be; an empty file has no keys.
+
+    Raises:
+        CadranError: a key is unknown, missing or holds what it must not.
+    """
 
     def wrong(key: str, sentence: str) -> CadranError:
         place = f", key '{key}'" if key else ""
-        return error(f"{file or path}{place}: {sentence}.")
+        return error(f"{file}{place}: {sentence}.")
 
     return validated(kind, {} if content is None else content, wrong)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.compiler.plan_cache import PlanCache
 from cadran.core.project import cards as card_reader
 from cadran.errors import CadranError, CardError, ProjectError
+from cadran.formats import strict_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,14 +197,12 @@ class Context:
         return []
 
     def _variable(self, name: str) -> str | None:
-        import yaml
-
         if self.root is None:
             return None
         for file in ("vars.yml", "dbt_project.yml"):
             path = self.root / file
-            given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
-            variables = (given or {}).get("vars") or {}
+            content = strict_yaml.read(path, ProjectError) if path.exists() else None
+            variables = (content or {}).get("vars") or {}
             scoped = variables.get(self.dbt.get("metadata", {}).get("project_name"))
             for block in (scoped, variables):
                 if isinstance(block, dict) and isinstance(block.get(name), str):

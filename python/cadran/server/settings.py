@@ -21,23 +21,41 @@ import ipaddress
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import yaml
-
-from cadran.access import authentication
-from cadran.errors import ProjectError, near_misses
+from cadran.access.authentication import Provider
+from cadran.errors import ProjectError
+from cadran.formats import strict_yaml
+from cadran.formats.validation import Strict, Takes, Text, validated
 
 if TYPE_CHECKING:
-    from cadran.access.authentication import Provider
+    from collections.abc import Callable
 
 FILE = "cadran_server.yml"
 _PREFIX = "CADRAN_SERVER_"
 
 
+def _listed(value: Any) -> Any:
+    """A list of texts; in the environment commas stand between them."""
+    texts = value.split(",") if isinstance(value, str) else value
+    return [text.strip() for text in texts if text.strip()] if texts is not value else value
+
+
+def _nothing(value: Any) -> Any:
+    """A value, or None where `none` is written."""
+    return None if isinstance(value, str) and value.strip().lower() in {"none", ""} else value
+
+
+_NOTHING = Takes(check=_nothing, before=True, also=("none",))
+_Texts = Annotated[tuple[str, ...], Takes("a list of texts", _listed, before=True)]
+_Port = Annotated[int, Takes("a port from 0 to 65535", constraints={"ge": 0, "le": 65535})]
+_Count = Annotated[int, Takes("a whole number from 1 up", constraints={"ge": 1})]
+_FROM_0 = {"ge": 0, "allow_inf_nan": False}
+
+
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How a server runs.
+class SharedSettings(Strict):
+    """What can be set in the file, in the environment and by flags.
 
     Attributes:
         host: the address it listens on.
@@ -60,30 +78,57 @@ class Settings:
         origins: origins of pages that may call the server from a browser.
         hosts: names by which clients reach it, beside those of this machine.
         link_tokens: accept a token as a parameter of the links of saved queries.
-        oidc: the provider whose logins are accepted beside tokens; see `cadran.access.oidc`.
+        oidc: the provider whose logins are accepted beside tokens.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8765
-    flight_port: int | None = 8766
-    certificate: Path | None = None
-    key: Path | None = None
+    host: Text = "127.0.0.1"
+    port: _Port = 8765
+    flight_port: Annotated[_Port | None, _NOTHING] = 8766
+    certificate: Annotated[Path | None, _NOTHING] = None
+    key: Annotated[Path | None, _NOTHING] = None
     insecure: bool = False
-    cache: float = 256.0
-    memory: str | None = None
-    threads: int | None = None
-    workers: int = 8
-    seconds: float = 60.0
-    rows: int = 1_000_000
-    refresh: float = 1.0
+    cache: Annotated[float, Takes("a number from 0 up", constraints=_FROM_0)] = 256.0
+    memory: Annotated[Annotated[str, Takes("a size such as 4GB")] | None, _NOTHING] = None
+    threads: Annotated[_Count | None, _NOTHING] = None
+    workers: _Count = 8
+    seconds: Annotated[
+        float, Takes("a number above 0", constraints={"gt": 0, "allow_inf_nan": False})
+    ] = 60.0
+    rows: _Count = 1_000_000
+    refresh: Annotated[float, Takes("a number from 0 up", constraints=_FROM_0)] = 1.0
     tokens: Path = Path("cadran_tokens.json")
     policy: Path = Path("cadran_policy.yml")
     audit: Path = Path("audit")
     warm: bool = True
-    origins: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
+    origins: _Texts = ()
+    hosts: _Texts = ()
     link_tokens: bool = False
-    oidc: Provider | None = None
+    oidc: (
+        Annotated[
+            Provider, Takes(f"keys and values: {', '.join(one.name for one in fields(Provider))}")
+        ]
+        | None
+    ) = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tls(Strict):
+    """The PEM files of a certificate and of its key."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFile(SharedSettings):
+    """What stands in `cadran_server.yml`."""
+
+    tls: Tls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(SharedSettings):
+    """How a server runs."""
 
     @property
     def is_loopback(self) -> bool:
@@ -114,21 +159,19 @@ def read(root: Path | None, flags: dict[str, Any]) -> Settings:
     settings = Settings()
     path = (root or Path()) / FILE
     if path.exists():
-        try:
-            given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as problem:
-            raise ProjectError(f"{path} is no YAML: {problem}") from None
-        if not isinstance(given, dict):
-            raise ProjectError(f"{path} holds {given!r}; it takes keys and values.")
-        tls = given.pop("tls", None) or {}
-        settings = _with(settings, {**given, **tls}, str(path))
-    named = {
+        content = strict_yaml.read(path, ProjectError)
+        file = strict_yaml.held(ServerFile, content, str(path), ProjectError)
+        settings = replace(settings, **_chosen(file, content or {}))
+        if file.tls is not None:
+            settings = replace(settings, certificate=file.tls.certificate, key=file.tls.key)
+    variables = {
         name.removeprefix(_PREFIX).lower(): value
         for name, value in os.environ.items()
         if name.startswith(_PREFIX)
     }
-    settings = _with(settings, named, "the environment")
-    settings = _with(settings, {k: v for k, v in flags.items() if v is not None}, "the command")
+    settings = _with(settings, variables, lambda key: f"{_PREFIX}{key.upper()}")
+    flags = {key: value for key, value in flags.items() if value is not None}
+    settings = _with(settings, flags, lambda key: f"--{key.replace('_', '-')}")
     if bool(settings.certificate) != bool(settings.key):
         raise ProjectError("TLS needs a certificate and a key: give both, or neither.")
     placed: dict[str, Any] = {
@@ -139,36 +182,16 @@ def read(root: Path | None, flags: dict[str, Any]) -> Settings:
     return replace(settings, **placed)
 
 
-def _with(settings: Settings, given: dict[str, Any], where: str) -> Settings:
-    types = {field.name: str(field.type) for field in fields(settings)}
-    read_values: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in types:
-            meant = near_misses(str(name), types)
-            hint = f"did you mean '{meant[0]}'?" if meant else f"allowed: {', '.join(types)}."
-            raise ProjectError(f"{where} sets '{name}', which a server does not have; {hint}")
-        read_values[name] = _value(name, value, types[name], where)
-    return replace(settings, **read_values)
+def _with(settings: Settings, values: dict[str, Any], called: Callable[[str], str]) -> Settings:
+    """The settings with those of the environment or of the command line."""
+    if not values:
+        return settings
+
+    def wrong(key: str, sentence: str) -> ProjectError:
+        return ProjectError(f"{called(key)} {sentence}.")
+
+    return replace(settings, **_chosen(validated(Settings, values, wrong), values))
 
 
-def _value(name: str, value: Any, kind: str, where: str) -> Any:
-    if value is None or (kind.endswith("None") and str(value).lower() in ("none", "")):
-        return None
-    base = kind.split(" | ", maxsplit=1)[0]
-    if base.startswith("tuple"):
-        items = value.split(",") if isinstance(value, str) else value
-        if isinstance(items, (list, tuple)) and all(isinstance(item, str) for item in items):
-            return tuple(item.strip() for item in items if item.strip())
-        raise ProjectError(f"{where} sets {name} to {value!r}; it takes a list of texts.")
-    if base == "Provider":
-        return authentication.read(value, where)
-    try:
-        if base == "bool":
-            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
-                str(value).lower()
-            ]
-        return {"int": int, "float": float, "Path": Path, "str": str}[base](value)
-    except (KeyError, TypeError, ValueError):
-        raise ProjectError(
-            f"{where} sets {name} to {value!r}; it takes a {base.lower()}."
-        ) from None
+def _chosen(settings: SharedSettings, values: dict[str, Any]) -> dict[str, Any]:
+    return {key: getattr(settings, key) for key in values if key != "tls"}

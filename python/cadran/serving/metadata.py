@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from cadran.core.ledger.reader import Reader, has_ledger
 from cadran.core.project import lineage
 from cadran.core.query.request import GroupBy, Query, Question
-from cadran.errors import CadranError, NotAllowedError, ProjectError, UnknownNameError
+from cadran.errors import CadranError, CardError, NotAllowedError, ProjectError, UnknownNameError
+from cadran.formats import strict_yaml
 from cadran.governance.bridge import bridge, revisions
 from cadran.governance.close import period as read_period
 from cadran.insight import scorecard
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 
 _TOLD = ("version", "effective_from", "kind", "reason", "restatement", "author", "approver")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def about(desk: Desk, caller: Caller, kpi: str, lang: str = "en") -> dict[str, Any]:
@@ -52,8 +50,7 @@ def versions(root: Path | None, kpi: str, present: int) -> list[dict[str, Any]]:
     """What the records say of each version of a KPI; of the present one where there are none."""
     found = []
     for path in (root / "versions" / kpi).glob("v*.yml") if root is not None else ():
-        with path.open(encoding="utf-8") as record:
-            told = yaml.load(record, _LOADER)  # noqa: S506 - a safe loader
+        told = strict_yaml.read(path, CardError)
         shown = {key: told.get(key) for key in _TOLD}
         found.append({k: v.isoformat() if isinstance(v, dt.date) else v for k, v in shown.items()})
     found = found or [{**dict.fromkeys(_TOLD), "version": present}]

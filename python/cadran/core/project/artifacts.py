@@ -155,9 +155,9 @@ def find(
 
 
 def _profile_database(root: Path) -> Path:
-    import yaml
+    from cadran.formats import strict_yaml
 
-    name = yaml.safe_load((root / "dbt_project.yml").read_text(encoding="utf-8")).get("profile")
+    name = (strict_yaml.read(root / "dbt_project.yml", ProjectError) or {}).get("profile")
     folders = [os.environ.get("DBT_PROFILES_DIR"), root, Path.home() / ".dbt"]
     paths = [Path(folder) / "profiles.yml" for folder in folders if folder]
     path = next((path for path in paths if path.exists()), None)
@@ -173,7 +173,7 @@ def _profile_database(root: Path) -> Path:
             raise ProjectError(f"{path}: the environment variable {variable} is not set.")
         return value
 
-    profiles = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    profiles = strict_yaml.read(path, ProjectError) or {}
     if name not in profiles:
         raise ProjectError(f"{path} has no profile '{name}', which dbt_project.yml asks for.")
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from jinja2 import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cadran.errors import ProjectError
+from cadran.formats import strict_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 READERS = {
     ".parquet": "read_parquet({}, union_by_name = true)",
     ".csv": "read_csv({}, all_varchar = true, union_by_name = true)",
@@ -159,11 +158,8 @@ def reader(pattern: str, ending: str) -> str:
 def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    try:
-        read = yaml.load(path.read_text(encoding="utf-8"), LOADER)  # noqa: S506 - a safe loader
-    except yaml.YAMLError as broken:
-        raise ProjectError(f"{path} is no YAML: {str(broken).splitlines()[0]}.") from broken
-    return read if isinstance(read, dict) else {}
+    content = strict_yaml.read(path, ProjectError)
+    return content if isinstance(content, dict) else {}
 
 
 def _flat(variables: dict[str, Any] | None, package: str) -> dict[str, Any]:

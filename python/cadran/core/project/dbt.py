@@ -17,6 +17,7 @@ import yaml
 
 from cadran.core.project.artifacts import Project
 from cadran.errors import ProjectError
+from cadran.formats import strict_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,8 +78,7 @@ def _is_stale(project: Project, root: Path) -> bool:
 
 def _files(root: Path) -> Iterator[Path]:
     """Every file that dbt reads, and the folders, whose time changes when a file goes."""
-    text = (root / "dbt_project.yml").read_text(encoding="utf-8")
-    given: dict[str, Any] = yaml.safe_load(text) or {}
+    given = _yaml(root / "dbt_project.yml")
     yield from (root / name for name in _FILES if (root / name).exists())
     for key, default in _PATHS.items():
         for name in given.get(key) or default:
@@ -210,8 +210,6 @@ def _databases(project: Project, scratch: Path) -> list[tuple[Path, bool]]:
 
 
 def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> None:
-    import yaml
-
     name = _yaml(root / "dbt_project.yml").get("profile")
     places = [os.environ.get("DBT_PROFILES_DIR"), root, Path.home() / ".dbt"]
     paths = [Path(place) / "profiles.yml" for place in places if place]
@@ -243,13 +241,8 @@ def _placed(root: Path) -> dict[str, Any]:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        read: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise ProjectError(f"{path} cannot be read: {error}") from None
-    return read
+    content: dict[str, Any] = strict_yaml.read(path, ProjectError) or {}
+    return content
 
 
 def _telling(log: str) -> str:

@@ -14,9 +14,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from cadran.errors import ProjectError
+from cadran.formats import strict_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,10 +86,7 @@ def sealed(header: dict[str, Any]) -> str:
 
 
 def _load_anchor(path: Path) -> dict[str, Any]:
-    try:
-        lock = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as problem:
-        raise ProjectError(f"{path} cannot be read: {problem}") from None
+    lock = strict_yaml.read(path, ProjectError) or {}
     if not isinstance(lock, dict):
         raise ProjectError(f"{path} is no lock file.")
     return lock

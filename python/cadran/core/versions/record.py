@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
 import re
 import subprocess
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 
 from cadran.core.project.graph import Node, checksum
 from cadran.core.versions.definition import Definition, Question
 from cadran.core.versions.steps import Dumper, Sql, StepStore
-from cadran.errors import CardError, near_misses
+from cadran.errors import CardError
+from cadran.formats import strict_yaml
+from cadran.formats.validation import Date, Strict, Takes, one_of, whole
 
 if TYPE_CHECKING:
+    import datetime as dt
     from pathlib import Path
 
 
@@ -245,14 +247,93 @@ def _git(root: Path, *words: str) -> list[str]:
     return run.stdout.split("\n")[:-1] if run.returncode == 0 else []
 
 
-_DECISIONS = (
-    "kpi", "version", "effective_from", "kind", "reason", "ticket", "author", "approver",
-    "restatement", "window", "overlap", "expected_impact", "measured_impact", "proof",
-)  # fmt: skip
-_MEANING = (
-    "hash", "tools", "mark", "said", "questions", "steps", "columns", "came_from", "rules",
-    "semantics", "note", "by_text",
-)  # fmt: skip
+def _both_ends(window: dict[str, dt.date]) -> dict[str, dt.date]:
+    for end in ("from", "to"):
+        if end not in window:
+            raise ValueError(f"has no '{end}'")
+    return window
+
+
+def _four_parts(line: str) -> str:
+    if len(line.split(" | ")) != len(fields(Node)):
+        raise ValueError(f"is {line!r}; it takes kind, name, file and checksum, with ' | ' between")
+    return line
+
+
+def _some_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is missing")
+    return text
+
+
+# A record is sealed by its text: nothing of it is put into another form.
+_Text = Annotated[str, Takes("a text", _some_text, schema={"minLength": 1})]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question(Strict):
+    grains: tuple[str, ...]
+    dimensions: tuple[str, ...]
+    sql: _Text
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Impact(Strict):
+    least: float
+    greatest: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFile(Strict):
+    """What stands in `versions/<kpi>/v<number>.yml`; `VersionRecord` says what it means."""
+
+    kpi: _Text
+    version: Annotated[int, whole(1)]
+    effective_from: Date
+    kind: Annotated[str, one_of(*KINDS)]
+    reason: _Text
+    ticket: str = ""
+    author: _Text
+    approver: _Text
+    restatement: Annotated[str, one_of(*RESTATEMENTS)]
+    window: (
+        Annotated[dict[Literal["from", "to"], Date], Takes("from and to", _both_ends)] | None
+    ) = None
+    overlap: str = ""
+    expected_impact: _Impact | None = None
+    measured_impact: dict[str, Any] = field(default_factory=dict)
+    proof: dict[str, Any] = field(default_factory=dict)
+    hash: _Text
+    tools: tuple[str, ...] = ()
+    mark: str = ""
+    said: str = ""
+    questions: tuple[_Question, ...]
+    steps: dict[str, str] | None
+    columns: dict[str, Any] = field(default_factory=dict)
+    came_from: tuple[Annotated[str, Takes(check=_four_parts)], ...] = ()
+    rules: dict[str, Any] = field(default_factory=dict)
+    semantics: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+    by_text: bool = False
+
+    def definition(self, store: StepStore, file: str) -> Definition:
+        """What the KPI means.
+
+        Raises:
+            CardError: a step that it names is gone or was edited.
+        """
+        return Definition(
+            kpi=self.kpi,
+            questions=tuple(Question(q.grains, q.dimensions, q.sql) for q in self.questions),
+            steps={name: store.read(sql, file) for name, sql in (self.steps or {}).items()},
+            columns=self.columns,
+            nodes=tuple(Node(*line.split(" | ")) for line in self.came_from),
+            rules=self.rules,
+            semantics=self.semantics,
+            note=self.note,
+            by_text=self.by_text,
+        )
 
 
 def read(root: Path, path: Path) -> VersionRecord:
@@ -262,49 +343,20 @@ def read(root: Path, path: Path) -> VersionRecord:
         CardError: it lacks something, or holds what it must not.
     """
     file = str(path.relative_to(root))
-
-    def wrong(key: str, sentence: str) -> CardError:
-        return CardError(f"{file}, key '{key}': {sentence}.")
-
-    try:
-        given = yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
-        raise CardError(f"{file} is no YAML: {error}") from None
-    if not isinstance(given, dict):
-        raise CardError(f"{file} is no version record.")
-    for key in given.keys() - {*_DECISIONS, *_MEANING}:
-        hint = near_misses(str(key), (*_DECISIONS, *_MEANING))
-        raise wrong(str(key), f"is unknown{f'; did you mean {hint[0]}' if hint else ''}")
-    needed = (*_DECISIONS[:5], "author", "approver", "restatement", "hash", "questions", "steps")
-    for key in needed:
-        if given.get(key) in (None, "") and key != "steps":
-            raise wrong(key, "is missing")
-    for key, allowed in (("kind", KINDS), ("restatement", RESTATEMENTS)):
-        if given[key] not in allowed:
-            raise wrong(key, f"is '{given[key]}'; allowed: {', '.join(allowed)}")
-    try:
-        effective = dt.date.fromisoformat(str(given["effective_from"]))
-        window = given.get("window")
-        ends = (window["from"], window["to"]) if window else ()
-        dates = tuple(dt.date.fromisoformat(str(day)) for day in ends)
-        impact = given.get("expected_impact")
-        limits = (float(impact["least"]), float(impact["greatest"])) if impact else None
-        definition = _definition(given, StepStore(root / FOLDER), file)
-        number = int(given["version"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CardError(f"{file} is no version record: {error}") from None
+    record = strict_yaml.read_as(RecordFile, path, CardError, file=file)
+    impact, window = record.expected_impact, record.window
+    same = {
+        "kpi", "version", "effective_from", "kind", "reason", "ticket", "author", "approver",
+        "restatement", "overlap", "measured_impact", "proof", "hash", "tools", "mark", "said",
+    }  # fmt: skip
     return VersionRecord(
-        kpi=str(given["kpi"]), version=number, effective_from=effective,
-        kind=given["kind"], reason=str(given["reason"]), author=str(given["author"]),
-        approver=str(given["approver"]), restatement=given["restatement"],
-        hash=str(given["hash"]), definition=definition, ticket=str(given.get("ticket") or ""),
-        window=(dates[0], dates[1]) if dates else None, overlap=str(given.get("overlap") or ""),
-        expected_impact=limits, measured_impact=given.get("measured_impact") or {},
-        proof=given.get("proof") or {},
-        mark=str(given.get("mark") or ""), said=str(given.get("said") or ""),
-        tools=tuple(given.get("tools") or ()),
-        question_hashes=tuple(str(q.get("hash", "")) for q in given["questions"]), file=file,
-    )  # fmt: skip
+        **{name: getattr(record, name) for name in same},
+        window=(window["from"], window["to"]) if window else None,
+        expected_impact=(impact.least, impact.greatest) if impact else None,
+        definition=record.definition(StepStore(root / FOLDER), file),
+        question_hashes=tuple(question.hash for question in record.questions),
+        file=file,
+    )
 
 
 def write(root: Path, record: VersionRecord) -> Path:
@@ -367,32 +419,8 @@ def write(root: Path, record: VersionRecord) -> Path:
     return path
 
 
-def _definition(given: dict[str, Any], store: StepStore, file: str) -> Definition:
-    nodes = []
-    for line in given.get("came_from") or []:
-        kind, name, file, mark = line.split(" | ")
-        nodes.append(Node(kind, name, file, mark))
-    return Definition(
-        kpi=str(given["kpi"]),
-        questions=tuple(
-            Question(tuple(q["grains"]), tuple(q["dimensions"]), q["sql"])
-            for q in given["questions"]
-        ),
-        steps={name: store.read(sql, file) for name, sql in (given["steps"] or {}).items()},
-        columns=dict(given.get("columns") or {}),
-        nodes=tuple(nodes),
-        rules=dict(given.get("rules") or {}),
-        semantics=dict(given.get("semantics") or {}),
-        note=str(given.get("note") or ""),
-        by_text=bool(given.get("by_text")),
-    )
-
-
 class _Block(dict[str, str]):
     """Texts by name, each on lines of its own."""
-
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Dumper(Dumper):
