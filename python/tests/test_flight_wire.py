@@ -11,10 +11,11 @@ import pytest
 from adbc_driver_flightsql import DatabaseOptions
 from adbc_driver_manager import AdbcStatusCode, DatabaseError, Error
 from flight_clients import SECRETS, connect
+from google.protobuf.any_pb2 import Any
 
 from cadran.access.caller import Caller
-from cadran.server.flight import protocol
-from cadran.server.flight.protocol import GoneError, Promises
+from cadran.server.flight.messages import decoded, encoded, packed, unpacked
+from cadran.server.flight.promises import GoneError, Promises
 from cadran.server.flight.rows import of_table
 
 pytest_plugins = ["flight_fixtures"]
@@ -38,16 +39,29 @@ def bare(guarded_flight):
         yield call
 
 
-def command(name, message=b""):
-    return protocol.count(1, 2) + protocol.field(2, protocol.packed(name, message))
+def command(name, **fields):
+    return encoded("FlightDescriptor", type=2, cmd=packed(name, **fields))
+
+
+def raw_command(name, data=b""):
+    """A command whose bytes need not be a message of that name."""
+    kind = f"type.googleapis.com/arrow.flight.protocol.sql.{name}"
+    return encoded(
+        "FlightDescriptor", type=2, cmd=Any(type_url=kind, value=data).SerializeToString()
+    )
+
+
+def action(kind, body):
+    return encoded("Action", type=kind, body=body)
 
 
 def statement(sql):
-    return command("CommandStatementQuery", protocol.field(1, sql.encode()))
+    return command("CommandStatementQuery", query=sql)
 
 
 def ticket_of(info):
-    return protocol.raw(protocol.read(protocol.raw(protocol.read(info), 3)), 1)
+    [endpoint] = decoded("FlightInfo", info).endpoint
+    return endpoint.ticket.SerializeToString()
 
 
 _TINY = "{{ semantic_layer.query(metrics=['order_count']) }}"
@@ -95,32 +109,29 @@ def test_a_ticket_is_fetched_twice_by_its_caller_and_by_nobody_else(bare):
     with pytest.raises(grpc.RpcError) as caught:
         bare("DoGet", ticket, None, several=True)
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
-    cancel = protocol.field(1, b"CancelFlightInfo") + protocol.field(2, protocol.field(1, info))
-    bare("DoAction", cancel)
+    cancel = encoded("CancelFlightInfoRequest", info=decoded("FlightInfo", info))
+    bare("DoAction", action("CancelFlightInfo", cancel))
     with pytest.raises(grpc.RpcError, match="ask the question again"):
         bare("DoGet", ticket, several=True)
 
 
 def test_a_statement_is_prepared_run_twice_and_closed(bare):
-    packed = protocol.packed(
-        "ActionCreatePreparedStatementRequest", protocol.field(1, _TINY.encode())
-    )
-    action = protocol.field(1, b"CreatePreparedStatement") + protocol.field(2, packed)
-    result = protocol.raw(protocol.read(bare("DoAction", action)), 1)
-    kind, fields = protocol.unpacked(result)
+    create = packed("ActionCreatePreparedStatementRequest", query=_TINY)
+    result = decoded("Result", bare("DoAction", action("CreatePreparedStatement", create)))
+    kind, created = unpacked(result.body)
     assert kind == "ActionCreatePreparedStatementResult"
-    handle, schema = protocol.raw(fields, 1), protocol.raw(fields, 2)
+    handle, schema = created.prepared_statement_handle, created.dataset_schema
     assert pa.ipc.read_schema(pa.py_buffer(schema)).names == ["order_count"]
-    run = command("CommandPreparedStatementQuery", protocol.field(1, handle))
+    run = command("CommandPreparedStatementQuery", prepared_statement_handle=handle)
     infos = [bare("GetFlightInfo", run) for _ in range(2)]
-    assert all(protocol.raw(protocol.read(info), 1) == schema for info in infos)
+    assert all(decoded("FlightInfo", info).schema == schema for info in infos)
     rows = [bare("DoGet", ticket_of(info), several=True) for info in infos]
     assert rows[0] == rows[1]
     assert ticket_of(infos[0]) != ticket_of(infos[1])
     with pytest.raises(grpc.RpcError):
         bare("GetFlightInfo", run, "bob")
-    close = protocol.packed("ActionClosePreparedStatementRequest", protocol.field(1, handle))
-    bare("DoAction", protocol.field(1, b"ClosePreparedStatement") + protocol.field(2, close))
+    close = packed("ActionClosePreparedStatementRequest", prepared_statement_handle=handle)
+    bare("DoAction", action("ClosePreparedStatement", close))
     with pytest.raises(grpc.RpcError, match="no such prepared statement"):
         bare("GetFlightInfo", run)
 
@@ -147,25 +158,26 @@ def _frames():
     yield "GetFlightInfo", b""
     yield "GetFlightInfo", b"\x00" * 50
     yield "GetFlightInfo", good[:-5]
-    yield "GetFlightInfo", protocol.count(1, 1) + protocol.field(3, b"a path")
-    yield "GetFlightInfo", protocol.count(1, 2) + protocol.field(2, b"select 1")
-    yield "GetFlightInfo", protocol.count(1, 2) + protocol.count(2, 7)
-    yield "GetFlightInfo", command("CommandStatementQuery", b"\x0a\xff")
-    yield "GetFlightInfo", command("CommandStatementQuery", protocol.field(1, b"\xff\xfe"))
-    yield "GetFlightInfo", command("CommandStatementQuery", protocol.count(1, 3))
+    yield "GetFlightInfo", encoded("FlightDescriptor", type=1, path=["a path"])
+    yield "GetFlightInfo", encoded("FlightDescriptor", type=2, cmd=b"select 1")
+    yield "GetFlightInfo", b"\x08\x02\x10\x07"  # a number where the command should be
+    yield "GetFlightInfo", raw_command("CommandStatementQuery", b"\x0a\xff")
+    yield "GetFlightInfo", raw_command("CommandStatementQuery", b"\x0a\x02\xff\xfe")
+    yield "GetFlightInfo", raw_command("CommandStatementQuery", b"\x08\x03")
     yield "GetFlightInfo", command("CommandStatementQuery")
-    yield "GetFlightInfo", command("CommandPreparedStatementQuery", protocol.field(1, b"x"))
-    yield "GetFlightInfo", command("CommandStatementUpdate", protocol.field(1, b"drop table x"))
-    yield "GetFlightInfo", command("CommandStatementSubstraitPlan")
-    yield "GetFlightInfo", command("CommandOfNobody")
+    yield "GetFlightInfo", command("CommandPreparedStatementQuery", prepared_statement_handle=b"x")
+    yield "GetFlightInfo", raw_command("CommandStatementUpdate", b"\x0a\x0cdrop table x")
+    yield "GetFlightInfo", raw_command("CommandStatementSubstraitPlan")
+    yield "GetFlightInfo", raw_command("CommandOfNobody")
     yield "GetSchema", b"\x12"
     yield "DoGet", b"\xff"
-    yield "DoGet", protocol.field(1, b"guess")
+    yield "DoGet", encoded("Ticket", ticket=b"guess")
     yield "DoAction", b"\x0b"
-    yield "DoAction", protocol.field(1, b"BeginTransaction")
-    yield "DoAction", protocol.field(1, b"\xff\xff")
-    yield "DoAction", protocol.field(1, b"CreatePreparedStatement") + protocol.field(2, b"{}")
-    yield "DoAction", protocol.field(1, b"CancelFlightInfo") + protocol.field(2, b"\xff")
+    yield "DoAction", action("BeginTransaction", b"")
+    yield "DoAction", b"\x0a\x02\xff\xff"
+    yield "DoAction", action("CreatePreparedStatement", b"{}")
+    yield "DoAction", action("ClosePreparedStatement", packed("CommandStatementQuery"))
+    yield "DoAction", action("CancelFlightInfo", b"\xff")
     yield "PollFlightInfo", good
 
 
@@ -211,10 +223,10 @@ def rows_of(messages):
     """The table that FlightData messages hold: an IPC stream without its prefixes."""
     stream = b""
     for message in messages:
-        fields = protocol.read(message)
-        header = protocol.raw(fields, 2)
+        data = decoded("FlightData", message)
+        header = data.data_header
         stream += b"\xff\xff\xff\xff" + len(header).to_bytes(4, "little") + header
-        stream += protocol.raw(fields, 1000) or b""
+        stream += data.data_body
     return pa.ipc.open_stream(stream).read_all()
 
 

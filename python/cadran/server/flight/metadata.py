@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from cadran import __version__
-from cadran.server.flight import protocol
+from cadran.server.flight.messages import optional
 from cadran.server.flight.sql import CATALOG, SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cadran.access.caller import Caller
-    from cadran.server.flight.protocol import Message
     from cadran.server.flight.results import Answering
     from cadran.serving.cancellation import Stop
 
@@ -112,27 +111,28 @@ def infos(wanted: tuple[int, ...]) -> pa.Table:
 
 
 def table(
-    command: str, asked: Message, caller: Caller, answering: Answering, stop: Stop
+    name: str, command: Any, caller: Caller, answering: Answering, stop: Stop
 ) -> pa.Table | None:
     """The rows of a command for metadata; None where it is none.
 
     Raises:
         CadranError: as the desk does, where columns are wanted.
     """
-    if command == "CommandGetTables":
-        return _tables(asked, caller, answering, stop)
-    found = _COMMANDS.get(command)
-    return found(asked) if found else None
+    if name == "CommandGetTables":
+        return _tables(command, caller, answering, stop)
+    found = _COMMANDS.get(name)
+    return found(command) if found else None
 
 
-def _tables(asked: Message, caller: Caller, answering: Answering, stop: Stop) -> pa.Table:
-    name_like, kinds = protocol.text(asked, 3), protocol.texts(asked, 4)
+def _tables(command: Any, caller: Caller, answering: Answering, stop: Stop) -> pa.Table:
+    name_like = optional(command, "table_name_filter_pattern")
+    kinds = command.table_types
     names = [
         name
         for name in answering.tables(caller)
-        if _in_schema(asked) and (not kinds or _VIEW in kinds) and _like(name, name_like)
+        if _in_schema(command) and (not kinds or _VIEW in kinds) and _like(name, name_like)
     ]
-    if not protocol.flag(asked, 5):
+    if not command.include_schema:
         return _rows(_TABLES, [(CATALOG, SCHEMA, name, _VIEW) for name in names])
     rows = []
     for name in names:
@@ -141,13 +141,11 @@ def _tables(asked: Message, caller: Caller, answering: Answering, stop: Stop) ->
     return _rows(_TABLES_WITH_SCHEMA, rows)
 
 
-def _types_of(asked: Message) -> pa.Table:
-    wanted = [
-        number - (1 << 64) if number >> 63 else number for number in protocol.numbers(asked, 1)
-    ]
+def _types_of(command: Any) -> pa.Table:
+    wanted = optional(command, "data_type")
     rows = []
     for name, (number, size) in _TYPE_NAMES.items():
-        if wanted and number not in wanted:
+        if wanted not in (None, number):
             continue
         quote = "'" if name in ("VARCHAR", "DATE", "TIMESTAMP") else None
         rows.append((
@@ -157,9 +155,10 @@ def _types_of(asked: Message) -> pa.Table:
     return _rows(_TYPES, rows)
 
 
-def _in_schema(asked: Message) -> bool:
-    catalog = protocol.text(asked, 1)
-    return catalog in (None, CATALOG) and _like(SCHEMA, protocol.text(asked, 2))
+def _in_schema(command: Any) -> bool:
+    return optional(command, "catalog") in (None, CATALOG) and _like(
+        SCHEMA, optional(command, "db_schema_filter_pattern")
+    )
 
 
 def _like(name: str, pattern: str | None) -> bool:
@@ -178,11 +177,11 @@ def _rows(schema: pa.Schema, rows: Sequence[tuple[object, ...]]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-_COMMANDS: dict[str, Callable[[Message], pa.Table]] = {
-    "CommandGetSqlInfo": lambda asked: infos(tuple(protocol.numbers(asked, 1))),
+_COMMANDS: dict[str, Callable[[Any], pa.Table]] = {
+    "CommandGetSqlInfo": lambda command: infos(tuple(command.info)),
     "CommandGetCatalogs": lambda _: _rows(_CATALOGS, [(CATALOG,)]),
-    "CommandGetDbSchemas": lambda asked: _rows(
-        _SCHEMAS, [(CATALOG, SCHEMA)] if _in_schema(asked) else []
+    "CommandGetDbSchemas": lambda command: _rows(
+        _SCHEMAS, [(CATALOG, SCHEMA)] if _in_schema(command) else []
     ),
     "CommandGetTableTypes": lambda _: _rows(_TABLE_TYPES, [(_VIEW,)]),
     "CommandGetXdbcTypeInfo": _types_of,

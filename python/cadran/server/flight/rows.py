@@ -23,7 +23,8 @@ from cadran.errors import (
     UnauthenticatedError,
     WarehouseError,
 )
-from cadran.server.flight.protocol import GoneError, field, varint
+from cadran.server.flight.messages import flight_data
+from cadran.server.flight.promises import GoneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +36,6 @@ BATCH_ROWS = 65_536
 _BATCH_BYTES = 2_000_000
 _MOST_BYTES = 3_900_000  # of one message: clients take 4 MB unless told otherwise
 _KEPT_BYTES = 1_000_000  # of an answer whose messages are kept with it
-_HEADER = field(2, b"")[:1]
-_BODY = varint(1000 << 3 | 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +93,23 @@ def _messages(table: pa.Table) -> Iterator[bytes]:
     row = max(1, table.nbytes // max(1, table.num_rows))
     most = max(1, min(BATCH_ROWS, _BATCH_BYTES // row))
     for batch in table.to_batches(max_chunksize=most):
-        yield from _encoded(batch)
+        yield from _batch(batch)
 
 
-def _encoded(batch: pa.RecordBatch) -> Iterator[bytes]:
+def _batch(batch: pa.RecordBatch) -> Iterator[bytes]:
     """A batch as one message, or as several where its rows are wider than those around it."""
     if batch.nbytes > _MOST_BYTES and batch.num_rows > 1:
         half = batch.num_rows // 2
-        yield from _encoded(batch.slice(0, half))
-        yield from _encoded(batch.slice(half))
+        yield from _batch(batch.slice(0, half))
+        yield from _batch(batch.slice(half))
         return
     yield _flight_data(batch.serialize())
 
 
 def _flight_data(encapsulated: pa.Buffer) -> bytes:
     message = pa.ipc.read_message(encapsulated)
-    header, body = memoryview(message.metadata), message.body
-    parts: list[bytes | memoryview] = [_HEADER, varint(len(header)), header]
-    if body is not None and body.size:
-        parts += [_BODY, varint(body.size), memoryview(body)]
-    return b"".join(parts)
+    body = message.body if message.body is not None else b""
+    return flight_data(message.metadata.to_pybytes(), memoryview(body))
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -1,6 +1,6 @@
 """The gRPC server: an event loop in a thread, the calls of Flight by name, errors as statuses.
 
-Handlers are generic: messages come and go as bytes, which `wire` reads and writes.
+Handlers are generic: they take and give bytes, which `messages` reads and writes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import grpc
 import grpc.aio
 
 from cadran.errors import QueryError, UnauthenticatedError
-from cadran.server.flight import metadata, protocol, rows, statements
-from cadran.server.flight.protocol import GoneError, Promises
+from cadran.server.flight import metadata, rows, statements
+from cadran.server.flight.messages import decoded, encoded, message, packed, unpacked
+from cadran.server.flight.promises import GoneError, Promises
 from cadran.server.flight.results import Answering
 from cadran.server.flight.rows import UnsupportedError, refusal
 from cadran.serving.cancellation import Stop
@@ -86,48 +87,45 @@ class Service:
 
     async def get_flight_info(self, caller: Caller, request: bytes) -> bytes:
         """FlightInfo of a command: the schema, and a ticket for the rows."""
-        command, asked = _command(request)
-        if command == "CommandPreparedStatementQuery":
-            return await self._execute(caller, asked, request)
-        ready = await self._rows_of(caller, command, asked)
-        return _info(ready, self._ticket(caller, ready), request)
+        name, command, descriptor = _command(request)
+        if name == "CommandPreparedStatementQuery":
+            return await self._execute(caller, command, descriptor)
+        ready = await self._rows_of(caller, name, command)
+        return _info(ready, self._ticket(caller, ready), descriptor)
 
     async def get_schema(self, caller: Caller, request: bytes) -> bytes:
         """The schema that the rows of a command have."""
-        command, asked = _command(request)
-        if command == "CommandPreparedStatementQuery":
-            return protocol.field(
-                1, self._prepared.get(caller, protocol.raw(asked, 1) or b"").schema
-            )
-        return protocol.field(1, (await self._rows_of(caller, command, asked)).schema)
+        name, command, _ = _command(request)
+        if name == "CommandPreparedStatementQuery":
+            schema = self._prepared.get(caller, command.prepared_statement_handle).schema
+        else:
+            schema = (await self._rows_of(caller, name, command)).schema
+        return encoded("SchemaResult", schema=schema)
 
     def do_get(self, caller: Caller, request: bytes) -> Iterator[bytes]:
         """The rows of a ticket, message by message."""
-        return self._tickets.get(caller, protocol.raw(protocol.read(request), 1) or b"").sent()
+        return self._tickets.get(caller, decoded("Ticket", request).ticket).sent()
 
     async def do_action(self, caller: Caller, request: bytes) -> bytes:
         """The one result of an action."""
-        action = protocol.read(request)
-        kind, body = protocol.text(action, 1) or "", protocol.raw(action, 2) or b""
+        action = decoded("Action", request)
+        kind = action.type
         if kind == "CreatePreparedStatement":
-            return protocol.field(1, await self._prepare(caller, protocol.unpacked(body)[1]))
+            created = await self._prepare(caller, _request(kind, action.body))
+            return encoded("Result", body=created)
         if kind == "ClosePreparedStatement":
-            self._close(caller, protocol.raw(protocol.unpacked(body)[1], 1) or b"")
+            handle = _request(kind, action.body).prepared_statement_handle
+            self._prepared.drop(caller, handle)
             return b""
-        if kind in ("CancelFlightInfo", "CancelQuery"):
-            asked = (
-                protocol.read(body) if kind == "CancelFlightInfo" else protocol.unpacked(body)[1]
-            )
-            self._cancel(caller, protocol.raw(asked, 1) or b"")
-            told = protocol.count(1, _CANCELLED)
-            return protocol.field(
-                1,
-                told
-                if kind == "CancelFlightInfo"
-                else protocol.packed("ActionCancelQueryResult", told),
-            )
+        if kind == "CancelFlightInfo":
+            self._cancel(caller, decoded("CancelFlightInfoRequest", action.body).info)
+            status = encoded("CancelFlightInfoResult", status=_CANCELLED)
+            return encoded("Result", body=status)
+        if kind == "CancelQuery":
+            self._cancel(caller, decoded("FlightInfo", _request(kind, action.body).info))
+            return encoded("Result", body=packed("ActionCancelQueryResult", result=_CANCELLED))
         if kind == "CloseSession":
-            return protocol.field(1, protocol.count(1, _CLOSED))
+            return encoded("Result", body=encoded("CloseSessionResult", status=_CLOSED))
         raise UnsupportedError(
             f"The action {kind[:80]!r} is not offered; these are: {', '.join(_ACTIONS)}. {_READS}"
         )
@@ -135,7 +133,7 @@ class Service:
     def list_actions(self, caller: Caller, request: bytes) -> Iterator[bytes]:  # noqa: ARG002
         """The actions that are offered."""
         for name, told in _ACTIONS.items():
-            yield protocol.field(1, name.encode()) + protocol.field(2, told.encode())
+            yield encoded("ActionType", type=name, description=told)
 
     def list_flights(self, caller: Caller, request: bytes) -> Iterator[bytes]:  # noqa: ARG002
         """No flights: tables are found by their catalogue."""
@@ -143,9 +141,10 @@ class Service:
 
     async def do_put(self, caller: Caller, request: AsyncIterator[bytes]) -> bytes:  # noqa: ARG002
         """Refused: nothing is written here."""
-        async for message in request:
-            descriptor = protocol.raw(protocol.read(message), 1)
-            if descriptor and _command(descriptor)[0] == "CommandPreparedStatementQuery":
+        async for first in request:
+            data = decoded("FlightData", first)
+            named = data.HasField("flight_descriptor") and _named(data.flight_descriptor)[0]
+            if named == "CommandPreparedStatementQuery":
                 raise QueryError("A statement takes no parameters here: write its values into it.")
             break
         raise UnsupportedError(_READS)
@@ -166,52 +165,50 @@ class Service:
         self._house.caller(f"Bearer {bearer}")
         return bearer
 
-    async def _prepare(self, caller: Caller, asked: protocol.Message) -> bytes:
-        if protocol.raw(asked, 2):
+    async def _prepare(self, caller: Caller, request: Any) -> bytes:
+        if request.transaction_id:
             raise UnsupportedError(_READS)
-        read = statements.parse(protocol.text(asked, 1) or "")
+        read = statements.parse(request.query)
         ready = await self._answered(caller, read)
         ticket = self._ticket(caller, ready)
         handle = self._prepared.give(caller, Prepared(read, ready.schema, ticket))
-        result = protocol.field(1, handle) + protocol.field(2, ready.schema)
-        return protocol.packed("ActionCreatePreparedStatementResult", result)
+        return packed(
+            "ActionCreatePreparedStatementResult",
+            prepared_statement_handle=handle,
+            dataset_schema=ready.schema,
+        )
 
-    async def _execute(self, caller: Caller, asked: protocol.Message, request: bytes) -> bytes:
-        prepared = self._prepared.get(caller, protocol.raw(asked, 1) or b"")
+    async def _execute(self, caller: Caller, command: Any, descriptor: Any) -> bytes:
+        prepared = self._prepared.get(caller, command.prepared_statement_handle)
         ticket, prepared.first = prepared.first, None
         if ticket is not None:
             try:
-                return _info(self._tickets.get(caller, ticket), ticket, request)
+                return _info(self._tickets.get(caller, ticket), ticket, descriptor)
             except GoneError:
                 pass  # prepared too long ago: asked again
         ready = await self._answered(caller, prepared.statement)
-        return _info(ready, self._ticket(caller, ready), request)
+        return _info(ready, self._ticket(caller, ready), descriptor)
 
-    def _close(self, caller: Caller, handle: bytes) -> None:
-        self._prepared.drop(caller, handle)
+    def _cancel(self, caller: Caller, info: Any) -> None:
+        for endpoint in info.endpoint:
+            self._tickets.drop(caller, endpoint.ticket.ticket)
 
-    def _cancel(self, caller: Caller, info: bytes) -> None:
-        for endpoint in protocol.read(info).get(3, ()):
-            if isinstance(endpoint, bytes):
-                ticket = protocol.raw(protocol.read(endpoint), 1) or b""
-                self._tickets.drop(caller, protocol.raw(protocol.read(ticket), 1) or b"")
-
-    async def _rows_of(self, caller: Caller, command: str, asked: protocol.Message) -> Rows:
-        if command == "CommandStatementQuery":
-            if protocol.raw(asked, 2):
+    async def _rows_of(self, caller: Caller, name: str, command: Any) -> Rows:
+        if name == "CommandStatementQuery":
+            if command.transaction_id:
                 raise UnsupportedError(_READS)
-            return await self._answered(caller, statements.parse(protocol.text(asked, 1) or ""))
-        known = tuple(protocol.numbers(asked, 1)) if command == "CommandGetSqlInfo" else None
+            return await self._answered(caller, statements.parse(command.query))
+        known = tuple(command.info) if name == "CommandGetSqlInfo" else None
         if known in self._infos:
             return self._infos[known]
 
         def work(stop: Stop) -> Rows | None:
-            table = metadata.table(command, asked, caller, self._answering, stop)
+            table = metadata.table(name, command, caller, self._answering, stop)
             return rows.of_table(table) if table is not None else None
 
         ready = await self._worked(work)
         if ready is None:
-            raise UnsupportedError(f"The command {command[:80]!r} is not offered. {_READS}")
+            raise UnsupportedError(f"The command {name[:80]!r} is not offered. {_READS}")
         if known is not None and len(self._infos) < _MOST_INFOS:
             self._infos[known] = ready  # every connection asks it
         return ready
@@ -234,21 +231,35 @@ class Service:
         return self._tickets.give(caller, ready, ready.table, ready.size)
 
 
-def _command(descriptor: bytes) -> tuple[str, protocol.Message]:
-    fields = protocol.read(descriptor)
-    command = protocol.raw(fields, 2)
-    if fields.get(1) != [_BY_COMMAND] or command is None:
+def _command(request: bytes) -> tuple[str, Any, Any]:
+    """The name of a command, the command, and the descriptor that it came in."""
+    descriptor = decoded("FlightDescriptor", request)
+    return *_named(descriptor), descriptor
+
+
+def _named(descriptor: Any) -> tuple[str, Any]:
+    if descriptor.type != _BY_COMMAND or not descriptor.HasField("cmd"):
         raise QueryError("A flight is asked for by a command of Flight SQL, not by a path.")
-    return protocol.unpacked(command)
+    return unpacked(descriptor.cmd)
 
 
-def _info(ready: Rows, ticket: bytes, descriptor: bytes) -> bytes:
-    ends = protocol.count(1, int(time.time()) + _TICKET_SECONDS)
-    endpoint = protocol.field(1, protocol.field(1, ticket)) + protocol.field(3, ends)
-    return b"".join((
-        protocol.field(1, ready.schema), protocol.field(2, descriptor), protocol.field(3, endpoint),
-        protocol.count(4, ready.count), protocol.count(5, ready.size),
-    ))  # fmt: skip
+def _request(action: str, body: bytes) -> Any:
+    name, request = unpacked(body)
+    if name != f"Action{action}Request":
+        raise QueryError(f"The action {action} takes a message Action{action}Request.")
+    return request
+
+
+def _info(ready: Rows, ticket: bytes, descriptor: Any) -> bytes:
+    endpoint = message(
+        "FlightEndpoint",
+        ticket=message("Ticket", ticket=ticket),
+        expiration_time=message("Timestamp", seconds=int(time.time()) + _TICKET_SECONDS),
+    )
+    return encoded(
+        "FlightInfo", schema=ready.schema, flight_descriptor=descriptor, endpoint=[endpoint],
+        total_records=ready.count, total_bytes=ready.size,
+    )  # fmt: skip
 
 
 _NAME = "/arrow.flight.protocol.FlightService/"
