@@ -84,7 +84,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.set_defaults(run=_bump)
 
 
-def _share(root: Path | None) -> int:
+def _store_steps(root: Path | None) -> int:
     from cadran.core.versions.record import share_steps
     from cadran.errors import ProjectError
 
@@ -96,19 +96,18 @@ def _share(root: Path | None) -> int:
 
 
 def _bump(parsed: argparse.Namespace) -> int:
-    from cadran.core.project import dbt
+    from cadran.core.project import dbt, git
     from cadran.core.versions.meaning import of
     from cadran.errors import QueryError
     from cadran.governance import bump as service
-    from cadran.governance.approval import git_author
 
     if dbt.refresh(open_layer(parsed).project):
         print("cadran: the artefacts were older than the files; ran `dbt parse`", file=sys.stderr)
     layer = open_layer(parsed)
     root = layer.project.root
     if parsed.share_steps:
-        return _share(root)
-    author = parsed.author or (git_author(root) if root else None)
+        return _store_steps(root)
+    author = parsed.author or (git.user(root) if root else None)
     if not author:
         raise QueryError("Nobody is the author: give --author, or set git's user.email.")
     if parsed.first:

@@ -252,6 +252,7 @@ class Layer(Definitions):
         cards = self._cards_of(question)
         if cards and governed:
             question = govern(question, list(cards.values()), self._all_dimensions)
+        self.refuse_open_range(question)
         if question.confined:
             where = (*question.where, *self._templates(question.confined))
             question = replace(question, where=where, confined=())

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import ProjectError
-from cadran.formats import strict_yaml
+from cadran.formats import files, strict_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,9 +55,7 @@ def anchor(path: Path | None, head: Head) -> None:
     with alone(path.parent):
         lock = _load_anchor(path) if path.exists() else {}
         lock["ledger"] = {"batch": head.batch, "head": head.hash}
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        aside.replace(path)
+        files.write(path, json.dumps(lock, indent=2, sort_keys=True) + "\n")
 
 
 @contextlib.contextmanager
@@ -138,9 +136,7 @@ def write(root: Path, locked: dict[str, Locked]) -> None:
     }
     with alone(root):
         lock = _load(root) | {"kpis": kpis}
-        aside = root / f".{FILE}.{os.getpid()}"
-        aside.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        aside.replace(root / FILE)
+        files.write(root / FILE, json.dumps(lock, indent=2, sort_keys=True) + "\n")
 
 
 def _load(root: Path) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler import plan_cache as plans
 from cadran.core.project import cards as card_reader
-from cadran.core.query.filters import names_in
+from cadran.core.query.filters import Fields, names_in
 from cadran.core.query.request import GroupBy, Query, ask
 from cadran.core.semantics.governed import TIME
-from cadran.errors import UnknownNameError
+from cadran.core.semantics.metrics import MetricGraph
+from cadran.errors import QueryError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +32,13 @@ class Definitions:
         self._read_cards: dict[str, Card] = {}
 
     @cached_property
+    def metric_graph(self) -> MetricGraph:
+        """What each metric is made of."""
+        return MetricGraph(self.project.semantic_manifest, self.project.dialect)
+
+    @property
     def _metrics(self) -> dict[str, dict[str, Any]]:
-        return {metric["name"]: metric for metric in self.project.semantic_manifest["metrics"]}
+        return self.metric_graph.metrics
 
     def kpis(self) -> list[Card]:
         """Every KPI's card, strategic ones first, then by name.
@@ -150,6 +156,24 @@ class Definitions:
             limit=asked["limit"],
         )
 
+    def refuse_open_range(self, query: Query) -> None:
+        """MetricFlow writes invalid SQL for a range of a cumulative metric without a time.
+
+        Raises:
+            QueryError: the question is of that kind.
+        """
+        if query.start is None and query.end is None:
+            return
+        times = Fields.of(self.project.semantic_manifest).times
+        if {group.base.rpartition("__")[2] for group in query.group_by} & times:
+            return
+        for name in query.metrics:
+            if self.metric_graph.accumulates(name):
+                raise QueryError(
+                    f"{name} is cumulative: with start or end it needs metric_time in group_by,"
+                    " such as metric_time__day."
+                )
+
     def is_kpi(self, name: str) -> bool:
         """Whether a metric has a card.
 
@@ -184,7 +208,8 @@ class Definitions:
         core = Path(__file__).parents[1]
         found = [module.stat() for module in sorted(core.rglob("*.py"))]
         code = ",".join(f"{file.st_size}:{file.st_mtime_ns}" for file in found)
-        return [self.project.fingerprint, "duckdb", version("metricflow"), __version__, code]
+        project = self.project
+        return [project.fingerprint, project.dialect, version("metricflow"), __version__, code]
 
 
 def _item(text: str) -> tuple[GroupBy, str]:

@@ -13,6 +13,7 @@ from cadran.core.project.graph import NOT_OURS, VARIABLE, checksum, plain
 from cadran.core.semantics.governed import TIME
 from cadran.core.versions.canonical import canonical
 from cadran.core.versions.expand import whole
+from cadran.core.warehouse import dialects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cadran.core.project.graph import Graph, Node
 
 
-DIALECT = "duckdb"
+DIALECT = dialects.DEFAULT
 OPEN_GRAIN = "cadran_grain"
 _OPENED = re.compile(r'"\w+____\w+"|"(source|seed|snapshot|python)"\.')
 # Raised when the form itself changes, so that what was kept of an older one is not believed.
@@ -74,6 +75,11 @@ class Definition:
     semantics: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     by_text: bool = False
+
+    @property
+    def by_label(self) -> dict[str, Question]:
+        """The question of each label, such as "month customer__country"."""
+        return {label: question for question in self.questions for label in question.labels}
 
     @property
     def runs(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.compiler.plan_cache import key_of
 from cadran.core.query.request import GRAINS, ask
 from cadran.core.semantics.governed import TIME
+from cadran.core.semantics.metrics import MetricGraph
 from cadran.core.versions.definition import Question, opened, tools
 from cadran.core.versions.expand import without_comments
 from cadran.core.versions.fingerprint import said_of
@@ -51,7 +52,7 @@ class Asked:
 
     def mark(self, card: Card) -> str:
         """A mark of all that decides how MetricFlow writes the questions of a KPI."""
-        said = said_of(self._graph, self._graph.metrics_behind(card.name))
+        said = said_of(self._graph, sorted(MetricGraph(self._graph.semantic).closure(card.name)))
         return key_of(said, _grains(card), list(card.dimensions))
 
     def _key(self, card: Card) -> str:
@@ -110,7 +111,7 @@ def semantics_of(
         if graph.of_relation(model["node_relation"]) in ids
     ]
     metrics = []
-    for name in graph.metrics_behind(kpi):
+    for name in sorted(MetricGraph(graph.semantic).closure(kpi)):
         metric = graph.metrics[name]
         kept = {key: metric[key] for key in _WORDS[:2] if name == kpi}
         if name == kpi:

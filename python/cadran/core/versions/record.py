@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 
+from cadran.core.project import git
 from cadran.core.project.graph import Node, checksum
 from cadran.core.versions.definition import Definition, Question
 from cadran.core.versions.steps import Dumper, Sql, StepStore
 from cadran.errors import CardError
-from cadran.formats import strict_yaml
+from cadran.formats import files, strict_yaml
 from cadran.formats.validation import Date, Strict, Takes, one_of, whole
 
 if TYPE_CHECKING:
@@ -171,9 +171,7 @@ def share_steps(root: Path) -> list[Path]:
                 raise CardError(
                     f"{record.file} was not written by `cadran bump`: leave it as it is."
                 )
-            part = path.with_suffix(".part")
-            part.write_text(named, encoding="utf-8")
-            part.replace(path)
+            files.write(path, named)
             changed.append(path)
     return changed
 
@@ -210,41 +208,30 @@ def merged(root: Path) -> Merged:
     """
     named = os.environ.get("GITHUB_BASE_REF")
     line = os.environ.get("CADRAN_BASE") or (f"origin/{named}" if named else "origin/HEAD")
-    base = _git(root, "merge-base", "HEAD", line)
+    base = (git.output(root, "merge-base", "HEAD", line) or "").strip()
     if not base:
         return Merged()
-    there = _git(root, "ls-tree", "-r", "--name-only", base[0], "--", f"{FOLDER}/")
-    touched = _git(
-        root, "diff", "--name-only", "--no-renames", "--relative", base[0], "--", f"{FOLDER}/"
-    )
+    place = ("--", f"{FOLDER}/")
+    listed = git.output(root, "ls-tree", "-r", "--name-only", base, *place)
+    changed = git.output(root, "diff", "--name-only", "--no-renames", "--relative", base, *place)
+    there = frozenset((listed or "").splitlines())
     store = StepStore(root / FOLDER)
     altered = {
         file
-        for file in set(there) & set(touched)
-        if file.endswith(".yml") and _edited(root, file, base[0], store)
+        for file in there & set((changed or "").splitlines())
+        if file.endswith(".yml") and _edited(root, file, base, store)
     }
-    return Merged(frozenset(there), frozenset(altered))
+    return Merged(there, frozenset(altered))
 
 
 def _edited(root: Path, file: str, base: str, store: StepStore) -> bool:
     """Whether a record says something else than at a revision, its steps written out."""
-    before = "\n".join([*_git(root, "show", f"{base}:./{file}"), ""])
+    before = git.output(root, "show", f"{base}:./{file}") or ""
     try:
         now = (root / file).read_text(encoding="utf-8")
         return store.written_out(before, file) != store.written_out(now, file)
     except (OSError, CardError):
         return True
-
-
-def _git(root: Path, *words: str) -> list[str]:
-    try:
-        run = subprocess.run(
-            ["git", "-C", str(root), *words],  # noqa: S607 - git is where git is
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    except OSError:
-        return []
-    return run.stdout.split("\n")[:-1] if run.returncode == 0 else []
 
 
 def _both_ends(window: dict[str, dt.date]) -> dict[str, dt.date]:
@@ -409,13 +396,11 @@ def write(root: Path, record: VersionRecord) -> Path:
     if definition.note:
         said |= {"note": definition.note, "by_text": definition.by_text}
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
     text = yaml.dump(
         said, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100,
         default_flow_style=None,
     )  # fmt: skip
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    files.write(path, text)
     return path
 
 
