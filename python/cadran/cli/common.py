@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import os
+import stat
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from cadran.errors import QueryError
 from cadran.formats.encoding import arrow_bytes, csv_cell, json_text, parquet_bytes, row_dicts
@@ -65,6 +68,10 @@ def open_layer(parsed: argparse.Namespace) -> Layer:
     return cadran.open(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
 
 
+# Everything that a terminal could take for a command, but for the end of a line.
+_CONTROL = {
+    code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\n"
+}
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
 
@@ -108,18 +115,17 @@ def write_text(
 ) -> None:
     """Write rows in one of the forms that are text."""
     if output is None:
-        _stream(names, rows, form, sys.stdout)
+        if form != "table" and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # data is UTF-8, whatever the terminal
+        _stream(names, rows, form, _Terminal(sys.stdout) if sys.stdout.isatty() else sys.stdout)
         return
-    aside = _aside(output)
-    try:
-        with aside.open("w", encoding="utf-8", newline="") as stream:
-            _stream(names, rows, form, stream)
-        aside.replace(output)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written(output) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as stream:
+        _stream(names, rows, form, stream)
 
 
-def _stream(names: list[str], rows: Iterable[dict[str, Any]], form: str, stream: TextIO) -> None:
+def _stream(
+    names: list[str], rows: Iterable[dict[str, Any]], form: str, stream: TextIO | _Terminal
+) -> None:
     if form == "csv":
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(names)
@@ -167,13 +173,42 @@ def _bytes(content: bytes, output: Path | None) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         return
-    aside = _aside(output)
+    with written(output) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def written(output: Path) -> Iterator[IO[bytes]]:
+    """A file to write, in place once it is whole.
+
+    A link is followed and a file keeps its mode; what is no regular file, such as a device or a
+    named pipe, is written through.
+    """
+    target = output.resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as stream:
+            yield stream
+        return
+    part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        aside.write_bytes(content)
-        aside.replace(output)
+        with part.open("wb") as stream:
+            if target.exists():
+                part.chmod(stat.S_IMODE(target.stat().st_mode))
+            yield stream
+        part.replace(target)
     finally:
-        aside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
-def _aside(output: Path) -> Path:
-    return output.with_name(f".{output.name}.{os.getpid()}")
+class _Terminal:
+    """A terminal that shows control characters of values instead of obeying them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(text.translate(_CONTROL))
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)

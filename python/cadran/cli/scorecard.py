@@ -13,6 +13,7 @@ from cadran.cli.common import (
     examples,
     open_layer,
     write_rows,
+    written,
 )
 from cadran.formats import numbers, periods
 
@@ -80,7 +81,8 @@ def _board(parsed: argparse.Namespace) -> int:
         )
         page = text(board, parsed.lang, is_coloured=is_coloured)
         if parsed.output:
-            parsed.output.write_text(page + "\n", encoding="utf-8")
+            with written(parsed.output) as file:
+                file.write(f"{page}\n".encode())
         else:
             print(page)
     for name, problem in board.failures.items():
