@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
 
 
-_DURATION = re.compile(r"(\d+)\s*([hdwmy])", re.IGNORECASE)
-_HOURS = {"h": 1, "d": 24, "w": 7 * 24, "m": 30 * 24, "y": 365 * 24}
+_DURATION = re.compile(r"(\d+)\s*(mo|[hdwy])", re.IGNORECASE)
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24, "mo": 30 * 24, "y": 365 * 24}
 _LIMITS = (
     ("per_minute", int, "questions in a minute"),
     ("rows", int, "rows of one answer"),
@@ -166,7 +166,7 @@ def _until(text: str, now: dt.datetime) -> dt.datetime | None:
         day = dt.date.fromisoformat(words)
     except ValueError:
         raise QueryError(
-            f"--expires is '{text}'; it takes 12h, 90d, 1y, 2027-06-30 or never."
+            f"--expires is '{text}'; it takes 12h, 90d, 6mo, 1y, 2027-06-30 or never."
         ) from None
     # To the end of the day that was named.
     until = dt.datetime.combine(day, dt.time.min, dt.UTC) + dt.timedelta(days=1)

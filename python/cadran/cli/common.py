@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -65,6 +66,10 @@ def open_layer(parsed: argparse.Namespace) -> Layer:
     return cadran.open(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
 
 
+# Everything that a terminal could take for a command, but for the end of a line.
+_CONTROL = {
+    code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\n"
+}
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
 
@@ -108,13 +113,17 @@ def write_text(
 ) -> None:
     """Write rows in one of the forms that are text."""
     if output is None:
-        _stream(names, rows, form, sys.stdout)
+        if form != "table" and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # data is UTF-8, whatever the terminal
+        _stream(names, rows, form, _Terminal(sys.stdout) if sys.stdout.isatty() else sys.stdout)
         return
     with files.placing(output) as aside, aside.open("w", encoding="utf-8", newline="") as stream:
         _stream(names, rows, form, stream)
 
 
-def _stream(names: list[str], rows: Iterable[dict[str, Any]], form: str, stream: TextIO) -> None:
+def _stream(
+    names: list[str], rows: Iterable[dict[str, Any]], form: str, stream: TextIO | _Terminal
+) -> None:
     if form == "csv":
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(names)
@@ -163,3 +172,17 @@ def _bytes(content: bytes, output: Path | None) -> None:
         sys.stdout.buffer.write(content)
         return
     files.write(output, content)
+
+
+class _Terminal:
+    """A terminal that shows control characters of values instead of obeying them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(text.translate(_CONTROL))
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)

@@ -14,7 +14,7 @@ from cadran.cli.common import (
     open_layer,
     write_rows,
 )
-from cadran.formats import numbers, periods
+from cadran.formats import files, numbers, periods
 
 if TYPE_CHECKING:
     import argparse
@@ -80,7 +80,7 @@ def _board(parsed: argparse.Namespace) -> int:
         )
         page = text(board, parsed.lang, is_coloured=is_coloured)
         if parsed.output:
-            parsed.output.write_text(page + "\n", encoding="utf-8")
+            files.write(parsed.output, f"{page}\n")
         else:
             print(page)
     for name, problem in board.failures.items():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cadran.core.query.request import DAY_OR_COARSER
-from cadran.errors import UnknownNameError
+from cadran.errors import QueryError, UnknownNameError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cadran.core.query.request import Query
 
 _MOST_ROWS_SHOWN = 20
+Decimals = Literal["float", "exact"]
 
 
 class Result:
@@ -102,27 +103,51 @@ class Result:
         """The rows: DECIMAL exact, counts int64, grains date32 (day and up) or timestamp."""
         return self._table
 
-    def to_pandas(self) -> pd.DataFrame:
-        """The rows as a DataFrame backed by Arrow types, so that decimals and nulls stay exact.
+    def to_pandas(self, *, decimals: Decimals = "float") -> pd.DataFrame:
+        """The rows as a DataFrame whose columns take the usual arithmetic.
+
+        Args:
+            decimals: "float" gives amounts as float64, dates as datetime64 and counts as int64
+                (Int64 where some are NULL); "exact" keeps Arrow's types, whose decimals have every
+                digit and refuse much of what pandas does (division, `resample`, `pct_change`).
 
         Raises:
             ImportError: pandas is not installed.
+            QueryError: there is no such form of decimals.
         """
         _need("pandas")
         import pandas as pd
+        import pyarrow as pa
 
-        return self._table.to_pandas(types_mapper=pd.ArrowDtype)
+        if _exact(decimals):
+            return self._table.to_pandas(types_mapper=pd.ArrowDtype)
+        table = _floats(self._table)
+        nullable = {
+            pa.int8(): pd.Int8Dtype(), pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(),
+            pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(),
+        }  # fmt: skip
+        with_null = {field.type for field, column in zip(table.schema, table.columns, strict=True)
+                     if column.null_count}  # fmt: skip
+        frame: pd.DataFrame = table.to_pandas(
+            types_mapper={kind: nullable[kind] for kind in with_null & nullable.keys()}.get,
+            date_as_object=False,
+        )
+        return frame
 
-    def to_polars(self) -> pl.DataFrame:
+    def to_polars(self, *, decimals: Decimals = "float") -> pl.DataFrame:
         """The rows as a Polars DataFrame.
+
+        Args:
+            decimals: "float" gives amounts as Float64, "exact" as Decimal.
 
         Raises:
             ImportError: Polars is not installed.
+            QueryError: there is no such form of decimals.
         """
         _need("polars")
         import polars as pl
 
-        frame = pl.from_arrow(self._table)
+        frame = pl.from_arrow(self._table if _exact(decimals) else _floats(self._table))
         return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
 
     def __len__(self) -> int:
@@ -165,10 +190,45 @@ class Result:
 
 
 def arranged(table: pa.Table, query: Query) -> pa.Table:
-    """The warehouse's rows with what they are grouped by first, then the metrics as asked."""
+    """The warehouse's rows with what they are grouped by first, then the metrics as asked.
+
+    What was divided by zero is NULL: no reader takes an infinity for a value.
+    """
     metrics = [name for name in query.metrics if name in table.column_names]
-    wanted = [name for name in table.column_names if name not in metrics] + metrics
-    return table if wanted == table.column_names else table.select(wanted)
+    columns = [name for name in table.column_names if name not in metrics] + metrics
+    return _finite(table if columns == table.column_names else table.select(columns))
+
+
+def _finite(table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for place, field in enumerate(table.schema):
+        if not pa.types.is_floating(field.type):
+            continue
+        column = table.column(place)
+        finite = pc.is_finite(column)
+        if not pc.all(finite, min_count=0).as_py():
+            nulled = pc.if_else(finite, column, pa.scalar(None, field.type))
+            table = table.set_column(place, field, nulled)
+    return table
+
+
+def _floats(table: pa.Table) -> pa.Table:
+    """The rows with decimals as the nearest binary numbers."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(pa.float64()) if pa.types.is_decimal(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
+def _exact(decimals: str) -> bool:
+    if decimals not in {"float", "exact"}:
+        raise QueryError(f"decimals is {decimals!r}; it takes 'float' or 'exact'.")
+    return decimals == "exact"
 
 
 def dates(query: Query) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,23 +14,31 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def placing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def placing(path: Path, *, durable: bool = True, keep_mode: bool = True) -> Iterator[Path]:
     """A new name beside a place; the file that the block writes under it takes the place.
 
     Whoever has the old file open keeps reading it. When the block fails, the old file stays and
-    nothing is left beside it.
+    nothing is left beside it. A link is followed, and a file that is replaced keeps its mode. What
+    is no regular file, such as a device or a named pipe, is written through.
 
     Args:
         path: the place; its folder must be there.
         durable: have the file on the disk before it takes the place, so that a crash of the
             machine leaves the old file or the new one. What can be made again does not need it.
+        keep_mode: give it the permissions of the file that it replaces.
 
     Raises:
         OSError: nothing can be written there.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        yield path
+        return
     aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         yield aside
+        if keep_mode and path.exists():
+            aside.chmod(stat.S_IMODE(path.stat().st_mode))
         if durable:
             with aside.open("rb") as stream:
                 os.fsync(stream.fileno())
@@ -38,19 +47,22 @@ def placing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def write(path: Path, content: str | bytes, *, mode: int = 0o666, durable: bool = True) -> None:
+def write(
+    path: Path, content: str | bytes, *, mode: int | None = None, durable: bool = True
+) -> None:
     """Put a whole file in place; text as UTF-8, lines as they are.
 
     Args:
         path: the place; its folder must be there.
         content: what the file holds.
-        mode: its permissions, as far as the process's mask lets them be.
+        mode: its permissions, as far as the process's mask lets them be; by default those of the
+            file that it replaces.
         durable: as `placing`.
 
     Raises:
         OSError: it cannot be written.
     """
-    with placing(path, durable=durable) as aside:
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with placing(path, durable=durable, keep_mode=mode is None) as aside:
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT, 0o666 if mode is None else mode)
         with os.fdopen(handle, "wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
