@@ -33,14 +33,16 @@ if TYPE_CHECKING:
         UnknownNameError,
         WarehouseError,
     )
+    from cadran.notebook import Kpi
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "CadranError",
     "Card",
     "CardError",
     "GroupBy",
+    "Kpi",
     "Layer",
     "LimitError",
     "NotAllowedError",
@@ -59,6 +61,7 @@ __all__ = [
 _HOMES = {
     "Card": ("core.project.cards", "Card"),
     "GroupBy": ("core.query.request", "GroupBy"),
+    "Kpi": ("notebook", "Kpi"),
     "Layer": ("core.layer", "Layer"),
     "Result": ("core.result", "Result"),
     "open": ("core.layer", "open_layer"),
@@ -66,6 +69,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("cadran")
     if name not in __all__:
         raise AttributeError(f"module 'cadran' has no attribute {name!r}")
     module, attribute = _HOMES.get(name, ("errors", name))

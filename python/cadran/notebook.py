@@ -21,7 +21,7 @@ SHOWN = {"day": 90, "week": 53, "month": 25, "quarter": 9, "year": 5}
 
 
 class Kpi:
-    """A KPI of a layer: `layer.kpi("net_revenue").plot()`."""
+    """A KPI of a layer: `cadran.Kpi(layer, "net_revenue").plot()`."""
 
     def __init__(self, layer: Layer, name: str) -> None:
         """Take a KPI by its name; nothing is asked yet."""

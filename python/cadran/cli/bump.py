@@ -97,7 +97,6 @@ def _share(root: Path | None) -> int:
 
 def _bump(parsed: argparse.Namespace) -> int:
     from cadran.core.project import dbt
-    from cadran.core.versions.meaning import of
     from cadran.errors import QueryError
     from cadran.governance import bump as service
     from cadran.governance.approval import git_author
@@ -112,7 +111,7 @@ def _bump(parsed: argparse.Namespace) -> int:
     if not author:
         raise QueryError("Nobody is the author: give --author, or set git's user.email.")
     if parsed.first:
-        paths = service.first(layer, parsed.kpi or of(layer).kpis(), author)
+        paths = service.first(layer, parsed.kpi or layer.meanings.kpis(), author)
         for path in paths:
             print(path)
         if not paths:

@@ -192,7 +192,8 @@ def _verify(parsed: argparse.Namespace) -> int:
     from cadran.core.ledger.verify import verify
     from cadran.core.project import lock
 
-    found = verify(open_layer(parsed), parsed.lock)
+    layer = open_layer(parsed)
+    found = verify(layer.warehouse, parsed.lock or lock.path_of(layer.project.root))
     for damage in found.damages:
         print(f"cadran: {damage}", file=sys.stderr)
     if found.holds:

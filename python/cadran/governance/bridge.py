@@ -14,8 +14,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.ledger.reader import instant
-from cadran.core.ledger.verify import is_there
+from cadran.core.ledger.reader import has_ledger, instant
 from cadran.core.semantics.metrics import Parts, measuring
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.errors import QueryError
@@ -171,7 +170,7 @@ def published_rows(layer: Layer, kpi: str, grain: str, start: dt.date) -> list[d
     Raises:
         QueryError: nothing was published at all.
     """
-    if not is_there(layer):
+    if not has_ledger(layer.warehouse):
         raise QueryError("Nothing was published yet: run `cadran publish`.")
     rows: list[dict[str, Any]] = layer.warehouse.arrow(
         f"""

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.layer import Layer
 from cadran.core.project.artifacts import Project
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlglot import exp
 
+    from cadran.core.layer import Layer
     from cadran.governance.context import Context
 
 
@@ -68,9 +68,7 @@ def measuring(layer: Layer, home: Path | None = None) -> tuple[Layer, dict[str, 
         aside.replace(path)
     plans = None if home is None else layer.project.plans
     project = Project(path, layer.project.database, layer.project.root, plans=plans)
-    wider = Layer(project)
-    wider.__dict__["warehouse"] = layer.warehouse
-    return wider, parts
+    return layer.over(project), parts
 
 
 def leaves(layer: Layer, kpi: str) -> list[str]:

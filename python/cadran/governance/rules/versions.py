@@ -56,7 +56,7 @@ class Kept:
         from cadran.core.versions.compare import compare
 
         if kpi not in self._changes:
-            self._changes[kpi] = compare(self.context.layer, self.history[kpi][-1])
+            self._changes[kpi] = compare(self.context.layer.meanings, self.history[kpi][-1])
         return self._changes[kpi]
 
     def live(self) -> Iterator[tuple[str, list[VersionRecord]]]:
