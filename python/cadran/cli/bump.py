@@ -84,7 +84,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.set_defaults(run=_bump)
 
 
-def _share(root: Path | None) -> int:
+def _share_steps(root: Path | None) -> int:
     from cadran.core.versions.record import share_steps
     from cadran.errors import ProjectError
 
@@ -106,7 +106,7 @@ def _bump(parsed: argparse.Namespace) -> int:
     layer = open_layer(parsed)
     root = layer.project.root
     if parsed.share_steps:
-        return _share(root)
+        return _share_steps(root)
     author = parsed.author or (git_author(root) if root else None)
     if not author:
         raise QueryError("Nobody is the author: give --author, or set git's user.email.")
