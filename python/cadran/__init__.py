@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from cadran.notebook import Kpi
 
-    __version__: str
+__version__ = "0.1.0"
 
 __all__ = [
     "CadranError",
@@ -69,10 +69,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("cadran")
     if name not in __all__:
         raise AttributeError(f"module 'cadran' has no attribute {name!r}")
     module, attribute = _HOMES.get(name, ("errors", name))

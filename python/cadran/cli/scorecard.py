@@ -92,7 +92,7 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
     """The board as a page of text."""
     from tabulate import tabulate
 
-    from cadran.notebook import told
+    from cadran.insight.breaks import sentence
 
     words = WORDS[lang]
     title = words["title"].format(
@@ -119,7 +119,7 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
             page += [words[tier], *body[:count], ""]
             body = body[count:]
     for row in lines:
-        page += [f"* {told(one, row.card, board.grain, lang)}" for one in row.breaks]
+        page += [f"* {sentence(one, row.card, board.grain, lang)}" for one in row.breaks]
     return "\n".join(page).rstrip()
 
 

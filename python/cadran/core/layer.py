@@ -12,7 +12,7 @@ from cadran.core.project import artifacts
 from cadran.core.query.request import GroupBy, Query, ask
 from cadran.core.result import Result, arranged, dates
 from cadran.core.semantics.model import SemanticModel
-from cadran.errors import QueryError, UnknownNameError
+from cadran.errors import ProjectError, QueryError, UnknownNameError, WarehouseError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -154,6 +154,24 @@ class Layer(SemanticModel):
     def close(self) -> None:
         """Let go of the warehouse file; the next question opens it again."""
         self.warehouse.close()
+
+    def last_day(self) -> dt.date:
+        """The last day of the data, which the daily time spine ends with.
+
+        Raises:
+            ProjectError: the project has no time spine by day.
+            WarehouseError: the warehouse cannot be read, or holds no data.
+        """
+        for spine in self.project.semantic_manifest["project_configuration"]["time_spines"]:
+            column, relation = spine["primary_column"], spine["node_relation"]["relation_name"]
+            if column["time_granularity"] != "day":
+                continue
+            sql = f"select max({column['name']}) as last_day from {relation}"
+            day: dt.date | None = self.warehouse.arrow(sql, {"last_day"}).column(0)[0].as_py()
+            if day is None:
+                raise WarehouseError(f"{relation} is empty: there is no data to show.")
+            return day
+        raise ProjectError("The project has no time spine by day, so no period is known to end.")
 
     def dimension_values(
         self, dimension: str, metrics: str | Iterable[str] = (), *, governed: bool = True

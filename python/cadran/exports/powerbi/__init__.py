@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cadran.core.layer import open_layer
 from cadran.errors import ProjectError, QueryError
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the project; returns the exit code."""
-    import cadran
-
-    layer = cadran.open(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
+    layer = open_layer(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
     export(
         layer, parsed.output, name=parsed.name, data=parsed.data, data_as=parsed.data_as, say=_say
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cadran.core.layer import open_layer
 from cadran.core.warehouse.duckdb import write as write_duckdb
 from cadran.exports.superset import client as superset_push
 from cadran.exports.superset import model as superset_model
@@ -121,9 +122,7 @@ def run(parsed: argparse.Namespace) -> int:
     Raises:
         CadranError: a card is broken, the warehouse or Superset cannot be reached, or refuses.
     """
-    import cadran
-
-    layer = cadran.open(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
+    layer = open_layer(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
     folder = parsed.output or parsed.project_dir / "target" / "superset"
     seen = parsed.file_in_superset or str((folder / FILE).resolve())
     for line in export(layer, folder, lang=parsed.lang, seen=seen):
