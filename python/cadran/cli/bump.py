@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_project, examples, open_layer
+from cadran.errors import ProjectError, QueryError
+from cadran.formats.numbers import measure, sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +88,6 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 def _share_steps(root: Path | None) -> int:
     from cadran.core.versions.record import share_steps
-    from cadran.errors import ProjectError
 
     if root is None:
         raise ProjectError("A manifest alone has no records: run it in a project.")
@@ -97,7 +98,6 @@ def _share_steps(root: Path | None) -> int:
 
 def _bump(parsed: argparse.Namespace) -> int:
     from cadran.core.project import dbt
-    from cadran.errors import QueryError
     from cadran.governance import bump as service
     from cadran.governance.approval import git_author
 
@@ -158,8 +158,6 @@ def _asked(
     given: Any, flag: str, what: str, read: Callable[[str], Any] = str, *, default: str = ""
 ) -> Any:
     """What was given, else the answer at a terminal, else the default."""
-    from cadran.errors import QueryError
-
     if given is not None:
         return given
     if not sys.stdin.isatty():
@@ -195,8 +193,6 @@ def _show(card: Card, bumped: Bumped) -> None:
 def _table(card: Card, bumped: Bumped) -> str:
     """Old beside new, period by period, and both as a line."""
     from tabulate import tabulate
-
-    from cadran.formats.numbers import measure, sparkline
 
     def told(value: Any) -> str:
         return "" if value is None else measure(value, card.unit, decimals=card.decimals)

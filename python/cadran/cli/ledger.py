@@ -15,6 +15,7 @@ from cadran.cli.common import (
     open_layer,
     write_rows,
 )
+from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
 
 if TYPE_CHECKING:
@@ -103,7 +104,6 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
 
 def _draw(chart: alt.LayerChart, file: Path) -> None:
     from cadran import charts
-    from cadran.errors import QueryError
 
     if file.suffix not in (".svg", ".png"):
         raise QueryError(f"--chart is '{file}'; it takes a file that ends with .svg or .png.")
@@ -168,8 +168,6 @@ def _publish(parsed: argparse.Namespace) -> int:
 
 
 def _day(text: str | None) -> dt.date | None:
-    from cadran.errors import QueryError
-
     try:
         return dt.date.fromisoformat(text) if text else None
     except ValueError:

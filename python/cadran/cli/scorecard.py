@@ -15,6 +15,8 @@ from cadran.cli.common import (
     write_rows,
 )
 from cadran.formats import numbers, periods
+from cadran.insight.breaks import sentence
+from cadran.insight.scorecard import make
 
 if TYPE_CHECKING:
     import argparse
@@ -69,8 +71,6 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _board(parsed: argparse.Namespace) -> int:
-    from cadran.insight.scorecard import make
-
     board = make(open_layer(parsed), parsed.grain, parsed.kpis or None)
     if parsed.format != "table":
         write_rows(board.to_rows(parsed.lang), parsed.format, parsed.output)
@@ -91,8 +91,6 @@ def _board(parsed: argparse.Namespace) -> int:
 def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
     """The board as a page of text."""
     from tabulate import tabulate
-
-    from cadran.insight.breaks import sentence
 
     words = WORDS[lang]
     title = words["title"].format(

@@ -6,8 +6,11 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_language, add_project, examples, open_layer, write_rows
+from cadran.core.project import lineage
 from cadran.errors import CadranError, ProjectError
 from cadran.formats import numbers, periods
+from cadran.insight.breaks import sentence
+from cadran.insight.scorecard import SHOWN, targets
 
 if TYPE_CHECKING:
     import argparse
@@ -109,8 +112,6 @@ def _grain(card: Card) -> str:
 
 
 def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
-    from cadran.insight.scorecard import targets
-
     words = WORDS[lang]
     own = [target for target in targets(layer) if target.kpi == card.name]
     today = layer.last_day()
@@ -132,9 +133,6 @@ def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
 
 
 def _values(layer: Layer, card: Card, lang: str) -> list[str]:
-    from cadran.insight.breaks import sentence
-    from cadran.insight.scorecard import SHOWN
-
     grain = _grain(card)
     if grain not in periods.GRAINS:
         return [WORDS[lang]["none"]]
@@ -159,8 +157,6 @@ def _values(layer: Layer, card: Card, lang: str) -> list[str]:
 
 
 def _lineage(layer: Layer, card: Card, _lang: str) -> list[str]:
-    from cadran.core.project import lineage
-
     try:
         return lineage.lines(lineage.of_metric(layer.project.dbt_manifest, card.name))
     except ProjectError as problem:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cadran.core.query.request import DAY_OR_COARSER
 from cadran.errors import UnknownNameError
+from cadran.formats.numbers import measure
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -180,8 +181,6 @@ class Result:
         return f"<Result {len(self)} rows: {', '.join(self.columns)}{kind}>"
 
     def _repr_html_(self) -> str:
-        from cadran.formats.numbers import measure
-
         def heading(column: str) -> str:
             card = self._cards.get(column)
             if card is None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from cadran.core.project import contracts
+from cadran.core.project import artifacts, contracts
 from cadran.doctor.findings import Finding, Level, Report
 from cadran.doctor.staging import Models, NotRenderableError
+from cadran.errors import ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -328,9 +329,6 @@ def _attach(
     if not any((loaded.place(source) or "").startswith("schema:") for source in sources):
         return None
     if database is None:
-        from cadran.core.project import artifacts
-        from cadran.errors import ProjectError
-
         try:
             database = artifacts.find(loaded.project_dir, None, None).database
         except ProjectError:

@@ -18,6 +18,7 @@ from cadran.core.ledger.reader import has_ledger, instant
 from cadran.core.semantics.metrics import Parts, measuring
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.errors import QueryError
+from cadran.formats import periods
 from cadran.governance.close import period as read_period
 
 if TYPE_CHECKING:
@@ -228,7 +229,6 @@ class Bridge:
         import altair as alt
 
         from cadran import charts
-        from cadran.formats import periods
 
         words = WORDS[lang]
         period = periods.label(self.period, self.grain, lang)

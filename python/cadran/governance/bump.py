@@ -17,9 +17,9 @@ from cadran.core.versions import record as versions
 from cadran.core.versions.compare import between
 from cadran.core.versions.definition import tools
 from cadran.core.versions.meaning import combined
-from cadran.core.versions.record import merged
+from cadran.core.versions.record import merged, months_of
 from cadran.errors import QueryError
-from cadran.governance.approval import BEGINNING, Decision, months_of, sound
+from cadran.governance.approval import BEGINNING, Decision, sound
 from cadran.governance.impact import Pair, prove_equal, side_by_side, summary
 
 if TYPE_CHECKING:

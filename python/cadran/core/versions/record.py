@@ -14,8 +14,9 @@ import yaml
 
 from cadran.core.project.graph import Node, checksum
 from cadran.core.versions.definition import Definition, Question
+from cadran.core.versions.expand import whole
 from cadran.core.versions.steps import Dumper, Sql, StepStore
-from cadran.errors import CardError, near_misses
+from cadran.errors import CardError, QueryError, near_misses
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ FOLDER = "versions"
 KINDS = ("first", "policy", "estimate", "error", "source", "equivalent")
 RESTATEMENTS = ("none", "effective", "full", "window")
 _NAME = re.compile(r"v([1-9]\d*)\.yml")
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,6 @@ class VersionRecord:
     @property
     def sql(self) -> dict[str, str]:
         """The frozen SQL of each question, by grain and dimension, "month customer__country"."""
-        from cadran.core.versions.expand import whole
-
         return {
             label: whole(question.at(grain), self.definition.steps)
             for question in self.definition.questions
@@ -120,6 +120,18 @@ def records(root: Path, kpi: str) -> list[VersionRecord]:
 def recorded(root: Path) -> list[str]:
     """The names of the KPIs that have a record."""
     return sorted({path.parent.name for path in (root / FOLDER).glob("*/v*.yml")})
+
+
+def months_of(overlap: str) -> int:
+    """An overlap such as "3 months" in months.
+
+    Raises:
+        QueryError: it is not such a text.
+    """
+    found = re.fullmatch(r"(\d+) (month|quarter|year)s?", overlap)
+    if not found or not int(found[1]):
+        raise QueryError(f"The overlap is '{overlap}'; it takes a text such as '3 months'.")
+    return int(found[1]) * _MONTHS[found[2]]
 
 
 def path_of(root: Path, kpi: str, version: int) -> Path:

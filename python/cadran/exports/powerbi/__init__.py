@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from cadran.core.layer import open_layer
 from cadran.errors import ProjectError, QueryError
+from cadran.exports.powerbi import pbip
+from cadran.exports.powerbi.planner import Planner
 
 if TYPE_CHECKING:
     import argparse
@@ -87,9 +89,6 @@ def export(  # noqa: PLR0913 - what the command asks
         CardError: a card is broken.
         WarehouseError: the warehouse cannot be read.
     """
-    from cadran.exports.powerbi import pbip
-    from cadran.exports.powerbi.planner import Planner
-
     title = name or _name(layer)
     if not re.fullmatch(r"[\w][\w .-]*", title) or title.endswith((" ", ".")):
         raise QueryError(

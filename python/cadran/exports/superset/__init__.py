@@ -17,6 +17,7 @@ from cadran.core.warehouse.duckdb import write as write_duckdb
 from cadran.exports.superset import client as superset_push
 from cadran.exports.superset import model as superset_model
 from cadran.exports.superset import payload as superset_payload
+from cadran.exports.superset.client import Client
 
 if TYPE_CHECKING:
     import argparse
@@ -128,8 +129,6 @@ def run(parsed: argparse.Namespace) -> int:
     for line in export(layer, folder, lang=parsed.lang, seen=seen):
         sys.stdout.write(f"{line}\n")
     if parsed.url:
-        from cadran.exports.superset.client import Client
-
         model = superset_model.make(layer, parsed.lang)
         with Client(parsed.url, plain=parsed.plain_http) as client:
             done = superset_push.push(client, model, seen)
