@@ -1,0 +1,1 @@
+"""The record of questions that were asked, and who uses what."""
