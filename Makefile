@@ -66,6 +66,7 @@ lint: .venv/.stamp ## Python and SQL: style, format and types; every KPI against
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo --no-cache
 	@.venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models tests examples
 	@$(CADRAN) check
 

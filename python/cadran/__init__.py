@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         UnknownNameError,
         WarehouseError,
     )
+    from cadran.notebook import Kpi
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ __all__ = [
     "Card",
     "CardError",
     "GroupBy",
+    "Kpi",
     "Layer",
     "LimitError",
     "NotAllowedError",
@@ -59,6 +61,7 @@ __all__ = [
 _HOMES = {
     "Card": ("core.project.cards", "Card"),
     "GroupBy": ("core.query.request", "GroupBy"),
+    "Kpi": ("notebook", "Kpi"),
     "Layer": ("core.layer", "Layer"),
     "Result": ("core.result", "Result"),
     "open": ("core.layer", "open_layer"),

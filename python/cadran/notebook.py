@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from cadran.formats import periods
-from cadran.insight.scorecard import last_day
+from cadran.insight.breaks import marks
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import altair as alt
 
     from cadran.core.layer import Layer
-    from cadran.core.ledger.reader import Break as LedgerBreak
     from cadran.core.project.cards import Card
     from cadran.core.result import Result
     from cadran.governance.bridge import Bridge
@@ -21,7 +21,7 @@ SHOWN = {"day": 90, "week": 53, "month": 25, "quarter": 9, "year": 5}
 
 
 class Kpi:
-    """A KPI of a layer: `layer.kpi("net_revenue").plot()`."""
+    """A KPI of a layer: `cadran.Kpi(layer, "net_revenue").plot()`."""
 
     def __init__(self, layer: Layer, name: str) -> None:
         """Take a KPI by its name; nothing is asked yet."""
@@ -59,7 +59,7 @@ class Kpi:
         """
         grain = grain or self.grain
         if grain in periods.GRAINS and (start is None or end is None):
-            latest = periods.last_complete(last_day(self.layer), grain)
+            latest = periods.last_complete(self.layer.last_day(), grain)
             start = start or periods.shifted(latest, grain, 1 - SHOWN[grain])
             end = end or periods.last_of(latest, grain)
         groups = [f"metric_time__{grain}", *([by] if by else [])]
@@ -90,7 +90,7 @@ class Kpi:
         from cadran import charts
 
         result = self.values(grain, by, start, end, known_at=known_at, view=view)
-        breaks = breaks_of(result, self.card.name, lang)
+        breaks = marks(result, self.card.name, lang)
         return charts.line(result, self.card, lang=lang, breaks=breaks)
 
     def explain(self, period: str, known_at: str | None = None, by: str | None = None) -> Bridge:
@@ -123,54 +123,3 @@ class Kpi:
 
     def _repr_mimebundle_(self, **_options: Any) -> Any:
         return self.plot()._repr_mimebundle_()
-
-
-def breaks_of(result: Result, kpi: str, lang: str = "en") -> list[Any]:
-    """The breaks that an answer carries, as marks for a chart."""
-    from cadran.charts import Break
-
-    marks = []
-    for one in result.breaks:
-        if one.kpi == kpi:
-            word = KINDS[lang].get(one.kind or "", one.kind or "")
-            day = one.period.date() if isinstance(one.period, dt.datetime) else one.period
-            label = f"v{one.after} {word}".strip()
-            # A break outside the series (the published values changed, these did not) cuts no line.
-            label = label if one.in_series else PUBLISHED[lang].format(label=label)
-            marks.append(Break(day, label, cuts=one.in_series))
-    return marks
-
-
-def told(broken: LedgerBreak, card: Card, grain: str, lang: str = "en") -> str:
-    """A break of a KPI in one sentence of either language."""
-    day = broken.period.date() if isinstance(broken.period, dt.datetime) else broken.period
-    kind = KINDS[lang].get(broken.kind or "", broken.kind or "")
-    colon = " : " if lang == "fr" else ": "
-    why = colon.join(part.rstrip(".") for part in (kind, broken.reason) if part)
-    sentence = CHANGED[lang].format(
-        label=card.localized(lang).label, before=broken.before, after=broken.after,
-        period=periods.label(day, grain, lang),
-    )  # fmt: skip
-    sentence += f" ({why})" if why else ""
-    return sentence + ("" if broken.in_series else ALL_OF_ONE[lang])
-
-
-PUBLISHED = {"en": "published: {label}", "fr": "publié : {label}"}
-CHANGED = {
-    "en": "{label} changed its meaning from version {before} to {after} with {period}",
-    "fr": "{label} change de définition, de la version {before} à la {after}, avec {period}",
-}
-ALL_OF_ONE = {
-    "en": "; the values here are of one version, those published then are not",
-    "fr": " ; les valeurs ici sont d'une seule version, celles publiées alors non",
-}
-KINDS = {
-    "en": {
-        "policy": "policy", "estimate": "estimate", "error": "correction", "source": "new source",
-        "equivalent": "equivalent",
-    },
-    "fr": {
-        "policy": "règle", "estimate": "estimation", "error": "correction",
-        "source": "nouvelle source", "equivalent": "équivalente",
-    },
-}  # fmt: skip

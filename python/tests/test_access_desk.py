@@ -16,9 +16,9 @@ from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller, Limits
 from cadran.access.gate import Allowed, Visible
 from cadran.audit.log import Record, read
-from cadran.core.ledger.reader import Break
 from cadran.core.project import artifacts
 from cadran.core.query.request import Question
+from cadran.core.result import Break
 from cadran.core.warehouse import Confinement
 from cadran.errors import (
     LimitError,

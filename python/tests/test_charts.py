@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+import cadran
 from cadran import charts
 from cadran.errors import QueryError
 
@@ -97,7 +98,7 @@ def test_rows_without_a_period_are_refused(card):
 
 
 def test_a_kpi_in_the_hand_plots_itself(layer):
-    kpi = layer.kpi("net_revenue")
+    kpi = cadran.Kpi(layer, "net_revenue")
     chart = kpi.plot(start="2026-01-01", end="2026-06-30", lang="fr")
     assert charts.png(chart).startswith(b"\x89PNG")
     assert "order_id__channel" in kpi.values(by="order_id__channel").columns

@@ -70,6 +70,10 @@ def project(demo, root, *, publish_first):
     return made
 
 
+def verified(company):
+    return verify(company.layer.warehouse, company.root / "kpi.lock")
+
+
 def opened(root):
     layer = cadran.open(root, database=root / "warehouse.duckdb")
     return SimpleNamespace(root=root, layer=layer, database=root / "warehouse.duckdb")
@@ -99,7 +103,7 @@ def again(company, **options):
 
 def test_publishing_again_writes_nothing(company):
     assert [done.rows for done in publish(company.layer, KPIS, author="a@example.com")] == [0, 0]
-    assert verify(company.layer).holds
+    assert verified(company).holds
 
 
 def test_the_ledger_holds_the_values_of_the_layer_exactly(company):
@@ -190,7 +194,7 @@ def test_a_final_value_changes_by_approval_only(company):
     first = company.layer.query("net_revenue", MONTH, **SEPTEMBER, view="both").to_arrow()
     row = first.to_pylist()[0]
     assert row["net_revenue"] - row["net_revenue_published"] == 5000
-    assert verify(company.layer).holds
+    assert verified(company).holds
 
 
 def agreed(approver):
@@ -285,7 +289,7 @@ BATCHES = "governance.kpi_ledger_batches"
 )  # fmt: skip
 def test_tampering_is_found_and_named(company, statements, sentence):
     change(company, *statements)
-    found = verify(company.layer)
+    found = verified(company)
     assert not found.holds
     assert re.search(sentence, str(found.damages[0]))
 
@@ -297,7 +301,7 @@ def test_a_ledger_that_lost_its_end_is_not_added_to(company):
         again(company)
     with pytest.raises(WarehouseError, match="anchors batch 2"):
         close(company.layer, "2026-09", ["net_revenue"], author="data@example.com")
-    assert "the end was cut off" in str(verify(company.layer).damages[0])
+    assert "the end was cut off" in str(verified(company).damages[0])
 
 
 def test_an_exported_head_finds_a_ledger_and_a_lock_that_were_cut_together(company, capsys):
@@ -375,7 +379,7 @@ def test_nothing_is_shown_across_a_break_in_silence(company, capsys):
     assert f"* {said} (policy: Tax is excluded)" in shown
     assert "Average order value *" not in shown
     assert "change de définition" in board_text(make_board(company.layer, "month", KPIS), "fr")
-    kpi = company.layer.kpi("net_revenue")
+    kpi = cadran.Kpi(company.layer, "net_revenue")
     now, then = (json.dumps(kpi.plot(view=view).to_dict()) for view in (None, "published"))
     assert "published: v2 policy" in now
     assert '"part": 1' not in now  # all of one version: one line
@@ -402,7 +406,7 @@ def test_the_published_view_stays_before_the_restatement_whatever_comes_after(co
     assert again(company).rows > 0
     shown = company.layer.query("net_revenue", MONTH, **SEPTEMBER, view="published")
     assert shown.to_arrow().to_pylist() == old
-    told = company.layer.kpi("net_revenue").history("2026-09")
+    told = cadran.Kpi(company.layer, "net_revenue").history("2026-09")
     assert [(row["version"], row["status"], row["reason"]) for row in told] == [
         (1, "provisional", None), (2, "restated", "Tax is excluded."), (2, "provisional", None),
     ]  # fmt: skip
@@ -516,7 +520,7 @@ def test_two_publishers_at_once_publish_everything_once(company):
     both = [publisher(company.root), publisher(company.root)]
     assert [one.wait(60) for one in both] == [0, 0], [one.stderr.read() for one in both]
     assert len(revisions(company.layer, "net_revenue", "2026-09")) == 2
-    assert verify(company.layer).holds
+    assert verified(company).holds
 
 
 def test_a_publication_killed_at_any_moment_leaves_a_ledger_that_holds(company):
@@ -530,10 +534,10 @@ def test_a_publication_killed_at_any_moment_leaves_a_ledger_that_holds(company):
         time.sleep(moments.uniform(0.3, 1) * whole)
         killed.send_signal(signal.SIGKILL)
         killed.wait()
-        found = verify(company.layer)
+        found = verified(company)
         assert found.holds, found.damages
         company.layer.close()
     publish(company.layer, KPIS, author="a@example.com")
     now = company.layer.query(KPIS, MONTH, end="2026-10-31").to_arrow()
     assert company.layer.query(KPIS, MONTH, known_at="2099-01-01").to_arrow() == now
-    assert verify(company.layer).holds
+    assert verified(company).holds

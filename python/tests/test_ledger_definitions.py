@@ -15,7 +15,6 @@ import pytest
 
 import cadran
 from cadran.core.versions import record as version_file
-from cadran.core.versions.meaning import of
 from cadran.core.versions.record import VersionRecord
 from cadran.governance.publish import publish
 
@@ -93,7 +92,7 @@ def shop(tmp_path_factory):
 
 def record(layer, version, effective, kind):
     """The record of a version that means what the project means now."""
-    meanings = of(layer)
+    meanings = layer.meanings
     definition = meanings.definition("revenue")
     kept = {}
     if "question_hashes" in VersionRecord.__slots__:

@@ -22,8 +22,8 @@ from cadran.core.project import lock
 from cadran.core.project import lock as anchor
 from cadran.core.versions import canonical
 from cadran.core.versions import record as versions
-from cadran.core.versions.compare import compare
-from cadran.core.versions.meaning import Meanings, definition_hash, meanings, of
+from cadran.core.versions.compare import compare, hash_of
+from cadran.core.versions.meaning import Meanings
 from cadran.core.versions.steps import StepStore
 from cadran.errors import CardError, NotGovernedError, QueryError, UnknownNameError, WarehouseError
 from cadran.governance.approval import Decision
@@ -202,11 +202,11 @@ def test_recorded_kpis_pass_the_gate_and_nothing_is_compiled_or_canonicalised(
     monkeypatch.setattr(Meanings, "opened", refuse)
     assert first_shop.findings() == {}
     layer = first_shop.open()
-    assert definition_hash(layer, "revenue") == lock.read(first_shop.root)["revenue"].hash
+    assert hash_of(layer.meanings, "revenue") == lock.read(first_shop.root)["revenue"].hash
 
 
 def test_a_meaning_has_a_hash_at_each_grain_and_by_each_dimension(first_open):
-    found = meanings(first_open, "revenue")
+    found = first_open.meanings.meanings("revenue")
     assert {(m.grain, m.dimensions) for m in found} == {
         (grain, dimensions)
         for grain in ("day", "month")
@@ -223,7 +223,7 @@ def test_a_meaning_is_the_same_on_another_machine(first_shop, tmp_path, monkeypa
     there.parse()
     layer = there.open()
     locked = lock.read(first_shop.root)
-    known = of(layer)
+    known = layer.meanings
     assert {kpi: known.hash(kpi) for kpi in known.kpis()} == {k: e.hash for k, e in locked.items()}
     assert all(known.is_untouched(first_shop.records(kpi)[0]) for kpi in known.kpis())
     for record in (first_shop.root / "versions").rglob("*.yml"):
@@ -248,9 +248,9 @@ def test_a_new_metricflow_that_writes_otherwise_is_no_new_definition(first_shop,
     )
     definition = replace(record.definition, questions=renamed)
     older = replace(record, mark="", said="", question_hashes=(), definition=definition)
-    assert compare(first_open, older).changed
+    assert compare(first_open.meanings, older).changed
     tools = tuple(tool.replace("metricflow 0", "metricflow 9") for tool in older.tools)
-    assert not compare(first_open, replace(older, tools=tools)).changed
+    assert not compare(first_open.meanings, replace(older, tools=tools)).changed
 
 
 # The gate ---------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def test_a_bump_writes_record_lock_and_card_and_tells_what_it_did(bumped):
     assert lock.read(shop.root)["revenue"].version == 2
     assert shop.open().card("revenue").version == 2
     assert shop.findings(*(code for code in CODES if code not in {"VER01", "VER09"})) == {}
-    assert of(shop.open()).is_untouched(shop.records("revenue")[-1])
+    assert shop.open().meanings.is_untouched(shop.records("revenue")[-1])
 
 
 def test_nothing_is_bumped_that_did_not_change_or_is_decided_badly(first_open, changed_shop):

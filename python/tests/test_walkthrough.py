@@ -161,4 +161,4 @@ def test_a_changed_definition_is_seen_recorded_and_never_hides_what_was_said(com
         ["net_revenue"], ["metric_time__month"], view="published"
     )
     assert not with_break.like_for_like
-    assert "v2" in cadran.open(company.home).kpi("net_revenue").plot().to_json()
+    assert "v2" in cadran.Kpi(cadran.open(company.home), "net_revenue").plot().to_json()

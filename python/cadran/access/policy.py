@@ -18,7 +18,6 @@ are errors. Of several roles the first that allows a whole question decides; the
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -27,6 +26,7 @@ from cadran.access.caller import Limits
 from cadran.core.query.filters import Fields, templated
 from cadran.core.query.request import GroupBy
 from cadran.core.query.strict_filters import strict
+from cadran.core.semantics import privacy
 from cadran.core.semantics.governed import TIME
 from cadran.errors import PolicyError, QueryError, near_misses
 from cadran.formats import strict_yaml
@@ -161,15 +161,13 @@ class Names:
     @cached_property
     def personal(self) -> frozenset[str]:
         """What shows persons, by the names under which it can be asked: `customer__email`."""
-        from cadran.core.semantics import privacy
         from cadran.governance import settings
-        from cadran.governance.context import Context
         from cadran.governance.rules import registered
 
         project = self._layer.project
-        read = settings.read(project.root, set(registered()))
-        context = Context(self._layer, read, dt.datetime.now(dt.UTC).date())
-        return frozenset(name for item in privacy.items(context) for name in item.asked_as)
+        personal = settings.read(project.root, set(registered())).personal
+        found = privacy.items(project, personal)
+        return frozenset(name for item in found for name in item.asked_as)
 
     @cached_property
     def dimensions(self) -> frozenset[str]:

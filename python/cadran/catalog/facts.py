@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.project import git, lineage
 from cadran.core.semantics import tree
+from cadran.core.versions.record import records
 from cadran.errors import CadranError, ProjectError, WarehouseError
 from cadran.formats import periods
 from cadran.insight import scorecard, tree_check
@@ -115,16 +115,13 @@ class Edit:
 def version_history(layer: Layer, card: Card) -> list[Version]:
     """The versions of a KPI, the newest first; the card's own alone where none is recorded."""
     root = layer.project.root
-    records: list[Any] = []
-    if root is not None:
-        try:
-            module = importlib.import_module("cadran.governance.versions")
-            records = list(module.records(root, card.name))
-        except (ImportError, AttributeError, CadranError):
-            records = []
+    try:
+        history = records(root, card.name) if root is not None else []
+    except CadranError:
+        history = []
     found = [
         Version(card.name, int(one.version), *(_text(one, name) for name in _NAMES))
-        for one in records
+        for one in history
     ]
     found = found or [Version(card.name, card.version, None)]
     return sorted(found, key=lambda one: -one.version)
@@ -212,7 +209,7 @@ def gather(layer: Layer) -> Facts:
         CardError: a card is broken.
         WarehouseError: the warehouse cannot be read.
     """
-    until = scorecard.last_day(layer)
+    until = layer.last_day()
     now = dt.datetime.now(dt.UTC)
     cards = layer.kpis()
     shown = scorecard.make(layer, "month")
@@ -246,7 +243,7 @@ def gather(layer: Layer) -> Facts:
         )
     return Facts(
         kpis=kpis,
-        objectives=objectives(layer),
+        objectives=scorecard.objectives(layer),
         tree=whole,
         until=until,
         period=shown.period,
@@ -333,32 +330,6 @@ def _used_by(layer: Layer, kpi: str) -> list[dict[str, str]]:
                  "description": one.get("description") or "", "url": one.get("url") or ""}
             )  # fmt: skip
     return found
-
-
-def objectives(layer: Layer) -> list[dict[str, Any]]:
-    """Key, labels, descriptions and owner of each objective that the KPIs serve."""
-    relation = "governance.objectives"
-    try:
-        for node in layer.project.dbt_manifest["nodes"].values():
-            if node["resource_type"] == "model" and node["name"] == "objectives":
-                relation = node["relation_name"]
-        sql = (
-            "select objective, label_en, label_fr, description_en, description_fr, owner"
-            f" from {relation}"
-        )
-        rows: list[dict[str, Any]] = layer.warehouse.arrow(sql).to_pylist()
-    except (ProjectError, WarehouseError):
-        rows = []
-    known = {row["objective"] for row in rows}
-    for card in layer.kpis():
-        if card.objective not in known:
-            known.add(card.objective)
-            words = card.objective.replace("_", " ").capitalize()
-            rows.append(
-                {"objective": card.objective, "label_en": words, "label_fr": words,
-                 "description_en": "", "description_fr": "", "owner": ""}
-            )  # fmt: skip
-    return rows
 
 
 def _project(layer: Layer) -> str:

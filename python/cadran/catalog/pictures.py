@@ -9,7 +9,7 @@ from markupsafe import Markup
 from cadran import charts
 from cadran.charts import Edge, Node
 from cadran.formats.periods import start_of
-from cadran.notebook import KINDS
+from cadran.insight.breaks import KINDS
 
 if TYPE_CHECKING:
     from cadran.catalog.facts import Facts, KpiFacts

@@ -8,7 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cadran.access import tokens
+from cadran.access.caller import Caller, Limits
+from cadran.audit import log, usage
 from cadran.cli.common import add_format, add_project, examples, open_layer, write, write_rows
+from cadran.core.query.request import Question
+from cadran.errors import CadranError, PolicyError, QueryError, UnknownNameError
 
 if TYPE_CHECKING:
     import argparse
@@ -71,9 +76,6 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
 
 
 def _create(parsed: argparse.Namespace) -> int:
-    from cadran.access import tokens
-    from cadran.access.caller import Limits
-
     found = _settings(parsed)
     _check_roles(found.policy, parsed.role)
     given: dict[str, Any] = {name: getattr(parsed, name) for name, _, _ in _LIMITS}
@@ -98,8 +100,6 @@ def _create(parsed: argparse.Namespace) -> int:
 def _list(parsed: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from cadran.access import tokens
-
     now = dt.datetime.now(dt.UTC)
     rows = [
         {
@@ -122,8 +122,6 @@ def _list(parsed: argparse.Namespace) -> int:
 
 
 def _revoke(parsed: argparse.Namespace) -> int:
-    from cadran.access import tokens
-
     ended = tokens.revoke(_settings(parsed).tokens, parsed.which)
     for token in ended:
         print(f"{token.id} of {token.name} is refused from now on")
@@ -141,7 +139,6 @@ def _settings(parsed: argparse.Namespace) -> Any:
 def _check_roles(policy: Path, roles: list[str]) -> None:
     """Refuse a role that the policy does not know, where there is one."""
     from cadran.access import policy as policies
-    from cadran.errors import UnknownNameError
 
     if not policy.exists():
         return
@@ -153,8 +150,6 @@ def _check_roles(policy: Path, roles: list[str]) -> None:
 
 def _until(text: str, now: dt.datetime) -> dt.datetime | None:
     """The instant that `--expires` means."""
-    from cadran.errors import QueryError
-
     words = text.strip().lower()
     if words == "never":
         return None
@@ -232,7 +227,6 @@ def _show(parsed: argparse.Namespace) -> int:
 
 def _rights(gate: PolicyGate, policy: Policy, name: str, layer: Layer) -> list[dict[str, Any]]:
     """Each metric that a role may see, with what it may be grouped by and what is counted."""
-    from cadran.access.caller import Caller
     from cadran.core.semantics.governed import TIME
 
     role = policy.roles[name]
@@ -258,10 +252,6 @@ def _rights(gate: PolicyGate, policy: Policy, name: str, layer: Layer) -> list[d
 
 def _refusal(gate: PolicyGate, role: str, metric: str, layer: Layer) -> str:
     """Why a role may not even ask the periods of a metric; empty where it may."""
-    from cadran.access.caller import Caller
-    from cadran.core.query.request import Question
-    from cadran.errors import CadranError
-
     grain = layer.card(metric).grains[-1] if layer.is_kpi(metric) else "year"
     question = Question.of({"metrics": [metric], "group_by": [f"metric_time__{grain}"]})
     try:
@@ -272,10 +262,6 @@ def _refusal(gate: PolicyGate, role: str, metric: str, layer: Layer) -> str:
 
 
 def _test(parsed: argparse.Namespace) -> int:
-    from cadran.access.caller import Caller
-    from cadran.core.query.request import Question
-    from cadran.errors import CadranError
-
     layer = open_layer(parsed)
     gate, _ = _gate(parsed, layer)
     question = Question.of(
@@ -304,7 +290,6 @@ def _gate(parsed: argparse.Namespace, layer: Layer) -> tuple[PolicyGate, Policy]
     """The gate of the project's policy, which fits its definitions and knows the roles asked."""
     from cadran.access import policy as policies
     from cadran.access.authorize import PolicyGate
-    from cadran.errors import PolicyError, UnknownNameError
     from cadran.server import settings
 
     file = settings.read(layer.project.root, {"policy": parsed.policy}).policy
@@ -339,8 +324,6 @@ def add_usage(parser: argparse.ArgumentParser, _: str) -> None:
 
 def _run_usage(parsed: argparse.Namespace) -> int:
     """Print one row for each KPI, those asked most first."""
-    from cadran.audit import log, usage
-
     layer = open_layer(parsed)
     folder = parsed.audit or usage.folder_of(layer.project.root or Path())
     found = log.read(folder, _since(parsed.since))
@@ -356,8 +339,6 @@ def _run_usage(parsed: argparse.Namespace) -> int:
 
 
 def _since(text: str | None) -> dt.datetime | None:
-    from cadran.errors import QueryError
-
     if text is None:
         return None
     days = re.fullmatch(r"(\d{1,5})\s*d", text.strip())

@@ -12,6 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+import cadran
 from cadran.errors import CadranError, listing, near_misses
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _parser(command: str) -> Parser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action="version", version=f"cadran {cadran.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (module, summary) in COMMANDS.items():
         described = commands.add_parser(
@@ -148,9 +149,3 @@ def _sentence(problem: Exception) -> str:
     if isinstance(problem, (CadranError, OSError, ImportError)):
         return text
     return f"{type(problem).__name__}: {text} (run it again with --debug for the traceback)"
-
-
-def _version() -> str:
-    from cadran import __version__
-
-    return f"cadran {__version__}"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_project, examples, open_layer
+from cadran.errors import ProjectError, QueryError
+from cadran.formats.numbers import measure, sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,9 +86,8 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.set_defaults(run=_bump)
 
 
-def _store_steps(root: Path | None) -> int:
+def _share_steps(root: Path | None) -> int:
     from cadran.core.versions.record import share_steps
-    from cadran.errors import ProjectError
 
     if root is None:
         raise ProjectError("A manifest alone has no records: run it in a project.")
@@ -97,8 +98,6 @@ def _store_steps(root: Path | None) -> int:
 
 def _bump(parsed: argparse.Namespace) -> int:
     from cadran.core.project import dbt, git
-    from cadran.core.versions.meaning import of
-    from cadran.errors import QueryError
     from cadran.governance import bump as service
 
     if dbt.refresh(open_layer(parsed).project):
@@ -106,12 +105,12 @@ def _bump(parsed: argparse.Namespace) -> int:
     layer = open_layer(parsed)
     root = layer.project.root
     if parsed.share_steps:
-        return _store_steps(root)
+        return _share_steps(root)
     author = parsed.author or (git.user(root) if root else None)
     if not author:
         raise QueryError("Nobody is the author: give --author, or set git's user.email.")
     if parsed.first:
-        paths = service.first(layer, parsed.kpi or of(layer).kpis(), author)
+        paths = service.first(layer, parsed.kpi or layer.meanings.kpis(), author)
         for path in paths:
             print(path)
         if not paths:
@@ -158,8 +157,6 @@ def _asked(
     given: Any, flag: str, what: str, read: Callable[[str], Any] = str, *, default: str = ""
 ) -> Any:
     """What was given, else the answer at a terminal, else the default."""
-    from cadran.errors import QueryError
-
     if given is not None:
         return given
     if not sys.stdin.isatty():
@@ -195,8 +192,6 @@ def _show(card: Card, bumped: Bumped) -> None:
 def _table(card: Card, bumped: Bumped) -> str:
     """Old beside new, period by period, and both as a line."""
     from tabulate import tabulate
-
-    from cadran.formats.numbers import measure, sparkline
 
     def told(value: Any) -> str:
         return "" if value is None else measure(value, card.unit, decimals=card.decimals)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import cadran
 from cadran.errors import QueryError
 from cadran.formats import files
 from cadran.formats.encoding import arrow_bytes, csv_cell, json_text, parquet_bytes, row_dicts
@@ -61,8 +62,6 @@ def examples(parser: argparse.ArgumentParser, *lines: str) -> None:
 
 def open_layer(parsed: argparse.Namespace) -> Layer:
     """The layer of the project that the flags name."""
-    import cadran
-
     return cadran.open(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
 
 

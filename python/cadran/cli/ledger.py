@@ -15,6 +15,7 @@ from cadran.cli.common import (
     open_layer,
     write_rows,
 )
+from cadran.errors import QueryError
 from cadran.formats import files
 from cadran.formats.encoding import json_text
 
@@ -104,7 +105,6 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
 
 def _draw(chart: alt.LayerChart, file: Path) -> None:
     from cadran import charts
-    from cadran.errors import QueryError
 
     if file.suffix not in (".svg", ".png"):
         raise QueryError(f"--chart is '{file}'; it takes a file that ends with .svg or .png.")
@@ -167,8 +167,6 @@ def _publish(parsed: argparse.Namespace) -> int:
 
 
 def _day(text: str | None) -> dt.date | None:
-    from cadran.errors import QueryError
-
     try:
         return dt.date.fromisoformat(text) if text else None
     except ValueError:
@@ -191,7 +189,8 @@ def _verify(parsed: argparse.Namespace) -> int:
     from cadran.core.ledger.verify import verify
     from cadran.core.project import lock
 
-    found = verify(open_layer(parsed), parsed.lock)
+    layer = open_layer(parsed)
+    found = verify(layer.warehouse, parsed.lock or lock.path_of(layer.project.root))
     for damage in found.damages:
         print(f"cadran: {damage}", file=sys.stderr)
     if found.holds:

@@ -15,6 +15,8 @@ from cadran.cli.common import (
     write_rows,
 )
 from cadran.formats import files, numbers, periods
+from cadran.insight.breaks import sentence
+from cadran.insight.scorecard import make
 
 if TYPE_CHECKING:
     import argparse
@@ -69,8 +71,6 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _board(parsed: argparse.Namespace) -> int:
-    from cadran.insight.scorecard import make
-
     board = make(open_layer(parsed), parsed.grain, parsed.kpis or None)
     if parsed.format != "table":
         write_rows(board.to_rows(parsed.lang), parsed.format, parsed.output)
@@ -91,8 +91,6 @@ def _board(parsed: argparse.Namespace) -> int:
 def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
     """The board as a page of text."""
     from tabulate import tabulate
-
-    from cadran.notebook import told
 
     words = WORDS[lang]
     title = words["title"].format(
@@ -119,7 +117,7 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
             page += [words[tier], *body[:count], ""]
             body = body[count:]
     for row in lines:
-        page += [f"* {told(one, row.card, board.grain, lang)}" for one in row.breaks]
+        page += [f"* {sentence(one, row.card, board.grain, lang)}" for one in row.breaks]
     return "\n".join(page).rstrip()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cadran.cli.common import add_project, examples
+from cadran.core.project import artifacts
 
 if TYPE_CHECKING:
     import argparse
@@ -54,7 +55,6 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    from cadran.core.project import artifacts
     from cadran.server import settings
     from cadran.server.run import serve
 
@@ -92,7 +92,6 @@ def _run_mcp(parsed: argparse.Namespace) -> int:
     """Serve one agent until it closes its end."""
     import anyio
 
-    from cadran.core.project import artifacts
     from cadran.server import settings
     from cadran.server.mcp.server import serve
 

@@ -6,8 +6,11 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_language, add_project, examples, open_layer, write_rows
+from cadran.core.project import lineage
 from cadran.errors import CadranError, ProjectError
 from cadran.formats import numbers, periods
+from cadran.insight.breaks import sentence
+from cadran.insight.scorecard import SHOWN, targets
 
 if TYPE_CHECKING:
     import argparse
@@ -109,11 +112,9 @@ def _grain(card: Card) -> str:
 
 
 def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
-    from cadran.insight.scorecard import last_day, targets
-
     words = WORDS[lang]
     own = [target for target in targets(layer) if target.kpi == card.name]
-    today = last_day(layer)
+    today = layer.last_day()
     current = [
         target
         for target in own
@@ -132,18 +133,15 @@ def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
 
 
 def _values(layer: Layer, card: Card, lang: str) -> list[str]:
-    from cadran.insight.scorecard import SHOWN, last_day
-    from cadran.notebook import told
-
     grain = _grain(card)
     if grain not in periods.GRAINS:
         return [WORDS[lang]["none"]]
-    latest = periods.last_complete(last_day(layer), grain)
+    latest = periods.last_complete(layer.last_day(), grain)
     starts = [periods.shifted(latest, grain, back) for back in range(1 - SHOWN, 1)]
     name = f"metric_time__{grain}"
     try:
         result = layer.query([card.name], name, start=starts[0], end=periods.last_of(latest, grain))
-        breaks = [f"* {told(one, card, grain, lang)}" for one in result.breaks]
+        breaks = [f"* {sentence(one, card, grain, lang)}" for one in result.breaks]
     except CadranError as problem:
         return [str(problem)]
     found = {row[name]: row[card.name] for row in result.to_arrow().to_pylist()}
@@ -159,8 +157,6 @@ def _values(layer: Layer, card: Card, lang: str) -> list[str]:
 
 
 def _lineage(layer: Layer, card: Card, _lang: str) -> list[str]:
-    from cadran.core.project import lineage
-
     try:
         return lineage.lines(lineage.of_metric(layer.project.dbt_manifest, card.name))
     except ProjectError as problem:

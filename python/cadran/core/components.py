@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cadran.core.layer import Layer
 from cadran.core.project.artifacts import Project
 from cadran.formats import files
 
 if TYPE_CHECKING:
+    from cadran.core.layer import Layer
     from cadran.core.semantics.metrics import Components
 
 
@@ -40,9 +40,7 @@ def measuring(layer: Layer, home: Path | None = None) -> tuple[Layer, dict[str, 
         files.write(path, text)
     plans = None if home is None else layer.project.plans
     project = Project(path, layer.project.database, layer.project.root, plans=plans)
-    wider = Layer(project)
-    wider.__dict__["warehouse"] = layer.warehouse
-    return wider, components
+    return layer.over(project), components
 
 
 def _folder(layer: Layer) -> Path:

@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.core import warehouse
+from cadran.core.ledger.reader import VIEWS, History, Reader, beside, has_ledger
 from cadran.core.project import artifacts
 from cadran.core.query.request import GroupBy, Query, ask
-from cadran.core.semantics.governed import govern
-from cadran.core.semantics.model import Definitions
-from cadran.errors import QueryError, UnknownNameError
+from cadran.core.result import Result, arranged, dates
+from cadran.core.semantics.model import SemanticModel
+from cadran.errors import ProjectError, QueryError, UnknownNameError, WarehouseError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cadran.core.project.cards import Card
-    from cadran.core.result import Result
-    from cadran.notebook import Kpi
+    from cadran.core.versions.frozen import Versions
+    from cadran.core.versions.meaning import Meanings
 
 
-class Layer(Definitions):
+class Layer(SemanticModel):
     """Answers questions about the KPIs and metrics of one built project. Thread-safe."""
 
     def __init__(
@@ -32,12 +33,20 @@ class Layer(Definitions):
         *,
         plan_cache: bool = True,
         confined: warehouse.Confinement | None = None,
+        opened: warehouse.Warehouse | None = None,
     ) -> None:
-        """Take a project; nothing is read until it is needed."""
+        """Take a project; nothing is read until it is needed.
+
+        Args:
+            built: the project.
+            plan_cache: False keeps compiled questions in memory only.
+            confined: what the warehouse may use; None where it answers its own user.
+            opened: the warehouse, where it is open already.
+        """
         super().__init__(built, plan_cache=plan_cache)
         self._confined = confined
+        self._opened = opened
         self._has_ledger = False
-        self._known: dict[tuple[Query, bool], tuple[str, Query]] = {}
 
     def query(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
         self,
@@ -91,38 +100,21 @@ class Layer(Definitions):
             QueryError: the question makes no sense.
             WarehouseError: the warehouse cannot be read or refuses a filter.
         """
-        from cadran.core.ledger.reader import History
-        from cadran.core.result import Result, arranged, dates
-
-        question = self.asked(
+        query = self.asked(
             saved_query,
             ask(metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
                 apply_group_by=apply_group_by, ordered=ordered, confined=confined,
                 partial=saved_query is not None),
         )  # fmt: skip
         if version is not None:
-            from cadran.core.versions.frozen import answer
-
             if not governed:
                 raise QueryError("A version is asked as its card allowed: leave governed as it is.")
-            return answer(self, question, version, known_at=known_at, view=view)
-        sql, question = self._planned(question, governed=governed)
-        cards = self._cards_of(question)
+            return self.versions.answer(query, version, known_at=known_at, view=view)
+        sql, query = self.plan(query, governed=governed)
+        cards = self.cards_of(query)
         if known_at is not None or view is not None:
-            return self._as_published(question, sql, cards, known_at, view)
-        table = arranged(self.warehouse.arrow(sql, dates(question)), question)
-        history = History(self.warehouse, question, cards)
-        return Result(table, sql, question, cards, governed=governed or not cards, history=history)
-
-    def kpi(self, name: str) -> Kpi:
-        """One KPI to look at: its card, its values, its picture.
-
-        Raises:
-            UnknownNameError: there is no such KPI.
-        """
-        from cadran.notebook import Kpi
-
-        return Kpi(self, name)
+            return self._as_published(query, sql, cards, known_at, view)
+        return self._answer(query, sql, cards, governed=governed or not cards)
 
     def sql(self, *args: Any, **kwargs: Any) -> str:
         """The SQL of a question; takes the arguments of `query`, and runs nothing.
@@ -131,19 +123,55 @@ class Layer(Definitions):
             CadranError: as `query`, but for what only the warehouse can refuse.
         """
         governed, saved = kwargs.pop("governed", True), kwargs.pop("saved_query", None)
-        question = self.asked(saved, ask(*args, partial=saved is not None, **kwargs))
-        return self._planned(question, governed=governed)[0]
+        query = self.asked(saved, ask(*args, partial=saved is not None, **kwargs))
+        return self.plan(query, governed=governed)[0]
 
     @cached_property
     def warehouse(self) -> warehouse.Warehouse:
         """The warehouse, opened by its first statement."""
-        return warehouse.connect(
+        return self._opened or warehouse.connect(
             self.project.database, self.project.database_alias, confined=self._confined
         )
+
+    @cached_property
+    def meanings(self) -> Meanings:
+        """What each KPI means down to its sources; the project is compiled when one is asked."""
+        from cadran.core.versions.meaning import Meanings
+
+        return Meanings(self)
+
+    @cached_property
+    def versions(self) -> Versions:
+        """The old versions of KPIs, on the data there are now."""
+        from cadran.core.versions.frozen import Versions
+
+        return Versions(self, self.warehouse, self.meanings)
+
+    def over(self, project: artifacts.Project) -> Layer:
+        """A layer of other definitions, which answers by the same connection."""
+        return Layer(project, opened=self.warehouse)
 
     def close(self) -> None:
         """Let go of the warehouse file; the next question opens it again."""
         self.warehouse.close()
+
+    def last_day(self) -> dt.date:
+        """The last day of the data, which the daily time spine ends with.
+
+        Raises:
+            ProjectError: the project has no time spine by day.
+            WarehouseError: the warehouse cannot be read, or holds no data.
+        """
+        for spine in self.project.semantic_manifest["project_configuration"]["time_spines"]:
+            column, relation = spine["primary_column"], spine["node_relation"]["relation_name"]
+            if column["time_granularity"] != "day":
+                continue
+            sql = f"select max({column['name']}) as last_day from {relation}"
+            day: dt.date | None = self.warehouse.arrow(sql, {"last_day"}).column(0)[0].as_py()
+            if day is None:
+                raise WarehouseError(f"{relation} is empty: there is no data to show.")
+            return day
+        raise ProjectError("The project has no time spine by day, so no period is known to end.")
 
     def dimension_values(
         self, dimension: str, metrics: str | Iterable[str] = (), *, governed: bool = True
@@ -159,119 +187,48 @@ class Layer(Definitions):
             UnknownNameError: the metrics have no such dimension.
             NotGovernedError: it is not on the card of a KPI among them.
         """
-        question = ask(metrics, [dimension])
-        cards = self._cards_of(question)
-        if cards and governed:
-            question = govern(question, list(cards.values()), self._all_dimensions)
-        key = self._key("values", question.key())
-        sql: str | None = self._plans.get(key)
-        if sql is None:
-            sql = self._compiler.dimension_values_sql(question.group_by[0], question.metrics)
-            self._plans.put(key, sql)
-        from cadran.core.result import dates
-
-        table = self.warehouse.arrow(sql, dates(question))
+        sql, query = self.plan_values(ask(metrics, [dimension]), governed=governed)
+        table = self.warehouse.arrow(sql, dates(query))
         return sorted(value for value in table.column(0).to_pylist() if value is not None)
 
-    def asked(self, saved_query: str | None, asked: Query) -> Query:
-        """A question with what its saved query asks written out.
-
-        Raises:
-            UnknownNameError: there is no such saved query.
-        """
-        if saved_query is None:
-            return asked
-        saved = self.saved_query(saved_query)
-        return replace(
-            asked,
-            metrics=(*saved.metrics, *(m for m in asked.metrics if m not in saved.metrics)),
-            group_by=(*saved.group_by, *(g for g in asked.group_by if g not in saved.group_by)),
-            where=(*saved.where, *asked.where),
-            order_by=asked.order_by or saved.order_by,
-            limit=saved.limit if asked.limit is None else asked.limit,
-        )
-
-    def _planned(self, question: Query, *, governed: bool) -> tuple[str, Query]:
-        """The SQL of a question, and the question as its KPIs' cards let it stand.
-
-        Only what was found sound is kept, and the cards are part of the manifest in the key: a kept
-        plan needs neither its filters read nor its cards checked again.
-        """
-        known = self._known.get((question, governed))
-        if known is None:
-            key = self._key("plan", question.key(), governed)
-            kept: dict[str, Any] | None = self._plans.get(key)
-            if kept is None:
-                kept = self._compiled(question, governed=governed)
-                self._plans.put(key, kept)
-            groups = tuple(GroupBy(*parts) for parts in kept["group_by"])
-            known = kept["sql"], replace(question, group_by=groups)
-            self._known[question, governed] = known
-        return known
+    def _answer(
+        self,
+        query: Query,
+        sql: str,
+        cards: dict[str, Card],
+        *,
+        governed: bool = True,
+        reader: Reader | None = None,
+    ) -> Result:
+        table = arranged(self.warehouse.arrow(sql, dates(query)), query)
+        history = History(self.warehouse, query, cards, reader)
+        return Result(table, sql, query, cards, governed=governed, history=history)
 
     def _as_published(
         self,
-        question: Query,
+        query: Query,
         sql: str,
         cards: dict[str, Card],
         known_at: str | dt.date | None,
         view: str | None,
     ) -> Result:
         """The answer of the ledger, or for `restated` and `both` that of now with it."""
-        from cadran.core.ledger.reader import VIEWS, History, Reader, beside, has_ledger
-        from cadran.core.result import Result, arranged, dates
-
         if view not in (None, *VIEWS):
             raise UnknownNameError("view", str(view), VIEWS)
-        for name in question.metrics:
+        for name in query.metrics:
             self.card(name)
         if view == "restated" and known_at is None:
-            table = arranged(self.warehouse.arrow(sql, dates(question)), question)
-            return Result(
-                table, sql, question, cards, governed=True,
-                history=History(self.warehouse, question, cards),
-            )  # fmt: skip
+            return self._answer(query, sql, cards)
         self._has_ledger = self._has_ledger or has_ledger(self.warehouse)
         if not self._has_ledger:
             raise QueryError("Nothing was published yet: run `cadran publish`.")
         # The ledger's rows are cells: `confined` holds of them as any filter on their keys does.
-        asked = replace(question, where=self._templates((*question.where, *question.confined)))
-        reader = Reader(self.warehouse, asked, known_at, "published" if view == "both" else view)
-        told = reader.sql()
+        cells = replace(query, where=self.templates((*query.where, *query.confined)))
+        reader = Reader(self.warehouse, cells, known_at, "published" if view == "both" else view)
+        published = reader.sql()
         if view == "both":
-            told = beside(sql, told, question)
-        table = arranged(self.warehouse.arrow(told, dates(question)), question)
-        history = History(self.warehouse, question, cards, reader)
-        return Result(table, told, question, cards, governed=True, history=history)
-
-    def _compiled(self, question: Query, *, governed: bool) -> dict[str, Any]:
-        for name in question.metrics:
-            self.metric(name)
-        if question.where:
-            question = replace(question, where=self._templates(question.where))
-        cards = self._cards_of(question)
-        if cards and governed:
-            question = govern(question, list(cards.values()), self._all_dimensions)
-        self.refuse_open_range(question)
-        if question.confined:
-            where = (*question.where, *self._templates(question.confined))
-            question = replace(question, where=where, confined=())
-        if question.limit == 0:
-            whole = replace(question, limit=None, ordered=False, order_by=())
-            sql = f"select * from (\n{self._compiler.sql(whole)}\n) as answer limit 0"
-        else:
-            sql = self._compiler.sql(question)
-        groups = [[group.name, group.grain, group.date_part] for group in question.group_by]
-        return {"sql": sql, "group_by": groups}
-
-    def _templates(self, conditions: Iterable[str]) -> tuple[str, ...]:
-        from cadran.core.query.filters import Fields, templated
-
-        fields = Fields.of(self.project.semantic_manifest)
-        return tuple(templated(text, fields) for text in conditions)
-
-    def _cards_of(self, question: Query) -> dict[str, Card]:
-        return {name: self.card(name) for name in question.metrics if self.is_kpi(name)}
+            published = beside(sql, published, query)
+        return self._answer(query, published, cards, reader=reader)
 
 
 def open_layer(

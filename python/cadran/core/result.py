@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cadran.core.query.request import DAY_OR_COARSER
 from cadran.errors import QueryError, UnknownNameError
+from cadran.formats.numbers import measure
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -15,12 +17,58 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from cadran.core.ledger.reader import Break, History
     from cadran.core.project.cards import Card
     from cadran.core.query.request import Query
 
 _MOST_ROWS_SHOWN = 20
 Decimals = Literal["float", "exact"]
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where the meaning of a KPI changed.
+
+    Attributes:
+        kpi: the KPI.
+        period: start of the first period of the new version.
+        before: the version up to there.
+        after: the version from there on.
+        kind: policy, estimate, error, source or equivalent; None where nobody recorded it.
+        reason: why, in words.
+        value_before: the last value by the old version, as exact text.
+        in_series: whether the values of this answer change their meaning there. When False they
+            are all of one version, and others were published for one side of the break.
+    """
+
+    kpi: str
+    period: dt.datetime
+    before: int
+    after: int
+    kind: str | None
+    reason: str | None
+    value_before: str | None
+    in_series: bool
+
+    def __str__(self) -> str:
+        """One sentence."""
+        why = f" ({self.kind}: {self.reason})" if self.kind else ""
+        end = "" if self.in_series else "; the values here are of one version, the published not"
+        return (
+            f"{self.kpi} changed its meaning from version {self.before} to {self.after} with the"
+            f" period of {self.period:%Y-%m-%d}{why}{end}"
+        )
+
+
+class Provenance(Protocol):
+    """By which versions the values of an answer were computed; read when it is asked."""
+
+    @property
+    def versions(self) -> dict[str, tuple[int, ...]]:
+        """The versions of the values of each KPI."""
+
+    @property
+    def breaks(self) -> tuple[Break, ...]:
+        """Where a KPI's meaning changed within the periods of the answer, earliest first."""
 
 
 class Result:
@@ -42,7 +90,7 @@ class Result:
         cards: dict[str, Card],
         *,
         governed: bool,
-        history: History | None = None,
+        history: Provenance | None = None,
         note: str = "",
     ) -> None:
         """Wrap rows that the layer has computed."""
@@ -158,8 +206,6 @@ class Result:
         return f"<Result {len(self)} rows: {', '.join(self.columns)}{kind}>"
 
     def _repr_html_(self) -> str:
-        from cadran.formats.numbers import measure
-
         def heading(column: str) -> str:
             card = self._cards.get(column)
             if card is None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import sqlglot
 from sqlglot import exp
 
+from cadran.core.layer import open_layer
 from cadran.core.project import cards
 from cadran.core.project.graph import Node
 from cadran.core.query.filters import names_in
@@ -456,9 +457,7 @@ def run(parsed: argparse.Namespace) -> int:
     Raises:
         CadranError: a card or a version record is broken.
     """
-    import cadran
-
-    layer = cadran.open(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
+    layer = open_layer(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
     path = parsed.output or parsed.project_dir / "target" / FILE
     reasons = write(exchange(layer), path, spec=parsed.spec, lang=parsed.lang)
     for name, reason in reasons.items():

@@ -8,12 +8,11 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.project import git
-from cadran.core.versions.record import KINDS, RESTATEMENTS
+from cadran.core.versions.record import KINDS, RESTATEMENTS, months_of
 from cadran.errors import QueryError, UnknownNameError
 from cadran.governance import settings
 from cadran.governance.rules import registered
@@ -62,7 +61,6 @@ def _folder(layer: Layer) -> Path:
 
 # A first version speaks for all that was ever published.
 BEGINNING = dt.date(1970, 1, 1)
-_MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +114,7 @@ def sound(decision: Decision, root: Path, owner: str) -> None:
 
 def approvers(root: Path, owner: str) -> list[str]:
     """Who may approve a version of an owner's KPI: the owner first, then the delegates."""
-    from cadran.governance.rules import registered
-
     return [owner, *settings.read(root, set(registered())).delegates(owner)]
-
-
-def months_of(overlap: str) -> int:
-    """An overlap such as "3 months" in months.
-
-    Raises:
-        QueryError: it is not such a text.
-    """
-    found = re.fullmatch(r"(\d+) (month|quarter|year)s?", overlap)
-    if not found or not int(found[1]):
-        raise QueryError(f"The overlap is '{overlap}'; it takes a text such as '3 months'.")
-    return int(found[1]) * _MONTHS[found[2]]
 
 
 RESTATEMENT_KINDS = ("policy", "estimate", "error", "source")

@@ -15,11 +15,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.components import measuring
-from cadran.core.ledger.reader import instant
-from cadran.core.ledger.verify import is_there
+from cadran.core.ledger.reader import has_ledger, instant
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal
 from cadran.errors import QueryError
+from cadran.formats import periods
 from cadran.governance.close import period as read_period
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def published_rows(layer: Layer, kpi: str, grain: str, start: dt.date) -> list[d
     Raises:
         QueryError: nothing was published at all.
     """
-    if not is_there(layer):
+    if not has_ledger(layer.warehouse):
         raise QueryError("Nothing was published yet: run `cadran publish`.")
     rows: list[dict[str, Any]] = layer.warehouse.arrow(
         f"""
@@ -230,7 +230,6 @@ class Bridge:
         import altair as alt
 
         from cadran import charts
-        from cadran.formats import periods
 
         words = WORDS[lang]
         period = periods.label(self.period, self.grain, lang)

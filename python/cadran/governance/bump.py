@@ -16,11 +16,11 @@ from cadran.core.versions import record as version_file
 from cadran.core.versions import record as versions
 from cadran.core.versions.compare import between
 from cadran.core.versions.definition import tools
-from cadran.core.versions.meaning import combined, of
-from cadran.core.versions.record import merged
+from cadran.core.versions.meaning import combined
+from cadran.core.versions.record import merged, months_of
 from cadran.errors import QueryError
 from cadran.formats import files
-from cadran.governance.approval import BEGINNING, Decision, months_of, sound
+from cadran.governance.approval import BEGINNING, Decision, sound
 from cadran.governance.impact import Pair, prove_equal, side_by_side, summary
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def bump(layer: Layer, kpi: str, decision: Decision, *, again: bool = False) -> 
     card = layer.card(kpi)
     sound(decision, root, card.owner.business)
     history = _history(root, kpi, again=again)
-    meanings, last = of(layer), history[-1]
+    meanings, last = layer.meanings, history[-1]
     now = meanings.definition(kpi)
     change = between(meanings, last.definition, now)
     if not change.changed and not change.asks_more:
@@ -135,7 +135,7 @@ def first(layer: Layer, kpis: list[str], author: str) -> list[Path]:
         UnknownNameError: there is no such KPI.
         ProjectError: the project cannot be compiled.
     """
-    root, meanings, written = _root(layer), of(layer), []
+    root, meanings, written = _root(layer), layer.meanings, []
     for kpi in kpis:
         if versions.records(root, kpi) and kpi in lock.read(root):
             continue

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.compiler.plan_cache import PlanCache
 from cadran.core.project import cards as card_reader
 from cadran.errors import CadranError, CardError, ProjectError
-from cadran.formats import strict_yaml
+from cadran.formats import periods, strict_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,18 +207,14 @@ class Context:
     @cached_property
     def last_day(self) -> dt.date | None:
         """The last day of the data; None without a built warehouse."""
-        from cadran.insight.scorecard import last_day
-
         try:
             if not self.layer.project.database.exists():
                 return None
-            return last_day(self.layer)
+            return self.layer.last_day()
         except CadranError:
             return None
 
     def _asked(self, kpi: str, grain: str) -> dict[dt.date, float]:
-        from cadran.formats import periods
-
         if self.last_day is None or grain not in periods.GRAINS:
             return {}
         last = periods.last_complete(self.last_day, grain)

@@ -11,7 +11,6 @@ from cadran.core.query.request import DAY_OR_COARSER, GRAINS
 from cadran.core.semantics.governed import TIME
 from cadran.core.versions.definition import DIALECT
 from cadran.core.versions.expand import whole
-from cadran.core.versions.frozen import resolved
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.errors import QueryError
 
@@ -112,4 +111,4 @@ def shared(before: Definition, after: Definition) -> tuple[str | None, list[str]
 
 
 def _sql(layer: Layer, definition: Definition, question: Question, grain: str) -> str:
-    return faster(resolved(layer, whole(question.at(grain), definition.steps)), DIALECT)
+    return faster(layer.versions.placed(whole(question.at(grain), definition.steps)), DIALECT)

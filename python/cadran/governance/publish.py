@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.compiler.plan_cache import PlanCache, key_of
 from cadran.core.ledger import settings as ledger_settings
 from cadran.core.ledger.reader import has_ledger
-from cadran.core.ledger.verify import is_there
 from cadran.core.ledger.writer import LedgerWriter
 from cadran.core.project import lock as anchor
 from cadran.core.warehouse import ledger_sql as sql
@@ -173,7 +172,7 @@ class _Run:
         version, publication = self.layer.card(kpi).version, self.publications[kpi]
         defined, scope = self.definitions.of(kpi), self.definitions.scope(kpi)
         known: list[dict[str, Any]] = []
-        if is_there(self.layer):
+        if has_ledger(self.layer.warehouse):
             known = self.layer.warehouse.arrow(sql.defined(kpi, version)).to_pylist()
         refused = self.definitions.refusal(kpi, defined, known)
         span, start = self.measurer.bounds(), self.measurer.start()

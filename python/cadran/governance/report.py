@@ -6,6 +6,7 @@ import json
 import sys
 import textwrap
 from collections import Counter
+from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,12 +98,10 @@ def _as_dict(finding: Finding) -> dict[str, Any]:
 
 def to_sarif(report: Report) -> str:
     """The report as SARIF, which code scanning of GitHub, GitLab and Azure reads."""
-    from cadran import __version__
-
     rules = [of_code(code) for code in report.rules]
     driver = {
         "name": "cadran check",
-        "version": __version__,
+        "version": version("cadran"),
         "rules": [
             {
                 "id": rule.code,

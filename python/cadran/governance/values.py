@@ -258,9 +258,9 @@ class Definitions:
 
     def _compared(self, kpi: str, record: VersionRecord | None) -> dict[str, Any]:
         if record is None:
-            found = compare.hash_of(self._layer, kpi)
+            found = compare.hash_of(self._layer.meanings, kpi)
             return {"hash": found, "is_changed": False, "causes": []}
-        change = compare.compare(self._layer, record)
+        change = compare.compare(self._layer.meanings, record)
         return {"hash": record.hash, "is_changed": change.changed, "causes": list(change.causes)}
 
     def refusal(self, kpi: str, now: Defined, known: Sequence[dict[str, Any]]) -> str:

@@ -5,7 +5,6 @@ Every number comes from `Layer.query`; here they are only set side by side.
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,11 @@ from cadran.errors import CadranError, ProjectError, QueryError, WarehouseError
 from cadran.formats import periods
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from cadran.core.layer import Layer
-    from cadran.core.ledger.reader import Break
     from cadran.core.project.cards import Card
+    from cadran.core.result import Break
 
 SHOWN = 12
 
@@ -120,7 +121,7 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
     cards = [card for card in asked if grain in card.grains]
     if not cards:
         raise QueryError(f"No KPI is asked by {grain}.")
-    until = last_day(layer)
+    until = layer.last_day()
     latest = periods.last_complete(until, grain)
     before = periods.year_before(latest, grain)
     first = min(periods.shifted(latest, grain, 1 - SHOWN), before)
@@ -151,25 +152,6 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
     return Board(grain, latest, until, tuple(rows), failures)
 
 
-def last_day(layer: Layer) -> dt.date:
-    """The last day of the data, which the daily time spine ends with.
-
-    Raises:
-        ProjectError: the project has no time spine by day.
-    """
-    spines = layer.project.semantic_manifest["project_configuration"]["time_spines"]
-    for spine in spines:
-        column = spine["primary_column"]
-        if column["time_granularity"] == "day":
-            relation = spine["node_relation"]["relation_name"]
-            sql = f"select cast(max({column['name']}) as date) as last_day from {relation}"
-            found = layer.warehouse.arrow(sql).column(0)[0].as_py()
-            if isinstance(found, dt.date):
-                return found
-            raise WarehouseError(f"{relation} is empty: there is no data to show.")
-    raise ProjectError("The project has no time spine by day, so that no period is known to end.")
-
-
 def targets(layer: Layer) -> list[Target]:
     """Every target of the warehouse's `kpi_targets`; none where the project has no such model."""
     relation = "governance.kpi_targets"
@@ -184,6 +166,32 @@ def targets(layer: Layer) -> list[Target]:
     except (ProjectError, WarehouseError):
         return []
     return [Target(*row.values()) for row in rows]
+
+
+def objectives(layer: Layer) -> list[dict[str, Any]]:
+    """Key, labels, descriptions and owner of each objective that the KPIs serve."""
+    relation = "governance.objectives"
+    try:
+        for node in layer.project.dbt_manifest["nodes"].values():
+            if node["resource_type"] == "model" and node["name"] == "objectives":
+                relation = node["relation_name"]
+        sql = (
+            "select objective, label_en, label_fr, description_en, description_fr, owner"
+            f" from {relation}"
+        )
+        rows: list[dict[str, Any]] = layer.warehouse.arrow(sql).to_pylist()
+    except (ProjectError, WarehouseError):
+        rows = []
+    known = {row["objective"] for row in rows}
+    for card in layer.kpis():
+        if card.objective not in known:
+            known.add(card.objective)
+            words = card.objective.replace("_", " ").capitalize()
+            rows.append(
+                {"objective": card.objective, "label_en": words, "label_fr": words,
+                 "description_en": "", "description_fr": "", "owner": ""}
+            )  # fmt: skip
+    return rows
 
 
 def target_of(wanted: list[Target], card: Card, grain: str, start: dt.date) -> Target | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import CadranError
 from cadran.formats import periods
-from cadran.insight.scorecard import last_day
 
 if TYPE_CHECKING:
     from cadran.core.layer import Layer
@@ -49,7 +48,7 @@ def check(layer: Layer, tree: Tree) -> list[Check]:
     Raises:
         WarehouseError: the warehouse cannot be read.
     """
-    until = last_day(layer)
+    until = layer.last_day()
     values = _Values(layer)
     values.fetch_all(tree, until)
     return [_checked(values, relation, until) for relation in tree.relations]

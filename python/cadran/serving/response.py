@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from cadran.core.ledger.reader import Break
     from cadran.core.project.cards import Card
     from cadran.core.query.request import Query
+    from cadran.core.result import Break
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,8 @@ from cadran.errors import ProjectError, WarehouseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
-    from cadran.core.ledger.reader import Break
     from cadran.core.query.request import Question
-    from cadran.core.result import Result
+    from cadran.core.result import Break, Result
     from cadran.core.warehouse import Confinement
 
 _LOG = logging.getLogger("cadran.serving")

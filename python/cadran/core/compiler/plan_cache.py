@@ -5,17 +5,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from cadran.formats import files
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def key_of(*parts: object) -> str:
     """The key of what the parts say: definitions, question, dialect, versions."""
     return hashlib.sha256(_packed(parts)).hexdigest()
+
+
+@cache
+def code() -> str:
+    """A hash of the code that writes SQL, that of the package and of each module of the core.
+
+    An installation for development changes without its version.
+    """
+    core = Path(__file__).parents[1]
+    digest = hashlib.sha256(version("cadran").encode())
+    for module in sorted(core.rglob("*.py")):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()
 
 
 class PlanCache:

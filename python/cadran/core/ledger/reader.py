@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.query.request import GroupBy
+from cadran.core.result import Break
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal, quoted
 from cadran.errors import QueryError
@@ -25,41 +26,6 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
     from cadran.core.query.request import Query
     from cadran.core.warehouse import Warehouse
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """Where the meaning of a KPI changed.
-
-    Attributes:
-        kpi: the KPI.
-        period: start of the first period of the new version.
-        before: the version up to there.
-        after: the version from there on.
-        kind: policy, estimate, error, source or equivalent; None where nobody recorded it.
-        reason: why, in words.
-        value_before: the last value by the old version, as exact text.
-        in_series: whether the values of this answer change their meaning there. When False they
-            are all of one version, and others were published for one side of the break.
-    """
-
-    kpi: str
-    period: dt.datetime
-    before: int
-    after: int
-    kind: str | None
-    reason: str | None
-    value_before: str | None
-    in_series: bool
-
-    def __str__(self) -> str:
-        """One sentence."""
-        why = f" ({self.kind}: {self.reason})" if self.kind else ""
-        end = "" if self.in_series else "; the values here are of one version, the published not"
-        return (
-            f"{self.kpi} changed its meaning from version {self.before} to {self.after} with the"
-            f" period of {self.period:%Y-%m-%d}{why}{end}"
-        )
 
 
 class History:

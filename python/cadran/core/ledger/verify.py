@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.ledger.reader import has_ledger
 from cadran.core.ledger.writer import HEADER
-from cadran.core.project.lock import ORIGIN, Head, anchored, path_of, sealed
+from cadran.core.project.lock import ORIGIN, Head, anchored, sealed
 from cadran.core.warehouse import ledger_sql as sql
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cadran.core.layer import Layer
+    from cadran.core.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +60,29 @@ class Verification:
         return not self.damages
 
 
-def verify(layer: Layer, lock: Path | None = None) -> Verification:
+def verify(warehouse: Warehouse, lock: Path | None) -> Verification:
     """Every row and batch of the ledger, computed again and compared.
 
     Args:
-        layer: the layer of the project.
-        lock: the file with the anchored head; by default `kpi.lock` of the project. Without one
-            a ledger that lost its end cannot be told from a shorter one.
+        warehouse: the warehouse with the ledger.
+        lock: the file with the anchored head. Without one, a ledger that lost its end
+            cannot be told from a shorter one.
     """
-    expected = anchored(lock or path_of(layer.project.root))
-    if not is_there(layer):
+    expected = anchored(lock)
+    if not has_ledger(warehouse):
         damages = []
         if expected is not None and expected.batch:
             damages = [Damage(0, None, f"The ledger is gone; batch {expected.batch} was anchored.")]
         return Verification(Head(), 0, expected, tuple(damages))
-    ask = layer.warehouse.arrow
+    ask = warehouse.arrow
     columns = ", ".join((*HEADER, "hash"))
     batches = ask(f"select {columns} from {sql.BATCHES} order by batch").to_pylist()
     rows = ask(f"select count(*) as rows from {sql.ROWS}").to_pylist()[0]["rows"]
-    damages = [*_chain(batches), *_content(layer)]
+    damages = [*_chain(batches), *_content(warehouse)]
     damages.sort(key=lambda damage: (damage.batch, damage.row or 0))
     damages += _end(batches, expected)
     head = Head(batches[-1]["batch"], batches[-1]["hash"]) if batches else Head()
     return Verification(head, rows, expected, tuple(damages))
-
-
-def is_there(layer: Layer) -> bool:
-    """Whether the warehouse has a ledger."""
-    return has_ledger(layer.warehouse)
 
 
 def _chain(batches: list[dict[str, Any]]) -> list[Damage]:
@@ -107,9 +102,9 @@ def _chain(batches: list[dict[str, Any]]) -> list[Damage]:
     return found
 
 
-def _content(layer: Layer) -> list[Damage]:
+def _content(warehouse: Warehouse) -> list[Damage]:
     """Rows whose hashes are not those that their batch was sealed with."""
-    ask = layer.warehouse.arrow
+    ask = warehouse.arrow
     different = ask(
         f"""
         select coalesce(batch.batch, present.batch) as batch, batch.batch is null as is_foreign

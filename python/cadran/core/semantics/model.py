@@ -1,16 +1,17 @@
-"""What there is to ask: metrics, KPIs with their cards, dimensions, saved queries."""
+"""What a project defines, and the SQL of each question about it; no warehouse is needed."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property, partial
-from pathlib import Path
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler import plan_cache as plans
 from cadran.core.project import cards as card_reader
-from cadran.core.query.filters import Fields, names_in
+from cadran.core.query.filters import Fields, names_in, templated
 from cadran.core.query.request import GroupBy, Query, ask
-from cadran.core.semantics.governed import TIME
+from cadran.core.semantics.governed import TIME, govern
 from cadran.core.semantics.metrics import MetricGraph
 from cadran.errors import QueryError, UnknownNameError
 
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
 
 
-class Definitions:
-    """Lists what one built project defines. Nothing is read until it is needed."""
+class SemanticModel:
+    """The definitions of one built project, and what compiles questions about them. Thread-safe."""
 
     def __init__(self, built: Project, *, plan_cache: bool = True) -> None:
-        """Take a project; nothing is read yet."""
+        """Take a project; nothing is read until it is needed."""
         self.project = built
         self._plans = plans.PlanCache(built.plans if plan_cache else None)
         self._read_cards: dict[str, Card] = {}
+        self._planned: dict[tuple[Query, bool], tuple[str, Query]] = {}
 
     @cached_property
     def metric_graph(self) -> MetricGraph:
@@ -182,8 +184,109 @@ class Definitions:
         """
         return card_reader.carried_by(self.metric(name)) is not None
 
-    def _all_dimensions(self, metrics: Iterable[str]) -> list[dict[str, str]]:
-        return self.dimensions(metrics, governed=False)
+    def asked(self, saved_query: str | None, asked: Query) -> Query:
+        """A question with what its saved query asks written out.
+
+        Raises:
+            UnknownNameError: there is no such saved query.
+        """
+        if saved_query is None:
+            return asked
+        saved = self.saved_query(saved_query)
+        return replace(
+            asked,
+            metrics=(*saved.metrics, *(m for m in asked.metrics if m not in saved.metrics)),
+            group_by=(*saved.group_by, *(g for g in asked.group_by if g not in saved.group_by)),
+            where=(*saved.where, *asked.where),
+            order_by=asked.order_by or saved.order_by,
+            limit=saved.limit if asked.limit is None else asked.limit,
+        )
+
+    def cards_of(self, query: Query) -> dict[str, Card]:
+        """The cards of the KPIs that a question asks, by name."""
+        return {name: self.card(name) for name in query.metrics if self.is_kpi(name)}
+
+    def templates(self, conditions: Iterable[str]) -> tuple[str, ...]:
+        """Conditions as MetricFlow's templates.
+
+        Raises:
+            QueryError: a condition is none.
+        """
+        return tuple(templated(text, self._fields) for text in conditions)
+
+    def allowed(self, query: Query) -> Query:
+        """A question as the cards of its KPIs let it stand; see `govern`.
+
+        Raises:
+            NotGovernedError: a KPI is asked at a grain or dimension that is not on its card.
+            UnknownNameError: a dimension does not exist at all.
+            QueryError: a filter is no template.
+        """
+        cards = self.cards_of(query)
+        known = partial(self.dimensions, governed=False)
+        return govern(query, list(cards.values()), known) if cards else query
+
+    def plan(self, query: Query, *, governed: bool = True) -> tuple[str, Query]:
+        """The SQL of a question, and the question as its KPIs' cards let it stand.
+
+        Only what was found sound is kept, and the cards are part of the manifest in the key: a kept
+        plan needs neither its filters read nor its cards checked again.
+
+        Raises:
+            CadranError: as `Layer.query`, but for what only the warehouse can refuse.
+        """
+        planned = self._planned.get((query, governed))
+        if planned is None:
+            key = self._key("plan", query.key(), governed)
+            plan: dict[str, Any] | None = self._plans.get(key)
+            if plan is None:
+                plan = self._compiled(query, governed=governed)
+                self._plans.put(key, plan)
+            groups = tuple(GroupBy(*parts) for parts in plan["group_by"])
+            planned = plan["sql"], replace(query, group_by=groups)
+            self._planned[query, governed] = planned
+        return planned
+
+    def plan_values(self, query: Query, *, governed: bool = True) -> tuple[str, Query]:
+        """The SQL of the values of the one dimension that a question groups by, and the question.
+
+        Raises:
+            UnknownNameError: the metrics have no such dimension.
+            NotGovernedError: it is not on the card of a KPI among them.
+        """
+        query = self.allowed(query) if governed else query
+        key = self._key("values", query.key())
+        sql: str | None = self._plans.get(key)
+        if sql is None:
+            sql = self._compiler.dimension_values_sql(query.group_by[0], query.metrics)
+            self._plans.put(key, sql)
+        return sql, query
+
+    def plain_sql(self, query: Query) -> str:
+        """The SQL of a question as MetricFlow writes it, with nothing made quicker."""
+        return self._compiler.plain_sql(query)
+
+    def _compiled(self, query: Query, *, governed: bool) -> dict[str, Any]:
+        for name in query.metrics:
+            self.metric(name)
+        if query.where:
+            query = replace(query, where=self.templates(query.where))
+        query = self.allowed(query) if governed else query
+        self.refuse_open_range(query)
+        if query.confined:
+            where = (*query.where, *self.templates(query.confined))
+            query = replace(query, where=where, confined=())
+        if query.limit == 0:
+            whole = replace(query, limit=None, ordered=False, order_by=())
+            sql = f"select * from (\n{self._compiler.sql(whole)}\n) as answer limit 0"
+        else:
+            sql = self._compiler.sql(query)
+        groups = [[group.name, group.grain, group.date_part] for group in query.group_by]
+        return {"sql": sql, "group_by": groups}
+
+    @cached_property
+    def _fields(self) -> Fields:
+        return Fields.of(self.project.semantic_manifest)
 
     @cached_property
     def _compiler(self) -> Compiler:
@@ -196,20 +299,9 @@ class Definitions:
 
     @cached_property
     def _identity(self) -> list[str]:
-        """What a plan depends on beside the question.
-
-        An installation for development changes without its version, so the files that compile
-        count too.
-        """
-        from importlib.metadata import version
-
-        from cadran import __version__
-
-        core = Path(__file__).parents[1]
-        found = [module.stat() for module in sorted(core.rglob("*.py"))]
-        code = ",".join(f"{file.st_size}:{file.st_mtime_ns}" for file in found)
+        """What a plan depends on beside the question."""
         project = self.project
-        return [project.fingerprint, project.dialect, version("metricflow"), __version__, code]
+        return [project.fingerprint, project.dialect, version("metricflow"), plans.code()]
 
 
 def _item(text: str) -> tuple[GroupBy, str]:

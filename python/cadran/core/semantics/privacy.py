@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from cadran.errors import ProjectError
 
-    from cadran.governance.context import Context
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from cadran.core.project.artifacts import Project
 
 MARKS = ("personal", "contains_pii", "pii")
 _BY_NATURE = re.compile(
@@ -31,25 +33,34 @@ class Item:
     is_key: bool = False
 
 
-def items(context: Context) -> Iterator[Item]:
-    """Every dimension and foreign or primary key of the semantic models that shows persons."""
+def items(project: Project, personal: Collection[str]) -> Iterator[Item]:
+    """Every dimension and foreign or primary key of the semantic models that shows persons.
+
+    Args:
+        project: its semantic models, and dbt's description of their columns where that is there.
+        personal: names of columns that a project lists as personal.
+    """
+    try:
+        nodes = project.dbt_manifest["nodes"].values()
+    except ProjectError:
+        nodes = ()
     models = {
         node["alias"]: node
-        for node in context.dbt.get("nodes", {}).values()
+        for node in nodes
         if node["resource_type"] in {"model", "snapshot", "seed"}
     }
-    for model in context.layer.project.semantic_manifest["semantic_models"]:
+    for model in project.semantic_manifest["semantic_models"]:
         node = models.get(model["node_relation"]["alias"], {})
         primary = [e["name"] for e in model["entities"] if e["type"] in {"primary", "unique"}]
         primary += [model["primary_entity"]] if model.get("primary_entity") else []
         for dimension in model["dimensions"]:
-            why = _why(context, dimension, node, by_name=True)
+            why = _why(personal, dimension, node, by_name=True)
             if why:
                 asked = frozenset(f"{entity}__{dimension['name']}" for entity in primary)
                 file = node.get("original_file_path", "")
                 yield Item(dimension["name"], asked, model["name"], _patch(node) or file, why)
         for entity in model["entities"]:
-            why = _why(context, entity, node, by_name=False)
+            why = _why(personal, entity, node, by_name=False)
             if why:
                 file = node.get("original_file_path", "")
                 asked = frozenset([entity["name"], *(f"{e}__{entity['name']}" for e in primary)])
@@ -59,7 +70,7 @@ def items(context: Context) -> Iterator[Item]:
 
 
 def _why(
-    context: Context, item: dict[str, Any], node: dict[str, Any], *, by_name: bool
+    personal: Collection[str], item: dict[str, Any], node: dict[str, Any], *, by_name: bool
 ) -> str | None:
     column = str(item.get("expr") or item["name"])
     described = (node.get("columns") or {}).get(column) or {}
@@ -69,7 +80,7 @@ def _why(
     if marked:
         return f"the column {column} is marked `{marked[0]}: true`"
     for name in {column, item["name"]}:
-        if name in context.settings.personal:
+        if name in personal:
             return f"'{name}' is listed under `personal`"
         if by_name and _BY_NATURE.search(name.lower()):
             return f"'{name}' is personal by nature"

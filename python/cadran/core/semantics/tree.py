@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from sqlglot import Expression
 
-    from cadran.core.layer import Layer
     from cadran.core.semantics.metrics import Input, MetricGraph
+    from cadran.core.semantics.model import SemanticModel
 
 KINDS = ("same", "sum", "product", "ratio", "formula", "cumulative", "conversion")
 
@@ -99,21 +99,21 @@ class Tree:
         return found
 
 
-def read(layer: Layer) -> Tree:
+def read(model: SemanticModel) -> Tree:
     """The tree of all KPIs.
 
     Raises:
         CardError: a driver or a relation names what is no KPI, or drivers go round in a circle.
     """
-    cards = layer.kpis()
+    cards = model.kpis()
     known = {card.name for card in cards}
-    relations = [own_relation(layer.metric_graph, card.name) for card in cards]
+    relations = [own_relation(model.metric_graph, card.name) for card in cards]
     for card in cards:
         for name in card.drivers:
             if name not in known or name == card.name:
-                _wrong(layer, card.name, "drivers", f"names '{name}', which is no other KPI")
+                _wrong(model, card.name, "drivers", f"names '{name}', which is no other KPI")
         if card.relation is not None:
-            relations.append(_declared(layer, card.name, card.relation, known))
+            relations.append(_declared(model, card.name, card.relation, known))
     shown = {r.parts[0].metric: r.kpi for r in relations if r.kind == "same" and not r.is_declared}
     links: dict[tuple[str, str], Link] = {}
     for relation in relations:
@@ -126,7 +126,7 @@ def read(layer: Layer) -> Tree:
         for name in card.drivers:
             link = Link(name, card.name, False, "driver")  # noqa: FBT003
             links.setdefault((name, card.name), link)
-    _refuse_circles(layer, list(links.values()))
+    _refuse_circles(model, list(links.values()))
     return Tree(tuple(relations), tuple(links.values()), shown)
 
 
@@ -156,11 +156,11 @@ def _part(read: Input) -> Part:
     )
 
 
-def _declared(layer: Layer, kpi: str, text: str, known: set[str]) -> Relation:
+def _declared(model: SemanticModel, kpi: str, text: str, known: set[str]) -> Relation:
     from sqlglot import exp, parse_one
     from sqlglot.errors import SqlglotError
 
-    dialect = layer.metric_graph.dialect
+    dialect = model.metric_graph.dialect
     try:
         names = [column.name for column in parse_one(text, read=dialect).find_all(exp.Column)]
     except SqlglotError:
@@ -168,7 +168,7 @@ def _declared(layer: Layer, kpi: str, text: str, known: set[str]) -> Relation:
     strange = [name for name in names if name not in known or name == kpi]
     if strange or not names:
         what = f"names '{strange[0]}', which is no other KPI" if strange else "names no KPI"
-        _wrong(layer, kpi, "relation", what)
+        _wrong(model, kpi, "relation", what)
     parts = tuple(Part(name, name) for name in dict.fromkeys(names))
     relation = _parsed(kpi, text, parts, dialect)
     return Relation(kpi, relation.kind, relation.parts, text, is_declared=True)
@@ -237,7 +237,7 @@ def _bare(node: Expression) -> Expression:
             return node
 
 
-def _refuse_circles(layer: Layer, links: list[Link]) -> None:
+def _refuse_circles(model: SemanticModel, links: list[Link]) -> None:
     after: dict[str, list[str]] = {}
     for link in links:
         after.setdefault(link.tail, []).append(link.head)
@@ -246,7 +246,7 @@ def _refuse_circles(layer: Layer, links: list[Link]) -> None:
     def walk(name: str, way: tuple[str, ...]) -> None:
         if name in way:
             circle = " > ".join((*way[way.index(name) :], name))
-            _wrong(layer, name, "drivers", f"goes round in a circle: {circle}")
+            _wrong(model, name, "drivers", f"goes round in a circle: {circle}")
         if name not in done:
             for head in after.get(name, ()):
                 walk(head, (*way, name))
@@ -256,5 +256,5 @@ def _refuse_circles(layer: Layer, links: list[Link]) -> None:
         walk(name, ())
 
 
-def _wrong(layer: Layer, kpi: str, key: str, sentence: str) -> None:
-    raise CardError(f"{layer.project.file_of(kpi)}: KPI '{kpi}', key '{key}': {sentence}.")
+def _wrong(model: SemanticModel, kpi: str, key: str, sentence: str) -> None:
+    raise CardError(f"{model.project.file_of(kpi)}: KPI '{kpi}', key '{key}': {sentence}.")

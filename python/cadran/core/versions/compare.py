@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 from cadran.core.versions.canonical import NotCanonical
 from cadran.core.versions.definition import tools
-from cadran.core.versions.meaning import of
 from cadran.core.versions.questions import asked_anew
 from cadran.core.versions.record import records, text_of
 
 if TYPE_CHECKING:
-    from cadran.core.layer import Layer
     from cadran.core.project.graph import Node
     from cadran.core.versions.definition import Definition
     from cadran.core.versions.meaning import Meanings
@@ -93,21 +91,21 @@ class Change:
     asks_more: tuple[str, ...] = ()
 
 
-def compare(layer: Layer, record: VersionRecord) -> Change:
+def compare(meanings: Meanings, record: VersionRecord) -> Change:
     """How a KPI stands to one of its versions; both sides are brought into form by these tools.
 
     Raises:
         UnknownNameError: there is no such KPI any more.
         ProjectError: the project cannot be compiled.
     """
-    meanings = of(layer)
     if meanings.is_untouched(record):
         return Change(record.kpi, changed=False, note=record.definition.note)
     meanings.believe(record)
     before = record.definition
-    if not set(record.tools) & {tool for tool in tools() if tool.startswith("metricflow")}:
+    of_then = set(record.tools) & {tool for tool in tools() if tool.startswith("metricflow")}
+    if not of_then and before.semantics and before.runs:
         # A new MetricFlow may write the same question otherwise.
-        before = asked_anew(layer, before) if before.semantics and before.runs else before
+        before = asked_anew(meanings.model.project, before)
     return between(meanings, before, meanings.opened(record.kpi))
 
 
@@ -144,12 +142,12 @@ def between(meanings: Meanings, before: Definition, after: Definition) -> Change
     )  # fmt: skip
 
 
-def hash_of(layer: Layer, kpi: str) -> str:
+def hash_of(meanings: Meanings, kpi: str) -> str:
     """One hash for what a KPI means now; that of its last version as long as it means that."""
-    history = records(layer.project.root, kpi) if layer.project.root else []
-    if history and not compare(layer, history[-1]).changed:
+    history = records(meanings.root, kpi) if meanings.root else []
+    if history and not compare(meanings, history[-1]).changed:
         return history[-1].hash
-    return of(layer).hash(kpi)
+    return meanings.hash(kpi)
 
 
 def _differing(

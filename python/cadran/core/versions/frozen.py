@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler.optimizer import faster
-from cadran.core.ledger.reader import Reader, has_ledger
+from cadran.core.ledger.reader import History, Reader, has_ledger
+from cadran.core.result import Result, arranged, dates
 from cadran.core.semantics.governed import TIME, govern
 from cadran.core.versions.expand import over, whole
-from cadran.core.versions.questions import SCHEMA, definitions_of
+from cadran.core.versions.questions import SCHEMA, frozen_model
 from cadran.core.versions.record import records
 from cadran.errors import QueryError, UnknownNameError, WarehouseError
 
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from cadran.core.layer import Layer
+    from cadran.core.project.artifacts import Project
     from cadran.core.project.cards import Card
     from cadran.core.query.request import Query
-    from cadran.core.result import Result
+    from cadran.core.semantics.model import SemanticModel
     from cadran.core.versions.definition import Question
+    from cadran.core.versions.meaning import Meanings
     from cadran.core.versions.record import VersionRecord
+    from cadran.core.warehouse import Warehouse
 
 
 _LEAF = re.compile(r'"(source|seed|snapshot|python|model)"\."((?:[^"]|"")+)"\."((?:[^"]|"")+)"')
@@ -42,27 +45,29 @@ class GoneError(WarehouseError):
     """Something that a frozen version reads is no longer there."""
 
 
-def resolved(layer: Layer, sql: str) -> str:
-    """Expanded SQL with each leaf where it is now.
+class Leaves:
+    """Finds the leaves of expanded SQL where they are now, by the manifest of the last dbt run."""
 
-    Raises:
-        GoneError: a leaf is gone.
-    """
-    places = _Places(layer)
-    found: dict[str, str] = {}
-    for leaf in _LEAF.finditer(sql):
-        if leaf[0] not in found:
-            found[leaf[0]] = places.of(*leaf.groups())
-    return _LEAF.sub(lambda leaf: found[leaf[0]], sql)
+    def __init__(self, project: Project, warehouse: Warehouse, meanings: Meanings) -> None:
+        """Take the project, the warehouse with its data, and what marks its snapshots and seeds."""
+        self._project, self._warehouse, self._meanings = project, warehouse, meanings
+        self._root = project.root
 
+    @cached_property
+    def _manifest(self) -> dict[str, Any]:
+        return self._project.dbt_manifest
 
-class _Places:
-    """Looks up leaves in the manifest of the last build or parse."""
+    def placed(self, sql: str) -> str:
+        """Expanded SQL with each leaf where it is now.
 
-    def __init__(self, layer: Layer) -> None:
-        self._layer = layer
-        self._manifest = layer.project.dbt_manifest
-        self._root = layer.project.root
+        Raises:
+            GoneError: a leaf is gone.
+        """
+        places: dict[str, str] = {}
+        for leaf in _LEAF.finditer(sql):
+            if leaf[0] not in places:
+                places[leaf[0]] = self.of(*leaf.groups())
+        return _LEAF.sub(lambda leaf: places[leaf[0]], sql)
 
     def of(self, kind: str, group: str, name: str) -> str:
         """The relation or reader that stands for a leaf."""
@@ -83,7 +88,7 @@ class _Places:
         key, source = found[0]
         rows = self._reader(key, group, name) or str(source["relation_name"])
         try:
-            present = self._layer.warehouse.column_types(f"select * from {rows}")
+            present = self._warehouse.column_types(f"select * from {rows}")
         except WarehouseError:
             return None
         # As staging has it: a column that a contract does not require may be absent.
@@ -117,7 +122,7 @@ class _Places:
 
     def _built(self, node: dict[str, Any]) -> str:
         """The SQL of a model as it was last built: a parse takes it out of the manifest."""
-        folder = self._layer.project.semantic_manifest_path.parent / "compiled"
+        folder = self._project.semantic_manifest_path.parent / "compiled"
         path = folder / node["package_name"] / node["original_file_path"]
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
@@ -134,12 +139,9 @@ class _Places:
         return None
 
     def _is_same(self, kind: str, mark: str, node: dict[str, Any]) -> bool:
-        from cadran.core.versions.meaning import of
-
-        meanings = of(self._layer)
         if kind == "seed":
-            return meanings.parsed.seed_hash(node["unique_id"]).startswith(mark)
-        return meanings.mark_of(node["unique_id"]) == mark
+            return self._meanings.parsed.seed_hash(node["unique_id"]).startswith(mark)
+        return self._meanings.mark_of(node["unique_id"]) == mark
 
 
 def _meta(item: dict[str, Any]) -> dict[str, Any]:
@@ -149,96 +151,115 @@ def _meta(item: dict[str, Any]) -> dict[str, Any]:
 _STEP = re.compile(r'"(\w+____\w+)"')
 
 
-def answer(
-    layer: Layer,
-    question: Query,
-    version: int,
-    *,
-    known_at: str | dt.date | None = None,
-    view: str | None = None,
-) -> Result:
-    """The answer by an old version of a KPI: from its frozen SQL, else from the ledger.
+class Versions:
+    """The old versions of a project's KPIs; each is read once."""
 
-    Args:
-        layer: the layer whose data are asked.
-        question: one KPI, at grains and by dimensions that its card then had.
-        version: the number of the version.
-        known_at: what the ledger held of the version at this instant.
-        view: None, or "published" for what the ledger holds of the version.
+    def __init__(self, model: SemanticModel, warehouse: Warehouse, meanings: Meanings) -> None:
+        """Take the definitions of now, the warehouse with the data, and what the KPIs mean."""
+        self._model, self._warehouse = model, warehouse
+        self._leaves = Leaves(model.project, warehouse, meanings)
+        self._frozen: dict[tuple[str, int], Frozen] = {}
 
-    Raises:
-        QueryError: it asks for several KPIs, or for what the version cannot tell.
-        NotGovernedError: it asks for a grain or dimension that was not on the card then.
-        UnknownNameError: the KPI has no such version.
-        WarehouseError: something the version reads is gone, and nothing of it was published.
-    """
-    from cadran.core.ledger.reader import History
-    from cadran.core.result import Result, arranged
+    def placed(self, sql: str) -> str:
+        """Expanded SQL with each leaf where it is now.
 
-    if view not in (None, "published"):
-        raise QueryError(f"A version is one meaning: with version, view cannot be '{view}'.")
-    frozen = of(layer, question, version)
-    asked = frozen.governed(question)
-    cards, reader = {frozen.kpi: frozen.card}, None
-    by = f"{frozen.kpi} by its version {version}"
-    if known_at is not None or view is not None:
-        reader = OfVersion(layer, asked, version, known_at)
-        sql, note = reader.sql(), f"{by}, as it was published"
-        table = _rows(layer, sql, asked)
-    else:
-        try:
-            sql, note = frozen.sql(asked), f"{by}, from its frozen SQL"
-            table = frozen.run(sql, asked)
-        except GoneError as gone:
-            reader = _published(layer, asked, version, gone)
-            sql, note = reader.sql(), f"{by}, as it was published: {gone}"
-            table = _rows(layer, sql, asked)
-    return Result(
-        arranged(table, asked), sql, asked, cards, governed=True, note=note,
-        history=History(layer.warehouse, asked, cards, reader),
-    )  # fmt: skip
+        Raises:
+            GoneError: a leaf is gone.
+        """
+        return self._leaves.placed(sql)
 
+    def answer(
+        self,
+        query: Query,
+        version: int,
+        *,
+        known_at: str | dt.date | None = None,
+        view: str | None = None,
+    ) -> Result:
+        """The answer by an old version of a KPI: from its frozen SQL, else from the ledger.
 
-def of(layer: Layer, question: Query, version: int) -> Frozen:
-    """A version of the one KPI that a question asks, read once for each layer.
+        Args:
+            query: one KPI, at grains and by dimensions that its card then had.
+            version: the number of the version.
+            known_at: what the ledger held of the version at this instant.
+            view: None, or "published" for what the ledger holds of the version.
 
-    Raises:
-        QueryError: it asks for several KPIs, or there is no project's folder.
-        UnknownNameError: the KPI has no such version.
-    """
-    if len(question.metrics) != 1:
-        raise QueryError("A version is that of one KPI: ask for one at a time.")
-    kpi, root = question.metrics[0], layer.project.root
-    if root is None:
-        raise QueryError("Versions stand in a project's folder: open the project, not a manifest.")
-    kept: dict[tuple[str, int], Frozen] = layer.__dict__.setdefault("_frozen", {})
-    if (kpi, version) not in kept:
-        found = {record.version: record for record in records(root, kpi)}
-        if not found:
-            layer.card(kpi)  # a name that is not known is told apart from a KPI without records
-        if version not in found:
-            raise UnknownNameError("version", str(version), map(str, found), where=f" of {kpi}")
-        kept[kpi, version] = Frozen(layer, found[version])
-    return kept[kpi, version]
+        Raises:
+            QueryError: it asks for several KPIs, or for what the version cannot tell.
+            NotGovernedError: it asks for a grain or dimension that was not on the card then.
+            UnknownNameError: the KPI has no such version.
+            WarehouseError: something the version reads is gone, and nothing of it was published.
+        """
+        if view not in (None, "published"):
+            raise QueryError(f"A version is one meaning: with version, view cannot be '{view}'.")
+        frozen = self.of(query, version)
+        query = frozen.governed(query)
+        cards, reader = {frozen.kpi: frozen.card}, None
+        by = f"{frozen.kpi} by its version {version}"
+        if known_at is not None or view is not None:
+            reader = OfVersion(self._warehouse, query, version, known_at)
+            sql, note = reader.sql(), f"{by}, as it was published"
+            table = self._warehouse.arrow(sql, dates(query))
+        else:
+            try:
+                sql, note = frozen.sql(query), f"{by}, from its frozen SQL"
+                table = frozen.run(sql, query)
+            except GoneError as gone:
+                reader = _published(self._warehouse, query, version, gone)
+                sql, note = reader.sql(), f"{by}, as it was published: {gone}"
+                table = self._warehouse.arrow(sql, dates(query))
+        return Result(
+            arranged(table, query), sql, query, cards, governed=True, note=note,
+            history=History(self._warehouse, query, cards, reader),
+        )  # fmt: skip
+
+    def of(self, query: Query, version: int) -> Frozen:
+        """A version of the one KPI that a question asks.
+
+        Raises:
+            QueryError: it asks for several KPIs, or there is no project's folder.
+            UnknownNameError: the KPI has no such version.
+        """
+        if len(query.metrics) != 1:
+            raise QueryError("A version is that of one KPI: ask for one at a time.")
+        kpi, project = query.metrics[0], self._model.project
+        if project.root is None:
+            raise QueryError(
+                "Versions stand in a project's folder: open the project, not a manifest."
+            )
+        if (kpi, version) not in self._frozen:
+            history = {record.version: record for record in records(project.root, kpi)}
+            if not history:
+                self._model.card(kpi)  # an unknown name is told from a KPI without records
+            if version not in history:
+                numbers = map(str, history)
+                raise UnknownNameError("version", str(version), numbers, where=f" of {kpi}")
+            self._frozen[kpi, version] = Frozen(
+                history[version], project, self._warehouse, self._leaves
+            )
+        return self._frozen[kpi, version]
 
 
 class Frozen:
     """One version of a KPI, ready to answer."""
 
-    def __init__(self, layer: Layer, record: VersionRecord) -> None:
-        """Take the layer that knows the data, and the record of the version."""
-        self._layer, self._record = layer, record
+    def __init__(
+        self, record: VersionRecord, project: Project, warehouse: Warehouse, leaves: Leaves
+    ) -> None:
+        """Take the record of the version, and where the data are."""
+        self._record, self._project = record, project
+        self._warehouse, self._leaves = warehouse, leaves
         self.kpi = record.kpi
 
     @cached_property
-    def _definitions(self) -> Layer:
-        """MetricFlow's definitions of then, as a layer of their own."""
-        return definitions_of(self._layer, self._record.definition.semantics)
+    def _model(self) -> SemanticModel:
+        """MetricFlow's definitions of then."""
+        return frozen_model(self._project, self._record.definition.semantics)
 
     @cached_property
     def card(self) -> Card:
         """The card as it was then."""
-        return replace(self._definitions.card(self.kpi), version=self._record.version)
+        return replace(self._model.card(self.kpi), version=self._record.version)
 
     def governed(self, question: Query) -> Query:
         """The question with its filters as templates, as the card of then lets it stand.
@@ -249,10 +270,9 @@ class Frozen:
             NotGovernedError: a grain or dimension was not on the card then.
             QueryError: a filter is none.
         """
-        templates = self._definitions._templates  # noqa: SLF001 - a layer of this module's own
-        known = self._definitions._all_dimensions  # noqa: SLF001
-        asked = govern(replace(question, where=templates(question.where)), [self.card], known)
-        return replace(asked, where=(*asked.where, *templates(question.confined)))
+        model, known = self._model, partial(self._model.dimensions, governed=False)
+        query = govern(replace(question, where=model.templates(question.where)), [self.card], known)
+        return replace(query, where=(*query.where, *model.templates(question.confined)))
 
     def sql(self, question: Query) -> str:
         """The SQL that answers a governed question, on the data of now.
@@ -267,8 +287,7 @@ class Frozen:
         found = self._as_frozen(question)
         if found is not None:
             return self._whole(*found, question)
-        asked = self._definitions._planned(question, governed=True)[0]  # noqa: SLF001
-        asked = asked.replace(SCHEMA, "")
+        asked = self._model.plan(question)[0].replace(SCHEMA, "")
         lacking = sorted(set(_STEP.findall(asked)) - definition.steps.keys())
         if lacking:
             raise QueryError(
@@ -276,7 +295,7 @@ class Frozen:
                 f" {', '.join(name.rpartition('____')[2] for name in lacking)}, which its"
                 " frozen SQL does not."
             )
-        return resolved(self._layer, over(asked, definition.steps))
+        return self._leaves.placed(over(asked, definition.steps))
 
     def run(self, sql: str, question: Query) -> pa.Table:
         """The rows of the version's SQL.
@@ -286,15 +305,15 @@ class Frozen:
             WarehouseError: it fails for another reason.
         """
         try:
-            return _rows(self._layer, sql, question)
+            return self._warehouse.arrow(sql, dates(question))
         except WarehouseError as refused:
-            self._layer.warehouse.arrow("select 1 as one")  # a warehouse that cannot be read at all
+            self._warehouse.arrow("select 1 as one")  # a warehouse that cannot be read at all
             definition = self._record.definition
-            plain = resolved(self._layer, whole(
+            plain = self._leaves.placed(whole(
                 definition.questions[0].at(definition.questions[0].grains[0]), definition.steps
             ))  # fmt: skip
             try:
-                self._layer.warehouse.column_types(plain)
+                self._warehouse.column_types(plain)
             except WarehouseError as why:
                 raise GoneError(f"What the frozen version reads is not what it was: {why}") from why
             raise refused from None
@@ -322,26 +341,30 @@ class Frozen:
                 )
         said = whole(asked.at(grain), self._record.definition.steps)
         shown = ", ".join(f'"{name}"' for name in (*columns, self.kpi))
-        parts = [f"select {shown} from (\n{faster(said, self._layer.project.dialect)}\n) as answer"]
+        parts = [f"select {shown} from (\n{faster(said, self._project.dialect)}\n) as answer"]
         if order:
             parts.append("order by " + ", ".join(map(_ordered, order)))
         if question.limit is not None:
             parts.append(f"limit {question.limit}")
-        return resolved(self._layer, "\n".join(parts))
+        return self._leaves.placed("\n".join(parts))
 
 
 class OfVersion(Reader):
     """Reads from the ledger what was published of one version."""
 
     def __init__(
-        self, layer: Layer, question: Query, version: int, known_at: str | dt.date | None = None
+        self,
+        warehouse: Warehouse,
+        question: Query,
+        version: int,
+        known_at: str | dt.date | None = None,
     ) -> None:
         """Take a governed question.
 
         Raises:
             QueryError: the ledger cannot answer it; the message says what it can.
         """
-        super().__init__(layer.warehouse, question, known_at, None)
+        super().__init__(warehouse, question, known_at, None)
         self._version = version
 
     @property
@@ -350,21 +373,15 @@ class OfVersion(Reader):
         return f"version = {self._version} and {super().cutoff}"
 
 
-def _published(layer: Layer, question: Query, version: int, gone: GoneError) -> OfVersion:
-    if not has_ledger(layer.warehouse):
+def _published(warehouse: Warehouse, question: Query, version: int, gone: GoneError) -> OfVersion:
+    if not has_ledger(warehouse):
         raise GoneError(f"{gone} Nothing was published either.") from gone
     try:
-        reader = OfVersion(layer, question, version)
+        reader = OfVersion(warehouse, question, version)
         reader.sql()
     except QueryError as unpublished:
         raise GoneError(f"{gone} {unpublished}") from gone
     return reader
-
-
-def _rows(layer: Layer, sql: str, question: Query) -> pa.Table:
-    from cadran.core.result import dates
-
-    return layer.warehouse.arrow(sql, dates(question))
 
 
 def _ordered(item: str) -> str:

@@ -15,6 +15,7 @@ from cadran.core.compiler.plan_cache import PlanCache, key_of
 from cadran.core.project.dbt import compiled
 from cadran.core.project.graph import Graph, checksum
 from cadran.core.semantics.metrics import MetricGraph
+from cadran.core.semantics.model import SemanticModel
 from cadran.core.versions.canonical import NotCanonical
 from cadran.core.versions.definition import (
     DIALECT,
@@ -31,26 +32,25 @@ from cadran.core.versions.questions import Asked, semantics_of
 from cadran.errors import CadranError
 
 if TYPE_CHECKING:
-    from cadran.core.layer import Layer
     from cadran.core.project.artifacts import Project
     from cadran.core.project.cards import Card
     from cadran.core.versions.record import VersionRecord
 
 
 class Meanings:
-    """The definitions of a layer's KPIs, each opened once and kept until something changes."""
+    """The definitions of a model's KPIs, each opened once and kept until something changes."""
 
-    def __init__(self, layer: Layer, project: Project | None = None) -> None:
-        """Take a layer; its project is compiled when a definition is asked for.
+    def __init__(self, model: SemanticModel, project: Project | None = None) -> None:
+        """Take a model; its project is compiled when a definition is asked for.
 
         Args:
-            layer: the layer whose KPIs are meant.
+            model: the model whose KPIs are meant.
             project: the project as it was compiled for a full refresh, where that is done already.
         """
-        self._layer = layer
+        self.model = model
         self._given = project
-        self.root = layer.project.root
-        folder = layer.project.plans
+        self.root = model.project.root
+        folder = model.project.plans
         self._cache = PlanCache(folder.with_name("meanings") if folder else None)
         self._two_fold = TwoFold(DIALECT)
         self._definitions: dict[str, Definition] = {}
@@ -59,13 +59,11 @@ class Meanings:
 
     @cached_property
     def _project(self) -> Project:
-        return self._given or compiled(self._layer.project)
+        return self._given or compiled(self.model.project)
 
     @cached_property
-    def _compiled(self) -> Layer:
-        from cadran.core.layer import Layer as Opened
-
-        return Opened(self._project, plan_cache=False)
+    def _compiled(self) -> SemanticModel:
+        return SemanticModel(self._project, plan_cache=False)
 
     @cached_property
     def _asked(self) -> Asked:
@@ -78,8 +76,8 @@ class Meanings:
 
     @cached_property
     def parsed(self) -> Graph:
-        """Dbt's manifest as it is beside the layer's own; no more than parsed, perhaps."""
-        return Graph(self._layer.project, self.root)
+        """Dbt's manifest as it is beside the model's own; no more than parsed, perhaps."""
+        return Graph(self.model.project, self.root)
 
     @cached_property
     def _expansion(self) -> Expansion:
@@ -196,7 +194,7 @@ class Meanings:
     def is_untouched(self, record: VersionRecord) -> bool:
         """Whether nothing was written anew of what a version came from, so that it still holds."""
         try:
-            card = self._layer.card(record.kpi)
+            card = self.model.card(record.kpi)
             return (
                 bool(record.mark)
                 and mark(self.parsed, card, record.definition.nodes) == record.mark
@@ -243,35 +241,6 @@ class Meanings:
         except NotCanonical as problem:
             return _by_text(definition, str(problem))
         return definition
-
-
-def meanings(layer: Layer, kpi: str) -> list[Meaning]:
-    """The meaning of a KPI at each grain of its card, without a dimension and by each.
-
-    Raises:
-        CadranError: there is no such KPI, or the project cannot be compiled.
-    """
-    return of(layer).meanings(kpi)
-
-
-def definition_hash(layer: Layer, kpi: str) -> str:
-    """One hash for what a KPI means now, in hexadecimal; that of its version, while it holds.
-
-    Raises:
-        CadranError: there is no such KPI, or the project cannot be compiled.
-    """
-    from cadran.core.versions.compare import hash_of
-
-    return hash_of(layer, kpi)
-
-
-def of(layer: Layer) -> Meanings:
-    """The meanings of a layer, made once for each layer."""
-    found: Meanings | None = layer.__dict__.get("_meanings")
-    if found is None:
-        found = Meanings(layer)
-        layer.__dict__["_meanings"] = found
-    return found
 
 
 def combined(hashes: dict[str, str]) -> str:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler.plan_cache import key_of
+from cadran.core.project.artifacts import Project
 from cadran.core.query.request import GRAINS, ask
 from cadran.core.semantics.governed import TIME
 from cadran.core.semantics.metrics import MetricGraph
-from cadran.core.versions.definition import Question, opened, tools
+from cadran.core.semantics.model import SemanticModel
+from cadran.core.versions.definition import DIALECT, Question, opened, tools
 from cadran.core.versions.expand import without_comments
 from cadran.core.versions.fingerprint import said_of
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cadran.core.compiler.plan_cache import PlanCache
-    from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.core.project.graph import Graph
     from cadran.core.versions.definition import Definition
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 class Asked:
     """Asks each KPI at each grain of its card without a dimension, and by each dimension."""
 
-    def __init__(self, layer: Layer, graph: Graph, cache: PlanCache) -> None:
+    def __init__(self, model: SemanticModel, graph: Graph, cache: PlanCache) -> None:
         """Take the compiled project, and where questions are kept."""
-        self._layer, self._graph, self._cache = layer, graph, cache
+        self._model, self._graph, self._cache = model, graph, cache
 
     def questions(self, card: Card) -> list[Question]:
         """The questions; those at two grains that differ in nothing else are one.
@@ -47,7 +48,7 @@ class Asked:
 
     def keep(self, kpi: str, questions: list[Question]) -> None:
         """Believe that MetricFlow would write the questions of a KPI like this."""
-        key = self._key(self._layer.card(kpi))
+        key = self._key(self._model.card(kpi))
         self._cache.put(key, [[list(q.grains), list(q.dimensions), q.sql] for q in questions])
 
     def mark(self, card: Card) -> str:
@@ -73,7 +74,7 @@ class Asked:
     def _sql(self, card: Card, grain: str, *dimensions: str) -> str:
         query = ask([card.name], [f"{TIME}__{grain}", *dimensions], ordered=False)
         # The plain shape, not the quick one.
-        return opened(self._layer._compiler.plain_sql(query), grain)  # noqa: SLF001
+        return opened(self._model.plain_sql(query), grain)
 
 
 def _grains(card: Card) -> list[str]:
@@ -127,26 +128,20 @@ def semantics_of(
     }
 
 
-def definitions_of(layer: Layer, semantics: dict[str, Any]) -> Layer:
-    """Frozen definitions as a layer that compiles questions over frozen models."""
-    from cadran.core.layer import Layer as Opened
-    from cadran.core.project.artifacts import Project
-
-    project = layer.project
+def frozen_model(project: Project, semantics: dict[str, Any]) -> SemanticModel:
+    """Frozen definitions of a project as a model that compiles questions over frozen models."""
     text = json.dumps(semantics | {"saved_queries": []}).encode()
     place = project.semantic_manifest_path, project.database, None
-    return Opened(Project(*place, text=text), plan_cache=False)
+    return SemanticModel(Project(*place, text=text), plan_cache=False)
 
 
-def asked_anew(layer: Layer, definition: Definition) -> Definition:
+def asked_anew(project: Project, definition: Definition) -> Definition:
     """A definition as the MetricFlow of today writes its questions: over the same frozen models."""
-    from cadran.core.versions.definition import DIALECT, opened
-
-    compiler = definitions_of(layer, definition.semantics)._compiler  # noqa: SLF001 - its own layer
+    model = frozen_model(project, definition.semantics)
     questions = []
     for question in definition.questions:
         groups = [f"{TIME}__{question.grains[0]}", *question.dimensions]
-        asked = compiler.plain_sql(ask([definition.kpi], groups, ordered=False))
+        asked = model.plain_sql(ask([definition.kpi], groups, ordered=False))
         sql = opened(asked, question.grains[0]).replace(SCHEMA, "")
         questions.append(replace(question, sql=without_comments(sql, DIALECT)))
     return replace(definition, questions=tuple(questions))

@@ -13,10 +13,12 @@ import yaml
 from cadran.core.project import git
 from cadran.core.project.graph import Node, checksum
 from cadran.core.versions.definition import Definition, Question
+from cadran.core.versions.expand import whole
 from cadran.core.versions.steps import Dumper, Sql, StepStore
-from cadran.errors import CardError
+from cadran.errors import CardError, QueryError
 from cadran.formats import files, strict_yaml
-from cadran.formats.validation import Date, Strict, Takes, one_of, whole
+from cadran.formats.validation import Date, Strict, Takes, one_of
+from cadran.formats.validation import whole as whole_number
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -27,6 +29,7 @@ FOLDER = "versions"
 KINDS = ("first", "policy", "estimate", "error", "source", "equivalent")
 RESTATEMENTS = ("none", "effective", "full", "window")
 _NAME = re.compile(r"v([1-9]\d*)\.yml")
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,6 @@ class VersionRecord:
     @property
     def sql(self) -> dict[str, str]:
         """The frozen SQL of each question, by grain and dimension, "month customer__country"."""
-        from cadran.core.versions.expand import whole
-
         return {
             label: whole(question.at(grain), self.definition.steps)
             for question in self.definition.questions
@@ -122,6 +123,18 @@ def records(root: Path, kpi: str) -> list[VersionRecord]:
 def recorded(root: Path) -> list[str]:
     """The names of the KPIs that have a record."""
     return sorted({path.parent.name for path in (root / FOLDER).glob("*/v*.yml")})
+
+
+def months_of(overlap: str) -> int:
+    """An overlap such as "3 months" in months.
+
+    Raises:
+        QueryError: it is not such a text.
+    """
+    found = re.fullmatch(r"(\d+) (month|quarter|year)s?", overlap)
+    if not found or not int(found[1]):
+        raise QueryError(f"The overlap is '{overlap}'; it takes a text such as '3 months'.")
+    return int(found[1]) * _MONTHS[found[2]]
 
 
 def path_of(root: Path, kpi: str, version: int) -> Path:
@@ -276,7 +289,7 @@ class RecordFile(Strict):
     """What stands in `versions/<kpi>/v<number>.yml`; `VersionRecord` says what it means."""
 
     kpi: _Text
-    version: Annotated[int, whole(1)]
+    version: Annotated[int, whole_number(1)]
     effective_from: Date
     kind: Annotated[str, one_of(*KINDS)]
     reason: _Text

@@ -13,7 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cadran.core.layer import open_layer
 from cadran.errors import ProjectError, QueryError
+from cadran.exports.powerbi import pbip
+from cadran.exports.powerbi.planner import Planner
 
 if TYPE_CHECKING:
     import argparse
@@ -55,9 +58,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the project; returns the exit code."""
-    import cadran
-
-    layer = cadran.open(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
+    layer = open_layer(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
     export(
         layer, parsed.output, name=parsed.name, data=parsed.data, data_as=parsed.data_as, say=_say
     )
@@ -88,9 +89,6 @@ def export(  # noqa: PLR0913 - what the command asks
         CardError: a card is broken.
         WarehouseError: the warehouse cannot be read.
     """
-    from cadran.exports.powerbi import pbip
-    from cadran.exports.powerbi.planner import Planner
-
     title = name or _name(layer)
     if not re.fullmatch(r"[\w][\w .-]*", title) or title.endswith((" ", ".")):
         raise QueryError(

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from cadran.catalog.facts import objectives
 from cadran.core.query.request import GroupBy
 from cadran.core.semantics.metrics import ADDITIVE
 from cadran.core.warehouse.dialects import literal
@@ -28,6 +27,7 @@ from cadran.exports.powerbi.model import (
     reference,
 )
 from cadran.exports.powerbi.star import COLUMNS, DATE, TABLE, Star, kind_of
+from cadran.insight.scorecard import objectives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

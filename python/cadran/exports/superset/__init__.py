@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cadran.core.layer import open_layer
 from cadran.core.warehouse.duckdb_local import write as write_duckdb
 from cadran.exports.superset import client as superset_push
 from cadran.exports.superset import model as superset_model
 from cadran.exports.superset import payload as superset_payload
+from cadran.exports.superset.client import Client
 from cadran.formats.files import placing
 
 if TYPE_CHECKING:
@@ -120,16 +122,12 @@ def run(parsed: argparse.Namespace) -> int:
     Raises:
         CadranError: a card is broken, the warehouse or Superset cannot be reached, or refuses.
     """
-    import cadran
-
-    layer = cadran.open(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
+    layer = open_layer(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
     folder = parsed.output or parsed.project_dir / "target" / "superset"
     seen = parsed.file_in_superset or str((folder / FILE).resolve())
     for line in export(layer, folder, lang=parsed.lang, seen=seen):
         sys.stdout.write(f"{line}\n")
     if parsed.url:
-        from cadran.exports.superset.client import Client
-
         model = superset_model.make(layer, parsed.lang)
         with Client(parsed.url, plain=parsed.plain_http) as client:
             done = superset_push.push(client, model, seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from cadran.audit import log, usage
 from cadran.governance.rules.registry import Finding, Severity, rule
 
 if TYPE_CHECKING:
@@ -198,8 +199,6 @@ sunset: 2027-06-30
 )
 def asked_of_late(context: Context) -> Iterator[Finding]:
     """Find certified KPIs for which nobody has asked the server for long."""
-    from cadran.audit import log, usage
-
     if context.root is None:
         return
     folder = usage.folder_of(context.root)

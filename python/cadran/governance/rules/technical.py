@@ -178,7 +178,7 @@ def _has_file(context: Context, kpi: str) -> bool:
 )
 def no_personal_dimension(context: Context) -> Iterator[Finding]:
     """Find dimensions that show persons."""
-    for item in privacy.items(context):
+    for item in privacy.items(context.layer.project, context.settings.personal):
         users = [c.name for c in context.cards.values() if item.asked_as & set(c.dimensions)]
         for kpi in users:
             yield Finding(kpi=kpi, message=f"it is offered by '{item.name}': {item.why}")

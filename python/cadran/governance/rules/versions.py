@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from cadran.core.project import lock
 from cadran.core.versions import record as versions
-from cadran.core.versions.record import Merged, merged
+from cadran.core.versions.compare import compare
+from cadran.core.versions.record import Merged, merged, months_of
 from cadran.errors import CadranError
-from cadran.governance.impact import shared
+from cadran.governance.impact import shared, side_by_side, summary
 from cadran.governance.rules.registry import Finding, rule
 
 if TYPE_CHECKING:
@@ -53,10 +54,8 @@ class Kept:
 
     def change(self, kpi: str) -> Change:
         """How a KPI stands to its last version."""
-        from cadran.core.versions.compare import compare
-
         if kpi not in self._changes:
-            self._changes[kpi] = compare(self.context.layer, self.history[kpi][-1])
+            self._changes[kpi] = compare(self.context.layer.meanings, self.history[kpi][-1])
         return self._changes[kpi]
 
     def live(self) -> Iterator[tuple[str, list[VersionRecord]]]:
@@ -172,9 +171,6 @@ def impact_as_expected(context: Context) -> Iterator[Finding]:
 def _measured_anew(
     context: Context, before: VersionRecord, after: VersionRecord
 ) -> Iterator[Finding]:
-    from cadran.governance.approval import months_of
-    from cadran.governance.impact import side_by_side, summary
-
     if not (before.definition.runs and after.definition.runs):
         return
     try:

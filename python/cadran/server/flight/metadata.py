@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from cadran import __version__
 from cadran.server.flight.messages import optional
 from cadran.server.flight.sql import CATALOG, SCHEMA
 
@@ -35,7 +35,7 @@ _INFO_VALUE = pa.dense_union([
 ])  # fmt: skip
 _INFO = _fields(info_name=pa.uint32(), value=_INFO_VALUE)
 _INFOS: dict[int, str | bool | int] = {
-    0: "Cadran", 1: __version__, 2: pa.__version__,
+    0: "Cadran", 1: version("cadran"), 2: pa.__version__,
     3: True,  # read only
     4: True, 5: False,  # SQL, Substrait
     8: 0,  # transactions: none

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.lowlevel.server import Server
@@ -20,7 +21,6 @@ from mcp_types import (
     ToolAnnotations,
 )
 
-from cadran import __version__
 from cadran.errors import NotAllowedError, UnauthenticatedError, UnknownNameError
 from cadran.server.app import host_names as names
 from cadran.server.http import Call, Reply
@@ -68,7 +68,7 @@ class Agents:
         self._caller = caller
         self.server: Server[dict[str, Any]] = Server(
             "cadran",
-            version=__version__,
+            version=version("cadran"),
             title="Cadran",
             instructions=_INSTRUCTIONS,
             get_tool_input_schema=lambda name: TOOLS[name].takes_schema if name in TOOLS else None,

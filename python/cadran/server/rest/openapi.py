@@ -6,9 +6,9 @@ import hashlib
 import html
 import json
 from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from cadran import __version__
 from cadran.server.http import Reply
 from cadran.server.operations import OPERATIONS, SCHEMAS
 from cadran.server.problems import TITLES
@@ -145,7 +145,7 @@ class Description:
         return {
             "openapi": "3.1.0",
             "info": {
-                "title": "Cadran", "version": __version__, "description": _ABOUT,
+                "title": "Cadran", "version": version("cadran"), "description": _ABOUT,
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": "/api/v1"}],

@@ -1,0 +1,63 @@
+"""Where a KPI changed its meaning, in words and as marks of a chart, in either language."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from cadran.formats import periods
+
+if TYPE_CHECKING:
+    from cadran import charts
+    from cadran.core.project.cards import Card
+    from cadran.core.result import Break, Result
+
+PUBLISHED = {"en": "published: {label}", "fr": "publié : {label}"}
+CHANGED = {
+    "en": "{label} changed its meaning from version {before} to {after} with {period}",
+    "fr": "{label} change de définition, de la version {before} à la {after}, avec {period}",
+}
+ALL_OF_ONE = {
+    "en": "; the values here are of one version, those published then are not",
+    "fr": " ; les valeurs ici sont d'une seule version, celles publiées alors non",
+}
+KINDS = {
+    "en": {
+        "policy": "policy", "estimate": "estimate", "error": "correction", "source": "new source",
+        "equivalent": "equivalent",
+    },
+    "fr": {
+        "policy": "règle", "estimate": "estimation", "error": "correction",
+        "source": "nouvelle source", "equivalent": "équivalente",
+    },
+}  # fmt: skip
+
+
+def marks(result: Result, kpi: str, lang: str = "en") -> list[charts.Break]:
+    """The breaks that an answer carries, as marks for a chart."""
+    from cadran import charts
+
+    drawn = []
+    for one in result.breaks:
+        if one.kpi == kpi:
+            word = KINDS[lang].get(one.kind or "", one.kind or "")
+            day = one.period.date() if isinstance(one.period, dt.datetime) else one.period
+            label = f"v{one.after} {word}".strip()
+            # A break outside the series (the published values changed, these did not) cuts no line.
+            label = label if one.in_series else PUBLISHED[lang].format(label=label)
+            drawn.append(charts.Break(day, label, cuts=one.in_series))
+    return drawn
+
+
+def sentence(broken: Break, card: Card, grain: str, lang: str = "en") -> str:
+    """A break of a KPI in one sentence of either language."""
+    day = broken.period.date() if isinstance(broken.period, dt.datetime) else broken.period
+    kind = KINDS[lang].get(broken.kind or "", broken.kind or "")
+    colon = " : " if lang == "fr" else ": "
+    why = colon.join(part.rstrip(".") for part in (kind, broken.reason) if part)
+    sentence = CHANGED[lang].format(
+        label=card.localized(lang).label, before=broken.before, after=broken.after,
+        period=periods.label(day, grain, lang),
+    )  # fmt: skip
+    sentence += f" ({why})" if why else ""
+    return sentence + ("" if broken.in_series else ALL_OF_ONE[lang])
