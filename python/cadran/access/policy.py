@@ -31,6 +31,8 @@ from cadran.core.query.strict_filters import strict
 from cadran.core.semantics import privacy
 from cadran.core.semantics.governed import TIME
 from cadran.errors import PolicyError, QueryError, near_misses
+from cadran.governance import settings
+from cadran.governance.rules import registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -211,9 +213,6 @@ class Names:
     @cached_property
     def personal(self) -> frozenset[str]:
         """What shows persons, by the names under which it can be asked: `customer__email`."""
-        from cadran.governance import settings
-        from cadran.governance.rules import registered
-
         project = self._layer.project
         personal = settings.read(project.root, set(registered())).personal
         found = privacy.items(project, personal)

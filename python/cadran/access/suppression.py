@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from cadran.core.query.filters import names_in
 from cadran.core.query.request import GRAINS, GroupBy
 from cadran.core.semantics.governed import TIME
+from cadran.core.semantics.metrics import measuring
 from cadran.errors import NotAllowedError, QueryError
 from cadran.formats import periods
 
@@ -278,8 +279,6 @@ class Counts:
         return table
 
     def _of(self, layer: Layer) -> tuple[Layer, dict[str, Parts]]:
-        from cadran.core.semantics.metrics import measuring
-
         with self._lock:
             found = self._wider.get(layer)
             if found is None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from dataclasses import dataclass, field
-from typing import Protocol
 import contextlib
+import datetime as dt
 import json
 import logging
 import os
 import queue
 import re
 import threading
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
-
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
