@@ -14,12 +14,12 @@ import pytest
 import cadran
 from cadran.cli import main
 from cadran.core.layer import Layer
+from cadran.core.project import checks as settings
 from cadran.core.project import dbt
 from cadran.core.project.artifacts import Project
 from cadran.errors import CardError, UnknownNameError
 from cadran.governance import report as render
 from cadran.governance import report as rule_pages
-from cadran.governance import settings
 from cadran.governance.check import check
 from cadran.governance.context import Context
 from cadran.governance.rules import Severity, objectives, registered

@@ -23,6 +23,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cadran.access.caller import Limits
+from cadran.core.project import checks
 from cadran.core.query.filters import Fields, templated
 from cadran.core.query.request import GroupBy
 from cadran.core.query.strict_filters import strict
@@ -161,11 +162,8 @@ class Names:
     @cached_property
     def personal(self) -> frozenset[str]:
         """What shows persons, by the names under which it can be asked: `customer__email`."""
-        from cadran.governance import settings
-        from cadran.governance.rules import registered
-
         project = self._layer.project
-        personal = settings.read(project.root, set(registered())).personal
+        personal = checks.read(project.root).personal
         found = privacy.items(project, personal)
         return frozenset(name for item in found for name in item.asked_as)
 

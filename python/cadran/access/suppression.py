@@ -16,6 +16,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+from cadran.core.components import measuring
 from cadran.core.query.filters import names_in
 from cadran.core.query.request import GRAINS, GroupBy
 from cadran.core.semantics.governed import TIME
@@ -280,8 +281,6 @@ class Counts:
         return table
 
     def _of(self, layer: Layer) -> tuple[Layer, dict[str, Components]]:
-        from cadran.core.components import measuring
-
         with self._lock:
             found = self._wider.get(layer)
             if found is None:

@@ -14,6 +14,7 @@ from cadran.audit import log, usage
 from cadran.cli.common import add_format, add_project, examples, open_layer, write, write_rows
 from cadran.core.query.request import Question
 from cadran.errors import CadranError, PolicyError, QueryError, UnknownNameError
+from cadran.server import settings
 
 if TYPE_CHECKING:
     import argparse
@@ -131,8 +132,6 @@ def _revoke(parsed: argparse.Namespace) -> int:
 
 
 def _settings(parsed: argparse.Namespace) -> Any:
-    from cadran.server import settings
-
     return settings.read(parsed.project_dir, {"tokens": parsed.tokens})
 
 
@@ -290,7 +289,6 @@ def _gate(parsed: argparse.Namespace, layer: Layer) -> tuple[PolicyGate, Policy]
     """The gate of the project's policy, which fits its definitions and knows the roles asked."""
     from cadran.access import policy as policies
     from cadran.access.authorize import PolicyGate
-    from cadran.server import settings
 
     file = settings.read(layer.project.root, {"policy": parsed.policy}).policy
     if not file.exists():

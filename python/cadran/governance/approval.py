@@ -11,10 +11,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.project import checks as settings
 from cadran.core.project import git
 from cadran.core.versions.record import KINDS, RESTATEMENTS, months_of
 from cadran.errors import QueryError, UnknownNameError
-from cadran.governance import settings
 from cadran.governance.rules import registered
 
 if TYPE_CHECKING:

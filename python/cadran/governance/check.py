@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cadran.governance import settings as settings_reader
+from cadran.core.project import checks as settings_reader
 from cadran.governance.context import Context
 from cadran.governance.rules import Finding, Rule, Severity, of_code, registered
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cadran.core.layer import Layer
-    from cadran.governance.settings import Settings, Waiver
+    from cadran.core.project.checks import Settings, Waiver
 
 UNUSED = "WAIV01"
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
-    from cadran.governance.settings import Settings
+    from cadran.core.project.checks import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cadran.core.warehouse.duckdb import DuckDB
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from contextlib import AbstractContextManager
@@ -78,6 +80,4 @@ def connect(
     database: Path | str, alias: str | None, *, confined: Confinement | None = None
 ) -> Warehouse:
     """The warehouse behind a path; the engine's driver is imported at the first question."""
-    from cadran.core.warehouse.duckdb import DuckDB
-
     return DuckDB(Path(database), alias, confined=confined)

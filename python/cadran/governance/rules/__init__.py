@@ -1,5 +1,6 @@
 """The rules of `cadran check`, one module per family; importing this package registers them all."""
 
+from cadran.core.project.checks import Severity
 from cadran.governance.rules import (  # noqa: F401 - importing them registers their rules
     duplicates,
     lifecycle,
@@ -11,7 +12,6 @@ from cadran.governance.rules import (  # noqa: F401 - importing them registers t
 from cadran.governance.rules.registry import (
     Finding,
     Rule,
-    Severity,
     of_code,
     registered,
     rule,

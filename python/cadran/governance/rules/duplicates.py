@@ -7,12 +7,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cadran.core.compiler.plan_cache import key_of
+from cadran.core.project.checks import Severity
 from cadran.core.project.graph import checksum
 from cadran.core.query.request import GRAINS
 from cadran.core.versions.canonical import NotCanonical, canonical
 from cadran.errors import CadranError
 from cadran.governance.rules.ownership import is_near
-from cadran.governance.rules.registry import Finding, Severity, rule
+from cadran.governance.rules.registry import Finding, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,8 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from cadran.audit import log, usage
-from cadran.governance.rules.registry import Finding, Severity, rule
+from cadran.core.project.checks import Severity
+from cadran.governance.rules.registry import Finding, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,21 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from cadran.core.project.checks import Severity
 from cadran.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from cadran.governance.context import Context
-
-
-class Severity(StrEnum):
-    """What a finding does to the gate: an error closes it, a warning is only told."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

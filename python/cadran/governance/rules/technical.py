@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.project import lineage
+from cadran.core.project.checks import Severity
 from cadran.core.query.request import GRAINS
 from cadran.core.semantics import privacy
 from cadran.core.semantics.metrics import ADDITIVE
 from cadran.errors import CadranError
 from cadran.formats import periods
-from cadran.governance.rules.registry import Finding, Severity, rule
+from cadran.governance.rules.registry import Finding, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,17 +17,26 @@ Every block may be left out. Unknown keys are errors, as on a card.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cadran.errors import CardError, near_misses
 from cadran.formats import strict_yaml
 from cadran.formats.validation import Date, Strict, Takes, Text, whole
-from cadran.governance.rules.registry import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 FILE = "cadran_checks.yml"
+
+
+class Severity(StrEnum):
+    """What a finding does to the gate: an error closes it, a warning is only told."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    OFF = "off"
 
 
 def _bare_off(value: Any) -> Any:
@@ -91,12 +100,12 @@ class Settings(Strict):
         return (self.owners or {}).get(owner) or ()
 
 
-def read(root: Path | None, codes: set[str]) -> Settings:
+def read(root: Path | None, codes: Collection[str] | None = None) -> Settings:
     """The settings of a project; the defaults where it has no such file.
 
     Args:
         root: the project's folder; None for a manifest without a project.
-        codes: the codes of every rule there is.
+        codes: the codes of every rule there is; None leaves it open which rules are named.
 
     Raises:
         CardError: a key is unknown, or holds what is not allowed.
@@ -108,7 +117,7 @@ def read(root: Path | None, codes: set[str]) -> Settings:
     named = [("rules", code) for code in settings.rules]
     named += [(f"waivers[{n}]", waiver.rule) for n, waiver in enumerate(settings.waivers, 1)]
     for key, code in named:
-        if code not in codes:
+        if codes is not None and code not in codes:
             hint = near_misses(code, codes)
             meant = f"did you mean '{hint[0]}'" if hint else "see `cadran check --explain all`"
             raise _wrong(key, f"names the rule '{code}', which is unknown; {meant}")
