@@ -7,7 +7,7 @@ import gzip
 import duckdb
 import pytest
 
-from cadran.telemetry import ingest
+from cadran.telemetry.access_log import ingest
 from cadran.telemetry.access_log import LogError
 from cadran.telemetry.tables import OccupiedError
 

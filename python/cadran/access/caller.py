@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-SCOPES = ("query", "metadata", "admin")
+SCOPES = ("query", "metadata", "admin", "collect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Caller:
     Attributes:
         name: a person or a program; it stands in the record of questions.
         roles: names of roles in the policy, in the order in which they are tried.
-        scopes: of `query`, `metadata` and `admin`.
+        scopes: of `query`, `metadata`, `admin` and `collect` (send telemetry).
         limits: what it may spend.
         token: the identifier of the token, never the token itself; None without one.
     """

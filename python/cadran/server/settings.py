@@ -17,7 +17,6 @@ Every key may be left out. Unknown keys are errors.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cadran.access import authentication
+from cadran.access import authentication, exposure
 from cadran.errors import ProjectError, near_misses
 
 if TYPE_CHECKING:
@@ -88,12 +87,7 @@ class Settings:
     @property
     def is_loopback(self) -> bool:
         """Whether nobody beside this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return exposure.is_loopback(self.host)
 
     @property
     def tls(self) -> tuple[Path, Path] | None:
