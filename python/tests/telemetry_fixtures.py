@@ -26,7 +26,9 @@ def a_minute_ago():
     return (time.time_ns() // MINUTE - 1) * MINUTE
 
 
-def spans(*durations, at=None, service="shop", status=200, route="/a", state="", first=0, kind=2):
+def spans(  # noqa: PLR0913
+    *durations, at=None, service="shop", status=200, route="/a", state="", first=0, kind=2
+):
     """A body with one SERVER span for each duration in milliseconds."""
     at = at or a_minute_ago()
     export = ExportTraceServiceRequest()

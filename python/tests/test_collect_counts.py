@@ -20,8 +20,8 @@ from telemetry_fixtures import (
     spans,
 )
 
-from cadran.ingest import ingest
 from cadran.telemetry import lines as line_by_line
+from cadran.telemetry.access_log import ingest
 from cadran.telemetry.collector import LOGS, REMOTE_WRITE
 from cadran.telemetry.records import BOUNDS, Rules, at_most
 from cadran.telemetry.settings import Settings

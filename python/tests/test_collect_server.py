@@ -55,6 +55,7 @@ from cadran.telemetry.records import BOUNDS
 ATTRIBUTES = {
     "http.route": "/pay", "http.request.method": "POST", "http.response.status_code": 200,
 }  # fmt: skip
+LARGE = bytes(cramjam.snappy.compress_raw(bytes(2 << 20)))
 KILLS = int(os.environ.get("CADRAN_TEST_KILLS", "3"))
 
 
@@ -129,10 +130,8 @@ def test_real_exporters_of_all_signals_are_counted_to_the_last(tmp_path):
     send_metrics(process.address, "total", AggregationTemporality.CUMULATIVE)
     send_logs(process.address, "logger")
     process.stop()
-    sums = "service_id, route, sum(request_count), sum(error_5xx_count), sum(le_50_count)"
-    found = landed(
-        process.folder, "requests", f"{sums.replace('sum(', '(')}, le_300_count, gt_5000_count"
-    )
+    columns = "request_count, error_5xx_count, le_50_count, le_300_count, gt_5000_count"
+    found = landed(process.folder, "requests", f"service_id, route, {columns}")
     totals = {}
     for service, route, *values in found:
         before = totals.get((service, route), [0] * len(values))
@@ -173,7 +172,7 @@ def test_partial_success_says_how_many_and_why(tmp_path):
         (post("/v1/traces", gzip.compress(bytes(50_000_000)), content_encoding="gzip"), 413),
         (post("/api/v1/write", b"\xff\xff\xff\xff\x0f", content_encoding="snappy"), 413),
         (post("/api/v1/write", b"\x05abc", content_encoding="snappy"), 400),
-        (post("/api/v1/write", cramjam.snappy.compress_raw(bytes(2 << 20)), content_encoding="snappy"), 413),
+        (post("/api/v1/write", LARGE, content_encoding="snappy"), 413),
         (post("/api/v1/write", b"", "application/x-protobuf;proto=io.prometheus.write.v2.Request",
               content_encoding="snappy"), 415),
         (post("/v1/events", b'{"type": "party"}', "application/json"), 400),
@@ -182,13 +181,11 @@ def test_partial_success_says_how_many_and_why(tmp_path):
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused_for_good(tmp_path, request_, status):
-    if isinstance(request_.get("content"), cramjam.Buffer):
-        request_ = request_ | {"content": bytes(request_["content"])}
     (response,) = answered(tmp_path, request_, limits={"disk": 1, "body": 1})
     assert response.status_code == status, response.text
     assert "retry-after" not in response.headers
-    if request_["url"] == "/v1/traces" and status not in (405,):
-        if b"json" in response.headers["content-type"].encode():
+    if request_["url"] == "/v1/traces" and status != 405:
+        if "json" in response.headers["content-type"]:
             assert response.json()["message"]
         else:
             assert Status.FromString(response.content).message
@@ -278,7 +275,7 @@ def test_it_listens_before_what_is_heavy_is_loaded(tmp_path):
         f"print([m for m in {heavy} if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path
     )
     assert done.stdout.strip() == "[]", done.stderr
 
