@@ -1,4 +1,4 @@
-"""Time `cadran collect`: events a second, acknowledgements, CPU an event, start, and what it counted.
+"""Time `cadran collect`: events a second, acknowledgements, CPU an event, start.
 
     python benchmarks/collector.py [--seconds S] [--rates 2000 10000 20000]
 
@@ -67,8 +67,8 @@ async def send(url: str, rate: int, seconds: float) -> dict[str, Any]:
         async with httpx.AsyncClient(timeout=60) as client:
             while True:
                 at, content = await due.get()
-                while (await client.post(url, content=content, headers=headers)).status_code != 200:
-                    await asyncio.sleep(0.1)
+                response = await client.post(url, content=content, headers=headers)
+                response.raise_for_status()
                 took.append(time.perf_counter() - at)
                 due.task_done()
 
@@ -171,7 +171,7 @@ def main() -> None:
     print(tabulate(rows, headers=headers, tablefmt="github"))
     load = os.getloadavg()[0]
     print(
-        f"\n{os.cpu_count()} cores, load {load:.1f} at the end; all that was acknowledged counted once."
+        f"\n{os.cpu_count()} cores, load {load:.1f} at the end; what was acknowledged counted once."
     )
 
 

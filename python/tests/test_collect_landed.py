@@ -101,9 +101,7 @@ def test_a_build_reads_what_was_landed_and_rejects_nothing(full, project_root, t
     with duckdb.connect(str(database), read_only=True) as warehouse:
 
         def rows(table, columns):
-            return warehouse.execute(
-                f"select {columns} from analytics_marts.{table} order by all"
-            ).fetchall()
+            return warehouse.execute(f"select {columns} from marts.{table} order by all").fetchall()
 
         assert rows("fct_requests_minutely", "service_id, request_count, fast_request_count") == [
             ("pay", 1, 1),
@@ -114,7 +112,7 @@ def test_a_build_reads_what_was_landed_and_rejects_nothing(full, project_root, t
         assert rows("fct_request_lines", "count(*)") == [(4,)]
         assert rows("fct_deployments", "incident_id") == [("i-1",)]
         rejected = warehouse.execute(
-            "select sum(estimated_size) from duckdb_tables() where schema_name like '%rejected'"
+            "select sum(estimated_size) from duckdb_tables() where schema_name = 'rejected'"
         ).fetchone()
         assert rejected == (0,)
 

@@ -356,10 +356,12 @@ class Landing:
         """Add a record that is on disk to the rows of its segment, and to the state."""
         state = self.state
         state.take(record.body_hash.hex(), record.received)
+        add, requests = segment.rows.count, 0
         for request in batch.requests:
             if self._knows(batch, request.service):
-                segment.rows.count(request, state.route(request.service, request.route))
-                self.counts["requests"] += request.weight
+                add(request, state.route(request.service, request.route))
+                requests += request.weight
+        self.counts["requests"] += requests
         for point in batch.points:
             if self._knows(batch, point.service):
                 self._add_point(segment.rows, point, batch)

@@ -60,10 +60,16 @@ _DEADLINE = "4"
 _NEAR = 1e-3  # a weight is a whole number where it is one within a thousandth
 _ALWAYS = 1 << 56
 _HTTP = Mapping(name="http.server.request.duration")
-_ROUTES = ("http.route",)
 _STATUSES = ("http.response.status_code", "http.status_code")
 _METHODS = ("http.request.method", "http.method")
 _PATHS = ("url.path", "http.target")
+_WANTED = frozenset(
+    (
+        *_STATUSES, *_METHODS, *_PATHS, "http.route", "error.type", "rpc.grpc.status_code",
+        "http.server.request.duration",
+    )
+)  # fmt: skip
+_STATUS_OF = {str(status): status for status in range(100, 600)}
 
 
 def traces(body: bytes, rules: Rules, received: int, *, is_json: bool) -> Batch:
@@ -101,8 +107,10 @@ def traces(body: bytes, rules: Rules, received: int, *, is_json: bool) -> Batch:
                         batch.reject(_sampled(service, span.trace_state, weight))
                         continue
                     batch.note(f"spans of {service} are weighed: each is {weight} requests.")
-                attributes = {entry.key: entry.value for entry in span.attributes}
-                status, is_timeout = _outcome(attributes, is_error=span.status.code == _ERROR)
+                attributes = _wanted(span.attributes)
+                status, is_timeout = _outcome(attributes)
+                if status is None:
+                    status = 500 if span.status.code == _ERROR else 200
                 batch.requests.append(
                     Request(
                         service, _route(attributes, span.name), start,
@@ -180,6 +188,8 @@ class _MetricReader:
         self._batch, self._rules, self._mapping = batch, rules, mapping
         self._service, self._metric = service, metric
         self._earliest, self._latest = rules.window(received)
+        names = (mapping.service, mapping.route, mapping.status)
+        self._names = _WANTED | {name for name in names if name}
 
     def read(self, key: str) -> None:
         """Read all points; the key is that of the metric in its resource."""
@@ -210,11 +220,11 @@ class _MetricReader:
             self._point(point, kind, key, scale or 1.0, data.aggregation_temporality == _DELTA)
 
     def _point(self, point: Any, kind: str, key: str, scale: float, is_delta: bool) -> None:  # noqa: FBT001
-        attributes = {entry.key: entry.value for entry in point.attributes}
         mapping = self._mapping
+        attributes = _wanted(point.attributes, self._names)
         service = self._service
         if mapping.service and mapping.service in attributes:
-            service = named(_text(attributes[mapping.service]))
+            service = named(attributes[mapping.service])
         elsewhere = self._rules.other_origin(service, "metrics")
         start, time = point.start_time_unix_nano, point.time_unix_nano
         if elsewhere:
@@ -230,13 +240,13 @@ class _MetricReader:
             values, bounds = self._values(point, kind, scale)
             if values is None:
                 return
-            status, is_timeout = _outcome(attributes, names=(mapping.status, *_STATUSES))
+            status, is_timeout = _outcome(attributes, (mapping.status, *_STATUSES))
             route = attributes.get(mapping.route)
             self._batch.points.append(
                 Point(
                     key=_digest([(key, repr(bounds)), *_pairs(point.attributes)]), target="",
                     service=service,
-                    route=short(_text(route)) if route is not None else NO_ROUTE, status=status,
+                    route=short(route) if route is not None else NO_ROUTE, status=status or 200,
                     is_timeout=is_timeout, start=start, time=time, values=values, bounds=bounds,
                     le=None, is_delta=is_delta,
                 )
@@ -348,8 +358,22 @@ def _service(attributes: Iterable[KeyValue]) -> str:
     return named("")
 
 
-def _route(attributes: Attributes[str, Any], name: str) -> str:
-    route = _first(attributes, _ROUTES)
+def _wanted(entries: Iterable[KeyValue], names: frozenset[str] | None = None) -> dict[str, str]:
+    """The attributes that say something here; the others are not even looked at."""
+    wanted = names or _WANTED
+    found = {}
+    for entry in entries:
+        key = entry.key
+        if key in wanted:
+            value = entry.value
+            # Most are texts or whole numbers, and asking for the kind first costs most of the time.
+            number = value.int_value
+            found[key] = str(number) if number else value.string_value or _text(value)
+    return found
+
+
+def _route(attributes: Attributes[str, str], name: str) -> str:
+    route = attributes.get("http.route")
     if route:
         return short(route)
     path = _first(attributes, _PATHS)
@@ -359,25 +383,23 @@ def _route(attributes: Attributes[str, Any], name: str) -> str:
 
 
 def _outcome(
-    attributes: Attributes[str, Any], *, names: tuple[str, ...] = _STATUSES, is_error: bool = False
-) -> tuple[int, bool]:
-    """The HTTP status, and whether no answer came in time."""
+    attributes: Attributes[str, str], names: tuple[str, ...] = _STATUSES
+) -> tuple[int | None, bool]:
+    """The HTTP status, None where nothing says one, and whether no answer came in time."""
     failure = attributes.get("error.type")
-    grpc = attributes.get("rpc.grpc.status_code")
-    is_timeout = (failure is not None and _text(failure).lower() == "timeout") or (
-        grpc is not None and _text(grpc) == _DEADLINE
-    )
-    status = _first(attributes, names)
-    if status is not None and status.isdecimal() and 100 <= int(status) <= 599:  # noqa: PLR2004
-        return int(status), is_timeout
-    if is_timeout:
+    is_timeout = (failure is not None and failure.lower() == "timeout") or attributes.get(
+        "rpc.grpc.status_code"
+    ) == _DEADLINE
+    text = _first(attributes, names)
+    status = _STATUS_OF.get(text) if text is not None else None
+    if status is None and is_timeout:
         return 504, True
-    return (500 if is_error or failure is not None else 200), False
+    return (500 if status is None and failure is not None else status), is_timeout
 
 
 def _logged(service: str, record: Any, key: str) -> Request | None:
     text = record.body.string_value
-    attributes = {entry.key: entry.value for entry in record.attributes}
+    attributes = _wanted(record.attributes)
     if _first(attributes, _STATUSES) is None:
         return lines.request(service, text, key) if text else None
     status, is_timeout = _outcome(attributes)
@@ -385,21 +407,20 @@ def _logged(service: str, record: Any, key: str) -> Request | None:
     seconds = None
     if duration is not None:
         try:
-            seconds = float(_text(duration))
+            seconds = float(duration)
         except ValueError:
             seconds = None
     nanoseconds = int(seconds * 1e9) if seconds is not None and 0 <= seconds < 1e6 else None  # noqa: PLR2004
     return Request(
         service, _route(attributes, ""), record.time_unix_nano or record.observed_time_unix_nano,
-        _first(attributes, _METHODS), status, nanoseconds, is_timeout, 1, key,
+        _first(attributes, _METHODS), status or 200, nanoseconds, is_timeout, 1, key,
     )  # fmt: skip
 
 
-def _first(attributes: Attributes[str, Any], names: Iterable[str]) -> str | None:
+def _first(attributes: Attributes[str, str], names: Iterable[str]) -> str | None:
     for name in names:
-        value = attributes.get(name)
-        if value is not None:
-            return value.string_value or _text(value)
+        if name in attributes:
+            return attributes[name]
     return None
 
 

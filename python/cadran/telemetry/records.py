@@ -31,6 +31,8 @@ AT_MOST = tuple(f"at_most_{bound}" for bound in BOUNDS)
 COUNTS = ("request_count", "error_5xx_count", "timeout_count", "error_4xx_count")
 CELL = (*COUNTS, *AT_MOST, "gaps")
 GAPS = len(CELL) - 1
+# The cells that count a duration by the first bound that it does not exceed.
+_REACHED = [range(len(COUNTS) + first, GAPS) for first in range(len(BOUNDS) + 1)]
 ROUTES = 200  # of a service; further ones are `other`
 NO_ROUTE = "(no route)"
 SERVER_ERROR, CLIENT_ERROR, NO_STATUS = 500, 400, 600
@@ -164,6 +166,7 @@ def named(name: str) -> str:
     return service_id(name) or "unknown_service"
 
 
+@lru_cache(maxsize=10_000)
 def short(text: str) -> str:
     """A text from outside, within its length and without control characters."""
     return (
@@ -203,8 +206,8 @@ class Rows:
         elif request.duration is None:
             cell[GAPS] += weight
         else:
-            for index in range(bisect_left(BOUNDS_NS, request.duration), len(BOUNDS)):
-                cell[len(COUNTS) + index] += weight
+            for index in _REACHED[bisect_left(BOUNDS_NS, request.duration)]:
+                cell[index] += weight
         if self._lines_wanted and weight == 1:
             line = request if route == request.route else request._replace(route=route)
             self.lines[request.at // HOUR].append(line)
