@@ -176,10 +176,11 @@ def test_days_that_are_not_kept_go(tmp_path):
     holder = Settings(folder=tmp_path, keep={"requests": 30, "request_lines": 1, "late": 1})
     compaction.clean(holder, at + 9 * DAY)
     assert not list((tmp_path / "telemetry" / "request_lines").glob("date=*"))
-    assert not list((tmp_path / "parts" / "requests").glob("date=*"))
+    assert not list((tmp_path / "parts" / "request_lines").glob("date=*"))
     assert len(landed(tmp_path, "requests")) == 1
     compaction.clean(holder, at + 40 * DAY)
-    assert not list((tmp_path / "telemetry" / "requests").glob("date=*"))
+    assert not list((tmp_path / "telemetry" / "requests").glob("*date=*"))
+    assert not list((tmp_path / "parts" / "requests").glob("*date=*"))
 
 
 def test_single_requests_are_not_landed_where_they_are_not_wanted(tmp_path):
@@ -258,10 +259,18 @@ def test_a_log_is_followed_over_rotation_and_kill_with_each_line_once(tmp_path):
     write(log, 70, 80)
     process.wait_for("requests", 25)
     reasons = process.status()["reasons"]
+    process.kill()
+    write(log, 80, 82)
+    log.rename(tmp_path / "access.log.2")  # rotated while nobody reads
+    write(log, 90, 93)
+    process.start()
+    process.wait_for("requests", 5)
     process.stop()
     assert any("is no line of an access log" in reason for reason in reasons)
     found = landed(process.folder, "requests", "route, request_count")
-    assert sorted(found) == sorted((f"/l{n}", 1) for n in [*range(65), *range(70, 80)])
+    assert sorted(found) == sorted(
+        (f"/l{n}", 1) for n in [*range(65), *range(70, 82), *range(90, 93)]
+    )
 
 
 # Uptime

@@ -55,6 +55,8 @@ _JSON, _GZIP, _SNAPPY = 1, 2, 4
 _PROTOBUF_TYPE, _JSON_TYPE = "application/x-protobuf", "application/json"
 _SECONDS = 30  # in which a body has to come
 _GRACE = 5
+_KEEP_ALIVE = 75  # seconds: exporters send once a minute over one connection
+_CONNECTIONS = 1000
 _WAIT = {"Retry-After": "5"}
 # Of google.rpc.Code, which OTLP wants in what it answers.
 _CODES = {400: 3, 401: 16, 403: 7, 408: 4, 413: 3, 415: 3, 421: 3, 429: 8, 503: 14}
@@ -433,7 +435,9 @@ def collect(settings: Settings, listening: Callable[[str, Collector], None]) -> 
 
     config = uvicorn.Config(
         collector.app(fail), host=settings.host, port=settings.port, log_level="warning",
-        access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE, loop="uvloop",
+        access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE,
+        timeout_keep_alive=_KEEP_ALIVE,
+        limit_concurrency=_CONNECTIONS, loop="uvloop",
         http="h11", ws="none", h11_max_incomplete_event_size=settings.limits.header, **tls,
     )  # fmt: skip
     listener = config.bind_socket()

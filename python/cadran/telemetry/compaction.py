@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from cadran.telemetry import parts
 from cadran.telemetry.landing import write_file
-from cadran.telemetry.records import AT_MOST, BOUNDS, CELL, COUNTS, MINUTE, SECOND
+from cadran.telemetry.records import AT_MOST, BOUNDS, CELL, COUNTS, DAY, HOUR, MINUTE, SECOND
 from cadran.telemetry.settings import service_id
 
 if TYPE_CHECKING:
@@ -88,8 +88,10 @@ def compact(
     settled = now - int(settings.settle * SECOND)
     last_minute = dt.datetime.fromtimestamp((settled - settled % MINUTE) / SECOND, dt.UTC)
     whole = None if ending else last_minute.replace(tzinfo=None)
+    recent = _day(now - int(settings.keep.late * HOUR) - DAY)
     for day in _days(folder, "requests"):
-        _requests(folder, day, upto, whole)
+        if day >= recent:  # an older one gets no rows any more
+            _requests(folder, day, upto, whole)
     for day in _days(folder, "request_lines"):
         for hour in sorted((folder / "parts" / "request_lines" / day).glob("hour=*")):
             over = _hour_end(day, hour.name) <= last_minute
@@ -227,10 +229,14 @@ def clean(settings: Settings, now: int) -> None:
     for table, days in (
         ("requests", keep.requests), ("request_lines", keep.request_lines), ("probes", keep.probes)
     ):  # fmt: skip
-        for kind, kept in (("telemetry", max(days, late)), ("parts", late)):
+        # Minutes are made from the parts of their whole day, so these stay as long as they do.
+        of_parts = max(days, late) if table == "requests" else late
+        for kind, kept in (("telemetry", max(days, late)), ("parts", of_parts)):
             for place in (settings.folder / kind / table).glob("date=*"):
                 if (today - dt.date.fromisoformat(place.name.removeprefix("date="))).days > kept:
-                    shutil.rmtree(place)
+                    gone = place.with_name(f".{place.name}")
+                    place.rename(gone)  # at once, so that nobody reads half a day
+                    shutil.rmtree(gone)
     horizon = time.time() - _FOLLOWED
     for table in ("requests", "incidents", "deployments"):
         for folder in {
@@ -263,6 +269,10 @@ def _remove(folder: Path, through: str, horizon: float, keep: Path | None = None
 
 def _days(folder: Path, table: str) -> list[str]:
     return sorted(path.name for path in (folder / "parts" / table).glob("date=*"))
+
+
+def _day(at: int) -> str:
+    return f"date={dt.datetime.fromtimestamp(at / SECOND, dt.UTC):%Y-%m-%d}"
 
 
 def _hour_end(day: str, hour: str) -> dt.datetime:

@@ -443,6 +443,8 @@ class Landing:
             self._closed.put_nowait(segment)
 
     def _read_state(self) -> str:
+        for aside in self.folder.rglob(".*.part"):
+            aside.unlink()  # what a crash left half written
         last = ""
         for path in sorted((self.folder / "state").glob("*.json")):
             self.state.apply(json.loads(path.read_bytes()))

@@ -1,12 +1,13 @@
 """Follows access logs: each whole line once, over rotations and crashes.
 
 How far a log is read is remembered with the lines themselves, in one record. A log is known by its
-inode: where the name has a new one, the rest of the old file is read first, as long as it is open.
+inode: where the name has a new one, the rest of the old file is read first.
 """
 
 from __future__ import annotations
 
 import asyncio
+import glob
 import json
 import logging
 import os
@@ -41,14 +42,15 @@ async def follow(
     """
     handle: IO[bytes] | None = None
     inode = at = 0
+    known, begun = offsets.get(str(log.path), [0, 0])
     try:
         while True:
             try:
                 if handle is None:
-                    handle = log.path.open("rb")
+                    # Where it was rotated while nobody read, the rest of the old file comes first.
+                    handle = (_rotated(log.path, known) or log.path).open("rb")
                     inode = os.fstat(handle.fileno()).st_ino
-                    known = offsets.get(str(log.path), [0, 0])
-                    at = known[1] if known[0] == inode else 0
+                    at, known = (begun if inode == known else 0), 0
                 if os.fstat(handle.fileno()).st_size < at:
                     at = 0  # it was cut off and begins anew
                 handle.seek(at)
@@ -102,6 +104,14 @@ def read(body: bytes, rules: Rules, received: int) -> Batch:
         else:
             batch.requests.append(request)
     return batch
+
+
+def _rotated(path: Path, inode: int) -> Path | None:
+    """The file that a log was renamed to."""
+    if not inode or _inode(path) == inode:
+        return None
+    others = path.parent.glob(f"{glob.escape(path.name)}*")
+    return next((other for other in others if _inode(other) == inode), None)
 
 
 def _inode(path: Path) -> int | None:
