@@ -124,6 +124,8 @@ def _requests(folder: Path, day: str, upto: str, whole: dt.datetime | None) -> N
         else:
             tables.append(files[0])
         through = max(through, last)
+    if not tables:
+        return  # what is there is not landed yet
     target = _contract(folder, "requests", day)
     latest = f"{through} {whole or ''}"
     if _through(target) in (latest, f"{through} "):
