@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cadran.telemetry.settings import Settings
 
 _LOG = logging.getLogger("cadran.collect")
+_GROUP = 100_000  # rows
 _FOLLOWED = 600  # seconds for which parts stay that are in a whole file
 _MARK = b"cadran.through"  # of a file of the contract: the segment up to which it holds the parts
 _KEY = ["service_id", "route", "minute_at"]
@@ -152,9 +153,14 @@ def _append(hour: Path, target: Path, upto: str) -> None:
     def write(aside: Path) -> None:
         schema = parts.LINES.with_metadata({_MARK: last.encode()})
         with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+            batches: list[pa.RecordBatch] = []
             for file in ([target] if through else []) + later:
-                for group in pq.ParquetFile(file).iter_batches(batch_size=200_000):
-                    writer.write_batch(group.select(parts.LINES.names))
+                for batch in pq.ParquetFile(file).iter_batches(batch_size=_GROUP):
+                    batches.append(batch)
+                    if sum(held.num_rows for held in batches) >= _GROUP:
+                        writer.write_table(pa.Table.from_batches(batches, parts.LINES))
+                        batches = []
+            writer.write_table(pa.Table.from_batches(batches, parts.LINES))
 
     write_file(target, write)
 
