@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cadran.formats.files import write_file
 from cadran.telemetry import parts
-from cadran.telemetry.landing import write_file
 from cadran.telemetry.records import AT_MOST, BOUNDS, CELL, COUNTS, DAY, HOUR, MINUTE, SECOND
 from cadran.telemetry.settings import service_id
 

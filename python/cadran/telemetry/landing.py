@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from cadran.errors import CadranError, LimitError, ProjectError
+from cadran.formats.files import sync_folder, write_file
 from cadran.telemetry.records import Rows
 from cadran.telemetry.settings import MEGABYTE
 from cadran.telemetry.state import RefusedPointError, State
@@ -146,29 +147,6 @@ def records(path: Path) -> Iterator[Record]:
         at = end
     if at < len(data):
         _LOG.warning("%s: the last %d bytes are torn and were never answered", path, len(data) - at)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file aside, and give it its name when the disk has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    write(aside)
-    handle = os.open(aside, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    aside.replace(path)
-    sync_folder(path.parent)
 
 
 class Landing:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cadran.telemetry.landing import write_file
+from cadran.formats.files import write_file
 from cadran.telemetry.records import CELL, HOUR, MILLISECOND
 
 if TYPE_CHECKING:
