@@ -8,7 +8,7 @@ SOAK ?= 10
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint test test-superset bench bench-server clean FORCE
+.PHONY: help setup demo build lint test test-superset bench bench-server bench-collector test-kills clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -83,6 +83,12 @@ bench: .venv/.stamp ## Speed against hand-written SQL and the mf command, as a t
 bench-server: .venv/.stamp ## Speed of `cadran serve` against the layer in process (SOAK=10 minutes)
 	@command -v wrk > /dev/null || apt-get install -y -qq wrk > /dev/null
 	@.venv/bin/python benchmarks/server.py --soak $(SOAK)
+
+bench-collector: .venv/.stamp ## Speed of `cadran collect`: events a second, acknowledgements, CPU an event
+	@.venv/bin/python benchmarks/collector.py
+
+test-kills: .venv/.stamp ## Kill the collector 20 times under load: what was acknowledged counts once
+	@CADRAN_TEST_KILLS=20 .venv/bin/python -m pytest python/tests/test_collect_server.py -k killed_at_random
 
 clean: ## Remove what was built; .venv and data stay
 	@rm -rf target logs scratch dbt_packages build .mypy_cache .ruff_cache warehouse.duckdb warehouse.duckdb.wal

@@ -83,8 +83,8 @@ def test_every_command_has_help_with_an_example(command):
 # The commands of versions and ledger write, catalogue and exports take long, servers do not end by
 # themselves, a policy has to be there: their own tests run them.
 APART = {
-    "demo", "bump", "publish", "verify", "close", "explain", "catalog", "export", "serve", "mcp",
-    "policy",
+    "demo", "bump", "publish", "verify", "close", "explain", "catalog", "collect", "export",
+    "serve", "mcp", "policy",
 }  # fmt: skip
 
 

@@ -7,8 +7,7 @@ import gzip
 import duckdb
 import pytest
 
-from cadran.telemetry import ingest
-from cadran.telemetry.access_log import LogError
+from cadran.telemetry.access_log import LogError, ingest
 from cadran.telemetry.tables import OccupiedError
 
 START = "1.2.3.4 - - [17/May/2015:00:30:03 +0200]"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cadran.formats.validation import Strict, above_0
 
-SCOPES = ("query", "metadata", "admin")
+SCOPES = ("query", "metadata", "admin", "collect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Caller:
     Attributes:
         name: a person or a program; it stands in the record of questions.
         roles: names of roles in the policy, in the order in which they are tried.
-        scopes: of `query`, `metadata` and `admin`.
+        scopes: of `query`, `metadata`, `admin` and `collect` (send telemetry).
         limits: what it may spend.
         token: the identifier of the token, never the token itself; None without one.
     """

@@ -46,7 +46,7 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
     create.add_argument(
         "--scope",
         action="append",
-        choices=("query", "metadata", "admin"),
+        choices=("query", "metadata", "admin", "collect"),
         help="what it is for (default: query and metadata)",
     )
     create.add_argument(

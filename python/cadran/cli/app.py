@@ -35,6 +35,7 @@ COMMANDS = {
     "check": ("check", "hold every KPI against the rules: the gate of continuous integration"),
     "doctor": ("data", "check input data against the contracts before a build"),
     "ingest": ("data", "take access logs into the request contract"),
+    "collect": ("collect", "receive telemetry: OTLP, remote-write, logs, checks, events"),
     "publish": ("ledger", "append to the ledger what differs from what was last published"),
     "verify": ("ledger", "check that nothing in the ledger was changed"),
     "close": ("ledger", "make the published values of a period final"),

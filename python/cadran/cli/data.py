@@ -189,7 +189,7 @@ def add_ingest(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _ingest(parsed: argparse.Namespace) -> int:
-    from cadran.telemetry import ingest
+    from cadran.telemetry.access_log import ingest
 
     summary = ingest(
         parsed.files,

@@ -9,7 +9,7 @@ import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -66,3 +66,20 @@ def write(
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT, 0o666 if mode is None else mode)
         with os.fdopen(handle, "wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Put a file in place by what writes it, file and name on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with placing(path) as aside:
+        write(aside)
+    sync_folder(path.parent)

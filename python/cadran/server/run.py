@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from cadran.access import authorize
+from cadran.access import authorize, exposure
 from cadran.core.warehouse import Confinement
-from cadran.errors import ProjectError
 from cadran.server import app, health
 from cadran.server.context import House
 from cadran.serving.redaction import MEGABYTE
@@ -54,19 +53,10 @@ def prepare(project: Project, settings: Settings) -> tuple[House, health.Countin
         CadranError: policy or tokens are broken, or there is no warehouse.
     """
     who = authorize.authenticator(settings.tokens, settings.oidc)
-    if not settings.is_loopback and not settings.insecure:
-        if who.open:
-            raise ProjectError(
-                f"On {settings.host} others than this machine could ask, and there is no token:"
-                " make one with `cadran token create NAME`, listen on 127.0.0.1, or say"
-                " --insecure to let anybody ask."
-            )
-        if settings.tls is None:
-            raise ProjectError(
-                f"On {settings.host} tokens and numbers would cross the network in clear: give"
-                " --certificate and --key, listen on 127.0.0.1 behind a proxy with TLS, or say"
-                " --insecure."
-            )
+    exposure.refuse(
+        settings.host, is_open=who.open, has_tls=settings.tls is not None,
+        insecure=settings.insecure, act="ask",
+    )  # fmt: skip
     confined = Confinement(settings.memory, settings.threads)
     states = States(project, confined=confined, every=settings.refresh or 1.0)
     counting = health.Counting(authorize.audit(settings.audit))

@@ -17,12 +17,12 @@ Every key may be left out. Unknown keys are errors.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cadran.access import exposure
 from cadran.access.authentication import Provider
 from cadran.errors import ProjectError
 from cadran.formats import strict_yaml
@@ -133,12 +133,7 @@ class Settings(SharedSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether nobody beside this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return exposure.is_loopback(self.host)
 
     @property
     def tls(self) -> tuple[Path, Path] | None:

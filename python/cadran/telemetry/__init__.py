@@ -1,5 +1,1 @@
-"""Files as they lie about (access logs, for now) brought into the input contracts."""
-
-from cadran.telemetry.access_log import Summary, ingest
-
-__all__ = ["Summary", "ingest"]
+"""Telemetry on its way in: access logs as files, and all that `cadran collect` receives."""

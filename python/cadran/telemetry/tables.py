@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cadran.core.project import contracts
 from cadran.core.warehouse.dialects import literal
 from cadran.errors import CadranError, ProjectError
+from cadran.telemetry.records import BOUNDS, ROUTES
 
 try:
     import fcntl
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
     from cadran.core.warehouse.duckdb_local import Scratch
 
-ROUTES = 200
 DAYS_OF_LINES = 7
-BOUNDS = (50, 100, 200, 300, 500, 1000, 2500, 5000)
 
 
 class OccupiedError(CadranError, FileExistsError):

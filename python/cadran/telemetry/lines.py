@@ -1,0 +1,61 @@
+"""Lines of an access log as they come, by the expressions of `cadran ingest`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+
+from cadran.telemetry import access_log
+from cadran.telemetry.records import MILLISECOND, SECOND, Request, short
+
+_LINE, _REQUEST = re.compile(access_log.LINE), re.compile(access_log.REQUEST)
+_REQUEST_TIME, _IDENTIFIER = re.compile(access_log.REQUEST_TIME), re.compile(access_log.IDENTIFIER)
+_ORIGIN, _PATH = re.compile(r"^[a-zA-Z]+://[^/]*"), re.compile(r"^[^?#]*")
+_MALFORMED = "(malformed)"
+_LONGEST = 100_000  # characters of a line
+
+
+def request(service: str, line: str, key: str) -> Request | None:
+    """The request that a line tells of; None where it is no line of an access log."""
+    found = _LINE.match(line[:_LONGEST].rstrip("\r\n"))
+    if found is None:
+        return None
+    at, status = _instant(found[1]), int(found[3])
+    if at is None or not 100 <= status <= 599:  # noqa: PLR2004 - the statuses there are
+        return None
+    target = _REQUEST.match(found[2])
+    time = _REQUEST_TIME.search(found[4] or "")
+    duration = None
+    if time:
+        milliseconds = (Decimal(time[1]) * 1000).to_integral_value(ROUND_HALF_UP)
+        duration = int(milliseconds) * MILLISECOND
+    return Request(
+        service,
+        short(route(target[2])) if target else _MALFORMED,
+        at,
+        target[1].upper() if target else None,
+        status,
+        duration,
+        is_timeout=False,
+        weight=1,
+        key=key,
+    )
+
+
+@lru_cache(maxsize=10_000)
+def route(target: str) -> str:
+    """The path of a target with its identifiers as `{id}`."""
+    found = _PATH.match(_ORIGIN.sub("", target))
+    path = (found[0] if found else "") or "/"
+    return "/".join("{id}" if _IDENTIFIER.match(part) else part for part in path.split("/"))
+
+
+@lru_cache(maxsize=1000)
+def _instant(text: str) -> int | None:
+    try:
+        at = dt.datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z")
+    except ValueError:
+        return None
+    return int(at.timestamp()) * SECOND

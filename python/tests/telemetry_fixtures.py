@@ -1,0 +1,180 @@
+"""A collector in this process or in one of its own, and what it landed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+
+import duckdb
+import httpx
+import yaml
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from cadran.telemetry import settings
+from cadran.telemetry.collector import METRICS, TRACES, Collector
+
+MINUTE = 60_000_000_000
+MILLISECOND = 1_000_000
+
+
+def a_minute_ago():
+    """The start of the minute before this one, in nanoseconds."""
+    return (time.time_ns() // MINUTE - 1) * MINUTE
+
+
+def spans(  # noqa: PLR0913
+    *durations, at=None, service="shop", status=200, route="/a", state="", first=0, kind=2
+):
+    """A body with one SERVER span for each duration in milliseconds."""
+    at = at or a_minute_ago()
+    export = ExportTraceServiceRequest()
+    resource = export.resource_spans.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = service
+    scope = resource.scope_spans.add()
+    for number, duration in enumerate(durations, first):
+        span = scope.spans.add(
+            trace_id=number.to_bytes(16, "big"), span_id=(number + 1).to_bytes(8, "big"),
+            kind=kind, name=route, trace_state=state, start_time_unix_nano=at + number,
+            end_time_unix_nano=at + number + round(duration * MILLISECOND),
+        )  # fmt: skip
+        span.attributes.add(key="http.route").value.string_value = route
+        span.attributes.add(key="http.response.status_code").value.int_value = status
+        span.attributes.add(key="http.request.method").value.string_value = "GET"
+    return export.SerializeToString()
+
+
+def histogram(  # noqa: PLR0913
+    buckets, *, bounds, start, at, service="shop", cumulative=True, name=None, instance="1"
+):
+    """A body with one point of a histogram of seconds."""
+    export = ExportMetricsServiceRequest()
+    resource = export.resource_metrics.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = service
+    resource.resource.attributes.add(key="service.instance.id").value.string_value = instance
+    metric = resource.scope_metrics.add().metrics.add(
+        name=name or "http.server.request.duration", unit="s"
+    )
+    metric.histogram.aggregation_temporality = 2 if cumulative else 1
+    point = metric.histogram.data_points.add(
+        start_time_unix_nano=start, time_unix_nano=at, count=sum(buckets),
+        bucket_counts=buckets, explicit_bounds=bounds,
+    )  # fmt: skip
+    point.attributes.add(key="http.route").value.string_value = "/a"
+    point.attributes.add(key="http.response.status_code").value.int_value = 200
+    return export.SerializeToString()
+
+
+def collector(folder, **given):
+    """A collector of this process, which is not started."""
+    defaults = {"folder": str(folder), "limits": {"disk": 1}, "tokens": str(folder / "tokens.json")}
+    return Collector(settings.Settings.model_validate(defaults | given))
+
+
+def collected(folder, *bodies, kind=TRACES, form=0, **given):
+    """What a collector answers to bodies that it takes one after the other, and then ends."""
+    return asyncio.run(_collected(collector(folder, **given), bodies, kind, form))
+
+
+async def _collected(taker, bodies, kind, form):
+    app = taker.app()
+    async with app.router.lifespan_context(app):
+        return [await taker.take(kind, form, body, body) for body in bodies]
+
+
+def measured(folder, *bodies, **given):
+    """As `collected`, of metrics, which are what the requests are counted from."""
+    return collected(folder, *bodies, kind=METRICS, **({"requests_from": "metrics"} | given))
+
+
+def landed(folder, table, columns="*"):
+    """Rows of the contract."""
+    connection = duckdb.connect()
+    connection.execute("set TimeZone = 'UTC'")
+    return connection.execute(
+        f"select {columns} from read_parquet('{folder}/telemetry/{table}/**/*.parquet',"
+        " union_by_name = true) order by all"
+    ).fetchall()
+
+
+def answered(folder, *requests, **given):
+    """Responses of a collector to requests over HTTP without a network."""
+
+    async def ask():
+        taker = collector(folder, **given)
+        app = taker.app()
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+        ):
+            return [await client.request(**request) for request in requests]
+
+    return asyncio.run(ask())
+
+
+def post(path, content, kind="application/x-protobuf", **headers):
+    """A request that posts a body."""
+    given = {"content-type": kind} | {name.replace("_", "-"): v for name, v in headers.items()}
+    return {"method": "POST", "url": path, "content": content, "headers": given}
+
+
+class Process:
+    """`cadran collect` as a process of its own, on a free port that stays its own."""
+
+    def __init__(self, home, **given):
+        self.home, self.folder, self.port = home, home / "landed", 0
+        self.errors = home / "errors.log"
+        defaults = {"folder": "landed", "limits": {"disk": 1}}
+        (home / settings.FILE).write_text(yaml.safe_dump(defaults | given), encoding="utf-8")
+        self.start()
+
+    def start(self):
+        command = [
+            sys.executable, "-m", "cadran", "collect", "--port", str(self.port),
+            "--project-dir", self.home,
+        ]  # fmt: skip
+        with self.errors.open("a") as errors:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.home
+            )
+        line = self.process.stdout.readline()
+        assert line.startswith("OTLP"), self.errors.read_text()
+        self.address = line.split()[1]
+        self.port = int(self.address.rpartition(":")[2])
+
+    def status(self):
+        return httpx.get(f"{self.address}/v1/status", timeout=10).json()
+
+    def wait_for(self, name, least):
+        """Wait until a count of the status page has come so far."""
+        until = time.monotonic() + 30
+        while self.status()["counts"].get(name, 0) < least:
+            assert time.monotonic() < until, self.status()
+            time.sleep(0.05)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(60) == 0, self.errors.read_text()
+
+
+def as_json(export):
+    """A body of protobuf in OTLP's own JSON, whose ids are hexadecimal."""
+    from google.protobuf import json_format
+
+    message = ExportTraceServiceRequest.FromString(export)
+    document = json_format.MessageToDict(message)
+    for resource in document["resourceSpans"]:
+        for scope in resource["scopeSpans"]:
+            for span, raw in zip(
+                scope["spans"], message.resource_spans[0].scope_spans[0].spans, strict=True
+            ):
+                span["traceId"], span["spanId"] = raw.trace_id.hex(), raw.span_id.hex()
+    return json.dumps(document).encode()
