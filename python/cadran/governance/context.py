@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler.plan_cache import PlanCache
 from cadran.core.project import cards as card_reader
+from cadran.core.project import lock
+from cadran.core.versions import record as versions
+from cadran.core.versions.compare import compare
+from cadran.core.versions.record import Merged, merged
 from cadran.errors import CadranError, CardError, ProjectError
 from cadran.formats import periods, strict_yaml
 
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.core.project.checks import Settings
+    from cadran.core.versions.compare import Change
+    from cadran.core.versions.record import VersionRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,49 @@ class SeedRow:
             return None
 
 
+class RecordedVersions:
+    """The version records of a project: each is read, and each KPI compared, once."""
+
+    def __init__(self, context: Context) -> None:
+        """Read the records and the lock of the project, where it has them."""
+        self.context = context
+        self.history: dict[str, list[VersionRecord]] = {}
+        self.broken: dict[str, str] = {}
+        self.locked: dict[str, lock.Locked] = {}
+        self._changes: dict[str, Change] = {}
+        root = context.root
+        if root is None:
+            return
+        self.locked = lock.read(root)
+        for name in sorted({*versions.recorded(root), *self.locked}):
+            try:
+                self.history[name] = versions.records(root, name)
+            except CadranError as problem:
+                self.broken[name] = str(problem)
+
+    @property
+    def used(self) -> bool:
+        """Whether the project records versions at all."""
+        return bool(self.history or self.broken or self.locked)
+
+    @cached_property
+    def merged(self) -> Merged:
+        """The records that the main line has."""
+        return merged(self.context.root) if self.context.root else Merged()
+
+    def change(self, kpi: str) -> Change:
+        """How a KPI stands to its last version."""
+        if kpi not in self._changes:
+            self._changes[kpi] = compare(self.context.layer.meanings, self.history[kpi][-1])
+        return self._changes[kpi]
+
+    def live(self) -> Iterator[tuple[str, list[VersionRecord]]]:
+        """The KPIs that have both a readable card and records."""
+        for name in self.context.cards:
+            if self.history.get(name):
+                yield name, self.history[name]
+
+
 class Context:
     """One project under examination."""
 
@@ -79,6 +128,11 @@ class Context:
             return self.layer.project.dbt_manifest
         except ProjectError:
             return {}
+
+    @cached_property
+    def versions(self) -> RecordedVersions:
+        """The version records of the project."""
+        return RecordedVersions(self)
 
     # Metrics and cards ------------------------------------------------------------------------
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cadran.core.project import lock
 from cadran.core.versions import record as versions
-from cadran.core.versions.compare import compare
-from cadran.core.versions.record import Merged, merged, months_of
+from cadran.core.versions.record import months_of
 from cadran.errors import CadranError
 from cadran.governance.impact import shared, side_by_side, summary
 from cadran.governance.rules.registry import Finding, rule
@@ -20,57 +18,6 @@ if TYPE_CHECKING:
     from cadran.core.versions.compare import Change
     from cadran.core.versions.record import VersionRecord
     from cadran.governance.context import Context
-
-
-class Kept:
-    """What the rules of one run share: each record is read, and each KPI compared, once."""
-
-    def __init__(self, context: Context) -> None:
-        """Read the records and the lock of the project, where it has them."""
-        self.context = context
-        self.history: dict[str, list[VersionRecord]] = {}
-        self.broken: dict[str, str] = {}
-        self.locked: dict[str, lock.Locked] = {}
-        self._changes: dict[str, Change] = {}
-        root = context.root
-        if root is None:
-            return
-        self.locked = lock.read(root)
-        for name in sorted({*versions.recorded(root), *self.locked}):
-            try:
-                self.history[name] = versions.records(root, name)
-            except CadranError as problem:
-                self.broken[name] = str(problem)
-
-    @property
-    def used(self) -> bool:
-        """Whether the project records versions at all."""
-        return bool(self.history or self.broken or self.locked)
-
-    @cached_property
-    def merged(self) -> Merged:
-        """The records that the main line has."""
-        return merged(self.context.root) if self.context.root else Merged()
-
-    def change(self, kpi: str) -> Change:
-        """How a KPI stands to its last version."""
-        if kpi not in self._changes:
-            self._changes[kpi] = compare(self.context.layer.meanings, self.history[kpi][-1])
-        return self._changes[kpi]
-
-    def live(self) -> Iterator[tuple[str, list[VersionRecord]]]:
-        """The KPIs that have both a readable card and records."""
-        for name in self.context.cards:
-            if self.history.get(name):
-                yield name, self.history[name]
-
-
-def kept_of(context: Context) -> Kept:
-    """What is kept for one run of the check."""
-    found = context.__dict__.get("_versions")
-    if found is None:
-        found = context.__dict__["_versions"] = Kept(context)
-    return found
 
 
 @rule(
@@ -88,9 +35,8 @@ def kept_of(context: Context) -> Kept:
 )
 def changed_with_version(context: Context) -> Iterator[Finding]:
     """Find KPIs that mean something else than their last version."""
-    kept = kept_of(context)
-    for name, history in kept.live():
-        change = kept.change(name)
+    for name, history in context.versions.live():
+        change = context.versions.change(name)
         if change.changed:
             caused = "; ".join(change.causes) or "its questions"
             asked = f" ({change.note})" if change.note else ""
@@ -124,8 +70,7 @@ def _cause_file(context: Context, change: Change) -> str | None:
 )
 def version_with_change(context: Context) -> Iterator[Finding]:
     """Find records whose meaning is that of the record before."""
-    kept = kept_of(context)
-    for name, history in kept.live():
+    for name, history in context.versions.live():
         for before, after in pairwise(history):
             said = before.definition, after.definition
             same = versions.text_of(said[0]) == versions.text_of(said[1]) or (
@@ -155,7 +100,7 @@ def impact_as_expected(context: Context) -> Iterator[Finding]:
 
     With values, the change is measured again in the warehouse there is.
     """
-    for name, history in kept_of(context).live():
+    for name, history in context.versions.live():
         for record in history:
             said = record.exceeds
             if record.kind not in {"first", "equivalent"} and record.expected_impact is None:
@@ -206,7 +151,7 @@ proof:
 )
 def equivalent_is_proved(context: Context) -> Iterator[Finding]:
     """Find equivalent versions without evidence of it, over everything both can be asked."""
-    for name, history in kept_of(context).live():
+    for name, history in context.versions.live():
         for before, after in pairwise(history):
             proof = after.proof
             grain, labels = shared(before.definition, after.definition)
@@ -237,9 +182,8 @@ def equivalent_is_proved(context: Context) -> Iterator[Finding]:
 )
 def version_covers_card(context: Context) -> Iterator[Finding]:
     """Find KPIs that can be asked by more than their last version was recorded for."""
-    kept = kept_of(context)
-    for name, history in kept.live():
-        change = kept.change(name)
+    for name, history in context.versions.live():
+        change = context.versions.change(name)
         if change.asks_more and not change.changed:
             asked = ", ".join(change.asks_more)
             yield Finding(
@@ -260,17 +204,16 @@ def version_covers_card(context: Context) -> Iterator[Finding]:
 )
 def records_unedited(context: Context) -> Iterator[Finding]:
     """Find records whose file is not the one that was sealed or merged, or is gone."""
-    kept = kept_of(context)
-    for name, problem in kept.broken.items():
+    for name, problem in context.versions.broken.items():
         yield Finding(
             kpi=name, message=f"a record cannot be read: {problem}", file=lock.FILE, line=1
         )
     root = context.root
     if root is None:
         return
-    for name in sorted({*kept.locked, *kept.history}):
-        seals = kept.locked[name].seals if name in kept.locked else {}
-        recorded = {record.version for record in kept.history.get(name, ())}
+    for name in sorted({*context.versions.locked, *context.versions.history}):
+        seals = context.versions.locked[name].seals if name in context.versions.locked else {}
+        recorded = {record.version for record in context.versions.history.get(name, ())}
         for number in sorted({*seals, *recorded}):
             path = versions.path_of(root, name, number)
             file = path.relative_to(root).as_posix()
@@ -280,7 +223,7 @@ def records_unedited(context: Context) -> Iterator[Finding]:
                 said = f"the record of version {number} is not sealed in {lock.FILE}"
             elif not versions.holds(path, seals[number]):
                 said = f"the record of version {number} was edited"
-            elif file in kept.merged.altered:
+            elif file in context.versions.merged.altered:
                 said = f"the record of version {number} was edited after it was merged"
             else:
                 continue
@@ -306,12 +249,11 @@ def approved_by_owner(context: Context) -> Iterator[Finding]:
 
     A merged one was approved by who might then; owners and delegates change.
     """
-    kept = kept_of(context)
-    for name, history in kept.live():
+    for name, history in context.versions.live():
         owner = context.cards[name].owner.business
         allowed = {owner, *context.settings.delegates(owner)}
         for record in history:
-            if record.file in kept.merged.there:
+            if record.file in context.versions.merged.there:
                 continue
             if record.approver.lower() == record.author.lower():
                 said = f"{record.author} approved a version {record.version} of their own"
@@ -338,10 +280,9 @@ def approved_by_owner(context: Context) -> Iterator[Finding]:
 )
 def every_kpi_recorded(context: Context) -> Iterator[Finding]:
     """Find KPIs without a record."""
-    kept = kept_of(context)
-    if kept.used:
+    if context.versions.used:
         for name in context.cards:
-            if not kept.history.get(name) and name not in kept.broken:
+            if not context.versions.history.get(name) and name not in context.versions.broken:
                 yield Finding(kpi=name, message="no version of it is recorded")
 
 
@@ -358,10 +299,9 @@ def every_kpi_recorded(context: Context) -> Iterator[Finding]:
 )
 def numbers_agree(context: Context) -> Iterator[Finding]:
     """Find KPIs whose card, records and lock disagree."""
-    kept = kept_of(context)
-    for name, history in kept.live():
+    for name, history in context.versions.live():
         numbers = [record.version for record in history]
-        card, entry = context.cards[name].version, kept.locked.get(name)
+        card, entry = context.cards[name].version, context.versions.locked.get(name)
         if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
             said = f"its records {', '.join(map(str, numbers))} have a gap"
         elif card != numbers[-1]:
