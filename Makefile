@@ -24,14 +24,15 @@ help: ## List the targets
 setup: .venv/.stamp ## Make .venv with everything pinned (the other targets do this by themselves)
 
 # A lock that changed makes a new environment; otherwise the second run costs nothing.
-.venv/.stamp: requirements.lock pyproject.toml
+.venv/.stamp: requirements.lock pyproject.toml python/cadran_demo/pyproject.toml
 	$(STEP) 'Python environment (.venv)'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Python 3.11 or later is needed: make PYTHON=python3.12 $(MAKECMDGOALS)'; exit 2; }
 	@$(PYTHON) -m venv --clear .venv
 	@echo "installing $$(grep -c == requirements.lock) pinned packages, about a minute"
 	@$(PIP) install --quiet --no-deps -r requirements.lock
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) install --quiet --no-deps --no-build-isolation \
+		--editable . --editable python/cadran_demo
 	@touch $@
 
 demo: .venv/.stamp ## Data, warehouse, KPI tables and the KPI board, from nothing (SCALE=0.1 is quicker)

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
+import venv
 import zipfile
 from datetime import date
 from decimal import Decimal
@@ -185,29 +187,106 @@ def test_every_macro_is_documented_with_its_arguments_and_their_types(consumer):
         assert all(each["type"] and each["description"] for each in macro["arguments"]), name
 
 
-def test_the_wheel_holds_the_typed_package_and_its_command(tmp_path):
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    """The wheels of Cadran and of its demo company, built offline from a fresh clone."""
     found = {each.name: each.version for each in metadata.distributions()}.get("setuptools", "0")
     if int(found.split(".")[0]) < 77:
         pytest.skip("no setuptools of 77 or later is installed to build a wheel with, offline")
-    source = clean_copy(tmp_path / "clone")
+    folder = tmp_path_factory.mktemp("wheels")
+    source = clean_copy(folder / "clone")
     built = subprocess.run(
         [
             sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index",
-            "--quiet", "--disable-pip-version-check", "--wheel-dir", tmp_path, source,
+            "--quiet", "--disable-pip-version-check", "--wheel-dir", folder, source,
+            source / "python" / "cadran_demo",
         ],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if "No module named pip" in built.stderr:
         pytest.skip("pip is not installed, so no wheel can be built")
     assert built.returncode == 0, built.stderr[-2000:]
-    (wheel,) = tmp_path.glob("cadran-*.whl")
+    (cadran,) = folder.glob("cadran-*.whl")
+    (demo,) = folder.glob("cadran_demo-*.whl")
+    return SimpleNamespace(cadran=cadran, demo=demo)
+
+
+def names_in(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
+        return archive.namelist()
+
+
+def test_the_wheel_holds_the_typed_package_and_its_command(wheels):
+    names = names_in(wheels.cadran)
+    with zipfile.ZipFile(wheels.cadran) as archive:
         entry_points = next(name for name in names if name.endswith("entry_points.txt"))
         assert "cadran = cadran.cli:main" in archive.read(entry_points).decode()
-    assert {"cadran/__init__.py", "cadran/py.typed", "cadran/cli/__init__.py"} <= set(names)
+    expected = {
+        "cadran/__init__.py", "cadran/py.typed", "cadran/cli/__init__.py",
+        "cadran/audit/__init__.py", "cadran/schemas/card.schema.json",
+    }  # fmt: skip
+    assert expected <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if "tests" in Path(name).parts]
+
+
+def test_each_wheel_holds_its_own_package_and_not_the_other(wheels):
+    for wheel, package in ((wheels.cadran, "cadran"), (wheels.demo, "cadran_demo")):
+        names = names_in(wheel)
+        tops = {Path(name).parts[0] for name in names}
+        assert {top for top in tops if not top.endswith(".dist-info")} == {package}
+        tracked = subprocess.run(
+            ["git", "ls-files", f"python/{package}/*.py"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout.split()  # fmt: skip
+        there = [Path(file) for file in tracked if (ROOT / file).is_file()]
+        assert {str(file.relative_to("python")) for file in there} <= set(names)
+        assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_demo_that_cadran_asks_for_is_the_one_beside_it():
+    ours, demos = (
+        tomllib.loads((ROOT / path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        for path in ("", "python/cadran_demo")
+    )
+    assert ours["optional-dependencies"]["demo"] == [f"{demos['name']}=={demos['version']}"]
+    assert demos["version"] == ours["version"]
+
+
+def test_the_demo_runs_from_the_wheels_and_says_what_is_missing(wheels, tmp_path):
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False)
+    python = home / "bin" / "python"
+
+    def run(*command):
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        return subprocess.run(
+            [str(word) for word in command],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def install(wheel):
+        pip = [sys.executable, "-m", "pip", "--python", python, "install"]
+        done = run(*pip, "--no-deps", "--no-index", "--quiet", wheel)
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    site = run(python, "-c", "import site; print(site.getsitepackages()[0])").stdout.strip()
+    borrowed = Path(site) / "borrowed.pth"
+    install(wheels.cadran)
+    # What Cadran needs is borrowed from here; packages that are edited in place are not.
+    borrowed.write_text(sysconfig.get_path("purelib"))
+    words = ("demo", "--scale", "0.01", "--end", "2026-10-31", "--out", "demo")
+    refused = run(home / "bin" / "cadran", *words)
+    assert refused.returncode == 2
+    assert refused.stderr.strip().endswith("pip install 'cadran[demo]'.")
+    borrowed.unlink()
+    install(wheels.demo)
+    borrowed.write_text(sysconfig.get_path("purelib"))
+    written = run(home / "bin" / "cadran", *words)
+    assert written.returncode == 0, written.stderr[-2000:]
+    assert list((tmp_path / "demo" / "shop").iterdir())
+    place = run(python, "-c", "import cadran, cadran_demo; print(cadran_demo.__file__)")
+    assert place.stdout.startswith(str(home))
 
 
 def test_the_installed_command_is_the_package_s_own():

@@ -14,12 +14,13 @@ import hashlib
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cadran.access.caller import SCOPES, Caller, Limits
 from cadran.errors import PolicyError, UnknownNameError
 from cadran.formats import files
+from cadran.formats.validation import Strict, validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ _SHOWN = 4  # last characters, by which its owner knows a token again
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class Token(Strict):
     """One token as the file holds it; the token itself is nowhere.
 
     Attributes:
@@ -68,6 +69,11 @@ class Token:
         return Caller(self.name, self.roles, frozenset(self.scopes), self.limits, self.id)
 
 
+@dataclass(frozen=True, slots=True)
+class _TokenFile(Strict):
+    tokens: tuple[Token, ...]
+
+
 def hashed(secret: str) -> str:
     """The hash under which a token is kept."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
@@ -80,13 +86,13 @@ def read(path: Path) -> tuple[Token, ...]:
         PolicyError: the file cannot be read.
     """
     try:
-        given = json.loads(path.read_bytes())
-        return tuple(_token(entry) for entry in given["tokens"])
+        content = json.loads(path.read_bytes())
+        return validated(_TokenFile, content, lambda *_: ValueError()).tokens
     except FileNotFoundError:
         return ()
     except OSError as problem:
         raise PolicyError(f"{path} cannot be read: {problem.strerror}.") from None
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         raise PolicyError(
             f"{path} is no file of tokens, or a damaged one: take it from a copy, or make new"
             " tokens with `cadran token create NAME`."
@@ -148,20 +154,6 @@ def revoke(path: Path, which: str) -> tuple[Token, ...]:
         kept = [replace(token, revoked=now) if token in ended else token for token in tokens]
         _write(path, tuple(kept))
     return ended
-
-
-def _token(entry: dict[str, Any]) -> Token:
-    known = {one.name for one in fields(Token)}
-    if set(entry) - known:
-        raise ValueError(entry)
-    given = dict(entry)
-    for key in ("created", "expires", "revoked"):
-        value = given.get(key)
-        given[key] = dt.datetime.fromisoformat(value) if value is not None else None
-    given["roles"] = tuple(map(str, given.get("roles", ())))
-    given["scopes"] = tuple(map(str, given.get("scopes", ())))
-    given["limits"] = Limits(**given.get("limits", {}))
-    return Token(**given)
 
 
 def _entry(token: Token) -> dict[str, Any]:

@@ -364,9 +364,8 @@ class Words:
 
     def day(self, day: dt.date) -> str:
         """A day as it is written in a sentence."""
-        month = periods.NAMES[self.lang].split()[day.month - 1]
         first = "1er" if self.lang == "fr" and day.day == 1 else str(day.day)
-        return f"{first} {month} {day.year}"
+        return f"{first} {periods.label(day, 'month', self.lang)}"
 
     def duration(self, text: str) -> str:
         """A duration as a card writes it, "3 hours", in the language."""

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 # Blue and orange stay apart for every kind of colour blindness; text keeps 4.5:1 on white.
-INK, MUTED, RULE, FAINT, PAPER = "#17212b", "#5a6672", "#d9dee3", "#eef1f4", "#ffffff"
+INK, MUTED, FAINT, PAPER = "#17212b", "#5a6672", "#eef1f4", "#ffffff"
 BLUE, ORANGE, TEAL, PURPLE, OCHRE, GREY = (
     "#0b5a8a", "#b4530a", "#2b7a6b", "#7b4a8c", "#7d6608", "#6b7681",
 )  # fmt: skip
 SERIES = (BLUE, ORANGE, TEAL, PURPLE, OCHRE, GREY)
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
-SMALL, TEXT, STRONG = 11, 12, 13
+SMALL, TEXT = 11, 12
 
 _NUMBERS = {
     "en": {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["€", ""]},

@@ -33,6 +33,7 @@ COMMANDS = {
     "tables": ("export", "write or check the KPI tables in models/kpis"),
     "export": ("export", "files for BI tools: Power BI, Superset, Apache Ossie"),
     "check": ("check", "hold every KPI against the rules: the gate of continuous integration"),
+    "schema": ("schema", "JSON Schemas of cards and settings, by which an editor completes them"),
     "doctor": ("data", "check input data against the contracts before a build"),
     "ingest": ("data", "take access logs into the request contract"),
     "collect": ("collect", "receive telemetry: OTLP, remote-write, logs, checks, events"),

@@ -120,8 +120,12 @@ def _scale(text: str) -> float:
 
 
 def _demo(parsed: argparse.Namespace) -> int:
-    if importlib.util.find_spec("numpy") is None:
-        raise ProjectError("The demo data needs numpy: pip install 'cadran[demo]'.")
+    for package in ("cadran_demo", "numpy"):
+        if importlib.util.find_spec(package) is None:
+            raise ProjectError(
+                f"The demo company is a package of its own, and {package} is not installed:"
+                " pip install 'cadran[demo]'."
+            )
     from cadran_demo import generate
 
     summary = generate(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from typing import Any
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 WIDE = "\N{NO-BREAK SPACE}"
 DASH = "\N{EN DASH}"
-FRENCH = str.maketrans(",.", f"{THIN},")
 BARS = "▁▂▃▄▅▆▇█"
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "hours": "h", "minutes": "min", "seconds": "s"}
 SHORT = {"%", "ms", "h", "min", "s"}
@@ -25,9 +25,16 @@ def number(value: Any, *, decimals: int = 0, lang: str = "en", sign: bool = Fals
     if not rounded:
         rounded = abs(rounded)  # no "-0"
     text = f"{rounded:{'+' if sign and rounded else ''},.{decimals}f}"
-    if lang == "fr":
-        text = text.translate(FRENCH)
-    return text
+    return text if lang == "en" else text.translate(_signs(lang))
+
+
+@cache
+def _signs(lang: str) -> dict[int, str]:
+    """How a language groups thousands and writes the decimal point."""
+    from babel import Locale
+
+    signs = Locale.parse(lang).number_symbols["latn"]
+    return str.maketrans({",": signs["group"], ".": signs["decimal"]})
 
 
 def measure(value: Any, unit: str, *, decimals: int = 0, lang: str = "en") -> str:

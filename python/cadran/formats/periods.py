@@ -6,10 +6,6 @@ import datetime as dt
 
 GRAINS = ("day", "week", "month", "quarter", "year")
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
-NAMES = {
-    "en": "January February March April May June July August September October November December",
-    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
-}
 OF_WEEK = 7
 OF_YEAR = 52
 # Of the longest month: what is refreshed once a month is not late before the month is over.
@@ -70,11 +66,11 @@ def label(start: dt.date, grain: str, lang: str = "en") -> str:
     """The period as people write it."""
     if grain == "year":
         return str(start.year)
-    if grain == "quarter":
-        return f"{'T' if lang == 'fr' else 'Q'}{(start.month + 2) // 3} {start.year}"
-    if grain == "month":
-        return f"{NAMES[lang].split()[start.month - 1]} {start.year}"
-    day = f"{start:%d/%m/%Y}" if lang == "fr" else start.isoformat()
+    from babel.dates import format_date
+
+    if grain in {"quarter", "month"}:
+        return str(format_date(start, "QQQ y" if grain == "quarter" else "MMMM y", locale=lang))
+    day = start.isoformat() if lang == "en" else str(format_date(start, "dd/MM/y", locale=lang))
     if grain == "week":
         return f"semaine du {day}" if lang == "fr" else f"week of {day}"
     return day

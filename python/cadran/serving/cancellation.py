@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 _AGAIN = 0.05  # seconds between two interrupts of a statement that goes on
 
 
-_AGAIN = 0.05  # seconds between two interrupts
-
-
 class Stop:
     """Set once, by any thread; whoever works asks for it or is called."""
 
@@ -49,37 +46,6 @@ class Stop:
                     self._calls.remove(call)
 
         return done
-
-
-class Insisting:
-    """Calls again and again, from a thread of its own, until what is to be stopped has ended.
-
-    An interrupt that comes while no statement runs yet is lost: the next statement does not know
-    of it.
-    """
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        """Take what to call; nothing is called before `begin`."""
-        self._call = call
-        self._lock = threading.Lock()
-        self._ended = threading.Event()
-
-    def begin(self) -> None:
-        """Call until `end`."""
-        threading.Thread(target=self._run, name="stop", daemon=True).start()
-
-    def end(self) -> None:
-        """Call no more: when this returns, no call is under way."""
-        with self._lock:
-            self._ended.set()
-
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                if self._ended.is_set():
-                    return
-                self._call()
-            self._ended.wait(_AGAIN)
 
 
 class Clock:
