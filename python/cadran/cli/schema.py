@@ -52,9 +52,9 @@ def schemas() -> dict[str, dict[str, Any]]:
     from cadran.access.policy import PolicySettings
     from cadran.core.ledger.settings import LedgerSettings
     from cadran.core.project.cards import CardBlock
+    from cadran.core.project.checks import Settings
     from cadran.core.versions.record import RecordFile
     from cadran.formats.validation import schema_of
-    from cadran.governance.settings import Settings
     from cadran.server.settings import ServerFile
 
     kinds = {

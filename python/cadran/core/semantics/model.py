@@ -158,24 +158,6 @@ class SemanticModel:
             limit=asked["limit"],
         )
 
-    def refuse_open_range(self, query: Query) -> None:
-        """MetricFlow writes invalid SQL for a range of a cumulative metric without a time.
-
-        Raises:
-            QueryError: the question is of that kind.
-        """
-        if query.start is None and query.end is None:
-            return
-        times = Fields.of(self.project.semantic_manifest).times
-        if {group.base.rpartition("__")[2] for group in query.group_by} & times:
-            return
-        for name in query.metrics:
-            if self.metric_graph.accumulates(name):
-                raise QueryError(
-                    f"{name} is cumulative: with start or end it needs metric_time in group_by,"
-                    " such as metric_time__day."
-                )
-
     def is_kpi(self, name: str) -> bool:
         """Whether a metric has a card.
 
@@ -272,7 +254,7 @@ class SemanticModel:
         if query.where:
             query = replace(query, where=self.templates(query.where))
         query = self.allowed(query) if governed else query
-        self.refuse_open_range(query)
+        self._refuse_open_range(query)
         if query.confined:
             where = (*query.where, *self.templates(query.confined))
             query = replace(query, where=where, confined=())
@@ -283,6 +265,23 @@ class SemanticModel:
             sql = self._compiler.sql(query)
         groups = [[group.name, group.grain, group.date_part] for group in query.group_by]
         return {"sql": sql, "group_by": groups}
+
+    def _refuse_open_range(self, query: Query) -> None:
+        """MetricFlow writes invalid SQL for a range of a cumulative metric without a time.
+
+        Raises:
+            QueryError: the question is of that kind.
+        """
+        if query.start is None and query.end is None:
+            return
+        if {group.base.rpartition("__")[2] for group in query.group_by} & self._fields.times:
+            return
+        for name in query.metrics:
+            if self.metric_graph.accumulates(name):
+                raise QueryError(
+                    f"{name} is cumulative: with start or end it needs metric_time in group_by,"
+                    " such as metric_time__day."
+                )
 
     @cached_property
     def _fields(self) -> Fields:
