@@ -13,6 +13,7 @@ import sqlglot
 from sqlglot import exp
 
 from cadran.core.project.graph import Node
+from cadran.core.semantics.metrics import MetricGraph
 from cadran.core.versions.meaning import Definition, Question
 from cadran.core.versions.record import VersionRecord
 from cadran.errors import ProjectError
@@ -181,7 +182,7 @@ def test_a_filter_on_another_table_is_not_said_wrongly(given):
     filters = {"where_filters": [{"where_sql_template": template}]}
     metrics["orders_placed"] = metrics["orders_placed"] | {"filter": filters}
     with pytest.raises(UnsayableError, match="customer__country"):
-        Expressions(metrics, models).of("order_count")
+        Expressions(MetricGraph({"metrics": list(metrics.values())}), models).of("order_count")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 import cadran
 from cadran.core.compiler import metricflow, optimizer
-from cadran.core.semantics.metrics import measuring
+from cadran.core.components import measuring
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,11 @@ import yaml
 import cadran
 from cadran.cli.app import main
 from cadran.core.query.request import GRAINS
-from cadran.core.warehouse import duckdb as duckdb_file
+from cadran.core.semantics.metrics import MetricGraph
+from cadran.core.warehouse import duckdb_local as duckdb_file
 from cadran.errors import CardError, QueryError, ServiceError
 from cadran.exports import superset
-from cadran.exports.expressions import UnsayableError, leaves
+from cadran.exports.expressions import UnsayableError, summable
 from cadran.exports.superset import model as superset_model
 from cadran.exports.superset import model as superset_values
 from cadran.exports.superset import payload as superset_payload
@@ -251,6 +252,10 @@ def test_the_file_is_in_the_format_that_older_duckdbs_read_and_is_replaced_whole
     assert list(path.parent.iterdir()) == [path]
 
 
+def graph_of(metrics, changed):
+    return MetricGraph({"metrics": [*(metrics | {changed["name"]: changed}).values()]})
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -263,7 +268,7 @@ def test_what_has_a_value_without_rows_is_not_put_into_a_cube(layer, change, rea
     block = metrics["orders_placed"]
     given = block["type_params"] | change["type_params"]
     with pytest.raises(UnsayableError, match=reason):
-        leaves(metrics | {"orders_placed": block | {"type_params": given}}, "order_count")
+        summable(graph_of(metrics, block | {"type_params": given}), "order_count")
 
 
 def test_a_filter_on_top_of_a_part_is_not_lost(layer):
@@ -273,7 +278,7 @@ def test_a_filter_on_top_of_a_part_is_not_lost(layer):
     }
     ratio = metrics["refund_rate"] | {"filter": filters}
     with pytest.raises(UnsayableError, match="filters"):
-        leaves(metrics | {"refund_rate": ratio}, "refund_rate")
+        summable(graph_of(metrics, ratio), "refund_rate")
 
 
 def test_a_kpi_without_a_longer_period_on_its_card_is_not_offered_by_it(layer):

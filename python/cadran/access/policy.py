@@ -249,44 +249,11 @@ class Names:
 
     def conversions(self, metrics: tuple[str, ...]) -> set[str]:
         """The entities by which the conversions among these metrics, or below them, are joined."""
-        given = (one["type_params"].get("conversion_type_params") for one in self._closure(metrics))
-        return {str(one["entity"]) for one in given if one}
+        return self._layer.metric_graph.conversion_entities(*metrics)
 
     def looks_around(self, metrics: tuple[str, ...]) -> bool:
         """Whether a value of these metrics rests on other rows than those of its period."""
-        for one in self._closure(metrics):
-            given = one["type_params"]
-            simple = given.get("metric_aggregation_params") or {}
-            shifted = any(
-                part.get("offset_window") or part.get("offset_to_grain")
-                for part in given.get("metrics") or ()
-            )
-            if shifted or one["type"] in {"cumulative", "conversion"}:
-                return True
-            if simple.get("non_additive_dimension"):
-                return True
-        return False
-
-    def _closure(self, metrics: tuple[str, ...]) -> list[dict[str, Any]]:
-        """These metrics and every metric below them, as the manifest defines them."""
-        defined = {one["name"]: one for one in self._layer.project.semantic_manifest["metrics"]}
-        names = list(metrics)
-        for name in names:
-            names += [other for other in _inputs(defined[name]) if other not in names]
-        return [defined[name] for name in names]
-
-
-def _inputs(metric: dict[str, Any]) -> list[str]:
-    """The metrics that a metric is computed from."""
-    given = metric["type_params"]
-    conversion = given.get("conversion_type_params") or {}
-    cumulative = given.get("cumulative_type_params") or {}
-    found = [
-        given.get("numerator"), given.get("denominator"), *(given.get("metrics") or ()),
-        cumulative.get("metric"), conversion.get("base_metric"),
-        conversion.get("conversion_metric"),
-    ]  # fmt: skip
-    return [str(one["name"]) for one in found if one]
+        return self._layer.metric_graph.reads_other_periods(*metrics)
 
 
 @dataclass(frozen=True, slots=True)

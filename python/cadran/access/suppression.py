@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cadran.access.gate import Allowed
     from cadran.core.layer import Layer
     from cadran.core.query.request import Query
-    from cadran.core.semantics.metrics import Parts
+    from cadran.core.semantics.metrics import Components
 
 
 _PRIME = 2**31 - 1  # sums are taken modulo a prime: exact, and no number grows
@@ -259,7 +259,9 @@ class Counts:
     def __init__(self) -> None:
         """Nothing is read yet."""
         self._lock = threading.Lock()
-        self._wider: WeakKeyDictionary[Layer, tuple[Layer, dict[str, Parts]]] = WeakKeyDictionary()
+        self._wider: WeakKeyDictionary[Layer, tuple[Layer, dict[str, Components]]] = (
+            WeakKeyDictionary()
+        )
 
     def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
         """The rows of an answer, with NULL in the place of what is to be hidden.
@@ -277,8 +279,8 @@ class Counts:
                 table = _without(table, query, card.name, cells.hidden(least))
         return table
 
-    def _of(self, layer: Layer) -> tuple[Layer, dict[str, Parts]]:
-        from cadran.core.semantics.metrics import measuring
+    def _of(self, layer: Layer) -> tuple[Layer, dict[str, Components]]:
+        from cadran.core.components import measuring
 
         with self._lock:
             found = self._wider.get(layer)
@@ -294,7 +296,7 @@ class _Cells:
     def __init__(
         self,
         wider: Layer,
-        parts: dict[str, Parts],
+        parts: dict[str, Components],
         query: Query,
         kpi: str,
         grains: tuple[str, ...],

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.access.caller import SCOPES, Caller, Limits
 from cadran.errors import PolicyError, UnknownNameError
+from cadran.formats import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,17 +173,8 @@ def _entry(token: Token) -> dict[str, Any]:
 
 
 def _write(path: Path, tokens: tuple[Token, ...]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     text = json.dumps({"tokens": [_entry(token) for token in tokens]}, indent=2) + "\n"
-    try:
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    files.write(path, text, mode=0o600)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
-import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.project import lineage
+from cadran.core.project import git, lineage
 from cadran.core.semantics import tree
 from cadran.core.versions.record import records
 from cadran.errors import CadranError, ProjectError, WarehouseError
@@ -52,25 +50,14 @@ class Newest:
 
     def of(self, card: Card) -> Freshness | None:
         """The oldest among the marts of the KPI: it is no fresher than its stalest part."""
-        ages = {name: self._newest(name) for name in sorted(self._behind(card.name))}
+        models = self.layer.metric_graph.semantic_models(card.name)
+        ages = {name: self._newest(name) for name in sorted(models)}
         known = {name: newest for name, newest in ages.items() if newest is not None}
         if not known:
             return None
         model = min(known, key=known.__getitem__)
         promise = dt.timedelta(seconds=seconds(card.refresh.late_after))
         return Freshness(model, known[model], max(self.now - known[model], dt.timedelta()), promise)
-
-    def _behind(self, metric: str) -> set[str]:
-        given = self.layer.metric(metric)["type_params"]
-        aggregated = given.get("metric_aggregation_params")
-        if aggregated:
-            return {aggregated["semantic_model"]}
-        inputs: list[Any] = [*(given.get("metrics") or ())]
-        inputs += [given.get("numerator"), given.get("denominator")]
-        inputs.append((given.get("cumulative_type_params") or {}).get("metric"))
-        conversion = given.get("conversion_type_params") or {}
-        inputs += [conversion.get("base_metric"), conversion.get("conversion_metric")]
-        return {name for one in inputs if one for name in self._behind(one["name"])}
 
     def _newest(self, name: str) -> dt.datetime | None:
         if name not in self._known:
@@ -156,18 +143,16 @@ _NAMES = (
 
 def edits(root: Path | None) -> list[Edit]:
     """The last commits that touched definitions, the newest first; none outside git."""
-    git = shutil.which("git")
-    if root is None or git is None:
+    if root is None:
         return []
     # Fields end with a control character that no message holds.
     form = "%x1e%cs%x1f%s%x1f"
-    command = [
-        git, "-C", str(root), "log", f"-{MOST_EDITS}", "--no-merges", f"--format={form}",
-        "--name-only", "--", *DEFINITIONS,
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    log = git.output(
+        root, "log", f"-{MOST_EDITS}", "--no-merges", f"--format={form}", "--name-only",
+        "--", *DEFINITIONS,
+    )  # fmt: skip
     found = []
-    for entry in done.stdout.split("\x1e") if done.returncode == 0 else ():
+    for entry in (log or "").split("\x1e"):
         parts = entry.split("\x1f")
         if len(parts) == FIELDS:
             files = tuple(line for line in parts[2].splitlines() if line)

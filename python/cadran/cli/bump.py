@@ -97,9 +97,8 @@ def _share_steps(root: Path | None) -> int:
 
 
 def _bump(parsed: argparse.Namespace) -> int:
-    from cadran.core.project import dbt
+    from cadran.core.project import dbt, git
     from cadran.governance import bump as service
-    from cadran.governance.approval import git_author
 
     if dbt.refresh(open_layer(parsed).project):
         print("cadran: the artefacts were older than the files; ran `dbt parse`", file=sys.stderr)
@@ -107,7 +106,7 @@ def _bump(parsed: argparse.Namespace) -> int:
     root = layer.project.root
     if parsed.share_steps:
         return _share_steps(root)
-    author = parsed.author or (git_author(root) if root else None)
+    author = parsed.author or (git.user(root) if root else None)
     if not author:
         raise QueryError("Nobody is the author: give --author, or set git's user.email.")
     if parsed.first:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import cadran
 from cadran.errors import QueryError
+from cadran.formats import files
 from cadran.formats.encoding import arrow_bytes, csv_cell, json_text, parquet_bytes, row_dicts
 
 if TYPE_CHECKING:
@@ -109,13 +109,8 @@ def write_text(
     if output is None:
         _stream(names, rows, form, sys.stdout)
         return
-    aside = _aside(output)
-    try:
-        with aside.open("w", encoding="utf-8", newline="") as stream:
-            _stream(names, rows, form, stream)
-        aside.replace(output)
-    finally:
-        aside.unlink(missing_ok=True)
+    with files.placing(output) as aside, aside.open("w", encoding="utf-8", newline="") as stream:
+        _stream(names, rows, form, stream)
 
 
 def _stream(names: list[str], rows: Iterable[dict[str, Any]], form: str, stream: TextIO) -> None:
@@ -166,13 +161,4 @@ def _bytes(content: bytes, output: Path | None) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         return
-    aside = _aside(output)
-    try:
-        aside.write_bytes(content)
-        aside.replace(output)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _aside(output: Path) -> Path:
-    return output.with_name(f".{output.name}.{os.getpid()}")
+    files.write(output, content)

@@ -16,6 +16,7 @@ from cadran.cli.common import (
     write_rows,
 )
 from cadran.errors import QueryError
+from cadran.formats import files
 from cadran.formats.encoding import json_text
 
 if TYPE_CHECKING:
@@ -108,9 +109,7 @@ def _draw(chart: alt.LayerChart, file: Path) -> None:
     if file.suffix not in (".svg", ".png"):
         raise QueryError(f"--chart is '{file}'; it takes a file that ends with .svg or .png.")
     drawn = charts.svg(chart).encode() if file.suffix == ".svg" else charts.png(chart)
-    aside = file.with_name(f".{file.name}.part")
-    aside.write_bytes(drawn)
-    aside.replace(file)
+    files.write(file, drawn)
 
 
 def _add_author(parser: argparse.ArgumentParser) -> None:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from cadran.core.project import artifacts, contracts
+from cadran.core.warehouse.duckdb_local import NoSuchTableError, Scratch
 from cadran.doctor.findings import Finding, Level, Report
 from cadran.doctor.staging import Models, NotRenderableError
-from cadran.errors import ProjectError
+from cadran.errors import ProjectError, WarehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +87,7 @@ def _missing_column(there: Found, column: Column, *, builds: bool) -> Finding:
     )
 
 
-def times(connection: duckdb.DuckDBPyConnection, there: Found) -> list[Finding]:
+def times(scratch: Scratch, there: Found) -> list[Finding]:
     """A note for each column of times with a zone or an offset: the build reads them in UTC."""
     findings = []
     for column in there.table.columns:
@@ -98,9 +97,9 @@ def times(connection: duckdb.DuckDBPyConnection, there: Found) -> list[Finding]:
         name = f'"{column.name}"'
         instant = f"try_cast({name} as timestamptz) at time zone 'UTC'"
         moved = "true" if kind == HAS_ZONE else f"try_cast({name} as timestamp) <> {instant}"
-        count, example = connection.execute(
+        count, example = scratch.rows(
             f"select count(*), any_value({name}) from {there.relation} where {moved}"
-        ).fetchone() or (0, None)
+        )[0]
         if count:
             findings.append(
                 Finding(
@@ -123,15 +122,7 @@ UNREAD = re.compile(r"^(?P<column>\w+) is no (?P<kind>[^:]+?)(?:: (?P<value>.*))
 EXAMPLE_WIDTH = 80
 
 
-def count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
-    """The rows of a relation."""
-    found = connection.execute(f"select count(*) from {relation}").fetchone()
-    return int(found[0]) if found else 0
-
-
-def judge(
-    connection: duckdb.DuckDBPyConnection, models: Models, table: Table, file: str
-) -> list[Finding]:
+def judge(scratch: Scratch, models: Models, table: Table, file: str) -> list[Finding]:
     """One finding for each reason for which rows of the table will be rejected."""
     staged = f"stg_{table.source}__{table.name}"
     checked = f"int_{table.name}_checked"
@@ -161,27 +152,25 @@ def judge(
         if not model:
             return findings
     shown = [column.name for column in table.columns]
-    connection.execute(
+    scratch.execute(
         f"create or replace temp table rejected_rows as "
         f"select {reason} as reason, * from {model} where {reason} is not null"
     )
-    grouped = connection.execute("""
+    grouped = scratch.rows("""
         select
             regexp_replace(reason, '^(\\w+ is no [^:]+): .*$', '\\1', 's') as plain,
             count(*),
             any_value(reason)
         from rejected_rows group by plain order by count(*) desc, plain
-    """).fetchall()
-    have = {row[0] for row in connection.execute("describe rejected_rows").fetchall()}
+    """)
+    have = {row[0] for row in scratch.rows("describe rejected_rows")}
     for plain, rows, sample in grouped:
-        example = _example(connection, table, sample, [name for name in shown if name in have])
+        example = _example(scratch, table, sample, [name for name in shown if name in have])
         findings.append(_finding(table, file, plain, rows, example))
     return findings
 
 
-def _example(
-    connection: duckdb.DuckDBPyConnection, table: Table, sample: str, columns: list[str]
-) -> str | None:
+def _example(scratch: Scratch, table: Table, sample: str, columns: list[str]) -> str | None:
     unread = UNREAD.match(sample)
     about = _column(table, sample)
     wanted = [name for name in table.key if name in columns]
@@ -189,12 +178,12 @@ def _example(
         wanted.append(about.name)
     if not about:  # a rule over several columns: those that it names, or else all of them
         wanted += [name for name in columns if name in sample and name not in wanted]
-    row = connection.execute(
+    rows = scratch.rows(
         f"select {', '.join(wanted) or '1'} from rejected_rows where reason = ? limit 1", [sample]
-    ).fetchone()
-    if row is None:
+    )
+    if not rows:
         return None
-    values = dict(zip(wanted, row, strict=False))
+    values = dict(zip(wanted, rows[0], strict=False))
     if unread and unread["value"] is not None:
         values[unread["column"]] = unread["value"]
     words = [
@@ -263,33 +252,32 @@ def examine(
     if sources is not None:
         overrides["cadran_sources"] = sources
     loaded = _with_absolute_places(contracts.load(project_dir, overrides))
-    connection = duckdb.connect()
-    connection.execute("set TimeZone = 'UTC'")
-    attached = _attach(connection, loaded, database)
+    scratch = Scratch()
+    attached = _attach(scratch, loaded, database)
     findings: list[Finding] = []
     found: list[Found] = []
     counts: dict[str, int] = {}
     for table in loaded.tables:
-        there = _find(connection, loaded, table, attached=attached)
+        there = _find(scratch, loaded, table, attached=attached)
         if isinstance(there, Finding):
             findings.append(there)
         else:
             found.append(there)
     # As the build reads them, and with the optional columns that lack, to say all in one run.
-    plain = Models(loaded, connection.cursor())
+    plain = Models(loaded, scratch.cursor())
     raw = {(there.table.source, there.table.name): padded(there) for there in found}
-    models = Models(loaded, connection, raw)
+    models = Models(loaded, scratch, raw)
     for there in found:
         if progress:
             progress(there.table.full_name)
         try:
-            counts[there.table.full_name] = count(connection, there.relation)
+            counts[there.table.full_name] = scratch.count(there.relation)
             shape = missing(plain, there)
-            judged = judge(connection, models, there.table, there.file)
+            judged = judge(scratch, models, there.table, there.file)
             if any(finding.level is Level.STOPS for finding in shape):
                 judged = [finding for finding in judged if finding.level is not Level.NOTE]
-            findings += shape + times(connection, there) + judged
-        except duckdb.Error as problem:
+            findings += shape + times(scratch, there) + judged
+        except WarehouseError as problem:
             findings.append(_unreadable(there.table, there.file, problem))
         if counts.get(there.table.full_name) == 0:
             findings.append(
@@ -302,7 +290,7 @@ def examine(
                     remedy="Nothing to do if the table is empty by nature.",
                 )
             )
-    connection.close()
+    scratch.close()
     return Report(tuple(findings), counts, time.perf_counter() - started)
 
 
@@ -321,9 +309,7 @@ def _with_absolute_places(loaded: Contracts) -> Contracts:
     return replace(loaded, variables=loaded.variables | {"cadran_sources": absolute(places)})
 
 
-def _attach(
-    connection: duckdb.DuckDBPyConnection, loaded: Contracts, database: Path | None
-) -> str | None:
+def _attach(scratch: Scratch, loaded: Contracts, database: Path | None) -> str | None:
     """Open the warehouse where a source is in it; the reason why not, if it cannot be opened."""
     sources = {table.source for table in loaded.tables}
     if not any((loaded.place(source) or "").startswith("schema:") for source in sources):
@@ -336,15 +322,14 @@ def _attach(
     if not database.is_file():
         return f"there is no warehouse {database}"
     try:
-        path = str(database).replace("'", "''")
-        connection.execute(f"attach '{path}' as warehouse (read_only)")
-    except duckdb.Error as problem:
-        return str(problem).splitlines()[0]
+        scratch.attach(database, "warehouse")
+    except WarehouseError as problem:
+        return str(problem)
     return None
 
 
 def _find(
-    connection: duckdb.DuckDBPyConnection, loaded: Contracts, table: Table, *, attached: str | None
+    scratch: Scratch, loaded: Contracts, table: Table, *, attached: str | None
 ) -> Found | Finding:
     place = loaded.place(table.source)
     if place is None:
@@ -372,8 +357,8 @@ def _find(
             return _missing(table, Path(place))
         file, relation = files[0], contracts.reader(*files)
     try:
-        described = connection.execute(f"describe select * from {relation}").fetchall()
-    except duckdb.CatalogException:
+        described = scratch.rows(f"describe select * from {relation}")
+    except NoSuchTableError:
         return _stops(
             table,
             file=file,
@@ -381,7 +366,7 @@ def _find(
             expected=f"a table with the columns {', '.join(c.name for c in table.columns)}",
             remedy="Load it, or point cadran_sources elsewhere.",
         )
-    except duckdb.Error as problem:
+    except WarehouseError as problem:
         return _unreadable(table, file, problem)
     return Found(table, relation, file, {name.lower(): kind for name, kind, *_ in described})
 
@@ -417,7 +402,7 @@ def _unreadable(table: Table, file: str, problem: Exception) -> Finding:
     return _stops(
         table,
         file=file,
-        problem=f"it cannot be read: {str(problem).splitlines()[0]}",
+        problem=f"it cannot be read: {problem}",
         expected="a whole Parquet file, or CSV with a header and the same columns in each row",
         remedy="Write the file again.",
     )

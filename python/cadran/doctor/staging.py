@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from jinja2 import Environment, TemplateError
 
-from cadran.errors import CadranError
+from cadran.core.warehouse.dialects import DUCKDB, literal
+from cadran.errors import CadranError, WarehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import duckdb
-
     from cadran.core.project.contracts import Contracts
+    from cadran.core.warehouse.duckdb_local import Scratch
 
 RELATION = re.compile(r"^[a-z_][a-z0-9_]*$")
 
@@ -38,23 +38,23 @@ class _ReturnError(Exception):
 
 
 class Models:
-    """The models of a project as relations of a DuckDB connection, made when they are asked."""
+    """The models of a project as relations of a database in memory, made when they are asked."""
 
     def __init__(
         self,
         contracts: Contracts,
-        connection: duckdb.DuckDBPyConnection,
+        scratch: Scratch,
         raw: dict[tuple[str, str], str] | None = None,
     ) -> None:
         """Load the project's macros; no model is touched yet.
 
         Args:
             contracts: the project's contracts and variables.
-            connection: where the relations are made.
+            scratch: where the relations are made.
             raw: what to read for a source's table, instead of what the project would read.
         """
         self._contracts = contracts
-        self._connection = connection
+        self._scratch = scratch
         self._made: dict[str, str] = {}
         self._files = {
             path.stem: path for path in sorted((contracts.project_dir / "models").rglob("*.sql"))
@@ -88,20 +88,14 @@ class Models:
             sql = self._environment.from_string(source).render()
             # A mart is asked many times for its keys: it is kept; the others are looked through.
             kind = "view" if model.startswith(("stg_", "int_")) else "table"
-            self._connection.execute(f"create or replace temp {kind} {model} as {sql}")
+            self._scratch.execute(f"create or replace temp {kind} {model} as {sql}")
         except _ReturnError as value:
             raise NotRenderableError(f"{model} returns {value.value!r}") from value
-        except (TemplateError, TypeError, ValueError, KeyError, self._broken()) as problem:
+        except (TemplateError, TypeError, ValueError, KeyError, WarehouseError) as problem:
             reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
             raise NotRenderableError(f"{model}: {reason}") from problem
         self._made[model] = model
         return model
-
-    @staticmethod
-    def _broken() -> type[Exception]:
-        import duckdb
-
-        return duckdb.Error
 
     def _load(self, text: str) -> None:
         try:
@@ -119,7 +113,7 @@ class Models:
             "cadran": own,
             "dbt": _Namespace(DBT),
             "dbt_utils": _Namespace({}),
-            "adapter": SimpleNamespace(dispatch=self._dispatch, type=lambda: "duckdb"),
+            "adapter": SimpleNamespace(dispatch=self._dispatch, type=lambda: DUCKDB),
             "var": lambda name, default=None: variables.get(name, default),
             "env_var": lambda _name, default="": default,
             "ref": self.relation,
@@ -133,7 +127,7 @@ class Models:
             "execute": True,
             "graph": SimpleNamespace(sources=self._contracts.graph),
             "model": SimpleNamespace(package_name=next(iter(self._packages()), "")),
-            "target": SimpleNamespace(type="duckdb", schema="analytics", name="doctor"),
+            "target": SimpleNamespace(type=DUCKDB, schema="analytics", name="doctor"),
             "this": "this",
         }
 
@@ -141,7 +135,7 @@ class Models:
         return {node["package_name"] for node in self._contracts.graph.values()}
 
     def _dispatch(self, name: str, _package: str | None = None) -> Callable[..., Any]:
-        for prefix in ("duckdb__", "default__"):
+        for prefix in (f"{DUCKDB}__", "default__"):
             if prefix + name in self._macros:
                 return self._macros[prefix + name]
         raise NotRenderableError(f"there is no macro {name}")
@@ -157,7 +151,7 @@ class Models:
         return f'warehouse."{place.removeprefix("schema:")}"."{table}"'
 
     def _run_query(self, sql: str) -> Any:
-        rows = self._connection.execute(sql).fetchall()
+        rows = self._scratch.rows(sql)
         width = len(rows[0]) if rows else 1
         columns = [
             SimpleNamespace(values=lambda column=column: [row[column] for row in rows])
@@ -218,5 +212,5 @@ DBT: dict[str, Callable[..., Any]] = {
     "dateadd": lambda part, number, field: f"date_add({field}, interval ({number}) {part})",
     "current_timestamp": lambda: "now()",
     "string_literal": lambda text: f"'{text}'",
-    "escape_single_quotes": lambda text: text.replace("'", "''"),
+    "escape_single_quotes": lambda text: literal(text)[1:-1],
 }

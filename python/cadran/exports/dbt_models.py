@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cadran.core.query.request import DAY_OR_COARSER
+from cadran.core.semantics.metrics import ADDITIVE, NOT_ADDITIVE
 from cadran.errors import CardError, ProjectError
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 FOLDER = Path("models") / "kpis"
 MATERIALIZATIONS = ("table", "view", "incremental")
-ADDITIVE_AGGREGATIONS = {"sum", "count", "sum_boolean"}
 INTEGERS = {"HUGEINT", "UHUGEINT", "BIGINT", "UBIGINT", "INTEGER", "SMALLINT", "TINYINT"}
 
 
@@ -168,39 +168,19 @@ def _options(saved: dict[str, Any]) -> dict[str, Any]:
 def _additive_parts(layer: Layer, metrics: tuple[str, ...]) -> dict[str, list[str]]:
     """The additive building blocks of metrics that may not be summed: part -> metrics it is of."""
     parts: dict[str, list[str]] = {}
+    graph = layer.metric_graph
     for metric in metrics:
-        for leaf in _leaves(layer, metric):
-            if leaf != metric and _additivity(layer, leaf) == "additive":
+        for leaf in graph.direct_leaves(metric):
+            if leaf != metric and graph.is_additive(leaf):
                 parts.setdefault(leaf, []).append(metric)
     return parts
 
 
-def _leaves(layer: Layer, name: str) -> list[str]:
-    """Simple metrics that a metric is computed from at the same time and grain."""
-    metric = layer.metric(name)
-    if metric["type"] == "simple":
-        return [name]
-    if metric["type"] not in {"ratio", "derived"}:
-        return []
-    params = metric["type_params"]
-    inputs = [params["numerator"], params["denominator"], *(params["metrics"] or [])]
-    leaves: list[str] = []
-    for part in filter(None, inputs):
-        if part["offset_window"] or part["offset_to_grain"] or part["filter"]:
-            return []
-        leaves += [leaf for leaf in _leaves(layer, part["name"]) if leaf not in leaves]
-    return leaves
-
-
 def _additivity(layer: Layer, name: str) -> str:
-    metric = layer.metric(name)
-    card = metric["config"]["meta"].get("kpi")
-    if card:
-        return str(card["additivity"])
-    aggregation = metric["type_params"]["metric_aggregation_params"]
-    if metric["type"] != "simple" or aggregation["agg"] not in ADDITIVE_AGGREGATIONS:
-        return "not_additive"
-    return "semi_additive" if aggregation["non_additive_dimension"] else "additive"
+    """How a column may be summed, where the expression does not tell it as the card has it."""
+    derived = layer.metric_graph.additivity(name)
+    declared = layer.card(name).additivity if layer.is_kpi(name) else NOT_ADDITIVE
+    return derived or declared
 
 
 def _column(
@@ -277,7 +257,7 @@ def _documentation(
     for column in columns:
         meta: dict[str, Any] = {}
         if column.additivity:
-            meta = {"additive": column.additivity == "additive", "additivity": column.additivity}
+            meta = {"additive": column.additivity == ADDITIVE, "additivity": column.additivity}
             meta |= {"kpi": column.kpi, **_said(layer.card(column.kpi))} if column.kpi else {}
             meta |= {"part_of": list(column.part_of)} if column.part_of else {}
         entry: dict[str, Any] = {

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import sqlglot
 from sqlglot import exp
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from cadran.core.semantics.metrics import SUMMING, fills_gaps, filters_of
 
-SUMS = ("sum", "count", "sum_boolean")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cadran.core.semantics.metrics import Input, MetricGraph
+
 EXTREMES = ("min", "max")
 
 _HOLISTIC = {
@@ -31,7 +34,7 @@ class UnsayableError(Exception):
 
 
 def said(
-    metrics: Mapping[str, dict[str, Any]],
+    graph: MetricGraph,
     name: str,
     leaf: Callable[[dict[str, Any], tuple[dict[str, Any], ...]], exp.Expression],
     filters: tuple[dict[str, Any], ...] = (),
@@ -39,7 +42,7 @@ def said(
     """The expression of a metric.
 
     Args:
-        metrics: every metric of the semantic manifest, by name.
+        graph: what metrics are made of.
         name: the metric.
         leaf: gives the aggregate of a simple metric, with the filters that stand above it.
         filters: filters of the metrics that read this one.
@@ -47,9 +50,9 @@ def said(
     Raises:
         UnsayableError: it has none, or `leaf` finds that a part has none.
     """
-    metric = metrics[name]
-    kind, given = metric["type"], metric["type_params"]
-    filters = (*filters, *_filters(metric["filter"]))
+    metric = graph.metrics[name]
+    kind = metric["type"]
+    filters = (*filters, *filters_of(metric))
     if kind == "simple":
         return leaf(metric, filters)
     if kind == "cumulative":
@@ -57,16 +60,16 @@ def said(
     if kind == "conversion":
         raise UnsayableError("it pairs events of two tables in time")
 
-    def part(read: dict[str, Any]) -> exp.Expression:
-        if read["offset_window"] or read["offset_to_grain"]:
+    def part(read: Input) -> exp.Expression:
+        if read.is_shifted:
             raise UnsayableError("it reads another period")
-        return said(metrics, read["name"], leaf, (*filters, *_filters(read["filter"])))
+        return said(graph, read.name, leaf, (*filters, *read.filters))
 
     if kind == "ratio":
-        above, below = (part(given[side]) for side in ("numerator", "denominator"))
+        above, below = map(part, graph.inputs(name))
         none = exp.Nullif(this=below, expression=exp.Literal.number(0))
         return exp.Div(this=exp.cast(above, "double"), expression=exp.cast(none, "double"))
-    inputs = {read["alias"] or read["name"]: part(read) for read in given["metrics"]}
+    inputs = {read.alias: part(read) for read in graph.inputs(name)}
 
     def put(node: exp.Expression) -> exp.Expression:
         if not isinstance(node, exp.Column) or node.name not in inputs:
@@ -74,10 +77,11 @@ def said(
         found = inputs[node.name].copy()
         return found if isinstance(found, exp.Func) else exp.paren(found, copy=False)
 
-    return sqlglot.parse_one(given["expr"], dialect="duckdb").transform(put).unnest()
+    expression = metric["type_params"]["expr"]
+    return sqlglot.parse_one(expression, dialect=graph.dialect).transform(put).unnest()
 
 
-def leaves(metrics: Mapping[str, dict[str, Any]], name: str) -> list[str]:
+def summable(graph: MetricGraph, name: str) -> list[str]:
     """The simple metrics that an expression of the metric aggregates, in its order.
 
     Raises:
@@ -87,13 +91,13 @@ def leaves(metrics: Mapping[str, dict[str, Any]], name: str) -> list[str]:
     found: list[str] = []
 
     def leaf(metric: dict[str, Any], filters: tuple[dict[str, Any], ...]) -> exp.Expression:
-        if len(filters) > len(_filters(metric["filter"])):
+        if len(filters) > len(filters_of(metric)):
             raise UnsayableError(f"it filters {metric['name']} once more")
         refuse_unless_additive(metric)
         found.append(metric["name"])
         return exp.column(metric["name"])
 
-    said(metrics, name, leaf)
+    said(graph, name, leaf)
     return list(dict.fromkeys(found))
 
 
@@ -103,15 +107,10 @@ def refuse_unless_additive(metric: dict[str, Any]) -> None:
     Raises:
         UnsayableError: they cannot.
     """
-    given = metric["type_params"]
-    aggregation = given["metric_aggregation_params"]
-    if aggregation["agg"] not in (*SUMS, *EXTREMES):
+    aggregation = metric["type_params"]["metric_aggregation_params"]
+    if aggregation["agg"] not in (*SUMMING, *EXTREMES):
         raise UnsayableError(_HOLISTIC.get(aggregation["agg"], f"it is a {aggregation['agg']}"))
     if aggregation["non_additive_dimension"]:
         raise UnsayableError("it is a stock, which may not be added up over time")
-    if given["fill_nulls_with"] is not None or given["join_to_timespine"]:
+    if fills_gaps(metric):
         raise UnsayableError("it has a value where there are no rows")
-
-
-def _filters(given: dict[str, Any] | None) -> tuple[dict[str, Any], ...]:
-    return tuple((given or {}).get("where_filters") or ())

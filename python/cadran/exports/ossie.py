@@ -23,12 +23,14 @@ from cadran.core.layer import open_layer
 from cadran.core.project import cards
 from cadran.core.project.graph import Node
 from cadran.core.query.filters import names_in
+from cadran.core.semantics.metrics import MetricGraph, fills_gaps
 from cadran.core.versions import record
 from cadran.core.versions.definition import Definition, Question
 from cadran.core.versions.record import VersionRecord
 from cadran.errors import ProjectError
 from cadran.exports.expressions import UnsayableError, said
 from cadran.exports.texts import text
+from cadran.formats import files
 from cadran.insight.scorecard import Target, targets
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class Said:
 class Expressions:
     """Writes the metrics of one semantic manifest, and notes which columns they read."""
 
-    metrics: Mapping[str, dict[str, Any]]
+    graph: MetricGraph
     models: Mapping[str, dict[str, Any]]
     columns: dict[str, set[str]] = field(default_factory=dict)
 
@@ -81,7 +83,7 @@ class Expressions:
             return self._aggregate(metric, aggregation, filters)
 
         # Postgres' dialect is the nearest to the standard: its division of integers is whole.
-        sql = said(self.metrics, name, leaf).sql(dialect="postgres")
+        sql = said(self.graph, name, leaf).sql(dialect="postgres")
         return Said(str(sql), tuple(dict.fromkeys(datasets)), tuple(dict.fromkeys(times)))
 
     def _aggregate(
@@ -90,13 +92,12 @@ class Expressions:
         aggregation: dict[str, Any],
         filters: tuple[dict[str, Any], ...],
     ) -> exp.Expression:
-        given = metric["type_params"]
         if aggregation["non_additive_dimension"]:
             raise UnsayableError("it is a stock, read at one moment of each period")
-        if given["fill_nulls_with"] is not None or given["join_to_timespine"]:
+        if fills_gaps(metric):
             raise UnsayableError("it has a value where there are no rows")
         model = aggregation["semantic_model"]
-        row = self._qualified(given["expr"] or metric["name"], model)
+        row = self._qualified(metric["type_params"]["expr"] or metric["name"], model)
         agg = aggregation["agg"]
         if agg == "sum_boolean":
             row, agg = exp.case().when(row, "1").else_("0"), "sum"
@@ -124,7 +125,7 @@ class Expressions:
             self.columns.setdefault(model, set()).add(node.name)
             return exp.column(node.name, table=model)
 
-        return sqlglot.parse_one(sql, dialect="duckdb").transform(put)
+        return sqlglot.parse_one(sql, dialect=self.graph.dialect).transform(put)
 
     def _condition(self, template: str, model: str) -> exp.Expression:
         """A filter with each template as the expression of the dataset's own dimension."""
@@ -254,8 +255,9 @@ class _Maker:
         self.given, self.spec, self.lang = given, spec, lang
         self.manifest = given.semantic_manifest
         self.models = {model["name"]: model for model in self.manifest["semantic_models"]}
-        self.metrics = {metric["name"]: metric for metric in self.manifest["metrics"]}
-        self.expressions = Expressions(self.metrics, self.models)
+        graph = MetricGraph(self.manifest)
+        self.metrics = graph.metrics
+        self.expressions = Expressions(graph, self.models)
 
     def document(self) -> tuple[dict[str, Any], dict[str, str]]:
         metrics, apart, reasons = [], [], {}
@@ -481,10 +483,7 @@ def write(given: Exchange, path: Path, *, spec: str = SPECS[0], lang: str = "en"
     """
     document, reasons = make(given, spec=spec, lang=lang)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    aside.write_text(f"{text}\n", encoding="utf-8")
-    aside.replace(path)
+    files.write(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     return reasons
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import os
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.project import git
 from cadran.core.versions.record import KINDS, RESTATEMENTS, months_of
 from cadran.errors import QueryError, UnknownNameError
 from cadran.governance import settings
@@ -47,30 +47,16 @@ def check_approver(layer: Layer, kpis: Iterable[str], approver: str, author: str
 def who(layer: Layer) -> str:
     """Who is at work: CADRAN_AUTHOR, git's user, or the user of this machine."""
     named = os.environ.get("CADRAN_AUTHOR")
-    return named or _git(layer, "config", "user.email") or getpass.getuser()
+    return named or git.user(_folder(layer)) or getpass.getuser()
 
 
 def revision(layer: Layer) -> str | None:
     """The revision of the project in git, with `+` when there are changes beside it."""
-    found = _git(layer, "rev-parse", "HEAD")
-    changed = _git(layer, "status", "--porcelain", "--untracked-files=no") if found else ""
-    return f"{found}+" if found and changed else found
+    return git.revision(_folder(layer))
 
 
-def _git(layer: Layer, *words: str) -> str | None:
-    root = layer.project.root or layer.project.semantic_manifest_path.parent
-    try:
-        told = subprocess.run(
-            ["git", *words],  # noqa: S607 - the git of whoever publishes
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return told.stdout.strip() or None
+def _folder(layer: Layer) -> Path:
+    return layer.project.root or layer.project.semantic_manifest_path.parent
 
 
 # A first version speaks for all that was ever published.
@@ -131,16 +117,6 @@ def approvers(root: Path, owner: str) -> list[str]:
     return [owner, *settings.read(root, set(registered())).delegates(owner)]
 
 
-def git_author(root: Path) -> str | None:
-    """Who git says is working here."""
-    try:
-        run = subprocess.run(
-            ["git", "-C", str(root), "config", "user.email"],  # noqa: S607 - git is where git is
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    except OSError:
-        return None
-    return run.stdout.strip() or None
 
 
 RESTATEMENT_KINDS = ("policy", "estimate", "error", "source")

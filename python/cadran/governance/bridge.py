@@ -14,9 +14,10 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.components import measuring
 from cadran.core.ledger.reader import has_ledger, instant
-from cadran.core.semantics.metrics import Parts, measuring
 from cadran.core.warehouse import ledger_sql as sql
+from cadran.core.warehouse.dialects import literal
 from cadran.errors import QueryError
 from cadran.formats import periods
 from cadran.governance.close import period as read_period
@@ -178,7 +179,7 @@ def published_rows(layer: Layer, kpi: str, grain: str, start: dt.date) -> list[d
         select *, details->>'reason' as reason, nullif(dimension_set, '') as name,
             json_extract_string(dimensions, '$.*')[1] as member
         from {sql.VIEW}
-        where kpi = {sql.literal(kpi)} and grain = '{grain}' and period = timestamp '{start}'
+        where kpi = {literal(kpi)} and grain = '{grain}' and period = timestamp '{start}'
         order by batch, row
         """
     ).to_pylist()
@@ -329,7 +330,7 @@ class _Now:
 
     def __init__(self, layer: Layer, kpi: str, grain: str, start: dt.date) -> None:
         self._layer, parts = measuring(layer)
-        self._parts: Parts = parts[kpi]
+        self._parts = parts[kpi]
         self._kpi, self._grain, self._start = kpi, grain, start
 
     def values(self, dimensions: tuple[str, ...]) -> dict[Any, Value]:

@@ -19,6 +19,7 @@ from cadran.core.versions.definition import tools
 from cadran.core.versions.meaning import combined
 from cadran.core.versions.record import merged, months_of
 from cadran.errors import QueryError
+from cadran.formats import files
 from cadran.governance.approval import BEGINNING, Decision, sound
 from cadran.governance.impact import Pair, prove_equal, side_by_side, summary
 
@@ -55,9 +56,7 @@ def renumber(root: Path, file: str, kpi: str, number: int) -> bool:
     for pattern in (r"^(\s*version: )\d+", r"([{,]\s*version: )\d+"):
         changed, found = re.subn(pattern, rf"\g<1>{number}", block, count=1, flags=re.MULTILINE)
         if found:
-            aside = path.with_name(f".{path.name}.part")
-            aside.write_text(text[: start.end()] + changed + rest[len(block) :], encoding="utf-8")
-            aside.replace(path)
+            files.write(path, text[: start.end()] + changed + rest[len(block) :])
             return True
     return False
 

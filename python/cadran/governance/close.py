@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cadran.core.ledger.writer import LedgerWriter
 from cadran.core.project import lock as anchor
 from cadran.core.warehouse import ledger_sql as sql
+from cadran.core.warehouse.dialects import literal
 from cadran.core.warehouse.ledger_sql import within
 from cadran.errors import QueryError
 from cadran.formats.periods import shifted
@@ -129,7 +130,7 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
                     "approver": approver,
                 },
             }
-            published = f"select * from {sql.ROWS} where kpi = {sql.literal(kpi)}"
+            published = f"select * from {sql.ROWS} where kpi = {literal(kpi)}"
             made[kpi] = writer.append(
                 f"{COLUMNS}, 'final' as status, version, definition_hash",
                 f"""

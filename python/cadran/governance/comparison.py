@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.warehouse import ledger_sql as differing
 from cadran.core.warehouse import ledger_sql as sql
+from cadran.core.warehouse.dialects import literal
 from cadran.governance.values import Defined, VersionScope, tools
 
 if TYPE_CHECKING:
@@ -107,9 +108,8 @@ def _stage(writer: LedgerWriter, one: Measured) -> dict[str, bool]:
     observed = one.parts.observations
     texts["observations"] = f'cast("{observed}" as bigint)' if observed else None
     names = {"grain": one.grain, "time": one.time, "dimensions": ",".join(one.dimensions)}
-    writer.connection.register("measured", one.table)
-    writer.connection.execute(differing.stage("measured", texts, names))
-    writer.connection.unregister("measured")
+    with writer.connection.table("measured", one.table):
+        writer.connection.execute(differing.stage("measured", texts, names))
     return {n: bool(c) and differing.is_inexact(kinds[c or one.kpi]) for n, c in columns.items()}
 
 
@@ -159,7 +159,7 @@ def _wait(writer: LedgerWriter, subject: Subject, *, is_waiting: bool) -> list[d
         "select grain, period, dimension_set, dimensions, published, value as computed, change"
         " from placed where goes = 'waiting'"
     )
-    kpi = sql.literal(subject.kpi)
+    kpi = literal(subject.kpi)
     mine = f"kpi = {kpi} and period_end(grain, period) > timestamp '{subject.start}'"
     if not is_waiting and not writer.rows(f"select 1 as one from {sql.WAITING} where {mine}"):
         return []

@@ -85,9 +85,7 @@ class Context:
     @cached_property
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Every metric of the semantic manifest, hidden ones included."""
-        return {
-            metric["name"]: metric for metric in self.layer.project.semantic_manifest["metrics"]
-        }
+        return self.layer.metric_graph.metrics
 
     @cached_property
     def raw(self) -> dict[str, dict[str, Any]]:
@@ -123,22 +121,6 @@ class Context:
     def live(self) -> Iterator[Card]:
         """The readable cards that are not deprecated."""
         return (card for card in self.cards.values() if card.status != "deprecated")
-
-    def inputs(self, metric: str) -> list[dict[str, Any]]:
-        """What a metric is directly computed from: `name`, `alias`, `offset_window` and so on."""
-        given = self.metrics[metric]["type_params"]
-        found = [given.get("numerator"), given.get("denominator"), *(given.get("metrics") or [])]
-        found.append((given.get("cumulative_type_params") or {}).get("metric"))
-        conversion = given.get("conversion_type_params") or {}
-        found += [conversion.get("base_metric"), conversion.get("conversion_metric")]
-        return [entry for entry in found if entry]
-
-    def closure(self, metric: str) -> list[str]:
-        """The metric and every metric below it, each once."""
-        found = [metric]
-        for name in found:
-            found += [i["name"] for i in self.inputs(name) if i["name"] not in found]
-        return found
 
     # Files ------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ whole, and the next publication appends what is missing: it compares, it does no
 from __future__ import annotations
 
 import datetime as dt
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler.plan_cache import PlanCache, key_of
@@ -58,7 +57,7 @@ class Unchanged:
         texts = sorted(statements)
         read = [name for name in self._relations if any(name in text for text in texts)]
         marks = [self._mark(name) for name in read or self._relations]
-        return key_of(kpi, texts, marks, version("duckdb"), told)
+        return key_of(kpi, texts, marks, self._layer.warehouse.engine, told)
 
     def holds(self, kpi: str, key: str) -> bool:
         """Whether that comparison was made, and the ledger says of the KPI what it said then."""

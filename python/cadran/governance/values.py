@@ -14,8 +14,9 @@ from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler.plan_cache import PlanCache, key_of
+from cadran.core.components import measuring
 from cadran.core.project.dbt import fingerprint
-from cadran.core.semantics.metrics import Parts, leaves, measuring, reached
+from cadran.core.semantics.metrics import Components, fills_gaps
 from cadran.core.versions import compare
 from cadran.core.versions import record as version_file
 from cadran.core.versions import record as versions
@@ -45,7 +46,7 @@ class Measured:
     dimensions: tuple[str, ...]
     table: pa.Table
     kpi: str
-    parts: Parts
+    parts: Components
 
     @property
     def time(self) -> str:
@@ -84,13 +85,13 @@ class Measurer:
 
     def data_as_of(self, kpi: str) -> dt.datetime | None:
         """The last instant in the sources of a KPI; None when they are empty."""
-        found = [bound for leaf in leaves(self._layer, kpi) if (bound := self._bound(leaf))]
+        found = [b for leaf in self._layer.metric_graph.leaves(kpi) if (b := self._bound(leaf))]
         return max((last for _, last in found), default=None)
 
     def bounds(self) -> tuple[dt.datetime, dt.datetime]:
         """The first and last instant of which any source of any KPI knows."""
         if self._span is None:
-            names = {leaf for card in self._layer.kpis() for leaf in leaves(self._layer, card.name)}
+            names = self._layer.metric_graph.leaves(*(card.name for card in self._layer.kpis()))
             found = [bound for leaf in sorted(names) if (bound := self._bound(leaf))]
             now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
             first = min((first for first, _ in found), default=now)
@@ -144,20 +145,11 @@ class Measurer:
 
     def _frame(self, kpi: str) -> Any:
         """What KPIs that are asked together have in common: their facts, or nothing at all."""
-        models = set()
-        for metric in reached(self._layer, kpi):
-            given = metric["type_params"]
-            inputs = [given["numerator"], given["denominator"], *(given["metrics"] or [])]
-            shifted = any(i and (i["offset_window"] or i["offset_to_grain"]) for i in inputs)
-            filled = given["fill_nulls_with"] is not None or given["join_to_timespine"]
-            if metric["type"] in ("cumulative", "conversion") or shifted or filled:
-                return kpi
-            if metric["type"] == "simple":
-                counted = given["metric_aggregation_params"]
-                if counted["non_additive_dimension"]:
-                    return kpi
-                models.add(counted["semantic_model"])
-        return frozenset(models)
+        graph = self._layer.metric_graph
+        is_filled = any(fills_gaps(graph.metrics[name]) for name in graph.closure(kpi))
+        if is_filled or graph.reads_other_periods(kpi):
+            return kpi
+        return frozenset(graph.semantic_models(kpi))
 
     def _bound(self, leaf: str) -> tuple[dt.datetime, dt.datetime] | None:
         time = self._time_of(leaf)
@@ -170,7 +162,7 @@ class Measurer:
 
     def _time_of(self, leaf: str) -> str:
         """The time dimension that a simple metric is counted by, at its own grain."""
-        given = self._layer.metric(leaf)["type_params"]["metric_aggregation_params"]
+        given = self._layer.metric_graph.aggregation(leaf)
         models = self._layer.project.semantic_manifest["semantic_models"]
         model = next(model for model in models if model["name"] == given["semantic_model"])
         time = next(d for d in model["dimensions"] if d["name"] == given["agg_time_dimension"])

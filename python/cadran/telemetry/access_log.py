@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from cadran.errors import CadranError
+from cadran.core.warehouse.dialects import literal
+from cadran.core.warehouse.duckdb_local import Scratch
+from cadran.errors import CadranError, WarehouseError
 from cadran.telemetry import tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import duckdb
 
 
 LINE = (
@@ -192,8 +192,6 @@ def ingest(  # noqa: PLR0913 - the flags of the command
     Raises:
         LogError: a log does not exist or cannot be read, or the service has no usable name.
     """
-    import duckdb
-
     started = time.perf_counter()
     service_id = re.sub(r"[^a-z0-9]+", "_", service.lower()).strip("_")
     if not service_id:
@@ -204,17 +202,15 @@ def ingest(  # noqa: PLR0913 - the flags of the command
     tables.refuse_foreign(out)
     parts = out / "access_log" / service_id
     unparsed = out / "telemetry" / "unparsed" / service_id
-    connection = duckdb.connect()
-    connection.execute("set TimeZone = 'UTC'")
     summaries = []
-    with tables.only_one(out):
+    with tables.only_one(out), Scratch() as scratch:
         for file in files:
-            summaries.append(_take(connection, file, parts, unparsed, log_format))
+            summaries.append(_take(scratch, file, parts, unparsed, log_format))
             if progress:
                 progress(_sentence(summaries[-1]))
         if any(parts.glob("*.parquet")):
             tables.write(
-                connection,
+                scratch,
                 out,
                 tables.Service(service_id, service, team, tier),
                 project_dir=project_dir,
@@ -223,34 +219,31 @@ def ingest(  # noqa: PLR0913 - the flags of the command
 
 
 def _take(
-    connection: duckdb.DuckDBPyConnection, file: Path, parts: Path, unparsed: Path, log_format: str
+    scratch: Scratch, file: Path, parts: Path, unparsed: Path, log_format: str
 ) -> FileSummary:
     known = {_size(part): part for part in parts.glob("*.parquet")}
     name, beginnings = _identity(file, known)
     part, rest = parts / f"{name}.parquet", unparsed / f"{name}.parquet"
     was_known = part.exists()
     if not was_known:
-        _parse(connection, file, log_format)
-        tables.copy(
-            connection,
+        _parse(scratch, file, log_format)
+        scratch.copy(
             "select service_id, file, line_number, reason, line from ("
-            f"select {tables.literal(parts.name)} as service_id, {tables.literal(file.name)} "
+            f"select {literal(parts.name)} as service_id, {literal(file.name)} "
             "as file, * from parsed where reason is not null) order by line_number",
             rest,
         )
-        tables.copy(connection, REQUESTS, part)
+        scratch.copy(REQUESTS, part)
         for beginning in beginnings:
             (unparsed / beginning.name).unlink(missing_ok=True)
             beginning.unlink()
-    return FileSummary(file, _count(connection, part), _count(connection, rest), was_known)
+    return FileSummary(file, _count(scratch, part), _count(scratch, rest), was_known)
 
 
-def _parse(connection: duckdb.DuckDBPyConnection, file: Path, log_format: str) -> None:
-    import duckdb
-
+def _parse(scratch: Scratch, file: Path, log_format: str) -> None:
     try:
-        connection.execute(READ.format(file=tables.literal(str(file))))
-    except duckdb.Error:
+        scratch.execute(READ.format(file=literal(str(file))))
+    except WarehouseError:
         # A byte that is no UTF-8, or a NUL: such bytes are written out as \x.., as servers do.
         with tempfile.TemporaryDirectory() as folder:
             plain = Path(folder) / "plain.log"
@@ -259,11 +252,10 @@ def _parse(connection: duckdb.DuckDBPyConnection, file: Path, log_format: str) -
                     text = line.replace(b"\0", b"\\x00").decode("utf-8", "backslashreplace")
                     target.write(text.encode())
             try:
-                connection.execute(READ.format(file=tables.literal(str(plain))))
-            except duckdb.Error as problem:
-                reason = str(problem).splitlines()[0]
-                raise LogError(f"{file} cannot be read as lines of text: {reason}") from problem
-    connection.execute(PARSE.replace("{wanted}", FORMATS[log_format]))
+                scratch.execute(READ.format(file=literal(str(plain))))
+            except WarehouseError as problem:
+                raise LogError(f"{file} cannot be read as lines of text: {problem}") from problem
+    scratch.execute(PARSE.replace("{wanted}", FORMATS[log_format]))
 
 
 def _identity(file: Path, known: dict[int, Path]) -> tuple[str, list[Path]]:
@@ -303,11 +295,8 @@ def _size(part: Path) -> int:
     return int(part.stem.split("-")[1])
 
 
-def _count(connection: duckdb.DuckDBPyConnection, part: Path) -> int:
-    found = connection.execute(
-        f"select count(*) from read_parquet({tables.literal(str(part))})"
-    ).fetchone()
-    return int(found[0]) if found else 0
+def _count(scratch: Scratch, part: Path) -> int:
+    return scratch.count(f"read_parquet({literal(str(part))})")
 
 
 def _sentence(summary: FileSummary) -> str:

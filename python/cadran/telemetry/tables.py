@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cadran.core.project import contracts
+from cadran.core.warehouse.dialects import literal
 from cadran.errors import CadranError, ProjectError
 
 try:
@@ -19,7 +19,7 @@ except ImportError:  # no such lock on this system: one ingest at a time is then
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import duckdb
+    from cadran.core.warehouse.duckdb_local import Scratch
 
 ROUTES = 200
 DAYS_OF_LINES = 7
@@ -41,7 +41,7 @@ class Service:
 
 
 def write(
-    connection: duckdb.DuckDBPyConnection,
+    scratch: Scratch,
     out: Path,
     service: Service,
     *,
@@ -49,10 +49,9 @@ def write(
 ) -> None:
     """Write the service, its counters and its last lines, and the other tables empty."""
     folder, own = out / "telemetry", f"{service.service_id}.parquet"
-    connection.execute(_lines(out / "access_log" / service.service_id, service))
-    copy(connection, _requests(), folder / "requests" / own)
-    copy(
-        connection,
+    scratch.execute(_lines(out / "access_log" / service.service_id, service))
+    scratch.copy(_requests(), folder / "requests" / own)
+    scratch.copy(
         "select request_id, service_id, route, received_at, method, status, duration_ms, "
         "is_timeout from lines where received_at >= (select date_trunc('day', max(received_at)) "
         f"from lines) - interval {DAYS_OF_LINES - 1} day order by received_at, request_id",
@@ -61,9 +60,9 @@ def write(
     row = (service.service_id, service.name, service.team, service.tier)
     names = ("service_id", "service_name", "team", "tier")
     columns = [f"{literal(value)} as {name}" for name, value in zip(names, row, strict=True)]
-    copy(connection, f"select {', '.join(columns)}", folder / "services" / own)
+    scratch.copy(f"select {', '.join(columns)}", folder / "services" / own)
     if project_dir is not None:
-        _write_empty(connection, out, project_dir)
+        _write_empty(scratch, out, project_dir)
 
 
 def _lines(parts: Path, service: Service) -> str:
@@ -123,7 +122,7 @@ def _requests() -> str:
     """
 
 
-def _write_empty(connection: duckdb.DuckDBPyConnection, out: Path, project_dir: Path) -> None:
+def _write_empty(scratch: Scratch, out: Path, project_dir: Path) -> None:
     """Write the contract's other telemetry tables without a row, so that the domain builds."""
     try:
         wanted = contracts.load(project_dir, {"cadran_domains": ["platform"]}).tables
@@ -135,7 +134,7 @@ def _write_empty(connection: duckdb.DuckDBPyConnection, out: Path, project_dir: 
                 f"cast(null as {column.data_type}) as {column.name}" for column in table.columns
             )
             file = out / table.source / f"{table.name}.parquet"
-            copy(connection, f"select {columns} where false", file)
+            scratch.copy(f"select {columns} where false", file)
 
 
 def refuse_foreign(out: Path) -> None:
@@ -155,19 +154,6 @@ def refuse_foreign(out: Path) -> None:
         raise OccupiedError(f"{out} holds the demo data: name another folder with --out.")
 
 
-def copy(connection: duckdb.DuckDBPyConnection, sql: str, file: Path) -> None:
-    """Write the rows of the query as Parquet, aside first, so that no half file is ever seen."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        connection.execute(
-            f"copy ({sql}) to {literal(str(aside))} (format parquet, compression zstd)"
-        )
-        aside.replace(file)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
 def only_one(out: Path) -> Iterator[None]:
     """Let one process at a time write to the folder; others wait."""
@@ -176,8 +162,3 @@ def only_one(out: Path) -> Iterator[None]:
         if fcntl is not None:
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def literal(text: str) -> str:
-    """The text as a SQL literal."""
-    return "'" + text.replace("'", "''") + "'"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from metricflow.engine.metricflow_engine import (
@@ -37,8 +36,9 @@ from metricflow_semantics.specs.query_param_implementations import (
 from metricflow_semantics.time.dateutil_adjuster import DateutilTimePeriodAdjuster
 
 from cadran.core.compiler.optimizer import faster
-from cadran.core.query.filters import Fields, names_in
+from cadran.core.query.filters import names_in
 from cadran.core.query.request import GRAINS, GroupBy, Query, ask
+from cadran.core.warehouse import dialects
 from cadran.errors import CadranError, QueryError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def gist(error: Exception) -> str:
     return " ".join(words) or type(error).__name__
 
 
+# What MetricFlow calls the engine of a dialect, and how it writes for it.
+_ENGINES = {dialects.DUCKDB: (SqlEngine.DUCKDB, DuckDbSqlPlanRenderer)}
 # The years that MetricFlow can constrain. UTC without a zone, as all times here.
 _FIRST, _LAST = TimeRangeConstraint.ALL_TIME_BEGIN(), TimeRangeConstraint.ALL_TIME_END()
 _SUB_DAILY = frozenset(grain.value for grain in TimeGranularity if grain < TimeGranularity.DAY)
@@ -120,14 +122,14 @@ class Compiler:
         # A refused question would log hundreds of lines of traceback; the error says it in one.
         for name in ("metricflow", "metricflow_semantics", "metricflow_semantic_interfaces"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._project = project
+        self._dialect = project.dialect
         self._lock = threading.Lock()
         text = project.text.decode()
         self._lookup = SemanticManifestLookup(parse_manifest_from_dbt_generated_manifest(text))
         self._periods = _WholePeriods()
         parser = MetricFlowQueryParser(semantic_manifest_lookup=self._lookup)
         parser._time_period_adjuster = self._periods  # noqa: SLF001 - it takes none
-        client: Any = _CompileOnly()
+        client: Any = _CompileOnly(project.dialect)
         self._engine = MetricFlowEngine(self._lookup, client, query_parser=parser)
 
     def sql(self, query: Query) -> str:
@@ -136,7 +138,7 @@ class Compiler:
         Raises:
             CadranError: as `plain_sql`.
         """
-        return faster(self.plain_sql(query), dialect="duckdb")
+        return faster(self.plain_sql(query), self._dialect)
 
     def plain_sql(self, query: Query) -> str:
         """The SQL of a question as MetricFlow writes it.
@@ -145,7 +147,6 @@ class Compiler:
             UnknownNameError: a metric, dimension or grain in it does not exist.
             QueryError: MetricFlow refuses it for another reason.
         """
-        self._check_cumulative(query)
         try:
             request = MetricFlowQueryRequest.create(
                 metric_names=query.metrics or None,
@@ -232,49 +233,13 @@ class Compiler:
             for metric in metrics
         )
 
-    def _check_cumulative(self, query: Query) -> None:
-        """MetricFlow writes invalid SQL for a range of a cumulative metric without a time.
-
-        Raises:
-            QueryError: the question is of that kind.
-        """
-        timed = {group.base.rpartition("__")[2] for group in query.group_by} & self._times
-        if timed or (query.start is None and query.end is None):
-            return
-        for name in query.metrics:
-            if self._is_cumulative(name):
-                raise QueryError(
-                    f"{name} is cumulative: with start or end it needs metric_time in group_by,"
-                    " such as metric_time__day."
-                )
-
-    def _is_cumulative(self, name: str) -> bool:
-        """Whether a metric, or one that it is made of, is cumulative."""
-        metric = self._metrics[name]
-        made_of = metric.get("type_params") or {}
-        inputs = [
-            made_of.get("numerator"),
-            made_of.get("denominator"),
-            *(made_of.get("metrics") or ()),
-        ]
-        return metric["type"] == "cumulative" or any(
-            self._is_cumulative(one["name"]) for one in inputs if one
-        )
-
-    @cached_property
-    def _metrics(self) -> dict[str, dict[str, Any]]:
-        return {metric["name"]: metric for metric in self._project.semantic_manifest["metrics"]}
-
-    @cached_property
-    def _times(self) -> frozenset[str]:
-        return Fields.of(self._project.semantic_manifest).times
-
 
 class _CompileOnly:
-    """A client that renders SQL and runs none."""
+    """A client that renders SQL of one dialect and runs none."""
 
-    sql_engine_type = SqlEngine.DUCKDB
-    sql_plan_renderer = DuckDbSqlPlanRenderer()
+    def __init__(self, dialect: str) -> None:
+        self.sql_engine_type, renderer = _ENGINES[dialect]
+        self.sql_plan_renderer = renderer()
 
 
 def _time_range(query: Query) -> dict[str, dt.datetime]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from cadran.formats import files
 
 
 def key_of(*parts: object) -> str:
@@ -70,10 +70,7 @@ class PlanCache:
         entry = {"key": key, "checksum": key_of(key, plan), "plan": plan}
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            handle, aside = tempfile.mkstemp(dir=self._folder, suffix=".part")
-            with os.fdopen(handle, "wb") as file:
-                file.write(_packed(entry))
-            Path(aside).replace(self._folder / f"{key}.json")
+            files.write(self._folder / f"{key}.json", _packed(entry), durable=False)
 
 
 def _packed(value: object) -> bytes:

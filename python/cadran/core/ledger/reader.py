@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.query.request import GroupBy
 from cadran.core.result import Break
 from cadran.core.warehouse import ledger_sql as sql
+from cadran.core.warehouse.dialects import literal, quoted
 from cadran.errors import QueryError
 
 if TYPE_CHECKING:
@@ -128,11 +129,11 @@ class Reader:
         kinds = self._kinds()
         time = f"metric_time__{self.grain}"
         period = "period" if self.grain in ("minute", "hour") else "cast(period as date)"
-        members = [f"{_member(name, kinds)} as {_quoted(name)}" for name in self.dimensions]
+        members = [f"{_member(name, kinds)} as {quoted(name)}" for name in self.dimensions]
         # The last row of each key, its value NULL or not.
         values = [
             f"arg_max_null(cast(value as {kinds[kpi]}), batch) filter (where kpi = '{kpi}')"
-            f" as {_quoted(kpi)}"
+            f" as {quoted(kpi)}"
             for kpi in self.query.metrics
         ]
         names = [time, *self.dimensions]
@@ -142,7 +143,7 @@ class Reader:
         # They are about periods and members alone, so they hold for all rows of a key or for none.
         self._conditions = [_filter(text, shown) for text in self.query.where]
         order = ", ".join(self._order(names))
-        metrics = map(_quoted, self.query.metrics)
+        metrics = map(quoted, self.query.metrics)
         return (
             f"with chosen as ({self.chosen() if self.view else self._rows()}),\n"
             f"picked as (select period, dimensions, {', '.join(values)}\n"
@@ -162,10 +163,10 @@ class Reader:
         """All rows of the question's KPIs, grain, dimensions, range and filters."""
         query = self.query
         names = ",".join(sorted(self.dimensions)) if dimensions is None else dimensions
-        kpis = ", ".join(sql.literal(name) for name in query.metrics)
+        kpis = ", ".join(literal(name) for name in query.metrics)
         where = [
             f"kpi in ({kpis})", f"grain = '{self.grain}'", self.cutoff,
-            f"dimension_set = {sql.literal(names)}",
+            f"dimension_set = {literal(names)}",
         ]  # fmt: skip
         if query.start:
             where.append(f"period >= date_trunc('{self.grain}', timestamp '{query.start}')")
@@ -219,7 +220,7 @@ class Reader:
         return tuple(breaks)
 
     def _kinds(self) -> dict[str, str]:
-        kpis = ", ".join(sql.literal(name) for name in self.query.metrics)
+        kpis = ", ".join(literal(name) for name in self.query.metrics)
         found = self._warehouse.arrow(
             f"""select kpi, list(distinct value_type) as kinds from {sql.BATCHES}
             where kpi in ({kpis}) and {self.cutoff} group by kpi"""
@@ -235,7 +236,7 @@ class Reader:
         names = ",".join(sorted(self.dimensions))
         json_types = ", ".join(
             f"any_value(json_type(dimensions, {_path(name)}))"
-            f" filter (where json_type(dimensions, {_path(name)}) <> 'NULL') as {_quoted(name)}"
+            f" filter (where json_type(dimensions, {_path(name)}) <> 'NULL') as {quoted(name)}"
             for name in self.dimensions
         )
         shown = self._warehouse.arrow(
@@ -243,7 +244,7 @@ class Reader:
             from (
                 select dimensions from {sql.ROWS}
                 where kpi in ({kpis}) and grain = '{self.grain}'
-                    and dimension_set = {sql.literal(names)}
+                    and dimension_set = {literal(names)}
                 limit 1000
             ) as sample"""
         ).to_pylist()[0]
@@ -262,7 +263,7 @@ class Reader:
             if item.removeprefix("-") not in known:
                 raise QueryError(f"This answer has no column '{item}' to order by.")
         return [
-            f"{_quoted(item.removeprefix('-'))} {'desc' if item[0] == '-' else 'asc'} nulls last"
+            f"{quoted(item.removeprefix('-'))} {'desc' if item[0] == '-' else 'asc'} nulls last"
             for item in asked
         ]
 
@@ -273,10 +274,10 @@ def beside(now: str, then: str, query: Query) -> str:
     The rows come in the order of the keys, whatever was asked.
     """
     keys = [group.column for group in query.group_by]
-    columns = [f"coalesce(now.{_quoted(k)}, before.{_quoted(k)}) as {_quoted(k)}" for k in keys]
-    columns += [f"now.{_quoted(name)}" for name in query.metrics]
-    columns += [f"before.{_quoted(n)} as {_quoted(f'{n}_published')}" for n in query.metrics]
-    same = " and ".join(f"now.{_quoted(k)} is not distinct from before.{_quoted(k)}" for k in keys)
+    columns = [f"coalesce(now.{quoted(k)}, before.{quoted(k)}) as {quoted(k)}" for k in keys]
+    columns += [f"now.{quoted(name)}" for name in query.metrics]
+    columns += [f"before.{quoted(n)} as {quoted(f'{n}_published')}" for n in query.metrics]
+    same = " and ".join(f"now.{quoted(k)} is not distinct from before.{quoted(k)}" for k in keys)
     return (
         f"select {', '.join(columns)}\nfrom (\n{now}\n) as now\n"
         f"full outer join (\n{then}\n) as before on {same}\n"
@@ -332,8 +333,4 @@ def _member(name: str, kinds: dict[str, str]) -> str:
 
 
 def _path(name: str) -> str:
-    return sql.literal(f'$."{name}"')
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return literal(f'$."{name}"')

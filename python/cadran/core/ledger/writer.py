@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.project.lock import Head, anchored, sealed
 from cadran.core.warehouse import ledger_sql as sql
+from cadran.core.warehouse.dialects import literal
 from cadran.core.warehouse.ledger_sql import MACROS
 from cadran.errors import WarehouseError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import duckdb
+    from cadran.core.warehouse import Writing
 
 HEADER = (
     "batch", "kind", "kpi", "published_at", "computed_at", "data_as_of", "value_type", "version",
@@ -26,7 +27,7 @@ HEADER = (
 class LedgerWriter:
     """Writes within one transaction of a connection; `commit` makes it last, and nothing else."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: Writing) -> None:
         """Begin; the tables are made where they lack."""
         self.connection = connection
         connection.begin()
@@ -36,8 +37,7 @@ class LedgerWriter:
 
     def rows(self, statement: str) -> list[dict[str, Any]]:
         """The rows of a statement."""
-        found: list[dict[str, Any]] = self.connection.sql(statement).to_arrow_table().to_pylist()
-        return found
+        return self.connection.rows(statement)
 
     def head(self) -> Head:
         """The last batch."""
@@ -73,7 +73,7 @@ class LedgerWriter:
         """
         last = self.head()
         batch = last.batch + 1
-        kpi = sql.literal(header["kpi"])
+        kpi = literal(header["kpi"])
         self.connection.execute(
             f"""
             create or replace temp table entries as

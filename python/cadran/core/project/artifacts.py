@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cadran.core.project.measures import in_one_specification
+from cadran.core.warehouse import dialects
 from cadran.errors import ProjectError
 
 
@@ -59,7 +61,7 @@ class Project:
 
     @cached_property
     def semantic_manifest(self) -> dict[str, Any]:
-        """MetricFlow's own artefact, as JSON."""
+        """MetricFlow's own artefact, in the specification without measures."""
         try:
             manifest: dict[str, Any] = json.loads(self.text)
             manifest["metrics"], manifest["semantic_models"]
@@ -67,7 +69,12 @@ class Project:
             raise ProjectError(
                 f"{self.semantic_manifest_path} is no semantic manifest. Run `dbt parse` again."
             ) from None
-        return manifest
+        return in_one_specification(manifest)
+
+    @property
+    def dialect(self) -> str:
+        """The dialect of the warehouse's SQL; every profile that `database` takes is DuckDB's."""
+        return dialects.DUCKDB
 
     @cached_property
     def dbt_manifest(self) -> dict[str, Any]:
@@ -195,7 +202,7 @@ def _profile_database(root: Path) -> Path:
     output = profile.get("outputs", {}).get(target)
     if output is None:
         raise ProjectError(f"{path}: the profile '{name}' has no output '{target}'.")
-    if output.get("type") != "duckdb":
+    if output.get("type") != dialects.DUCKDB:
         raise ProjectError(
             f"{path}: the output '{target}' is of type {output.get('type')}; Cadran reads duckdb."
         )

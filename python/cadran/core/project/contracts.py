@@ -13,6 +13,7 @@ import yaml
 from jinja2 import Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from cadran.core.warehouse.dialects import literal
 from cadran.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def find_files(place: str, table: Table, base: Path) -> tuple[str, str] | None:
 
 def reader(pattern: str, ending: str) -> str:
     """The DuckDB table function that reads the pattern."""
-    return READERS[ending].format("'" + pattern.replace("'", "''") + "'")
+    return READERS[ending].format(literal(pattern))
 
 
 def _read(path: Path) -> dict[str, Any] | None:

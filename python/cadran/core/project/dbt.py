@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cadran.core.project.artifacts import Project
+from cadran.core.warehouse.dialects import DUCKDB
 from cadran.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> No
         raise ProjectError(f"No profiles.yml for the profile '{name}' of {root}.")
     profile = _yaml(path).get(str(name)) or {}
     for output in profile.get("outputs", {}).values():
-        if output.get("type") == "duckdb":
+        if output.get("type") == DUCKDB:
             output["path"] = str(database[0])
             if database[1]:
                 output["config_options"] = {

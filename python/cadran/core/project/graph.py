@@ -126,18 +126,6 @@ class Graph:
             sql = sql.replace(f'"{name}".', "")
         return sql
 
-    def metrics_behind(self, name: str) -> list[str]:
-        """A metric and every metric it is made of, sorted."""
-        found: set[str] = set()
-        waiting = [name]
-        while waiting:
-            metric = waiting.pop()
-            if metric not in found and metric in self.metrics:
-                found.add(metric)
-                params = self.metrics[metric]["type_params"]
-                waiting += _metric_names(params)
-        return sorted(found)
-
     def meaning_of_metric(self, name: str) -> dict[str, Any]:
         """What decides a metric's values; its words and its card do not."""
         metric = self.metrics[name]
@@ -247,22 +235,6 @@ def plain(text: str) -> str:
 
 def _depends(node: dict[str, Any], on: str) -> list[str]:
     return list((node.get("depends_on") or {}).get(on) or [])
-
-
-def _metric_names(value: Any) -> list[str]:
-    """The names of metrics in type parameters: of inputs, numerators, bases and conversions."""
-    named = []
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key in ("metric", "base_metric", "conversion_metric", "numerator", "denominator"):
-                named += [inner["name"]] if isinstance(inner, dict) and "name" in inner else []
-            if key == "metrics":
-                named += [item["name"] for item in inner or []]
-            named += _metric_names(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            named += _metric_names(inner)
-    return named
 
 
 def _without_words(value: Any) -> Any:

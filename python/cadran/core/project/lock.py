@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cadran.errors import ProjectError
+from cadran.formats import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,9 +57,7 @@ def anchor(path: Path | None, head: Head) -> None:
     with alone(path.parent):
         lock = _load_anchor(path) if path.exists() else {}
         lock["ledger"] = {"batch": head.batch, "head": head.hash}
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        aside.replace(path)
+        files.write(path, json.dumps(lock, indent=2, sort_keys=True) + "\n")
 
 
 @contextlib.contextmanager
@@ -142,9 +141,7 @@ def write(root: Path, locked: dict[str, Locked]) -> None:
     }
     with alone(root):
         lock = _load(root) | {"kpis": kpis}
-        aside = root / f".{FILE}.{os.getpid()}"
-        aside.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        aside.replace(root / FILE)
+        files.write(root / FILE, json.dumps(lock, indent=2, sort_keys=True) + "\n")
 
 
 def _load(root: Path) -> dict[str, Any]:

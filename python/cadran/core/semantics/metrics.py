@@ -1,37 +1,57 @@
-"""What stands behind a value: numerator, denominator and observations, as metrics of their own.
+"""What a metric is made of, read from the semantic manifest in one place.
 
-The layer answers only what the semantic manifest defines. So a copy of the manifest is kept beside
-it, in which each KPI that divides has two metrics more, its two sides, and each KPI one that counts
-the rows of its building block. Nothing in it is changed, only added; the definitions stay one.
+Metrics stand on each other: a ratio on two, a derived metric on several, a cumulative one on one, a
+conversion on two; simple ones on the rows of a semantic model. Everything that follows from that
+is told here: what is below a metric, what it divides, how many rows it rests on, and whether its
+values may be summed.
 """
 
 from __future__ import annotations
 
 import copy
-import json
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.project.artifacts import Project
+from cadran.core.warehouse import dialects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from sqlglot import exp
 
-    from cadran.core.layer import Layer
-    from cadran.governance.context import Context
-
-
-_MOST_LEVELS = 20
+ADDITIVE, SEMI_ADDITIVE, NOT_ADDITIVE = "additive", "semi_additive", "not_additive"
+SUMMING = ("sum", "count", "sum_boolean")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The names of the metrics behind a KPI in the measuring layer; None where there is none."""
+class Input:
+    """A metric as another one reads it.
+
+    Attributes:
+        name: the metric that is read.
+        role: numerator, denominator, term, accumulated, base or conversion.
+        alias: what the expression of the reading metric calls it.
+        offset_window: a count and a granularity, where another period is read.
+        offset_to_grain: the grain to whose start it is shifted.
+        filters: the filters of this reading, as the manifest writes them.
+    """
+
+    name: str
+    role: str
+    alias: str
+    offset_window: dict[str, Any] | None
+    offset_to_grain: str | None
+    filters: tuple[dict[str, Any], ...]
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether another period is read than the one that is asked."""
+        return bool(self.offset_window or self.offset_to_grain)
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The metrics that stand for the two sides of a KPI and for the rows behind it, if any."""
 
     numerator: str | None
     denominator: str | None
@@ -43,181 +63,265 @@ class Parts:
         return [name for name in (self.numerator, self.denominator, self.observations) if name]
 
 
-def measuring(layer: Layer, home: Path | None = None) -> tuple[Layer, dict[str, Parts]]:
-    """A layer that also knows the parts of each KPI, and their names by KPI.
-
-    It answers from the same warehouse connection as the layer given.
-
-    Args:
-        layer: the layer whose KPIs are measured.
-        home: the folder for its manifest; by default one beside the compiled questions, for all
-            that measure the same project.
-    """
-    metrics = {metric["name"]: metric for metric in layer.project.semantic_manifest["metrics"]}
-    added: dict[str, dict[str, Any]] = {}
-    parts = {card.name: _parts(card.name, metrics, added) for card in layer.kpis()}
-    manifest = copy.copy(layer.project.semantic_manifest)
-    manifest["metrics"] = [*metrics.values(), *added.values()]
-    folder = _folder(layer) if home is None else home
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "semantic_manifest.json"
-    text = json.dumps(manifest, sort_keys=True)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    plans = None if home is None else layer.project.plans
-    project = Project(path, layer.project.database, layer.project.root, plans=plans)
-    return layer.over(project), parts
+def filters_of(holder: dict[str, Any] | None) -> tuple[dict[str, Any], ...]:
+    """The filters of a metric or of an input, as the manifest writes them."""
+    return tuple(((holder or {}).get("filter") or {}).get("where_filters") or ())
 
 
-def leaves(layer: Layer, kpi: str) -> list[str]:
-    """The simple metrics that a KPI is made of, whatever stands between."""
-    return [metric["name"] for metric in reached(layer, kpi) if metric["type"] == "simple"]
+def fills_gaps(metric: dict[str, Any]) -> bool:
+    """Whether a metric has a value also where there are no rows."""
+    params = metric["type_params"]
+    return params.get("fill_nulls_with") is not None or bool(params.get("join_to_timespine"))
 
 
-def reached(layer: Layer, kpi: str) -> list[dict[str, Any]]:
-    """The metrics that a KPI is made of, itself and those between included, each once."""
-    metrics = {metric["name"]: metric for metric in layer.project.semantic_manifest["metrics"]}
-    return [metrics[name] for name in dict.fromkeys(_reached(kpi, metrics))]
+class MetricGraph:
+    """The metrics of one semantic manifest, and what each is made of."""
+
+    def __init__(self, manifest: dict[str, Any], dialect: str = dialects.DEFAULT) -> None:
+        """Take a semantic manifest, and the dialect in which expressions are written."""
+        self.metrics: dict[str, dict[str, Any]] = {
+            metric["name"]: metric for metric in manifest["metrics"]
+        }
+        self.dialect = dialect
+        self._additivity: dict[str, str | None] = {}
+
+    # What is below ----------------------------------------------------------------------------
+
+    def inputs(self, name: str) -> tuple[Input, ...]:
+        """The metrics that a metric reads itself; the numerator before the denominator."""
+        params = self.metrics[name]["type_params"]
+        cumulative = params.get("cumulative_type_params") or {}
+        conversion = params.get("conversion_type_params") or {}
+        entries = (
+            ("numerator", params.get("numerator")),
+            ("denominator", params.get("denominator")),
+            *(("term", entry) for entry in params.get("metrics") or ()),
+            ("accumulated", cumulative.get("metric")),
+            ("base", conversion.get("base_metric")),
+            ("conversion", conversion.get("conversion_metric")),
+        )
+        return tuple(
+            Input(
+                entry["name"], role, entry.get("alias") or entry["name"],
+                entry.get("offset_window"), entry.get("offset_to_grain"), filters_of(entry),
+            )
+            for role, entry in entries
+            if entry
+        )  # fmt: skip
+
+    def closure(self, *names: str) -> list[str]:
+        """These metrics and all below them, each once, a metric before what it reads."""
+        below: dict[str, None] = {}
+        waiting = list(reversed(names))
+        while waiting:
+            name = waiting.pop()
+            if name not in below and name in self.metrics:
+                below[name] = None
+                waiting += reversed([part.name for part in self.inputs(name)])
+        return list(below)
+
+    def leaves(self, *names: str) -> list[str]:
+        """The simple metrics at the bottom of metrics, each once, in the order of reading."""
+        return [name for name in self.closure(*names) if self._kind(name) == "simple"]
+
+    def direct_leaves(self, name: str) -> list[str]:
+        """The simple metrics that a metric reads as they are: same period, no further filter."""
+        if self._kind(name) == "simple":
+            return [name]
+        inputs = self.inputs(name)
+        is_plain = self._kind(name) in {"ratio", "derived"} and not any(
+            part.is_shifted or part.filters for part in inputs
+        )
+        leaves = (leaf for part in inputs for leaf in self.direct_leaves(part.name))
+        return list(dict.fromkeys(leaves)) if is_plain else []
+
+    def semantic_model(self, name: str) -> str | None:
+        """The semantic model whose rows a simple metric aggregates; None for other metrics."""
+        aggregation = self.aggregation(name)
+        return str(aggregation["semantic_model"]) if aggregation else None
+
+    def semantic_models(self, *names: str) -> set[str]:
+        """The semantic models at the bottom of metrics."""
+        return {model for leaf in self.leaves(*names) if (model := self.semantic_model(leaf))}
+
+    def aggregation(self, name: str) -> dict[str, Any]:
+        """How a simple metric aggregates rows; empty for other metrics."""
+        params = self.metrics[name]["type_params"]
+        return params.get("metric_aggregation_params") or {}
+
+    def _kind(self, name: str) -> str:
+        return str(self.metrics[name]["type"])
+
+    # Time -------------------------------------------------------------------------------------
+
+    def accumulates(self, name: str) -> bool:
+        """Whether a metric is cumulative, or reads one that is."""
+        return any(self._kind(below) == "cumulative" for below in self.closure(name))
+
+    def needs_time(self, name: str) -> bool:
+        """Whether a metric means something only by time: a window, a period to date, an offset."""
+        for below in self.closure(name):
+            span = self.metrics[below]["type_params"].get("cumulative_type_params") or {}
+            if span.get("window") or span.get("grain_to_date"):
+                return True
+        return self._is_shifted(name)
+
+    def reads_other_periods(self, *names: str) -> bool:
+        """Whether a value of these metrics rests on other rows than those of its period."""
+        return any(
+            self._kind(name) in {"cumulative", "conversion"}
+            or bool(self.aggregation(name).get("non_additive_dimension"))
+            for name in self.closure(*names)
+        ) or self._is_shifted(*names)
+
+    def _is_shifted(self, *names: str) -> bool:
+        return any(part.is_shifted for name in self.closure(*names) for part in self.inputs(name))
+
+    def conversion_entities(self, *names: str) -> set[str]:
+        """The entities by which the conversions among these metrics, or below them, are joined."""
+        params = (
+            self.metrics[name]["type_params"].get("conversion_type_params")
+            for name in self.closure(*names)
+        )
+        return {str(conversion["entity"]) for conversion in params if conversion}
+
+    # Sums -------------------------------------------------------------------------------------
+
+    def additivity(self, name: str) -> str | None:
+        """How the values of a metric may be summed, as its definition tells.
+
+        Returns:
+            `additive` over time and dimensions; `semi_additive` over dimensions alone;
+            `not_additive`; None where the expression does not tell.
+        """
+        if name not in self._additivity:
+            self._additivity[name] = self._read_additivity(name)
+        return self._additivity[name]
+
+    def is_additive(self, name: str) -> bool:
+        """Whether the values of a metric may be summed over time and dimensions."""
+        return self.additivity(name) == ADDITIVE
+
+    def _read_additivity(self, name: str) -> str | None:
+        kind = self._kind(name)
+        if kind == "simple":
+            return _additivity_of(self.aggregation(name))
+        if kind in {"ratio", "conversion"}:
+            return NOT_ADDITIVE
+        inputs = self.inputs(name)
+        below = [self.additivity(part.name) for part in inputs]
+        if kind == "cumulative":
+            return below[0] if below[0] != ADDITIVE else SEMI_ADDITIVE
+        shape = _shape(self.metrics[name]["type_params"]["expr"], inputs, self.dialect)
+        if shape != "linear" or None in below:
+            return NOT_ADDITIVE if shape in {"quotient", "constant"} else None
+        if NOT_ADDITIVE in below:
+            return NOT_ADDITIVE
+        # A value of another period does not move with the period's own sum.
+        is_shifted = any(part.is_shifted for part in inputs)
+        return SEMI_ADDITIVE if is_shifted or SEMI_ADDITIVE in below else ADDITIVE
+
+    # Components -------------------------------------------------------------------------------
+
+    def observed(self, name: str) -> str | None:
+        """The simple metric whose rows say on how many observations a value rests.
+
+        It is the first building block: of a ratio that of the denominator, of a conversion that
+        of the base.
+        """
+        if self._kind(name) == "simple":
+            return name
+        inputs = self.inputs(name)
+        below = [part for part in inputs if part.role == "denominator"] or inputs
+        return self.observed(below[0].name) if below else None
+
+    def with_components(
+        self, kpis: Iterable[str]
+    ) -> tuple[list[dict[str, Any]], dict[str, Components]]:
+        """The metrics, with those that give each KPI's components beside them, and their names."""
+        added: dict[str, dict[str, Any]] = {}
+        components = {kpi: self._components(kpi, added) for kpi in kpis}
+        return [*self.metrics.values(), *added.values()], components
+
+    def _components(self, kpi: str, added: dict[str, dict[str, Any]]) -> Components:
+        names: list[str | None] = []
+        for side, (expression, inputs) in zip(
+            ("numerator", "denominator"), self._sides(kpi), strict=False
+        ):
+            metric = copy.deepcopy(self.metrics[kpi])
+            metric |= {
+                "name": f"{kpi}_ledger_{side}", "label": None, "type": "derived", "config": None,
+            }  # fmt: skip
+            metric["type_params"] |= {
+                "expr": expression, "metrics": inputs, "numerator": None, "denominator": None,
+                "is_private": True,
+            }  # fmt: skip
+            added[metric["name"]] = metric
+            names.append(metric["name"])
+        numerator, denominator = names or (None, None)
+        counted = self.observed(kpi)
+        observations = None
+        if counted is not None:
+            observations = f"{counted}_ledger_observations"
+            metric = copy.deepcopy(self.metrics[counted])
+            metric |= {"name": observations, "label": None, "config": None}
+            metric["type_params"] |= {
+                "join_to_timespine": False, "fill_nulls_with": None, "is_private": True,
+            }  # fmt: skip
+            metric["type_params"]["metric_aggregation_params"] |= {
+                "agg": "count", "agg_params": None, "non_additive_dimension": None,
+            }  # fmt: skip
+            added[observations] = metric
+        return Components(numerator, denominator, observations)
+
+    def _sides(self, kpi: str) -> list[tuple[str, list[dict[str, Any]]]]:
+        """The expressions above and below a division, each with the inputs that it reads."""
+        metric = self.metrics[kpi]
+        params = metric["type_params"]
+        if metric["type"] == "ratio":
+            both = (params["numerator"], params["denominator"])
+            return [(entry.get("alias") or entry["name"], [entry]) for entry in both]
+        if metric["type"] != "derived":
+            return []
+        import sqlglot
+        from sqlglot import exp
+
+        try:
+            tree = sqlglot.parse_one(params["expr"], dialect=self.dialect).unnest()
+        except sqlglot.ParseError:
+            return []
+        if not isinstance(tree, exp.Div):
+            return []
+        below = tree.right.unnest()
+        below = below.this if isinstance(below, exp.Nullif) else below
+        sides = []
+        for side in (tree.left.unnest(), below):
+            read = {column.name for column in side.find_all(exp.Column)}
+            inputs = [e for e in params["metrics"] if (e.get("alias") or e["name"]) in read]
+            if not inputs:
+                return []
+            sides.append((side.sql(dialect=self.dialect), inputs))
+        return sides
 
 
-def _folder(layer: Layer) -> Path:
-    plans = layer.project.plans
-    if plans is None:
-        return Path(tempfile.mkdtemp(prefix="cadran-ledger-"))
-    return plans.parent / "ledger"
-
-
-def _parts(kpi: str, metrics: dict[str, dict[str, Any]], added: dict[str, dict[str, Any]]) -> Parts:
-    sides = _sides(metrics[kpi])
-    names: list[str | None] = []
-    for side, found in zip(("numerator", "denominator"), sides or (), strict=False):
-        name = f"{kpi}_ledger_{side}"
-        expression, inputs = found
-        metric = copy.deepcopy(metrics[kpi])
-        metric |= {"name": name, "label": None, "type": "derived", "config": None}
-        metric["type_params"] |= {
-            "expr": expression, "metrics": inputs, "numerator": None, "denominator": None,
-            "is_private": True,
-        }  # fmt: skip
-        added[name] = metric
-        names.append(name)
-    numerator, denominator = names or (None, None)
-    simple = (name for name in _reached(kpi, metrics) if metrics[name]["type"] == "simple")
-    counted = next(simple, None)
-    observations = None
-    if counted is not None:
-        observations = f"{counted}_ledger_observations"
-        metric = copy.deepcopy(metrics[counted])
-        metric |= {"name": observations, "label": None, "config": None}
-        metric["type_params"] |= {
-            "join_to_timespine": False, "fill_nulls_with": None, "is_private": True,
-        }  # fmt: skip
-        metric["type_params"]["metric_aggregation_params"] |= {
-            "agg": "count", "agg_params": None, "non_additive_dimension": None,
-        }  # fmt: skip
-        added[observations] = metric
-    return Parts(numerator, denominator, observations)
-
-
-def _sides(metric: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]] | None:
-    """The expressions above and below a division, each with the metrics that it reads."""
-    given = metric["type_params"]
-    if metric["type"] == "ratio":
-        return [
-            (part["alias"] or part["name"], [part])
-            for part in (given["numerator"], given["denominator"])
-        ]
-    if metric["type"] != "derived":
-        return None
-    import sqlglot
-    from sqlglot import exp
-
-    try:
-        tree = sqlglot.parse_one(given["expr"], dialect="duckdb").unnest()
-    except sqlglot.ParseError:
-        return None
-    if not isinstance(tree, exp.Div):
-        return None
-    below = tree.right.unnest()
-    below = below.this if isinstance(below, exp.Nullif) else below
-    sides = []
-    for side in (tree.left.unnest(), below):
-        read = {column.name for column in side.find_all(exp.Column)}
-        inputs = [part for part in given["metrics"] if (part["alias"] or part["name"]) in read]
-        if not inputs:
-            return None
-        sides.append((side.sql(dialect="duckdb"), inputs))
-    return sides
-
-
-def _reached(name: str, metrics: dict[str, dict[str, Any]], level: int = 0) -> Iterator[str]:
-    """A metric and all below, the denominator of a ratio first: it says how many were looked at."""
-    yield name
-    given = metrics[name]["type_params"]
-    conversion = given["conversion_type_params"] or {}
-    cumulative = given["cumulative_type_params"] or {}
-    inputs = [
-        given["denominator"], given["numerator"], cumulative.get("metric"),
-        conversion.get("base_metric"), conversion.get("conversion_metric"),
-        *(given["metrics"] or []),
-    ]  # fmt: skip
-    for part in filter(None, inputs):
-        if level < _MOST_LEVELS:
-            yield from _reached(part["name"], metrics, level + 1)
-
-
-ADDITIVE, SEMI_ADDITIVE, NOT_ADDITIVE = "additive", "semi_additive", "not_additive"
-_SUMMING = {"sum", "count", "sum_boolean"}
-
-
-def derive(context: Context, metric: str) -> str | None:
-    """How the values of a metric may be summed.
-
-    Returns:
-        `additive` over time and dimensions; `semi_additive` over dimensions alone;
-        `not_additive`; None where the expression does not tell.
-    """
-    found = context.metrics[metric]
-    kind = found["type"]
-    if kind == "simple":
-        return _simple(found["type_params"]["metric_aggregation_params"] or {})
-    if kind in {"ratio", "conversion"}:
-        return NOT_ADDITIVE
-    inputs = context.inputs(metric)
-    parts = [derive(context, entry["name"]) for entry in inputs]
-    if kind == "cumulative":
-        return parts[0] if parts[0] != ADDITIVE else SEMI_ADDITIVE
-    return _derived(found["type_params"]["expr"], inputs, parts)
-
-
-def _simple(aggregation: dict[str, Any]) -> str:
-    if aggregation.get("agg") not in _SUMMING:
+def _additivity_of(aggregation: dict[str, Any]) -> str:
+    if aggregation.get("agg") not in SUMMING:
         return NOT_ADDITIVE
     return SEMI_ADDITIVE if aggregation.get("non_additive_dimension") else ADDITIVE
 
 
-def _derived(expr: str, inputs: list[dict[str, Any]], parts: list[str | None]) -> str | None:
+def _shape(expr: str, inputs: Iterable[Input], dialect: str) -> str | None:
+    """`linear` in the inputs, `constant`, a `quotient` of inputs, or None where it is not told."""
     import sqlglot
     from sqlglot.errors import SqlglotError
 
-    names = {entry.get("alias") or entry["name"] for entry in inputs}
     try:
-        shape = _shape(sqlglot.parse_one(expr, dialect="duckdb"), names)
+        return _shape_of(sqlglot.parse_one(expr, dialect=dialect), {i.alias for i in inputs})
     except SqlglotError:
         return None
-    if shape != "linear" or None in parts:
-        return NOT_ADDITIVE if shape in {"quotient", "constant"} else None
-    if NOT_ADDITIVE in parts:
-        return NOT_ADDITIVE
-    # A value of another period does not move with the period's own sum.
-    is_offset = any(i.get("offset_window") or i.get("offset_to_grain") for i in inputs)
-    return SEMI_ADDITIVE if is_offset or SEMI_ADDITIVE in parts else ADDITIVE
 
 
-def _shape(node: exp.Expr, names: set[str]) -> str | None:
-    """`linear` in the inputs, `constant`, a `quotient` of inputs, or None where it is not told."""
+def _shape_of(node: exp.Expr, names: set[str]) -> str | None:
     from sqlglot import exp
 
     if isinstance(node, exp.Column):
@@ -225,9 +329,9 @@ def _shape(node: exp.Expr, names: set[str]) -> str | None:
     if isinstance(node, exp.Literal):
         return "constant"
     if isinstance(node, (exp.Paren, exp.Neg, exp.Cast, exp.Nullif)) or _is_or_zero(node):
-        return _shape(node.this, names)
+        return _shape_of(node.this, names)
     if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Div)):
-        return _of_two(node, _shape(node.this, names), _shape(node.expression, names))
+        return _of_two(node, _shape_of(node.this, names), _shape_of(node.expression, names))
     return None
 
 

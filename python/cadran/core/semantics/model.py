@@ -12,7 +12,8 @@ from cadran.core.project import cards as card_reader
 from cadran.core.query.filters import Fields, names_in, templated
 from cadran.core.query.request import GroupBy, Query, ask
 from cadran.core.semantics.governed import TIME, govern
-from cadran.errors import UnknownNameError
+from cadran.core.semantics.metrics import MetricGraph
+from cadran.errors import QueryError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,8 +34,13 @@ class SemanticModel:
         self._planned: dict[tuple[Query, bool], tuple[str, Query]] = {}
 
     @cached_property
+    def metric_graph(self) -> MetricGraph:
+        """What each metric is made of."""
+        return MetricGraph(self.project.semantic_manifest, self.project.dialect)
+
+    @property
     def _metrics(self) -> dict[str, dict[str, Any]]:
-        return {metric["name"]: metric for metric in self.project.semantic_manifest["metrics"]}
+        return self.metric_graph.metrics
 
     def kpis(self) -> list[Card]:
         """Every KPI's card, strategic ones first, then by name.
@@ -248,6 +254,7 @@ class SemanticModel:
         if query.where:
             query = replace(query, where=self.templates(query.where))
         query = self.allowed(query) if governed else query
+        self._refuse_open_range(query)
         if query.confined:
             where = (*query.where, *self.templates(query.confined))
             query = replace(query, where=where, confined=())
@@ -258,6 +265,23 @@ class SemanticModel:
             sql = self._compiler.sql(query)
         groups = [[group.name, group.grain, group.date_part] for group in query.group_by]
         return {"sql": sql, "group_by": groups}
+
+    def _refuse_open_range(self, query: Query) -> None:
+        """MetricFlow writes invalid SQL for a range of a cumulative metric without a time.
+
+        Raises:
+            QueryError: the question is of that kind.
+        """
+        if query.start is None and query.end is None:
+            return
+        if {group.base.rpartition("__")[2] for group in query.group_by} & self._fields.times:
+            return
+        for name in query.metrics:
+            if self.metric_graph.accumulates(name):
+                raise QueryError(
+                    f"{name} is cumulative: with start or end it needs metric_time in group_by,"
+                    " such as metric_time__day."
+                )
 
     @cached_property
     def _fields(self) -> Fields:
@@ -275,7 +299,8 @@ class SemanticModel:
     @cached_property
     def _identity(self) -> list[str]:
         """What a plan depends on beside the question."""
-        return [self.project.fingerprint, "duckdb", version("metricflow"), plans.code()]
+        project = self.project
+        return [project.fingerprint, project.dialect, version("metricflow"), plans.code()]
 
 
 def _item(text: str) -> tuple[GroupBy, str]:

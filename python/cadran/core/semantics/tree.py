@@ -7,7 +7,7 @@ drivers are declared on the card as `drivers`. Nothing here is a number: see `tr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cadran.errors import CardError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sqlglot import Expression
 
+    from cadran.core.semantics.metrics import Input, MetricGraph
     from cadran.core.semantics.model import SemanticModel
 
 KINDS = ("same", "sum", "product", "ratio", "formula", "cumulative", "conversion")
@@ -106,7 +107,7 @@ def read(model: SemanticModel) -> Tree:
     """
     cards = model.kpis()
     known = {card.name for card in cards}
-    relations = [own_relation(model.metric(card.name)) for card in cards]
+    relations = [own_relation(model.metric_graph, card.name) for card in cards]
     for card in cards:
         for name in card.drivers:
             if name not in known or name == card.name:
@@ -129,32 +130,28 @@ def read(model: SemanticModel) -> Tree:
     return Tree(tuple(relations), tuple(links.values()), shown)
 
 
-def own_relation(metric: dict[str, Any]) -> Relation:
+def own_relation(graph: MetricGraph, name: str) -> Relation:
     """What a metric's definition says of its parts."""
-    name, kind, given = metric["name"], metric["type"], metric["type_params"]
+    kind, params = graph.metrics[name]["type"], graph.metrics[name]["type_params"]
+    parts = tuple(map(_part, graph.inputs(name)))
     if kind == "ratio":
-        above, below = given["numerator"], given["denominator"]
-        parts = (_part(above, alias="numerator"), _part(below, "÷", alias="denominator"))
         return Relation(name, "ratio", parts, "cast(numerator as double) / nullif(denominator, 0)")
     if kind == "cumulative":
-        inner = given["cumulative_type_params"]
-        window, to_date = inner.get("window"), inner.get("grain_to_date")
-        span = (window["count"], window["granularity"]) if window else (0, to_date or "")
-        return Relation(name, "cumulative", (_part(inner["metric"]),), None, window=span)
+        span = params["cumulative_type_params"]
+        window, to_date = span.get("window"), span.get("grain_to_date")
+        length = (window["count"], window["granularity"]) if window else (0, to_date or "")
+        return Relation(name, "cumulative", parts, None, window=length)
     if kind == "conversion":
-        inner = given["conversion_type_params"]
-        both = (_part(inner["conversion_metric"]), _part(inner["base_metric"], "÷"))
-        return Relation(name, "conversion", both, None)
-    inputs = tuple(_part(one) for one in given.get("metrics") or ())
-    return _parsed(name, given["expr"], inputs)
+        return Relation(name, "conversion", tuple(reversed(parts)), None)
+    return _parsed(name, params["expr"], parts, graph.dialect)
 
 
-def _part(given: dict[str, Any], sign: str = "", alias: str | None = None) -> Part:
-    offset = given.get("offset_window")
+def _part(read: Input) -> Part:
+    offset = read.offset_window
     return Part(
-        given["name"],
-        alias or given.get("alias") or given["name"],
-        sign,
+        read.name,
+        read.role if read.role in {"numerator", "denominator"} else read.alias,
+        "÷" if read.role in {"denominator", "base"} else "",
         (offset["count"], offset["granularity"]) if offset else None,
     )
 
@@ -163,8 +160,9 @@ def _declared(model: SemanticModel, kpi: str, text: str, known: set[str]) -> Rel
     from sqlglot import exp, parse_one
     from sqlglot.errors import SqlglotError
 
+    dialect = model.metric_graph.dialect
     try:
-        names = [column.name for column in parse_one(text, read="duckdb").find_all(exp.Column)]
+        names = [column.name for column in parse_one(text, read=dialect).find_all(exp.Column)]
     except SqlglotError:
         names = []
     strange = [name for name in names if name not in known or name == kpi]
@@ -172,15 +170,15 @@ def _declared(model: SemanticModel, kpi: str, text: str, known: set[str]) -> Rel
         what = f"names '{strange[0]}', which is no other KPI" if strange else "names no KPI"
         _wrong(model, kpi, "relation", what)
     parts = tuple(Part(name, name) for name in dict.fromkeys(names))
-    relation = _parsed(kpi, text, parts)
+    relation = _parsed(kpi, text, parts, dialect)
     return Relation(kpi, relation.kind, relation.parts, text, is_declared=True)
 
 
-def _parsed(kpi: str, text: str, parts: tuple[Part, ...]) -> Relation:
+def _parsed(kpi: str, text: str, parts: tuple[Part, ...], dialect: str) -> Relation:
     """The relation of an expression: its kind, and the sign that each part has in it."""
     from sqlglot import exp, parse_one
 
-    bare = _bare(parse_one(text, read="duckdb"))
+    bare = _bare(parse_one(text, read=dialect))
     kind, signs = "formula", dict[str, str]()
     if isinstance(bare, exp.Column):
         kind = "same"

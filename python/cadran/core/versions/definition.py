@@ -13,6 +13,7 @@ from cadran.core.project.graph import NOT_OURS, VARIABLE, checksum, plain
 from cadran.core.semantics.governed import TIME
 from cadran.core.versions.canonical import canonical
 from cadran.core.versions.expand import whole
+from cadran.core.warehouse import dialects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cadran.core.project.graph import Graph, Node
 
 
-DIALECT = "duckdb"
+DIALECT = dialects.DEFAULT
 OPEN_GRAIN = "cadran_grain"
 _OPENED = re.compile(r'"\w+____\w+"|"(source|seed|snapshot|python)"\.')
 # Raised when the form itself changes, so that what was kept of an older one is not believed.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.project.graph import checksum
 from cadran.core.query.request import GRAINS
+from cadran.core.semantics.metrics import MetricGraph
 from cadran.core.versions.canonical import NotCanonical, qualified, settled
 from cadran.core.versions.definition import rules
 from cadran.core.versions.expand import whole
@@ -138,7 +139,7 @@ def mark(graph: Graph, card: Card, nodes: Iterable[Node]) -> str | None:
     if wanted - ids.keys() or card.name not in graph.metrics:
         return None
     keys = sorted(ids.values())
-    metrics = graph.metrics_behind(card.name)
+    metrics = sorted(MetricGraph(graph.semantic).closure(card.name))
     said = [
         said_of(graph, metrics), [g for g in GRAINS if g in card.grains], sorted(card.dimensions),
         [asdict(node) for node in graph.closure(metrics, keys)], rules(graph, keys),

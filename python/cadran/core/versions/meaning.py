@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cadran.core.compiler.plan_cache import PlanCache, key_of
 from cadran.core.project.dbt import compiled
 from cadran.core.project.graph import Graph, checksum
+from cadran.core.semantics.metrics import MetricGraph
 from cadran.core.semantics.model import SemanticModel
 from cadran.core.versions.canonical import NotCanonical
 from cadran.core.versions.definition import (
@@ -224,7 +225,7 @@ class Meanings:
             steps |= {name: body for name, body in inner.items() if name not in steps}
             ids |= dict.fromkeys(behind)
         columns = {k: v for k, v in self._expansion.columns.items() if _leaf(k, questions, steps)}
-        metrics = self.graph.metrics_behind(card.name)
+        metrics = sorted(MetricGraph(self.graph.semantic).closure(card.name))
         definition = Definition(
             card.name, tuple(questions), steps, columns,
             tuple(self.graph.closure(metrics, ids)), rules(self.graph, ids),

@@ -10,6 +10,7 @@ from cadran.core.compiler.plan_cache import key_of
 from cadran.core.project.artifacts import Project
 from cadran.core.query.request import GRAINS, ask
 from cadran.core.semantics.governed import TIME
+from cadran.core.semantics.metrics import MetricGraph
 from cadran.core.semantics.model import SemanticModel
 from cadran.core.versions.definition import DIALECT, Question, opened, tools
 from cadran.core.versions.expand import without_comments
@@ -52,7 +53,7 @@ class Asked:
 
     def mark(self, card: Card) -> str:
         """A mark of all that decides how MetricFlow writes the questions of a KPI."""
-        said = said_of(self._graph, self._graph.metrics_behind(card.name))
+        said = said_of(self._graph, sorted(MetricGraph(self._graph.semantic).closure(card.name)))
         return key_of(said, _grains(card), list(card.dimensions))
 
     def _key(self, card: Card) -> str:
@@ -111,7 +112,7 @@ def semantics_of(
         if graph.of_relation(model["node_relation"]) in ids
     ]
     metrics = []
-    for name in graph.metrics_behind(kpi):
+    for name in sorted(MetricGraph(graph.semantic).closure(kpi)):
         metric = graph.metrics[name]
         kept = {key: metric[key] for key in _WORDS[:2] if name == kpi}
         if name == kpi:

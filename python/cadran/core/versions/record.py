@@ -6,17 +6,18 @@ import datetime as dt
 import json
 import os
 import re
-import subprocess
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cadran.core.project import git
 from cadran.core.project.graph import Node, checksum
 from cadran.core.versions.definition import Definition, Question
 from cadran.core.versions.expand import whole
 from cadran.core.versions.steps import Dumper, Sql, StepStore
 from cadran.errors import CardError, QueryError, near_misses
+from cadran.formats import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -220,41 +221,30 @@ def merged(root: Path) -> Merged:
     """
     named = os.environ.get("GITHUB_BASE_REF")
     line = os.environ.get("CADRAN_BASE") or (f"origin/{named}" if named else "origin/HEAD")
-    base = _git(root, "merge-base", "HEAD", line)
+    base = (git.output(root, "merge-base", "HEAD", line) or "").strip()
     if not base:
         return Merged()
-    there = _git(root, "ls-tree", "-r", "--name-only", base[0], "--", f"{FOLDER}/")
-    touched = _git(
-        root, "diff", "--name-only", "--no-renames", "--relative", base[0], "--", f"{FOLDER}/"
-    )
+    place = ("--", f"{FOLDER}/")
+    listed = git.output(root, "ls-tree", "-r", "--name-only", base, *place)
+    changed = git.output(root, "diff", "--name-only", "--no-renames", "--relative", base, *place)
+    there = frozenset((listed or "").splitlines())
     store = StepStore(root / FOLDER)
     altered = {
         file
-        for file in set(there) & set(touched)
-        if file.endswith(".yml") and _edited(root, file, base[0], store)
+        for file in there & set((changed or "").splitlines())
+        if file.endswith(".yml") and _edited(root, file, base, store)
     }
-    return Merged(frozenset(there), frozenset(altered))
+    return Merged(there, frozenset(altered))
 
 
 def _edited(root: Path, file: str, base: str, store: StepStore) -> bool:
     """Whether a record says something else than at a revision, its steps written out."""
-    before = "\n".join([*_git(root, "show", f"{base}:./{file}"), ""])
+    before = git.output(root, "show", f"{base}:./{file}") or ""
     try:
         now = (root / file).read_text(encoding="utf-8")
         return store.written_out(before, file) != store.written_out(now, file)
     except (OSError, CardError):
         return True
-
-
-def _git(root: Path, *words: str) -> list[str]:
-    try:
-        run = subprocess.run(
-            ["git", "-C", str(root), *words],  # noqa: S607 - git is where git is
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    except OSError:
-        return []
-    return run.stdout.split("\n")[:-1] if run.returncode == 0 else []
 
 
 _DECISIONS = (
@@ -369,13 +359,11 @@ def write(root: Path, record: VersionRecord) -> Path:
     if definition.note:
         said |= {"note": definition.note, "by_text": definition.by_text}
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
     text = yaml.dump(
         said, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100,
         default_flow_style=None,
     )  # fmt: skip
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    files.write(path, text)
     return path
 
 

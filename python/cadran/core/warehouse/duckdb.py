@@ -11,19 +11,21 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from cadran.errors import LimitError, QueryError, StoppedError, WarehouseError
+from cadran.core.warehouse import dialects
+from cadran.core.warehouse.dialects import literal, quoted
+from cadran.errors import StoppedError, WarehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     import duckdb
     import pyarrow as pa
 
-    from cadran.core.warehouse import Confinement
+    from cadran.core.warehouse import Confinement, Writing
 
 
 # DuckDB sums integers into 128 bits, which Arrow can only hold as decimals.
@@ -38,7 +40,7 @@ _PAUSE = 0.05  # seconds between two tries at a file that another process holds
 class DuckDB:
     """One DuckDB file, safe to ask from several threads: each has a cursor of its own."""
 
-    dialect = "duckdb"
+    dialect = dialects.DUCKDB
 
     def __init__(
         self, path: Path, alias: str | None, *, confined: Confinement | None = None
@@ -89,6 +91,11 @@ class DuckDB:
         rows = self.arrow(f"describe {sql}").to_pylist()
         return {row["column_name"]: row["column_type"] for row in rows}
 
+    @property
+    def engine(self) -> str:
+        """The engine and its version."""
+        return f"{dialects.DUCKDB} {version('duckdb')}"
+
     def stopper(self) -> Callable[[], None]:
         """What stops the statement of this thread, to be called from another one.
 
@@ -106,7 +113,7 @@ class DuckDB:
             self._local = threading.local()
 
     @contextlib.contextmanager
-    def writing(self, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    def writing(self, wait: float) -> Iterator[Writing]:
         """A connection that may write; the process's own readers are closed for it.
 
         Args:
@@ -121,8 +128,8 @@ class DuckDB:
         self._stamp_now()
         root = self._attached(wait, "read_write")
         try:
-            root.execute(f"use {_quoted(self._alias)}")
-            yield root
+            root.execute(f"use {quoted(self._alias)}")
+            yield Session(root)
         except duckdb.Error as error:
             raise WarehouseError(self._refusal(error)) from error
         finally:
@@ -139,7 +146,7 @@ class DuckDB:
             cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
             if cursor is None:
                 cursor = self._root.cursor()
-                cursor.execute(f"use {_quoted(self._alias)}")
+                cursor.execute(f"use {quoted(self._alias)}")
                 self._local.cursor = cursor
             return cursor
 
@@ -159,7 +166,7 @@ class DuckDB:
     def _attached(self, wait: float, mode: str) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        file = str(self.path).replace("'", "''")
+        file = literal(str(self.path))
         until = time.monotonic() + wait
         while True:
             root = duckdb.connect()
@@ -167,7 +174,7 @@ class DuckDB:
                 root.execute("set global TimeZone = 'UTC'")
                 # Otherwise a table that is missing would be looked for among Python's variables.
                 root.execute("set global python_enable_replacements = false")
-                root.execute(f"attach '{file}' as {_quoted(self._alias)} ({mode})")
+                root.execute(f"attach {file} as {quoted(self._alias)} ({mode})")
                 if self._confined is not None:
                     self._confine(root, self._confined)
             except duckdb.Error as error:
@@ -214,6 +221,44 @@ class DuckDB:
         return f"The warehouse refused the statement: {says}"
 
 
+class Session:
+    """A connection of DuckDB as the rest of the house sees one: statements, rows and tables."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Take an open connection."""
+        self._connection = connection
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._connection.begin()
+
+    def commit(self) -> None:
+        """Make the transaction last."""
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        """Undo the transaction."""
+        self._connection.rollback()
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run statements; `?` in one stands for a value."""
+        self._connection.execute(sql, list(values))
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a statement, by the names of their columns."""
+        rows: list[dict[str, Any]] = self._connection.sql(sql).to_arrow_table().to_pylist()
+        return rows
+
+    @contextlib.contextmanager
+    def table(self, name: str, rows: pa.Table) -> Iterator[None]:
+        """Let statements read rows as a table of this name within the block."""
+        self._connection.register(name, rows)
+        try:
+            yield
+        finally:
+            self._connection.unregister(name)
+
+
 def whole_numbers(
     relation: duckdb.DuckDBPyRelation, dates: Collection[str] = ()
 ) -> duckdb.DuckDBPyRelation:
@@ -228,131 +273,9 @@ def whole_numbers(
     # Cast by the engine as it hands the rows over; their order stays.
     return relation.project(
         ", ".join(
-            f"cast({_quoted(name)} as {casts[name]}) as {_quoted(name)}"
+            f"cast({quoted(name)} as {casts[name]}) as {quoted(name)}"
             if name in casts
-            else _quoted(name)
+            else quoted(name)
             for name in relation.columns
         )
-    )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def write(path: Path, tables: Mapping[str, pa.Table]) -> None:
-    """Write tables into a new database file, which takes the place of an old one at once.
-
-    Who has the old file open keeps reading it until they let go of it.
-
-    Args:
-        path: the file.
-        tables: their rows, by name.
-
-    Raises:
-        WarehouseError: the file cannot be written.
-    """
-    import duckdb
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    aside.unlink(missing_ok=True)
-    with duckdb.connect() as connection:
-        file = str(aside).replace("'", "''")
-        try:
-            connection.execute(f"attach '{file}' as made (storage_version 'v1.0.0')")
-            for name, rows in tables.items():
-                connection.register("given_rows", rows)
-                connection.execute(f"create table made.{_quoted(name)} as from given_rows")
-                connection.unregister("given_rows")
-            connection.execute("detach made")
-        except duckdb.Error as error:
-            says = str(error).strip().splitlines()[0]
-            raise WarehouseError(f"{path} cannot be written: {says}") from error
-    aside.replace(path)
-
-
-_BATCH_ROWS = 65_536
-_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "threads": 1,
-    "temp_directory": "",
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-    "python_enable_replacements": False,
-}
-
-
-def answer(
-    sql: str,
-    tables: Mapping[str, pa.Table],
-    *,
-    schema: str,
-    megabytes: int,
-    stopper: Callable[[Callable[[], None]], AbstractContextManager[None]],
-) -> pa.Table:
-    """The rows of one statement over these tables.
-
-    Args:
-        sql: one SELECT, checked already.
-        tables: by name.
-        schema: in which they stand.
-        megabytes: that the statement may use, and that its rows may take.
-        stopper: is given what interrupts the statement, and may call it until the block ends.
-
-    Raises:
-        QueryError: the statement does not fit the tables.
-        LimitError: it needs more memory.
-        StoppedError: it was interrupted.
-    """
-    import duckdb
-    import pyarrow as pa
-
-    connection = duckdb.connect(":memory:", config=_SETTINGS | {"memory_limit": f"{megabytes}MB"})
-    try:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"create schema {_quoted(schema)}")
-        for number, (name, table) in enumerate(tables.items()):
-            given = f"given_{number}"
-            connection.register(given, table)
-            connection.execute(
-                f"create view {_quoted(schema)}.{_quoted(name)} as select * from {given}"
-            )
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-        with stopper(connection.interrupt):
-            rows = whole_numbers(connection.sql(sql)).to_arrow_reader(_BATCH_ROWS)
-            return pa.Table.from_batches(_bounded(rows, megabytes), rows.schema)
-    except (duckdb.Error, pa.ArrowException) as error:
-        raise _refusal(error) from None
-    finally:
-        connection.close()
-
-
-def _bounded(rows: pa.RecordBatchReader, megabytes: int) -> Iterator[pa.RecordBatch]:
-    left = megabytes * 1_000_000
-    for batch in rows:
-        left -= batch.nbytes
-        if left < 0:
-            raise LimitError(
-                f"The answer has more than {megabytes} MB: ask for less with limit or a filter."
-            )
-        yield batch
-
-
-def _refusal(error: Exception) -> Exception:
-    import duckdb
-
-    says = (str(error).strip() or "?").splitlines()[0]
-    if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in says:
-        return StoppedError("The statement was stopped before it was answered.")
-    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in says:
-        return LimitError("The statement needs more memory than it may use: ask for less.")
-    if isinstance(error, duckdb.BinderException):
-        # It names columns of the tables in the statement, which the client may see.
-        return QueryError(says)
-    if isinstance(error, (duckdb.ConversionException, duckdb.OutOfRangeException)):
-        return QueryError("A value in the statement does not fit the type that is asked of it.")
-    return QueryError(
-        "The statement cannot be run over these tables; it is not SQL that they take."
     )

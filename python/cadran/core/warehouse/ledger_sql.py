@@ -8,6 +8,8 @@ dbt's models, in a schema that dbt fills with others: no `dbt build` drops them.
 
 from __future__ import annotations
 
+from cadran.core.warehouse.dialects import literal
+
 SCHEMA = "governance"
 ROWS = f"{SCHEMA}.kpi_ledger_rows"
 BATCHES = f"{SCHEMA}.kpi_ledger_batches"
@@ -159,11 +161,6 @@ def mark_of(relation: str) -> str:
         "select count(*) as rows, cast(bit_xor(hash(entry)) as varchar) as crossed,"
         f" cast(sum(hash(entry)) as varchar) as summed from {relation} as entry"
     )
-
-
-def literal(value: str) -> str:
-    """A text in quotes."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 # Sums of binary fractions depend on their order in the last digits; nothing else may differ.

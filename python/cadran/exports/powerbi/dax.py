@@ -16,6 +16,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from cadran.core.query.filters import names_in
+from cadran.core.warehouse import dialects
 from cadran.exports.powerbi.model import NotSayableError, reference
 
 if TYPE_CHECKING:
@@ -89,8 +90,9 @@ _COMPARED = {exp.LT: ("<", ">="), exp.LTE: ("<=", ">"), exp.GT: (">", "<="), exp
 class Translator:
     """Translates one expression; long parts that are needed twice become variables."""
 
-    def __init__(self, names: Mapping[str, Value]) -> None:
-        """Say what the names in the expression stand for."""
+    def __init__(self, names: Mapping[str, Value], dialect: str = dialects.DEFAULT) -> None:
+        """Say what the names in the expression stand for, and in which dialect it is written."""
+        self._dialect = dialect
         self._names = {name.casefold(): value for name, value in names.items()}
         self.variables: dict[str, str] = {}
 
@@ -100,11 +102,18 @@ class Translator:
         Raises:
             NotSayableError: something in it has no exact counterpart.
         """
-        return self._value(_parsed(sql))
+        return self._value(self._parsed(sql))
 
     def conditions(self, sql: str) -> list[str]:
         """Conditions that hold together exactly where the SQL condition is true."""
-        return [self._is(node, wanted=True) for node in _conjuncts(_parsed(sql))]
+        return [self._is(node, wanted=True) for node in _conjuncts(self._parsed(sql))]
+
+    def _parsed(self, sql: str) -> exp.Expression:
+        try:
+            tree = parse_one(sql, read=self._dialect, into=exp.Condition)
+        except SqlglotError as error:
+            raise NotSayableError(f"`{' '.join(sql.split())}` cannot be read") from error
+        return tree
 
     def _value(self, node: exp.Expression) -> Value:
         said = self._VALUES.get(type(node))
@@ -317,14 +326,6 @@ class Translator:
     }
 
 
-def _parsed(sql: str) -> exp.Expression:
-    try:
-        tree = parse_one(sql, read="duckdb", into=exp.Condition)
-    except SqlglotError as error:
-        raise NotSayableError(f"`{' '.join(sql.split())}` cannot be read") from error
-    return tree
-
-
 def _conjuncts(node: exp.Expression) -> list[exp.Expression]:
     node = node.unnest()
     if isinstance(node, exp.And):
@@ -333,7 +334,8 @@ def _conjuncts(node: exp.Expression) -> list[exp.Expression]:
 
 
 def _unknown(node: exp.Expression) -> NotSayableError:
-    return NotSayableError(f"`{node.sql(dialect='duckdb')}` has no exact counterpart in DAX")
+    sql = node.sql(dialect=dialects.DEFAULT)
+    return NotSayableError(f"`{sql}` has no exact counterpart in DAX")
 
 
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
@@ -371,7 +373,7 @@ def conditions(star: Star, facts: Iterable[str], template: str) -> list[str]:
         columns[place] = Value(reference(table, column.name), column.kind)
         if column.kind == "string":
             star.compare(table, column, [text.replace("''", "'") for text in _TEXT.findall(plain)])
-    said = Translator(columns).conditions(plain)
+    said = Translator(columns, star.dialect).conditions(plain)
     for text in said:
         if len(set(re.findall(r"'((?:[^']|'')+)'\[", text))) != 1:
             raise NotSayableError(f"the filter `{template}` mixes several tables in one condition")

@@ -139,13 +139,16 @@ def not_null_columns(layer: Layer) -> set[tuple[str, str]]:
     return found
 
 
-def is_never_null(metric: dict[str, Any], relation: str, known: set[tuple[str, str]]) -> bool:
+def is_never_null(
+    metric: dict[str, Any], relation: str, known: set[tuple[str, str]], dialect: str
+) -> bool:
     """Whether the metric has a value wherever its mart has a row.
 
     Args:
         metric: a simple metric.
         relation: the relation that its rows come from.
         known: relations and columns that are never NULL.
+        dialect: that of the metric's expression.
     """
     asked = metric["type_params"]["metric_aggregation_params"]
     if asked["agg"] in {"count", "sum_boolean", "count_distinct"}:
@@ -154,7 +157,7 @@ def is_never_null(metric: dict[str, Any], relation: str, known: set[tuple[str, s
         return False
     sql = str(metric["type_params"]["expr"] or metric["name"])
     try:
-        tree = parse_one(sql, read="duckdb")
+        tree = parse_one(sql, read=dialect)
     except SqlglotError:
         return False
     if any(not isinstance(node, _KEEPS) for node in tree.walk()):
@@ -275,7 +278,7 @@ class Measures:
             value,
             frozenset({model}),
             presence=(model, day, str(metric["filter"]))
-            if is_never_null(metric, self._relation(model), self._not_null)
+            if is_never_null(metric, self._relation(model), self._not_null, self._star.dialect)
             else None,
             day=day if is_active and not metric["filter"] else None,
             is_daily=self._star.fields.is_daily(model, time),
@@ -299,7 +302,7 @@ class Measures:
             if len(found) > 1:
                 lines.append(f"VAR _{alias} = {one.value.text}")
                 names[alias] = replace(names[alias], text=f"_{alias}")
-        translator = Translator(names)
+        translator = Translator(names, self._star.dialect)
         value = translator.value(given["expr"])
         lines += [f"VAR {name} = {text}" for text, name in translator.variables.items()]
         if not value.is_strict:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cadran.core.query.request import GroupBy
-from cadran.core.semantics.metrics import leaves
+from cadran.core.semantics.metrics import ADDITIVE
+from cadran.core.warehouse.dialects import literal
 from cadran.exports.powerbi import model
 from cadran.exports.powerbi import model as words
 from cadran.exports.powerbi import star as dates
@@ -317,8 +318,8 @@ class Planner:
 
     def _place(self, star: Star, kpi: str, dimension: str) -> tuple[str, str]:
         """The table and column by which all marts of a KPI are looked at by a dimension."""
-        facts = {self._mart(leaf) for leaf in leaves(self._layer, kpi)} - {None}
-        found = {star.dimension(fact, dimension) for fact in sorted(map(str, facts))}
+        facts = self._layer.metric_graph.semantic_models(kpi)
+        found = {star.dimension(fact, dimension) for fact in sorted(facts)}
         places = {(table, column.name) for table, column in found}
         if len(places) != 1:
             raise NotSayableError("its marts do not share it")
@@ -337,13 +338,13 @@ class Planner:
 
     def _apart(self, names: Iterable[str]) -> set[str]:
         """Entities whose mart holds facts, and is looked at from another mart's facts."""
-        facts = {self._mart(leaf) for kpi in names for leaf in leaves(self._layer, kpi)}
+        graph, names = self._layer.metric_graph, tuple(names)
+        facts = graph.semantic_models(*names)
         star = Star(self._layer, kinds=self._kinds)
         found = set()
         for kpi in names:
-            read = {self._mart(leaf) for leaf in leaves(self._layer, kpi)}
             for dimension in self._cards[kpi].dimensions:
-                for fact in filter(None, read):
+                for fact in graph.semantic_models(kpi):
                     try:
                         there = star.fields.find(fact, dimension)
                     except NotSayableError:
@@ -352,16 +353,11 @@ class Planner:
                         found.add(there.entity)
         return found
 
-    def _mart(self, metric: str) -> str | None:
-        asked = self._layer.metric(metric)["type_params"].get("metric_aggregation_params")
-        return asked and str(asked["semantic_model"])
-
     def _is_merged(self, relation: str, sql: str, literals: set[str]) -> bool:
         """Whether Power BI, which ignores capitals and spaces at the end, would merge texts."""
         rows = f"select {sql} as answer from {relation}"
         for text in sorted(literals):
-            quoted = text.replace("'", "''")
-            rows += f" union all select '{quoted}' as answer"
+            rows += f" union all select {literal(text)} as answer"
         asked = (
             "select count(distinct answer) as a, count(distinct lower(rtrim(answer))) as b"
             f" from ({rows}) as texts"
@@ -402,14 +398,13 @@ class Planner:
         """The measures behind the KPIs; those that may be added up are shown beside their ratio."""
         alone = {said.value.text for said in attempt.said.values()}
         folders: dict[str, list[tuple[str, str]]] = {}
+        graph = self._layer.metric_graph
         for kpi in attempt.said:
             card = self._cards[kpi]
-            if card.additivity == "additive":
+            if card.additivity == ADDITIVE:
                 continue
-            for leaf in leaves(self._layer, kpi):
-                asked = self._layer.metric(leaf)["type_params"]["metric_aggregation_params"] or {}
-                is_sum = asked.get("agg") in {"sum", "count", "sum_boolean"}
-                if is_sum and not asked["non_additive_dimension"]:
+            for leaf in graph.leaves(kpi):
+                if graph.is_additive(leaf):
                     english, french = self._folders(card)
                     pair = (
                         f"{english}\\{words.COMPONENTS['en']}",

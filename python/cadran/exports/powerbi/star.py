@@ -236,6 +236,7 @@ class Star:
         """
         self.fields = Fields(layer.project.semantic_manifest)
         self.relationships: list[Relationship] = []
+        self.dialect = layer.project.dialect
         self._layer = layer
         self._apart = frozenset(apart)
         self._merged = frozenset(merged)

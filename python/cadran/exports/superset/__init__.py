@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cadran.core.layer import open_layer
-from cadran.core.warehouse.duckdb import write as write_duckdb
+from cadran.core.warehouse.duckdb_local import write as write_duckdb
 from cadran.exports.superset import client as superset_push
 from cadran.exports.superset import model as superset_model
 from cadran.exports.superset import payload as superset_payload
 from cadran.exports.superset.client import Client
+from cadran.formats.files import placing
 
 if TYPE_CHECKING:
     import argparse
@@ -43,12 +44,10 @@ def write(model: Model, path: Path, database: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    aside = path.with_name(f".{path.name}.part")
-    with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+    with placing(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files(model, database).items():
             text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
             archive.writestr(zipfile.ZipInfo(f"{_ROOT}/{name}", _WHEN), text)
-    aside.replace(path)
 
 
 def files(model: Model, database: str) -> dict[str, Any]:

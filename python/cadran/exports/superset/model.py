@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.query.request import DAY_OR_COARSER, GRAINS
 from cadran.core.semantics.governed import TIME
+from cadran.core.warehouse.dialects import DUCKDB
 from cadran.errors import CardError
-from cadran.exports.expressions import EXTREMES, UnsayableError, leaves, said
+from cadran.exports.expressions import EXTREMES, UnsayableError, said, summable
 from cadran.exports.texts import plain, text
 from cadran.formats import periods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     import pyarrow as pa
     from sqlglot import exp
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
+    from cadran.core.semantics.metrics import MetricGraph
 
 
 TABLE = "kpi_values"
@@ -169,18 +171,18 @@ def make(layer: Layer, lang: str = "en") -> Model:
         CardError: a card is broken, or there is no KPI at all.
         ProjectError: dbt's manifest is not there.
     """
-    metrics = {metric["name"]: metric for metric in layer.project.semantic_manifest["metrics"]}
+    graph = layer.metric_graph
     groups: dict[tuple[str, tuple[str, ...]], list[Card]] = {}
     apart: dict[str, str] = {}
     for card in layer.kpis():
         try:
-            leaves(metrics, card.name)
+            summable(graph, card.name)
             groups.setdefault(_shape(card), []).append(card)
         except UnsayableError as reason:
             apart[card.name] = str(reason)
     if not groups and not apart:
         raise CardError("The project has no KPI: no metric carries a card under config.meta.kpi.")
-    cubes = [_cube(layer, metrics, cards, *shape, lang) for shape, cards in groups.items()]
+    cubes = [_cube(layer, cards, *shape, lang) for shape, cards in groups.items()]
     datasets = sorted(_told_apart(cubes), key=lambda cube: cube.name)
     stored = {n: why for n, why in apart.items() if {*layer.card(n).grains} & {*DAY_OR_COARSER}}
     if stored:
@@ -207,20 +209,20 @@ def _shape(card: Card) -> tuple[str, tuple[str, ...]]:
     return finest, tuple(sorted(card.dimensions))
 
 
-def _cube(  # noqa: PLR0913, PLR0917 - a shape is a grain and dimensions
+def _cube(
     layer: Layer,
-    metrics: Mapping[str, dict[str, Any]],
     cards: list[Card],
     grain: str,
     dimensions: tuple[str, ...],
     lang: str,
 ) -> Dataset:
-    parts = list(dict.fromkeys(leaf for card in cards for leaf in leaves(metrics, card.name)))
+    graph = layer.metric_graph
+    parts = list(dict.fromkeys(leaf for card in cards for leaf in summable(graph, card.name)))
     relations = {
         model["name"]: str(model["node_relation"]["alias"])
         for model in layer.project.semantic_manifest["semantic_models"]
     }
-    facts = sorted({relations[_aggregation(metrics[part])["semantic_model"]] for part in parts})
+    facts = sorted({relations[model] for model in graph.semantic_models(*parts)})
     shown = [card.localized(lang) for card in cards]
     time = Column(TIME, text("time", lang), text("start", lang, grain=text(grain, lang)), "time")
     by = _dimensions(layer, [card.name for card in cards], dimensions)
@@ -233,26 +235,26 @@ def _cube(  # noqa: PLR0913, PLR0917 - a shape is a grain and dimensions
             grain=text(grain, lang),
             kpis=", ".join(card.label for card in shown),
         ),
-        (time, *by, *(_part(metrics[part], lang) for part in parts)),
-        tuple(Metric(card, _over(metrics, card.name)) for card in shown),
+        (time, *by, *(_part(graph, part, lang) for part in parts)),
+        tuple(Metric(card, _over(graph, card.name)) for card in shown),
         grain,
         partial(_rows, layer, parts, dimensions, grain),
     )
 
 
-def _over(metrics: Mapping[str, dict[str, Any]], name: str) -> str:
+def _over(graph: MetricGraph, name: str) -> str:
     """The expression of a metric over a cube's columns, in DuckDB's SQL."""
     from sqlglot import exp
 
     extremes = {"min": exp.Min, "max": exp.Max}
 
     def leaf(metric: dict[str, Any], _filters: tuple[dict[str, Any], ...]) -> exp.Expression:
-        kind = extremes.get(_aggregation(metric)["agg"], exp.Sum)
+        kind = extremes.get(graph.aggregation(metric["name"])["agg"], exp.Sum)
         return kind(this=exp.column(metric["name"]))
 
-    tree = said(metrics, name, leaf)
-    flat = tree.sql(dialect="duckdb")
-    return str(flat if len(flat) <= LONG else tree.sql(dialect="duckdb", pretty=True))
+    tree = said(graph, name, leaf)
+    flat = tree.sql(dialect=DUCKDB)
+    return str(flat if len(flat) <= LONG else tree.sql(dialect=DUCKDB, pretty=True))
 
 
 def _rows(layer: Layer, parts: list[str], dimensions: tuple[str, ...], grain: str) -> pa.Table:
@@ -262,17 +264,12 @@ def _rows(layer: Layer, parts: list[str], dimensions: tuple[str, ...], grain: st
     return answer.select([*groups, *parts]).rename_columns([TIME, *dimensions, *parts])
 
 
-def _part(metric: dict[str, Any], lang: str) -> Column:
-    aggregation = _aggregation(metric)["agg"]
+def _part(graph: MetricGraph, name: str, lang: str) -> Column:
+    metric, aggregation = graph.metrics[name], graph.aggregation(name)["agg"]
     description = " ".join((metric["description"] or metric["label"] or metric["name"]).split())
     if aggregation in EXTREMES:
         description = f"{description} {text('only', lang, aggregation=aggregation)}"
     return Column(metric["name"], "", description, "part")
-
-
-def _aggregation(metric: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = metric["type_params"]["metric_aggregation_params"]
-    return found
 
 
 def _told_apart(cubes: list[Dataset]) -> Iterable[Dataset]:

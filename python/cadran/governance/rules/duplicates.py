@@ -31,7 +31,7 @@ def meaning_of(context: Context, kpi: str) -> str | None:
     found: str | None = context.cache.get(key)
     if found is None:
         try:
-            found = checksum(canonical(sql, "duckdb"))
+            found = checksum(canonical(sql, context.layer.project.dialect))
         except NotCanonical:
             found = checksum(sql.replace(kpi, "_kpi"))
         context.cache.put(key, found)

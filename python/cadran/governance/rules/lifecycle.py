@@ -84,7 +84,7 @@ def _users(context: Context, kpi: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if (metrics | models) & set(node["depends_on"]["nodes"]):
             yield "exposure", node
     for card in context.live():
-        if kpi in context.closure(card.name)[1:]:
+        if kpi in context.layer.metric_graph.closure(card.name)[1:]:
             yield "KPI", {"name": card.name, "original_file_path": context.file(card.name)}
 
 

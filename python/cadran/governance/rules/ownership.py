@@ -238,13 +238,13 @@ def formula_names_inputs(context: Context) -> Iterator[Finding]:
         if _only_repeats(text, name, card):
             continue
         said = stems(text)
-        for entry in context.inputs(name) if text else ():
-            metric = context.metrics.get(entry["name"]) or {}
-            asked = significant(f"{entry['name']} {entry.get('alias') or ''} {metric.get('label')}")
+        for part in context.layer.metric_graph.inputs(name) if text else ():
+            metric = context.metrics.get(part.name) or {}
+            asked = significant(f"{part.name} {part.alias} {metric.get('label')}")
             if asked and not asked & said:
                 yield Finding(
                     kpi=name,
-                    message=f"the formula '{text}' does not name the input {entry['name']}",
+                    message=f"the formula '{text}' does not name the input {part.name}",
                 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.project import lineage
 from cadran.core.query.request import GRAINS
 from cadran.core.semantics import privacy
-from cadran.core.semantics.metrics import ADDITIVE, derive
+from cadran.core.semantics.metrics import ADDITIVE
 from cadran.errors import CadranError
 from cadran.governance.rules.registry import Finding, Severity, rule
 
@@ -79,7 +79,7 @@ def _refused(
 def additivity_right(context: Context) -> Iterator[Finding]:
     """Hold the declared additivity against the one derived from the metric."""
     for card in context.cards.values():
-        derived = derive(context, card.name)
+        derived = context.layer.metric_graph.additivity(card.name)
         if derived is None and card.additivity == ADDITIVE:
             message = "it is declared additive, which its expression does not show"
         elif derived is not None and derived != card.additivity:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cadran.core.query.request import Question
-from cadran.core.warehouse.duckdb import answer as answer_sql
+from cadran.core.warehouse.duckdb_local import answer as answer_sql
 from cadran.errors import LimitError, NotAllowedError, UnknownNameError
 from cadran.server.flight import rows, statements
 from cadran.server.flight import sql as plain
@@ -103,32 +103,14 @@ def _measures(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[di
         if not seen.metric(name):
             raise UnknownNameError("metric", name, allowed)
         layer.metric(name)
-    waiting, done = list(names or allowed), set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in done:
-            continue
-        done.add(name)
-        metric = layer.metric(name)
-        told = metric["type_params"]
-        waiting += _inputs(told)
-        how = told.get("metric_aggregation_params")
-        if how:
-            yield {
-                "name": name, "agg": how["agg"], "expr": told.get("expr") or name,
-                "agg_time_dimension": how.get("agg_time_dimension"),
-            }  # fmt: skip
-
-
-def _inputs(told: dict[str, Any]) -> Iterator[str]:
-    cumulative = told.get("cumulative_type_params") or {}
-    conversion = told.get("conversion_type_params") or {}
-    found = [
-        *(told.get(key) for key in ("numerator", "denominator")), *(told.get("metrics") or ()),
-        cumulative.get("metric"),
-        *(conversion.get(key) for key in ("base_metric", "conversion_metric")),
-    ]  # fmt: skip
-    return (one["name"] for one in found if one)
+    graph = layer.metric_graph
+    for name in graph.leaves(*(names or allowed)):
+        aggregation = graph.aggregation(name)
+        yield {
+            "name": name, "agg": aggregation["agg"],
+            "expr": graph.metrics[name]["type_params"].get("expr") or name,
+            "agg_time_dimension": aggregation.get("agg_time_dimension"),
+        }  # fmt: skip
 
 
 def _saved(desk: Desk, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from cadran.core.warehouse.dialects import DUCKDB
 from cadran.errors import LimitError, QueryError, UnknownNameError, near_misses
 
 if TYPE_CHECKING:
@@ -138,14 +139,14 @@ def read(text: str) -> Plain:
             f"The statement has {len(text):,} characters; of plain SQL {_MOST_TEXT:,} are read."
         )
     try:
-        parsed = sqlglot.parse(text, dialect="duckdb")
+        parsed = sqlglot.parse(text, dialect=DUCKDB)
         trees = [one for one in parsed if one is not None and not isinstance(one, exp.Semicolon)]
         if len(trees) != 1:
             raise QueryError(f"{len(trees)} statements are given; one is read. {_READS}")
         tree = trees[0]
         _hold(tree)
         tables = _tables(tree)
-        return Plain(tree.sql(dialect="duckdb"), tables)
+        return Plain(tree.sql(dialect=DUCKDB), tables)
     except (SqlglotError, RecursionError, TypeError, AttributeError):
         raise QueryError(f"The statement is not SQL that is read here. {_READS}") from None
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cadran.access.caller import Caller
     from cadran.core.query.request import GroupBy
+    from cadran.core.semantics.metrics import MetricGraph
     from cadran.serving.service import Desk
     from cadran.serving.snapshots import State
 
@@ -29,7 +30,9 @@ class Listing:
         self._seen = desk.visible(caller)
         known = state.fields.get("graphql")
         if not isinstance(known, Manifest):
-            known = state.fields["graphql"] = Manifest(state.layer.project.semantic_manifest)
+            known = state.fields["graphql"] = Manifest(
+                state.layer.project.semantic_manifest, state.layer.metric_graph
+            )
         self.manifest: Manifest = known
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -105,11 +108,10 @@ class Listing:
             t.Measure(
                 name=name,
                 agg_time_dimension=self.manifest.time_of(name),
-                agg=t.AggregationType(made["metric_aggregation_params"]["agg"]),
-                expr=made.get("expr") or name,
+                agg=t.AggregationType(self.manifest.graph.aggregation(name)["agg"]),
+                expr=self.manifest.metrics[name]["type_params"].get("expr") or name,
             )
-            for name in self.manifest.simple(asked)
-            if (made := self.manifest.metrics[name]["type_params"])["metric_aggregation_params"]
+            for name in self.manifest.graph.leaves(*asked)
         ]
 
     def grains(self, metrics: Iterable[str]) -> list[str]:
@@ -135,9 +137,9 @@ class Listing:
         """What a metric is made of."""
         made = self.manifest.metrics[name]["type_params"]
         cumulative = made.get("cumulative_type_params") or {}
-        measures = [t.MetricInputMeasure(name=one) for one in self.manifest.simple([name])]
+        measures = [t.MetricInputMeasure(name=one) for one in self.manifest.graph.leaves(name)]
         return t.MetricTypeParams(
-            measure=measures[0] if not self.manifest.inputs(name) else None,
+            measure=measures[0] if self.manifest.metrics[name]["type"] == "simple" else None,
             input_measures=measures,
             numerator=self._input(made.get("numerator")),
             denominator=self._input(made.get("denominator")),
@@ -286,9 +288,9 @@ _KEYS = ("primary", "unique", "natural")
 class Manifest:
     """A semantic manifest, looked up by name."""
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        """Take the manifest as it was read."""
-        self.metrics: dict[str, dict[str, Any]] = {one["name"]: one for one in given["metrics"]}
+    def __init__(self, given: Mapping[str, Any], graph: MetricGraph) -> None:
+        """Take the manifest as it was read, and what its metrics are made of."""
+        self.graph, self.metrics = graph, graph.metrics
         self.saved_queries = {one["name"]: one for one in given.get("saved_queries") or ()}
         self._models = {one["name"]: one for one in given["semantic_models"]}
         self._dimensions: dict[tuple[str, str], dict[str, Any]] = {}
@@ -304,42 +306,11 @@ class Manifest:
             for one in spine.get("custom_granularities") or ()
         }
 
-    def inputs(self, name: str) -> list[dict[str, Any]]:
-        """The metrics that a metric is made of, as it names them."""
-        made = self.metrics[name]["type_params"]
-        cumulative = made.get("cumulative_type_params") or {}
-        conversion = made.get("conversion_type_params") or {}
-        parts = (
-            made.get("numerator"), made.get("denominator"), *(made.get("metrics") or ()),
-            cumulative.get("metric"), conversion.get("base_metric"),
-            conversion.get("conversion_metric"),
-        )  # fmt: skip
-        return [one for one in parts if one]
-
-    def simple(self, names: Iterable[str]) -> list[str]:
-        """The simple metrics at the bottom of metrics, each once, in the order met."""
-        found: dict[str, None] = {}
-        for name in names:
-            below = self.inputs(name)
-            found |= dict.fromkeys(self.simple(one["name"] for one in below) if below else [name])
-        return list(found)
-
     @staticmethod
     def filters(made: Mapping[str, Any]) -> list[str]:
         """The conditions in a definition, each as a template."""
         given = (made.get("filter") or {}).get("where_filters") or ()
         return [one["where_sql_template"] for one in given]
-
-    def needs_time(self, name: str) -> bool:
-        """Whether a metric means something only by time: a window, a period to date, an offset."""
-        cumulative = self.metrics[name]["type_params"].get("cumulative_type_params") or {}
-        return (
-            bool(cumulative.get("window") or cumulative.get("grain_to_date"))
-            or any(
-                one.get("offset_window") or one.get("offset_to_grain") for one in self.inputs(name)
-            )
-            or any(self.needs_time(one["name"]) for one in self.inputs(name))
-        )
 
     def dimension(self, name: str) -> dict[str, Any]:
         """What defines a dimension, by the name that one groups by; empty for `metric_time`."""
@@ -348,7 +319,7 @@ class Manifest:
 
     def entity(self, name: str, metrics: Iterable[str]) -> dict[str, Any]:
         """What defines an entity: in the models of the metrics, else where it is the key."""
-        own = [self._model(one) for one in self.simple(metrics)]
+        own = [self._model(one) for one in self.graph.leaves(*metrics)]
         element = name.rsplit("__", maxsplit=1)[-1]
         found = [
             (model not in own, one["type"] not in _KEYS, number, one)
@@ -363,15 +334,14 @@ class Manifest:
 
     def time_of(self, simple: str) -> str | None:
         """The dimension that is the time of a simple metric."""
-        made = self.metrics[simple]["type_params"]["metric_aggregation_params"] or {}
         model = self._model(simple) or {}
-        given = made.get("agg_time_dimension")
+        given = self.graph.aggregation(simple).get("agg_time_dimension")
         return given or (model.get("defaults") or {}).get("agg_time_dimension")
 
     def grains(self, metrics: Iterable[str]) -> list[str]:
         """The grains of time at which metrics can be asked together; without metrics, every one."""
         bases = []
-        for name in self.simple(metrics):
+        for name in self.graph.leaves(*metrics):
             time, model = self.time_of(name), self._model(name) or {"dimensions": ()}
             bases += [
                 one["type_params"]["time_granularity"]
@@ -395,5 +365,4 @@ class Manifest:
         return [*_GRAINS[place:], *made]
 
     def _model(self, simple: str) -> dict[str, Any] | None:
-        made = self.metrics[simple]["type_params"]["metric_aggregation_params"] or {}
-        return self._models.get(made.get("semantic_model", ""))
+        return self._models.get(self.graph.semantic_model(simple) or "")

@@ -66,7 +66,7 @@ class Metric:
     @strawberry.field
     def requires_metric_time(self) -> bool:
         """Whether it means something only by time."""
-        return self.listing.manifest.needs_time(self.name)
+        return self.listing.manifest.graph.needs_time(self.name)
 
     @strawberry.field
     def queryable_granularities(self) -> list[TimeGranularity]:
