@@ -22,7 +22,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from cadran.core.warehouse import duckdb
+from cadran.core.warehouse import duckdb_local as duckdb
 from cadran.errors import ServiceError
 from cadran.exports import superset
 from cadran.exports import superset as superset_bundle
