@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
 
 
-LENGTHS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2678400}
-
-
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """The newest record behind a KPI and its age when the catalogue was made."""
@@ -56,7 +53,7 @@ class Newest:
         if not known:
             return None
         model = min(known, key=known.__getitem__)
-        promise = dt.timedelta(seconds=seconds(card.refresh.late_after))
+        promise = periods.length(card.refresh.late_after)
         return Freshness(model, known[model], max(self.now - known[model], dt.timedelta()), promise)
 
     def _newest(self, name: str) -> dt.datetime | None:
@@ -84,12 +81,6 @@ class Newest:
                 whole_day = dt.datetime.combine(newest, dt.time.max, dt.UTC)
                 return min(whole_day, self.now)
         return None
-
-
-def seconds(duration: str) -> int:
-    """The length of "3 hours" as a card writes it."""
-    count, unit = duration.split()
-    return int(count) * LENGTHS[unit.removesuffix("s")]
 
 
 DEFINITIONS = ("metrics", "semantic_models", "versions", "seeds", "vars.yml")

@@ -12,6 +12,17 @@ NAMES = {
 }
 OF_WEEK = 7
 OF_YEAR = 52
+# Of the longest month: what is refreshed once a month is not late before the month is over.
+_LENGTHS = {
+    "minute": dt.timedelta(minutes=1), "hour": dt.timedelta(hours=1), "day": dt.timedelta(days=1),
+    "week": dt.timedelta(weeks=1), "month": dt.timedelta(days=31),
+}  # fmt: skip
+
+
+def length(duration: str) -> dt.timedelta:
+    """The length of "3 hours", as a card writes it."""
+    count, unit = duration.split()
+    return int(count) * _LENGTHS[unit.removesuffix("s")]
 
 
 def start_of(day: dt.date, grain: str) -> dt.date:

@@ -41,7 +41,7 @@ def side_by_side(
         QueryError: the versions share no grain.
         WarehouseError: what one of them reads is gone.
     """
-    old, new = _by_label(before), _by_label(after)
+    old, new = before.by_label, after.by_label
     grains = [grain for grain in GRAINS if grain in old and grain in new]
     if not grains:
         raise QueryError(f"The two versions of {after.kpi} share no grain.")
@@ -85,7 +85,7 @@ def prove_equal(layer: Layer, before: Definition, after: Definition) -> dict[str
         )
     if grain is None:
         raise QueryError(f"The two versions of {after.kpi} share no grain.")
-    old, new, compared = _by_label(before), _by_label(after), []
+    old, new, compared = before.by_label, after.by_label, []
     for label in labels:
         keys = [f"{TIME}__{grain}", *label.split()[1:]]
         told = sql.differences(
@@ -104,7 +104,7 @@ def prove_equal(layer: Layer, before: Definition, after: Definition) -> dict[str
 
 def shared(before: Definition, after: Definition) -> tuple[str | None, list[str]]:
     """The finest grain that two definitions share, and their questions at it."""
-    old, new = _by_label(before), _by_label(after)
+    old, new = before.by_label, after.by_label
     grains = {label.split()[0] for label in new if label in old}
     finest = next((grain for grain in GRAINS if grain in grains), None)
     return finest, [label for label in new if label in old and label.split()[0] == finest]
@@ -112,7 +112,3 @@ def shared(before: Definition, after: Definition) -> tuple[str | None, list[str]
 
 def _sql(layer: Layer, definition: Definition, question: Question, grain: str) -> str:
     return faster(layer.versions.placed(whole(question.at(grain), definition.steps)), DIALECT)
-
-
-def _by_label(definition: Definition) -> dict[str, Question]:
-    return {label: question for question in definition.questions for label in question.labels}

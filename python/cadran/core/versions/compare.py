@@ -16,7 +16,7 @@ from cadran.core.versions.record import records, text_of
 
 if TYPE_CHECKING:
     from cadran.core.project.graph import Node
-    from cadran.core.versions.definition import Definition, Question
+    from cadran.core.versions.definition import Definition
     from cadran.core.versions.meaning import Meanings
     from cadran.core.versions.record import VersionRecord
 
@@ -124,7 +124,7 @@ def between(meanings: Meanings, before: Definition, after: Definition) -> Change
     rewritten = _rewritten(meanings, before, after)
     if not rewritten and not ruled and _asks_alike(before, after):
         return Change(after.kpi, changed=False, note=note)
-    old, new = _labelled(before), _labelled(after)
+    old, new = before.by_label, after.by_label
     shared = [label for label in new if label in old]
     more = tuple(label for label in new if label not in old)
     differing = _differing(meanings, before, after, shared, rewritten)
@@ -155,7 +155,7 @@ def _differing(
     rewritten: list[str],
 ) -> str | None:  # fmt: skip
     """The first question that is answered otherwise; one is enough."""
-    old, new = _labelled(before), _labelled(after)
+    old, new = before.by_label, after.by_label
     seen: set[tuple[str, str]] = set()
     for label in shared:
         asked = old[label].sql.strip(), new[label].sql.strip()
@@ -180,10 +180,6 @@ def _differing(
 def _is_same(one: str, other: str) -> bool:
     """Whether two questions are written alike; MetricFlow numbers its steps as they come."""
     return one == other or _NUMBER.sub("_", one) == _NUMBER.sub("_", other)
-
-
-def _labelled(definition: Definition) -> dict[str, Question]:
-    return {label: question for question in definition.questions for label in question.labels}
 
 
 def _rewritten(meanings: Meanings, before: Definition, after: Definition) -> list[str]:
@@ -222,7 +218,7 @@ def _difference(before: Definition, after: Definition, label: str, rewritten: li
     The SQL of both sides is printed by one hand, without comments, so layout makes no difference.
     """
     grain = label.split(maxsplit=1)[0]
-    old, new = _labelled(before)[label].at(grain), _labelled(after)[label].at(grain)
+    old, new = before.by_label[label].at(grain), after.by_label[label].at(grain)
     pairs = [(_shown(s), before.steps.get(s, ""), after.steps.get(s, "")) for s in rewritten]
     if old != new:
         pairs.append((f"{after.kpi} by {label}", old, new))

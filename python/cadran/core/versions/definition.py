@@ -77,6 +77,11 @@ class Definition:
     by_text: bool = False
 
     @property
+    def by_label(self) -> dict[str, Question]:
+        """The question of each label, such as "month customer__country"."""
+        return {label: question for question in self.questions for label in question.labels}
+
+    @property
     def runs(self) -> bool:
         """Whether its questions read steps and leaves; otherwise it is no more than text."""
         return not self.by_text or all(_OPENED.search(q.sql) for q in self.questions)

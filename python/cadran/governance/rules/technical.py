@@ -9,6 +9,7 @@ from cadran.core.query.request import GRAINS
 from cadran.core.semantics import privacy
 from cadran.core.semantics.metrics import ADDITIVE
 from cadran.errors import CadranError
+from cadran.formats import periods
 from cadran.governance.rules.registry import Finding, Severity, rule
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from cadran.core.project.cards import Card
     from cadran.governance.context import Context
-
-MINUTES = {"minute": 1, "hour": 60, "day": 1440, "week": 10080, "month": 43200}
 
 
 @rule(
@@ -107,7 +106,7 @@ refresh: {every: 6 hours, late_after: 8 hours}
 def freshness_possible(context: Context) -> Iterator[Finding]:
     """Hold each card's promise of freshness against its sources."""
     for card in context.cards.values():
-        every, late = _minutes(card.refresh.every), _minutes(card.refresh.late_after)
+        every, late = periods.length(card.refresh.every), periods.length(card.refresh.late_after)
         if late < every:
             message = (
                 f"late after {card.refresh.late_after}, refreshed only every {card.refresh.every}"
@@ -115,7 +114,7 @@ def freshness_possible(context: Context) -> Iterator[Finding]:
             yield Finding(kpi=card.name, message=message)
         for source in _sources(context, card.name):
             limit = _late_after(source)
-            if limit and late < _minutes(limit):
+            if limit and late < periods.length(limit):
                 name = f"{source['source_name']}.{source['name']}"
                 yield Finding(
                     kpi=card.name,
@@ -247,8 +246,3 @@ def _late_after(source: dict[str, Any]) -> str | None:
         if meta and meta.get("late_after"):
             return str(meta["late_after"])
     return None
-
-
-def _minutes(duration: str) -> int:
-    count, unit = duration.split()
-    return int(count) * MINUTES[unit.removesuffix("s")]
