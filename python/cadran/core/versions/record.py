@@ -182,9 +182,7 @@ def share_steps(root: Path) -> list[Path]:
                 raise CardError(
                     f"{record.file} was not written by `cadran bump`: leave it as it is."
                 )
-            part = path.with_suffix(".part")
-            part.write_text(named, encoding="utf-8")
-            part.replace(path)
+            files.write(path, named)
             changed.append(path)
     return changed
 

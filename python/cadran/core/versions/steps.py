@@ -15,6 +15,7 @@ import yaml
 
 from cadran.core.project.graph import checksum
 from cadran.errors import CardError
+from cadran.formats import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,9 +64,7 @@ class StepStore:
         path = self._folder / f"{name}.sql"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            part.write_text(f"{text}\n", encoding="utf-8")
-            part.replace(path)
+            files.write(path, f"{text}\n")
         return f"sha256:{name}"
 
     def read(self, value: str, file: str) -> str:
