@@ -8,6 +8,7 @@ import pytest
 
 from cadran.core.layer import Layer
 from cadran.core.semantics import tree
+from cadran.core.semantics.metrics import MetricGraph
 from cadran.errors import CardError
 from cadran.insight import tree_check
 
@@ -19,9 +20,9 @@ def edited(layer):
     def edit(name, change):
         other = Layer(layer.project, plan_cache=False)
         other.__dict__["warehouse"] = layer.warehouse
-        metrics = copy.deepcopy(layer._metrics)
+        metrics = copy.deepcopy(layer.metric_graph.metrics)
         change(metrics[name])
-        other.__dict__["_metrics"] = metrics
+        other.__dict__["metric_graph"] = MetricGraph({"metrics": list(metrics.values())})
         return other
 
     return edit
@@ -41,7 +42,7 @@ def test_every_exact_relation_of_the_demo_holds(layer):
 def test_relations_are_named_by_their_shape():
     def kind(text, *names):
         parts = tuple(tree.Part(name, name) for name in names)
-        relation = tree._parsed("k", text, parts)
+        relation = tree._parsed("k", text, parts, "duckdb")
         return relation.kind, [part.sign for part in relation.parts]
 
     assert kind("coalesce(a, 0)", "a") == ("same", [""])

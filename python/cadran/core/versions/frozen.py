@@ -341,7 +341,7 @@ class Frozen:
                 )
         said = whole(asked.at(grain), self._record.definition.steps)
         shown = ", ".join(f'"{name}"' for name in (*columns, self.kpi))
-        parts = [f"select {shown} from (\n{faster(said, self._layer.project.dialect)}\n) as answer"]
+        parts = [f"select {shown} from (\n{faster(said, self._project.dialect)}\n) as answer"]
         if order:
             parts.append("order by " + ", ".join(map(_ordered, order)))
         if question.limit is not None:
