@@ -236,8 +236,8 @@ class Partly(OpenGate):
 
     def allow(self, caller, question, layer):
         allowed = super().allow(caller, question, layer)
-        query = replace(allowed.question.query, confined=("order_id__channel = 'web'",))
-        return Allowed(replace(allowed.question, query=query), role="web")
+        query = replace(allowed.query, confined=("order_id__channel = 'web'",))
+        return Allowed(query, role="web")
 
 
 def test_who_sees_a_part_gets_no_published_whole(restated, monkeypatch):

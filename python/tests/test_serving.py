@@ -16,7 +16,7 @@ import pytest
 
 from cadran.access.caller import LOCAL, Caller, Limits
 from cadran.core.project import artifacts
-from cadran.core.query.request import Question
+from cadran.core.query.request import Query
 from cadran.core.warehouse import Confinement
 from cadran.errors import LimitError, StoppedError, UnknownNameError, WarehouseError
 from cadran.serving.cache import Cache
@@ -24,7 +24,7 @@ from cadran.serving.cancellation import Stop
 from cadran.serving.service import Asked, Desk
 from cadran.serving.snapshots import States
 
-BY_MONTH = Question.of({"metrics": ["revenue", "orders"], "group_by": ["metric_time__month"]})
+BY_MONTH = Query.of({"metrics": ["revenue", "orders"], "group_by": ["metric_time__month"]})
 MARKS = """create schema if not exists governance;
 create or replace table governance.build_marks as
 select '{}' as state, 'i' as invocation_id, now()::timestamp as marked_at"""
@@ -184,7 +184,7 @@ def test_as_many_questions_run_at_once_as_the_caller_may(desk, monkeypatch):
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(desk.ask, asked(single, stop=stop), BY_MONTH)
         time.sleep(0.3)
-        other = Question.of({"metrics": ["revenue"], "group_by": ["metric_time__day"]})
+        other = Query.of({"metrics": ["revenue"], "group_by": ["metric_time__day"]})
         with pytest.raises(LimitError, match="1 questions at once"):
             desk.ask(asked(single), other)
         stop.set()
@@ -194,7 +194,7 @@ def test_as_many_questions_run_at_once_as_the_caller_may(desk, monkeypatch):
 def test_every_question_is_recorded_with_its_outcome(desk):
     desk.ask(asked(), BY_MONTH)
     with pytest.raises(UnknownNameError):
-        desk.ask(asked(), Question.of({"metrics": ["revenues"]}))
+        desk.ask(asked(), Query.of({"metrics": ["revenues"]}))
     desk.sql(asked(), BY_MONTH)
     shown = [(entry.kind, entry.outcome, entry.rows) for entry in desk.audit.entries]
     assert shown == [("query", "answered", 2), ("query", "failed", 0), ("sql", "answered", 0)]

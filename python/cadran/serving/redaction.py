@@ -34,7 +34,7 @@ _LOG = logging.getLogger("cadran.serving")
 def cut(answer: Answer, allowed: Allowed, seen: Visible, layer: Layer) -> Answer:
     """An answer without what its role may not know beside the rows."""
     breaks = answer.breaks
-    if allowed.question.query.confined or allowed.hides:
+    if allowed.query.confined or allowed.hides:
         # The value before a break is that of all rows, however few they were.
         breaks = tuple(replace(one, value_before=None) for one in breaks)
     names = metric_names(layer)
@@ -75,7 +75,7 @@ def without_values(problem: WarehouseError, allowed: Allowed) -> CadranError:
         return problem
     number = secrets.token_hex(4)
     _LOG.error("%s: %s", number, problem)
-    if allowed.question.query.where:
+    if allowed.query.where:
         return QueryError(
             "The warehouse cannot apply the filter: compare text with text in single quotes,"
             f" numbers with numbers and dates with dates. It is recorded as {number}."
@@ -85,10 +85,10 @@ def without_values(problem: WarehouseError, allowed: Allowed) -> CadranError:
 
 def versioned(allowed: Allowed, layer: Layer) -> tuple[str, ...]:
     """The metrics of a question as they are recorded: `net_revenue@2` for a KPI."""
-    version = allowed.question.version
+    version = allowed.query.version
     return tuple(
         f"{name}@{version or layer.card(name).version}" if layer.is_kpi(name) else name
-        for name in allowed.question.query.metrics
+        for name in allowed.query.metrics
     )
 
 
@@ -123,12 +123,10 @@ def entitled(caller: Caller, scope: str) -> None:
 
 def bounded(allowed: Allowed, caller: Caller) -> Allowed:
     """The question with a limit one row above what the caller may take, if it had none below."""
-    most, query = caller.limits.rows, allowed.question.query
+    most, query = caller.limits.rows, allowed.query
     if most is None or (query.limit is not None and query.limit <= most + 1):
         return allowed
-    return replace(
-        allowed, question=replace(allowed.question, query=replace(query, limit=most + 1))
-    )
+    return replace(allowed, query=replace(query, limit=most + 1))
 
 
 def whole(answer: Answer, allowed: Allowed, caller: Caller) -> Answer:
@@ -140,7 +138,7 @@ def whole(answer: Answer, allowed: Allowed, caller: Caller) -> Answer:
     check(answer, caller)
     if answer.key == repr(allowed):
         return answer
-    query = replace(answer.query, limit=allowed.question.query.limit)
+    query = replace(answer.query, limit=allowed.query.limit)
     kept_as = answer.state, allowed
     return replace(answer, query=query, key=repr(allowed), kept_as=kept_as)
 

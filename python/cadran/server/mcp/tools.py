@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.project.cards import LANGUAGES, TIERS
-from cadran.core.query.request import Question
+from cadran.core.query.request import Query
 from cadran.formats.encoding import csv_cell, plain
 from cadran.server.operations import ASKING
 from cadran.server.parameters import Parameter
@@ -253,7 +253,7 @@ def _kpi_card(desk: Desk, asked: Asked, given: dict[str, Any]) -> Told:
 
 def _query(desk: Desk, asked: Asked, given: dict[str, Any]) -> Told:
     most = given.pop("max_rows", _ROWS)
-    answer = desk.ask(asked, Question.of(given)).answer
+    answer = desk.ask(asked, Query.of(given)).answer
     shown = answer.table.slice(0, most)
     told: dict[str, Any] = {
         "columns": columns(answer),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.query.request import Question
+from cadran.core.query.request import Query
 from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
 from cadran.server import http, parameters
@@ -41,7 +41,7 @@ class Wish:
     """What a client wants.
 
     Attributes:
-        question: what is asked.
+        query: what is asked.
         form: a key of `MEDIA`.
         part: which rows.
         state: of the data, where a page is asked that belongs to one; else empty.
@@ -50,7 +50,7 @@ class Wish:
         read_cache: whether a kept answer will do.
     """
 
-    question: Question
+    query: Query
     form: str
     part: Part
     state: str = ""
@@ -100,7 +100,7 @@ def wish(given: dict[str, Any], accept: str | None, most: int) -> Wish:
         raise QueryError(f"page_size is {size}; a page has at most {most:,} rows.")
     asked = {name: value for name, value in given.items() if name not in _APART}
     made = Wish(
-        Question.of(asked), form, Part(0, size),
+        Query.of(asked), form, Part(0, size),
         lang=given.get("lang", "en"), read_cache=given.get("read_cache", True),
     )  # fmt: skip
     text = given.get("cursor")
@@ -188,16 +188,16 @@ class Asking:
         given = dict(call.given)
         name, form = given.pop("name"), given.pop("format")
         lang = given.pop("lang", "en")
-        question = Question.of({**given, "saved_query": name})
-        reply, _ = await self._answered(call, Wish(question, form, Part(), lang=lang))
+        query = Query.of({**given, "saved_query": name})
+        reply, _ = await self._answered(call, Wish(query, form, Part(), lang=lang))
         reply.headers.append((b"referrer-policy", b"no-referrer"))
         return reply
 
     async def sql(self, call: Call) -> Reply:
         """The SQL of a question."""
-        question = Question.of(call.given)
-        asked = self._asked(call, question)
-        sql = await self._house.run(self._desk.sql, asked, question)
+        query = Query.of(call.given)
+        asked = self._asked(call, query)
+        sql = await self._house.run(self._desk.sql, asked, query)
         return Reply(json_text({"sql": sql}).encode())
 
     def _wish(self, text: bytes, accept: str | None, in_body: bool) -> Wish:  # noqa: FBT001
@@ -207,23 +207,23 @@ class Asking:
             given = parameters.from_link(_TAKES, http.pairs(text))
         return wish(given, accept, self._most)
 
-    def _asked(self, call: Call, question: Question, *, read_cache: bool = True) -> Asked:
+    def _asked(self, call: Call, query: Query, *, read_cache: bool = True) -> Asked:
         assert call.caller is not None  # noqa: S101 - every question has a scope
-        call.filtered = bool(question.query.where)
+        call.filtered = bool(query.where)
         return Asked(call.caller, "rest", read_cache=read_cache)
 
     async def _answered(self, call: Call, wanted: Wish) -> tuple[Reply, Answer | None]:
-        asked = self._asked(call, wanted.question, read_cache=wanted.read_cache)
+        asked = self._asked(call, wanted.query, read_cache=wanted.read_cache)
         known = call.header(b"if-none-match")
         tags = _tags(known, wanted) if known else ()
-        handed = self._desk.kept(asked, wanted.question)
+        handed = self._desk.kept(asked, wanted.query)
         if handed is None:
             if tags and wanted.read_cache:
-                tag = self._desk.unchanged(asked, wanted.question, tags)
+                tag = self._desk.unchanged(asked, wanted.query, tags)
                 if tag is not None:
                     return _unchanged(tag, wanted), None
             handed = await call.until_gone(
-                self._house.run(self._desk.ask, asked, wanted.question), asked.stop
+                self._house.run(self._desk.ask, asked, wanted.query), asked.stop
             )
         answer = handed.answer
         wanted.check(answer)
@@ -250,7 +250,7 @@ class Asking:
         if body[:2] == b"\x1f\x8b" and packed:
             headers.append((b"content-encoding", b"gzip"))
         if wanted.form != "json":
-            name = wanted.question.saved_query or "-".join(answer.query.metrics[:3]) or "values"
+            name = wanted.query.saved_query or "-".join(answer.query.metrics[:3]) or "values"
             safe = "".join(
                 letter if letter.isalnum() and letter.isascii() else "_" for letter in name
             )
