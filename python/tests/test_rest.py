@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cadran.serving.encoding import workbook
+from cadran.serving.response import workbook
 from cadran.serving.response import Answer
 
 pytest_plugins = ("rest_fixtures",)

@@ -36,14 +36,16 @@ class Call:
         scope: of ASGI.
         receive: of ASGI.
         caller: who asks, once that is known.
-        given: the parameters, once they are read.
+        in_path: the parameters that stand in the path.
+        asked: the parameters, once they are read.
         filtered: whether the question has filters.
     """
 
     scope: Scope
     receive: Receive
     caller: Caller | None = None
-    given: dict[str, Any] = field(default_factory=dict)
+    in_path: dict[str, str] = field(default_factory=dict)
+    asked: Any = None
     filtered: bool = False
     headers: dict[bytes, bytes] = field(init=False)
 

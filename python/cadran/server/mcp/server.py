@@ -25,8 +25,8 @@ from cadran.errors import NotAllowedError, UnauthenticatedError, UnknownNameErro
 from cadran.server.app import host_names as names
 from cadran.server.http import Call, Reply
 from cadran.server.mcp.tools import TOOLS
-from cadran.server.parameters import from_json
 from cadran.server.problems import problem_of
+from cadran.server.requests import from_json
 from cadran.server.run import prepare
 from cadran.serving.service import Asked
 

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from cadran.access.caller import LOCAL, Caller
-from cadran.errors import NotAllowedError, UnauthenticatedError
+from cadran.errors import NotAllowedError, QueryError, UnauthenticatedError
 from cadran.formats.encoding import json_text
-from cadran.server import http, parameters
+from cadran.server import http, requests
 from cadran.server.http import Call, GoneError, Reply
 from cadran.server.operations import OPERATIONS
 from cadran.server.problems import TITLES, Problem, RefusedError, problem_of
@@ -74,15 +74,15 @@ class Rest:
         if operation.id in ("query", "query_body"):
             return await self._asking.query(call, in_body=operation.in_body)
         if operation.in_body:
-            call.given = parameters.from_json(operation.takes, http.document(await call.body()))
+            call.asked = requests.from_json(operation.takes, http.document(await call.body()))
         else:
-            in_path = call.given
-            takes = [one for one in operation.takes if not one.in_path]
             also = ("token",) if operation.is_file and self._house.settings.link_tokens else ()
-            call.given = parameters.from_link(takes, http.pairs(call.link), also)
-            call.given |= parameters.from_link(
-                [one for one in operation.takes if one.in_path], in_path.items()
-            )
+            pairs = http.pairs(call.link)
+            for name, _ in pairs:
+                if name in call.in_path:
+                    raise QueryError(f"There is no parameter '{name}' here: it stands in the path.")
+            pairs += call.in_path.items()
+            call.asked = requests.from_link(operation.takes, pairs, also)
         return await self._handlers[operation.id](call)
 
     def _operation(self, method: str, path: str, call: Call) -> Operation | None:
@@ -112,7 +112,7 @@ class Rest:
             matched = pattern.fullmatch(path)
             if matched is not None:
                 if call is not None:
-                    call.given = matched.groupdict()
+                    call.in_path = matched.groupdict()
                 return found
         raise RefusedError(
             404, "not-found",

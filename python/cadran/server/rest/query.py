@@ -5,21 +5,22 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cadran.core.query.request import Query
+from cadran.core.query.request import ask
 from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
-from cadran.server import http, parameters
+from cadran.server import http, requests
 from cadran.server.http import Reply
-from cadran.server.operations import ASKING, SHAPING
 from cadran.server.problems import RefusedError
-from cadran.serving.encoding import MEDIA, PAGE_ROWS, Part, cursor, encoded, finished
+from cadran.serving.response import MEDIA, PAGE_ROWS, Part, cursor, encoded, finished
 from cadran.serving.service import Asked
 
 if TYPE_CHECKING:
+    from cadran.core.query.request import Query
     from cadran.server.context import House
     from cadran.server.http import Call
+    from cadran.server.requests import ShapedQueryRequest
     from cadran.serving.response import Answer, Handed
 
 
@@ -33,7 +34,6 @@ _ALSO = {
 _FORMS = {media: form for form, every in {**_ANY, **_ALSO}.items() for media in every}
 _DIGITS = 12  # of the offset in a cursor
 _WISH_TAG = 16  # characters of an answer's validator in a cursor
-_APART = ("format", "lang", "read_cache", "page_size", "cursor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +82,28 @@ class Wish:
             raise QueryError("The cursor belongs to another question: repeat that one with it.")
 
 
-def wish(given: dict[str, Any], accept: str | None, most: int) -> Wish:
-    """What a client wants, from the parameters of a question.
+def wish(request: ShapedQueryRequest, accept: str | None, most: int) -> Wish:
+    """What a client wants.
 
     Args:
-        given: the parameters, as `parameters` reads them.
-        accept: the header, where the parameters name no format.
+        request: the question and its form.
+        accept: the header, where the request names no format.
         most: most rows of a page.
 
     Raises:
         QueryError: the question or the page makes no sense.
         RefusedError: no format that is accepted can be given.
     """
-    form = given.get("format") or accepted(accept)
-    size = given.get("page_size") or (min(PAGE_ROWS, most) if form == "json" else None)
+    form = request.format or accepted(accept)
+    size = request.page_size or (min(PAGE_ROWS, most) if form == "json" else None)
     if size is not None and size > most:
         raise QueryError(f"page_size is {size}; a page has at most {most:,} rows.")
-    asked = {name: value for name, value in given.items() if name not in _APART}
     made = Wish(
-        Query.of(asked), form, Part(0, size),
-        lang=given.get("lang", "en"), read_cache=given.get("read_cache", True),
-    )  # fmt: skip
-    text = given.get("cursor")
-    if text is None:
+        request.query, form, Part(0, size), lang=request.lang, read_cache=request.read_cache
+    )
+    if request.cursor is None:
         return made
-    state, tag, offset = cursor_parts(text)
+    state, tag, offset = cursor_parts(request.cursor)
     return replace(made, part=Part(offset, size), state=state, tag=tag)
 
 
@@ -151,7 +148,6 @@ def accepted(accept: str | None) -> str:
     return min(choices)[2]
 
 
-_TAKES = (*ASKING, *SHAPING)
 _REMEMBERED = 2048  # questions as they were written, with what they mean
 _SHORT = 2000  # bytes of a question that is remembered
 _SMALL = 2000  # cells that are encoded on the event loop
@@ -185,27 +181,26 @@ class Asking:
 
     async def saved(self, call: Call) -> Reply:
         """A saved query as a file."""
-        given = dict(call.given)
-        name, form = given.pop("name"), given.pop("format")
-        lang = given.pop("lang", "en")
-        query = Query.of({**given, "saved_query": name})
+        given = call.asked.given
+        name, form, lang = given.pop("name"), given.pop("format"), given.pop("lang", "en")
+        query = ask(saved_query=name, **given)
         reply, _ = await self._answered(call, Wish(query, form, Part(), lang=lang))
         reply.headers.append((b"referrer-policy", b"no-referrer"))
         return reply
 
     async def sql(self, call: Call) -> Reply:
         """The SQL of a question."""
-        query = Query.of(call.given)
+        query = call.asked.query
         asked = self._asked(call, query)
         sql = await self._house.run(self._desk.sql, asked, query)
         return Reply(json_text({"sql": sql}).encode())
 
     def _wish(self, text: bytes, accept: str | None, in_body: bool) -> Wish:  # noqa: FBT001
         if in_body:
-            given = parameters.from_json(_TAKES, http.document(text))
+            request = requests.from_json(requests.ShapedQueryRequest, http.document(text))
         else:
-            given = parameters.from_link(_TAKES, http.pairs(text))
-        return wish(given, accept, self._most)
+            request = requests.from_link(requests.ShapedQueryRequest, http.pairs(text))
+        return wish(request, accept, self._most)
 
     def _asked(self, call: Call, query: Query, *, read_cache: bool = True) -> Asked:
         assert call.caller is not None  # noqa: S101 - every question has a scope
