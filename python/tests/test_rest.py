@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cadran.serving.response import workbook
-from cadran.serving.response import Answer
+from cadran.serving.response import Answer, workbook
 
 pytest_plugins = ("rest_fixtures",)
 
