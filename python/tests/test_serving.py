@@ -20,7 +20,7 @@ from cadran.core.query.request import Query
 from cadran.core.warehouse import Confinement
 from cadran.errors import LimitError, StoppedError, UnknownNameError, WarehouseError
 from cadran.serving.cache import Cache
-from cadran.serving.cancellation import Stop
+from cadran.serving.limits import Stop
 from cadran.serving.service import Asked, Desk
 from cadran.serving.snapshots import States
 

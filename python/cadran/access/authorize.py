@@ -7,6 +7,7 @@ sentence answers for a name that is wrong and for one that is forbidden.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import re
@@ -272,6 +273,8 @@ class PolicyGate:
         """
         names = self._of(layer)[0]
         names.is_personal("")
+        with contextlib.suppress(CadranError):  # who asks for a broken card is told so
+            _ = names.cards
         if self.policy is not None:
             rights.of(self.policy, names)
 
@@ -339,7 +342,7 @@ class PolicyGate:
 
     def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
         """The rows of an answer, with NULL where a value of a KPI about people is hidden."""
-        return self._counts.shown(table, allowed, layer)
+        return self._counts.shown(table, allowed, layer) if allowed.hides else table
 
     def _held(self, caller: Caller, layer: Layer) -> tuple[Names, list[Rights]]:
         """The rights of a caller, in the order of its roles.

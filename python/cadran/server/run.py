@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from cadran.access import authorize
+from cadran.audit.log import Counting
 from cadran.core.warehouse import Confinement
 from cadran.errors import ProjectError
-from cadran.server import app, health
-from cadran.server.context import House
-from cadran.serving.redaction import MEGABYTE
+from cadran.server import app
+from cadran.server.http import House
+from cadran.serving.limits import MEGABYTE
 from cadran.serving.service import Desk
 from cadran.serving.snapshots import States
 
@@ -46,7 +47,7 @@ class Running:
         self.house, self.http, self.flight = house, http, flight
 
 
-def prepare(project: Project, settings: Settings) -> tuple[House, health.Counting]:
+def prepare(project: Project, settings: Settings) -> tuple[House, Counting]:
     """The parts of a server that do not listen yet.
 
     Raises:
@@ -69,7 +70,7 @@ def prepare(project: Project, settings: Settings) -> tuple[House, health.Countin
             )
     confined = Confinement(settings.memory, settings.threads)
     states = States(project, confined=confined, every=settings.refresh or 1.0)
-    counting = health.Counting(authorize.audit(settings.audit))
+    counting = Counting(authorize.audit(settings.audit))
     desk = Desk(
         states,
         gate=authorize.gate(settings.policy),

@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cadran.access.caller import Caller
 from cadran.access.gate import OpenGate, Visible
-from cadran.access.rate_limit import Meter
 from cadran.audit.log import Entry, NoAudit
 from cadran.core.query.request import Query
 from cadran.errors import (
     CadranError,
+    NotAllowedError,
     StoppedError,
     UnknownNameError,
     WarehouseError,
 )
-from cadran.serving import redaction
+from cadran.serving import limits, redaction
 from cadran.serving.cache import Cache, Flights, Judgements
-from cadran.serving.cancellation import Clock, Interrupting, Stop
-from cadran.serving.redaction import MEGABYTE
+from cadran.serving.limits import MEGABYTE, Clock, Interrupting, Meter, Stop
 from cadran.serving.response import Answer, Handed, etag
 
 if TYPE_CHECKING:
@@ -35,8 +34,33 @@ if TYPE_CHECKING:
 
     from cadran.access.gate import Allowed, Gate
     from cadran.audit.log import Audit
+    from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.serving.snapshots import State, States
+
+
+def entitled(caller: Caller, scope: str) -> None:
+    """Refuse what the caller's token is not for.
+
+    Raises:
+        NotAllowedError: so.
+    """
+    if scope not in caller.scopes:
+        what = {"query": "ask for numbers", "metadata": "see what there is"}.get(scope, scope)
+        has = ", ".join(sorted(caller.scopes)) or "none"
+        raise NotAllowedError(
+            f"{caller.name} may not {what}: that needs a token with the scope {scope} (it has"
+            f" {has})."
+        )
+
+
+def versioned(allowed: Allowed, layer: Layer) -> tuple[str, ...]:
+    """The metrics of a question as they are recorded: `net_revenue@2` for a KPI."""
+    version = allowed.query.version
+    return tuple(
+        f"{name}@{version or layer.card(name).version}" if layer.is_kpi(name) else name
+        for name in allowed.query.metrics
+    )
 
 
 class Listings:
@@ -53,7 +77,7 @@ class Listings:
         Raises:
             NotAllowedError: nothing.
         """
-        redaction.entitled(caller, "metadata")
+        entitled(caller, "metadata")
         return self.gate.visible(caller, self.states.current.layer)
 
     def kpis(self, caller: Caller) -> list[Card]:
@@ -95,7 +119,7 @@ class Listings:
 
     def saved_queries(self, caller: Caller) -> list[dict[str, Any]]:
         """The saved queries that the caller may ask: name, label, description and `query`."""
-        redaction.entitled(caller, "metadata")
+        entitled(caller, "metadata")
         layer = self.states.current.layer
         found = []
         for saved in layer.saved_queries():
@@ -164,17 +188,17 @@ class Desk(Listings):
         caller = self.spender(asked.caller)
 
         def work(state: State, allowed: Allowed) -> Handed:
-            part = redaction.bounded(allowed, caller)
+            part = limits.bounded(allowed, caller)
             for one in dict.fromkeys((allowed, part)):
                 kept = self.cache.get((state.id, one)) if asked.read_cache else None
                 if kept is not None:
-                    kept = redaction.whole(kept, allowed, caller)
+                    kept = limits.whole(kept, allowed, caller)
                     return Handed(kept, cached=True, seconds=0.0)
             with self.meter.running(caller):
                 stop = self._timed(asked.stop, caller)
                 key = state.id, part
                 answer = self._flights.run(key, lambda stop: self._answer(state, part, stop), stop)
-                found = redaction.whole(answer, allowed, caller)
+                found = limits.whole(answer, allowed, caller)
                 if found is not answer:
                     self.cache.put((state.id, allowed), found)
             return Handed(found, cached=False, seconds=0.0)
@@ -313,14 +337,12 @@ class Desk(Listings):
             query.where, token=asked.caller.token,
         )  # fmt: skip
         try:
-            redaction.entitled(asked.caller, "query")
+            entitled(asked.caller, "query")
             if asked.protocol != _WARM_UP:
                 self.meter.count(self.spender(asked.caller))
             with self.states.use() as state:
                 allowed = self._judged(asked.caller, query, state)
-                entry = replace(
-                    entry, role=allowed.role, metrics=redaction.versioned(allowed, state.layer)
-                )
+                entry = replace(entry, role=allowed.role, metrics=versioned(allowed, state.layer))
                 done = work(state, allowed)
             if isinstance(done, Handed):
                 entry = replace(entry, rows=done.answer.table.num_rows, cached=done.cached)

@@ -224,7 +224,9 @@ class States:
             stamp = snapshot.stamp(self._project.database)
             text = f"{copied.fingerprint} {stamp}"
             identity = hashlib.sha256(text.encode()).hexdigest()[:16]
-            return State(identity, Layer(copied, confined=self._confined), folder)
+            layer = Layer(copied, confined=self._confined)
+            layer.warehouse.arrow("select 1 as one")  # what cannot be read is not taken over
+            return State(identity, layer, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -503,7 +503,7 @@ def _check_tokens(tokens: list[Any], text: str, most: int) -> None:
         if token.comments:
             raise _refusal(text, "It holds a comment.")
         if kind not in _TOKENS:
-            raise _refusal(text, _SAID.get(kind, ""))
+            raise _refusal(text, _SAID.get(kind, "It is not a condition."))
         depth += kind in ("L_PAREN", "NOT")
         depth -= kind == "R_PAREN"
         joined += kind in ("AND", "OR", "NOT", "DASH", "DCOLON")

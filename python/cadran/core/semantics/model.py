@@ -158,7 +158,7 @@ class SemanticModel:
         Raises:
             UnknownNameError: there is no such metric.
         """
-        return card_reader.carried_by(self.metric(name)) is not None
+        return self.metric(name)["name"] in self._carded
 
     def resolved(self, query: Query) -> Query:
         """A question with what its saved query asks written out.

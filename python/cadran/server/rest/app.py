@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from starlette.routing import BaseRoute, Match
+
 from cadran.access.caller import LOCAL, Caller
 from cadran.errors import NotAllowedError, QueryError, UnauthenticatedError
 from cadran.formats.encoding import json_text
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from cadran.server.context import House
+    from cadran.server.http import House
     from cadran.server.operations import Operation
 
 ROOT = "/api/v1"
@@ -184,3 +186,25 @@ def _handlers(house: House, asking: Asking) -> dict[str, Callable[[Call], Awaita
         "values": lists.values, "refresh": lists.refresh,
         "saved_file": asking.saved, "sql": asking.sql, "sql_body": asking.sql,
     }  # fmt: skip
+
+
+class _Below(BaseRoute):
+    """Everything below an address, whatever characters stand there."""
+
+    def __init__(self, root: str, rest: Rest) -> None:
+        self._root, self._rest = root, rest
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path: str = scope.get("path", "")
+        is_ours = scope["type"] == "http" and (
+            path.startswith(f"{self._root}/") or path == self._root
+        )
+        return (Match.FULL if is_ours else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._rest(scope, receive, send)
+
+
+def routes(house: House) -> list[BaseRoute]:
+    """Everything under `/api/v1`, with its own answers to what is not there."""
+    return [_Below(ROOT, Rest(house))]

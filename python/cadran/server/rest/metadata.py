@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cadran.access.caller import Caller
-    from cadran.server.context import House
-    from cadran.server.http import Call
+    from cadran.server.http import Call, House
 
 _PAGE = 1000
 

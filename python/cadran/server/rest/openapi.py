@@ -18,8 +18,7 @@ from cadran.serving.response import MEDIA
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cadran.server.context import House
-    from cadran.server.http import Call
+    from cadran.server.http import Call, House
     from cadran.server.operations import Operation
     from cadran.server.requests import Request
 

@@ -18,8 +18,7 @@ from cadran.serving.service import Asked
 
 if TYPE_CHECKING:
     from cadran.core.query.request import Query
-    from cadran.server.context import House
-    from cadran.server.http import Call
+    from cadran.server.http import Call, House
     from cadran.server.requests import ShapedQueryRequest
     from cadran.serving.response import Answer, Handed
 
