@@ -296,12 +296,12 @@ def test_a_question_stops_when_its_agent_goes(address, rest_server, monkeypatch)
     layer = desk.states.current.layer
     seen, begun = [], threading.Event()
 
-    def endless(**_):
+    def endless(_):
         begun.set()
         return layer.warehouse.arrow(ENDLESS)
 
     monkeypatch.setattr(desk, "audit", SimpleNamespace(write=seen.append, close=lambda: None))
-    monkeypatch.setattr(layer, "query", endless)
+    monkeypatch.setattr(layer, "answer", endless)
 
     async def talk():
         async with Client(address) as client:

@@ -196,7 +196,7 @@ def test_a_question_stops_when_its_client_goes(rest_server, monkeypatch):
     seen = []
     audit = SimpleNamespace(write=seen.append, close=lambda: None)
     monkeypatch.setattr(house.desk, "audit", audit)
-    monkeypatch.setattr(layer, "query", lambda **_: layer.warehouse.arrow(ENDLESS))
+    monkeypatch.setattr(layer, "answer", lambda _: layer.warehouse.arrow(ENDLESS))
     host, port = rest_server.http.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as wire:
         path = "/api/v1/query?metrics=order_count&read_cache=false"
@@ -212,7 +212,7 @@ def test_a_question_stops_when_its_client_goes(rest_server, monkeypatch):
 def test_a_question_that_takes_too_long_is_stopped_and_says_so(rest_project, monkeypatch, another):
     with another(rest_project, seconds=0.3) as running, httpx.Client(base_url=running.http) as rest:
         layer = running.house.desk.states.current.layer
-        monkeypatch.setattr(layer, "query", lambda **_: layer.warehouse.arrow(ENDLESS))
+        monkeypatch.setattr(layer, "answer", lambda _: layer.warehouse.arrow(ENDLESS))
         reply = rest.get("/api/v1/query", params=YEARS, timeout=20)
         assert reply.status_code == 504
         assert "stopped" in reply.json()["detail"]

@@ -109,14 +109,14 @@ def test_a_question_that_is_not_kept_is_not_answered_on_the_event_loop(desk):
 
 def test_identical_questions_in_flight_run_once(desk, monkeypatch):
     layer = desk.states.current.layer
-    real, calls = layer.query, []
+    real, calls = layer.answer, []
 
-    def query(**arguments):
-        calls.append(arguments)
+    def slowly(query):
+        calls.append(query)
         time.sleep(0.3)
-        return real(**arguments)
+        return real(query)
 
-    monkeypatch.setattr(layer, "query", query)
+    monkeypatch.setattr(layer, "answer", slowly)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: desk.ask(asked(), BY_MONTH), range(16)))
     assert len(calls) == 1
@@ -136,14 +136,14 @@ def test_a_stop_interrupts_the_statement_within_a_second(desk, monkeypatch):
 
 def test_who_goes_away_does_not_stop_the_question_of_who_stays(desk, monkeypatch):
     layer = desk.states.current.layer
-    real, begun = layer.query, threading.Event()
+    real, begun = layer.answer, threading.Event()
 
-    def query(**arguments):
+    def slowly(query):
         begun.set()
         time.sleep(0.5)
-        return real(**arguments)
+        return real(query)
 
-    monkeypatch.setattr(layer, "query", query)
+    monkeypatch.setattr(layer, "answer", slowly)
     stop = Stop()
     with ThreadPoolExecutor(2) as pool:
         gone = pool.submit(desk.ask, asked(stop=stop), BY_MONTH)
