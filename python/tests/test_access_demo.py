@@ -10,7 +10,7 @@ from cadran.access import policy as policies
 from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller
 from cadran.cli import main
-from cadran.core.query.request import Question
+from cadran.core.query.request import Query
 from cadran.errors import UnknownNameError
 
 POLICY = Path(__file__).resolve().parents[2] / "examples" / "access" / "cadran_policy.yml"
@@ -26,7 +26,7 @@ def gate(layer):
 
 
 def allow(gate, layer, role, **asked):
-    return gate.allow(Caller("somebody", (role,)), Question.of(asked), layer)
+    return gate.allow(Caller("somebody", (role,)), Query.of(asked), layer)
 
 
 def test_every_kpi_gives_under_a_row_filter_what_its_own_column_gives(layer):
@@ -52,7 +52,7 @@ def test_every_kpi_gives_under_a_row_filter_what_its_own_column_gives(layer):
 
 def test_the_roles_of_the_example_see_what_it_says(layer, gate):
     revenue = {"metrics": ["net_revenue"], "group_by": ["metric_time__month"]}
-    france = layer.query(**allow(gate, layer, "sales_france", **revenue).question.arguments())
+    france = layer.answer(allow(gate, layer, "sales_france", **revenue).query)
     by_country = layer.query(
         ["net_revenue"], ["metric_time__month", "customer__country"],
         where="customer__country = 'FR'",
@@ -63,7 +63,7 @@ def test_the_roles_of_the_example_see_what_it_says(layer, gate):
     assert allow(gate, layer, "board", metrics=["platform_availability"]).role == "board"
     page = allow(gate, layer, "status_page", metrics=["platform_availability"],
                  group_by=["service__service_name"])  # fmt: skip
-    services = layer.query(**page.question.arguments()).to_arrow()["service__service_name"]
+    services = layer.answer(page.query).to_arrow()["service__service_name"]
     critical = layer.query(
         group_by=["service__service_name"], where="service__tier = 'critical'"
     ).to_arrow()["service__service_name"]
@@ -82,7 +82,7 @@ def test_the_satisfaction_of_a_few_customers_is_hidden_by_a_server_and_not_in_pr
     rates = {}
     for role, judge in (("support_lead", gate), ("", PolicyGate())):
         allowed = allow(judge, layer, role, **asked)
-        shown = judge.shown(layer.query(**allowed.question.arguments()).to_arrow(), allowed, layer)
+        shown = judge.shown(layer.answer(allowed.query).to_arrow(), allowed, layer)
         rates[role] = shown["customer_satisfaction_rate"].to_pylist()
         least = 10 if role else 5
         assert all(rate is None for rate, n in zip(rates[role], counts, strict=True) if n < least)

@@ -17,7 +17,7 @@ from cadran.access.caller import Caller, Limits
 from cadran.access.gate import Allowed, Visible
 from cadran.audit.log import Record, read
 from cadran.core.project import artifacts
-from cadran.core.query.request import Question
+from cadran.core.query.request import Query
 from cadran.core.result import Break
 from cadran.core.warehouse import Confinement
 from cadran.errors import (
@@ -34,7 +34,7 @@ from cadran.errors import (
 from cadran.server.run import prepare
 from cadran.server.settings import Settings
 from cadran.serving import redaction
-from cadran.serving.cancellation import Stop
+from cadran.serving.limits import Stop
 from cadran.serving.response import Answer
 from cadran.serving.service import Asked, Desk
 from cadran.serving.snapshots import States
@@ -53,7 +53,7 @@ roles:
   all: {metrics: "*", dimensions: "*"}
 """
 FRANCE, GERMANY, ALL = (Caller(f"in {role}", (role,)) for role in ("france", "germany", "all"))
-BY_MONTH = Question.of({"metrics": ["revenue"], "group_by": ["metric_time__month"]})
+BY_MONTH = Query.of({"metrics": ["revenue"], "group_by": ["metric_time__month"]})
 ENDLESS = "select count(*) as n from range(20000) a, range(20000) b, range(20000) c"
 
 
@@ -88,7 +88,7 @@ def rows(handed):
 
 
 def asked(**given):
-    return Question.of(given)
+    return Query.of(given)
 
 
 # Answers ---------------------------------------------------------------------------------------
@@ -157,9 +157,9 @@ def test_a_break_does_not_tell_the_value_of_all_rows(states):
     layer = states.current.layer
     broken = Break("revenue", dt.datetime(2026, 2, 1), 1, 2, "error", "why", "123.45", False)  # noqa: DTZ001, FBT003
     question = asked(metrics=["revenue"])
-    confined = Question(query=question.query.__class__(metrics=("revenue",), confined=("x",)))
+    confined = Query(metrics=("revenue",), confined=("x",))
     for one, value in ((question, "123.45"), (confined, None)):
-        answer = Answer(None, one.query, {}, {}, (broken,), True, True, "state")  # noqa: FBT003
+        answer = Answer(None, one, {}, {}, (broken,), True, True, "state")  # noqa: FBT003
         cut = redaction.cut(answer, Allowed(one, "role"), Visible(), layer)
         assert cut.breaks[0].value_before == value
 

@@ -14,7 +14,7 @@ import cadran
 from cadran.access import suppression
 from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller
-from cadran.core.query.request import Question, ask
+from cadran.core.query.request import Query, ask
 from cadran.errors import NotAllowedError
 
 JANUARY, FEBRUARY, MARCH = (dt.date(2026, month, 1) for month in (1, 2, 3))
@@ -76,9 +76,9 @@ def gate():
 
 
 def shown(gate, layer, *groups, **asked):
-    question = Question.of({"metrics": ["satisfaction_rate"], "group_by": groups, **asked})
+    question = Query.of({"metrics": ["satisfaction_rate"], "group_by": groups, **asked})
     allowed = gate.allow(Caller("somebody"), question, layer)
-    found = layer.query(**allowed.question.arguments()).to_arrow()
+    found = layer.answer(allowed.query).to_arrow()
     table = gate.shown(found, allowed, layer)
     assert table.schema == found.schema
     return {tuple(row.values())[:-1]: row["satisfaction_rate"] for row in table.to_pylist()}
@@ -137,8 +137,8 @@ def test_a_role_may_ask_for_larger_cells_than_the_cards(full, tmp_path):
     gate = PolicyGate(policy.read(file))
 
     def nulls(**asked):
-        allowed = gate.allow(Caller("somebody", ("a",)), Question.of(asked), full)
-        table = full.query(**allowed.question.arguments()).to_arrow()
+        allowed = gate.allow(Caller("somebody", ("a",)), Query.of(asked), full)
+        table = full.answer(allowed.query).to_arrow()
         return gate.shown(table, allowed, full).column(1).null_count
 
     assert nulls(metrics=["satisfaction_rate"], group_by=["answer__team"]) == 3

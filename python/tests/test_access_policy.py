@@ -12,7 +12,7 @@ from cadran.access import policy as policies
 from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller, Limits
 from cadran.cli import main
-from cadran.core.query.request import Question
+from cadran.core.query.request import Query
 from cadran.errors import (
     NotAllowedError,
     NotGovernedError,
@@ -62,11 +62,11 @@ def gate(tmp_path_factory, full):
 
 
 def allow(gate, layer, *roles, **asked):
-    return gate.allow(Caller("somebody", roles), Question.of(asked), layer)
+    return gate.allow(Caller("somebody", roles), Query.of(asked), layer)
 
 
 def answer(gate, layer, *roles, **asked):
-    return layer.query(**allow(gate, layer, *roles, **asked).question.arguments())
+    return layer.answer(allow(gate, layer, *roles, **asked).query)
 
 
 def refusal(gate, layer, *roles, **asked):
@@ -190,9 +190,9 @@ def test_a_filter_of_the_role_is_part_of_the_plan_and_of_the_judgement(full, gat
     asked = {"metrics": ["revenue"], "group_by": ["metric_time__month"]}
     france, all_rows = (allow(gate, full, role, **asked) for role in ("france", "all"))
     assert france != all_rows
-    assert "customer__country = 'FR'" in full.sql(**france.question.arguments())
-    assert "country" not in full.sql(**all_rows.question.arguments())
-    assert france.question.query.confined
+    assert "customer__country = 'FR'" in full.compiled(france.query)
+    assert "country" not in full.compiled(all_rows.query)
+    assert france.query.confined
 
 
 def test_a_filter_cannot_undo_that_of_the_role(full, gate):
@@ -345,10 +345,8 @@ def test_the_ledger_answers_a_confined_role_only_by_what_tells_its_rows_apart(fu
     allow(gate, full, "a", **(asked | {"group_by": ["metric_time__month", "order_id__channel"]}))
     allow(gate, full, "a", **(asked | {"view": "restated"}))
     by_channel = {"metrics": ["revenue"], "group_by": ["metric_time__month", "order_id__channel"]}
-    old = allow(gate, full, "a", **by_channel, version=1).question
-    assert (
-        old.query.where == old.query.confined == ("{{ Dimension('order_id__channel') }} = 'web'",)
-    )
+    old = allow(gate, full, "a", **by_channel, version=1).query
+    assert old.where == old.confined == ("{{ Dimension('order_id__channel') }} = 'web'",)
     assert "group by" in str(refusal(gate, full, "a", metrics=["revenue"], version=1,
                                      group_by=["metric_time__month"]))  # fmt: skip
 
@@ -404,11 +402,11 @@ def test_a_policy_that_a_build_has_left_behind_shows_nothing(full, tmp_path):
 def test_days_and_metrics_without_a_policy_are_as_governed_as_ever(full):
     gate = PolicyGate()
     allowed = allow(gate, full, metrics=["revenue"], group_by=["metric_time"])
-    assert [group.column for group in allowed.question.query.group_by] == ["metric_time__day"]
+    assert [group.column for group in allowed.query.group_by] == ["metric_time__day"]
     assert allowed.role is None
     with pytest.raises(NotGovernedError):
         allow(gate, full, metrics=["revenue"], group_by=["customer__country"])
-    rows = full.query(**allowed.question.arguments()).to_arrow()
+    rows = full.answer(allowed.query).to_arrow()
     assert rows["metric_time__day"][0].as_py() == dt.date(2026, 1, 1)
 
 

@@ -236,8 +236,8 @@ class Partly(OpenGate):
 
     def allow(self, caller, question, layer):
         allowed = super().allow(caller, question, layer)
-        query = replace(allowed.question.query, confined=("order_id__channel = 'web'",))
-        return Allowed(replace(allowed.question, query=query), role="web")
+        query = replace(allowed.query, confined=("order_id__channel = 'web'",))
+        return Allowed(query, role="web")
 
 
 def test_who_sees_a_part_gets_no_published_whole(restated, monkeypatch):
@@ -296,12 +296,12 @@ def test_a_question_stops_when_its_agent_goes(address, rest_server, monkeypatch)
     layer = desk.states.current.layer
     seen, begun = [], threading.Event()
 
-    def endless(**_):
+    def endless(_):
         begun.set()
         return layer.warehouse.arrow(ENDLESS)
 
     monkeypatch.setattr(desk, "audit", SimpleNamespace(write=seen.append, close=lambda: None))
-    monkeypatch.setattr(layer, "query", endless)
+    monkeypatch.setattr(layer, "answer", endless)
 
     async def talk():
         async with Client(address) as client:

@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cadran.serving.encoding import workbook
-from cadran.serving.response import Answer
+from cadran.serving.response import Answer, workbook
 
 pytest_plugins = ("rest_fixtures",)
 
@@ -152,7 +151,7 @@ def test_what_the_client_has_is_not_sent_and_not_computed_again(rest, rest_serve
         tag = first.headers["etag"]
         rest_server.house.desk.cache.forget("none")  # what was kept is gone
         with monkeypatch.context() as patched:
-            patched.setattr(rest_server.house.desk.states.current.layer, "query", lambda **_: 1 / 0)
+            patched.setattr(rest_server.house.desk.states.current.layer, "answer", lambda _: 1 / 0)
             again = rest.get("/query", params=params, headers={"If-None-Match": tag})
             assert (again.status_code, again.content) == (304, b"")
             assert again.headers["etag"] == tag

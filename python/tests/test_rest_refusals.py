@@ -26,11 +26,11 @@ PROBLEMS = (
     ("/query", 400, "bad-question", "name at least one metric"),
     ("/query?metric=net_revenue", 400, "bad-question", "Did you mean 'metrics'?"),
     ("/query?metrics=net_revenue&limit=ten", 400, "bad-question", "a whole number from 0"),
-    ("/query?metrics=net_revenue&limit=-1", 400, "bad-question", "limit is '-1'"),
+    ("/query?metrics=net_revenue&limit=-1", 400, "bad-question", "limit is -1"),
     ("/query?metrics=net_revenue&limit=1&limit=2", 400, "bad-question", "given 2 times"),
     ("/query?metrics=net_revenue&start=yesterday", 400, "bad-question", "ISO date"),
     ("/query?metrics=net_revenue&start=0001-01-01T00:00%2B14:00", 400, "bad-question", "ISO date"),
-    ("/query?metrics=net_revenue&format=xls", 400, "bad-question", "Did you mean 'xlsx'?"),
+    ("/query?metrics=net_revenue&format=xls", 400, "bad-question", "did you mean 'xlsx'?"),
     ("/query?metrics=net_revenue&view=then", 400, "bad-question", "published, restated"),
     ("/query?metrics=net_revenue&cursor=x", 400, "bad-question", "next_cursor"),
     ("/query?metrics=net_revenue&page_size=2000000", 400, "bad-question", "at most 1,000,000"),
@@ -196,7 +196,7 @@ def test_a_question_stops_when_its_client_goes(rest_server, monkeypatch):
     seen = []
     audit = SimpleNamespace(write=seen.append, close=lambda: None)
     monkeypatch.setattr(house.desk, "audit", audit)
-    monkeypatch.setattr(layer, "query", lambda **_: layer.warehouse.arrow(ENDLESS))
+    monkeypatch.setattr(layer, "answer", lambda _: layer.warehouse.arrow(ENDLESS))
     host, port = rest_server.http.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as wire:
         path = "/api/v1/query?metrics=order_count&read_cache=false"
@@ -212,7 +212,7 @@ def test_a_question_stops_when_its_client_goes(rest_server, monkeypatch):
 def test_a_question_that_takes_too_long_is_stopped_and_says_so(rest_project, monkeypatch, another):
     with another(rest_project, seconds=0.3) as running, httpx.Client(base_url=running.http) as rest:
         layer = running.house.desk.states.current.layer
-        monkeypatch.setattr(layer, "query", lambda **_: layer.warehouse.arrow(ENDLESS))
+        monkeypatch.setattr(layer, "answer", lambda _: layer.warehouse.arrow(ENDLESS))
         reply = rest.get("/api/v1/query", params=YEARS, timeout=20)
         assert reply.status_code == 504
         assert "stopped" in reply.json()["detail"]

@@ -16,15 +16,15 @@ import pytest
 
 from cadran.access.caller import LOCAL, Caller, Limits
 from cadran.core.project import artifacts
-from cadran.core.query.request import Question
+from cadran.core.query.request import Query
 from cadran.core.warehouse import Confinement
 from cadran.errors import LimitError, StoppedError, UnknownNameError, WarehouseError
 from cadran.serving.cache import Cache
-from cadran.serving.cancellation import Stop
+from cadran.serving.limits import Stop
 from cadran.serving.service import Asked, Desk
 from cadran.serving.snapshots import States
 
-BY_MONTH = Question.of({"metrics": ["revenue", "orders"], "group_by": ["metric_time__month"]})
+BY_MONTH = Query.of({"metrics": ["revenue", "orders"], "group_by": ["metric_time__month"]})
 MARKS = """create schema if not exists governance;
 create or replace table governance.build_marks as
 select '{}' as state, 'i' as invocation_id, now()::timestamp as marked_at"""
@@ -109,14 +109,14 @@ def test_a_question_that_is_not_kept_is_not_answered_on_the_event_loop(desk):
 
 def test_identical_questions_in_flight_run_once(desk, monkeypatch):
     layer = desk.states.current.layer
-    real, calls = layer.query, []
+    real, calls = layer.answer, []
 
-    def query(**arguments):
-        calls.append(arguments)
+    def slowly(query):
+        calls.append(query)
         time.sleep(0.3)
-        return real(**arguments)
+        return real(query)
 
-    monkeypatch.setattr(layer, "query", query)
+    monkeypatch.setattr(layer, "answer", slowly)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: desk.ask(asked(), BY_MONTH), range(16)))
     assert len(calls) == 1
@@ -136,14 +136,14 @@ def test_a_stop_interrupts_the_statement_within_a_second(desk, monkeypatch):
 
 def test_who_goes_away_does_not_stop_the_question_of_who_stays(desk, monkeypatch):
     layer = desk.states.current.layer
-    real, begun = layer.query, threading.Event()
+    real, begun = layer.answer, threading.Event()
 
-    def query(**arguments):
+    def slowly(query):
         begun.set()
         time.sleep(0.5)
-        return real(**arguments)
+        return real(query)
 
-    monkeypatch.setattr(layer, "query", query)
+    monkeypatch.setattr(layer, "answer", slowly)
     stop = Stop()
     with ThreadPoolExecutor(2) as pool:
         gone = pool.submit(desk.ask, asked(stop=stop), BY_MONTH)
@@ -184,7 +184,7 @@ def test_as_many_questions_run_at_once_as_the_caller_may(desk, monkeypatch):
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(desk.ask, asked(single, stop=stop), BY_MONTH)
         time.sleep(0.3)
-        other = Question.of({"metrics": ["revenue"], "group_by": ["metric_time__day"]})
+        other = Query.of({"metrics": ["revenue"], "group_by": ["metric_time__day"]})
         with pytest.raises(LimitError, match="1 questions at once"):
             desk.ask(asked(single), other)
         stop.set()
@@ -194,7 +194,7 @@ def test_as_many_questions_run_at_once_as_the_caller_may(desk, monkeypatch):
 def test_every_question_is_recorded_with_its_outcome(desk):
     desk.ask(asked(), BY_MONTH)
     with pytest.raises(UnknownNameError):
-        desk.ask(asked(), Question.of({"metrics": ["revenues"]}))
+        desk.ask(asked(), Query.of({"metrics": ["revenues"]}))
     desk.sql(asked(), BY_MONTH)
     shown = [(entry.kind, entry.outcome, entry.rows) for entry in desk.audit.entries]
     assert shown == [("query", "answered", 2), ("query", "failed", 0), ("sql", "answered", 0)]

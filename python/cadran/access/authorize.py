@@ -7,6 +7,7 @@ sentence answers for a name that is wrong and for one that is forbidden.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import re
@@ -24,9 +25,8 @@ from cadran.access.caller import LOCAL, Caller, Limits
 from cadran.access.gate import Allowed, Visible
 from cadran.access.policy import Names, Rights
 from cadran.audit.log import Record
-from cadran.core.query.filters import names_in
-from cadran.core.query.request import GRAINS, GroupBy, Query, Question
-from cadran.core.query.strict_filters import strict
+from cadran.core.query.filters import read
+from cadran.core.query.request import GRAINS, GroupBy, Query
 from cadran.core.semantics.governed import TIME, govern
 from cadran.errors import (
     CadranError,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from cadran.access.policy import Policy
     from cadran.audit.log import Audit
     from cadran.core.layer import Layer
-    from cadran.core.query.strict_filters import Condition
+    from cadran.core.query.filters import Condition
 
 
 # Engines' names of types that are no text, by how they begin.
@@ -61,11 +61,11 @@ _NOT_TEXT = (
 class Asking:
     """Holds a question against the rights of a role."""
 
-    def __init__(self, question: Question, rights: Rights, names: Names, layer: Layer) -> None:
+    def __init__(self, query: Query, rights: Rights, names: Names, layer: Layer) -> None:
         """Take a question whose metrics the role may see."""
-        self._asked = question
+        self._asked = query
         self._rights, self._names, self._layer = rights, names, layer
-        self._resolved = question.resolved(layer)
+        self._resolved = layer.resolved(query)
 
     def allowed(self) -> Allowed:
         """The question as the role may ask it.
@@ -73,26 +73,26 @@ class Asking:
         Raises:
             CadranError: it may not be asked so.
         """
-        query = self._resolved.query
-        conditions = [strict(text, self._names.fields) for text in self._asked.query.where]
+        query = self._resolved
+        conditions = [read(text, self._names.fields, remote=True) for text in self._asked.where]
         # What a saved query filters by was reviewed in git: its names count, not its form.
         saved = query.where[: len(query.where) - len(conditions)]
         query = replace(
             query,
             group_by=tuple(self._lower(group) for group in query.group_by),
-            where=(*saved, *(one.text for one in conditions)),
+            where=(*saved, *conditions),
             order_by=tuple(self._column(item) for item in query.order_by),
         )
-        saved_groups = [group for text in saved for group in _named(text)]
+        saved_groups = [group for text in saved for group in read(text).groups]
         query = _reordered(self._dimensions(query, saved_groups, conditions), query.group_by)
         self._types(query.metrics, conditions)
         hides = self._hides(query, conditions)
         confined = self._confined(query)
-        if self._resolved.version is not None:
+        if query.version is not None:
             # An old version is frozen by its groups, and like the ledger filtered by them.
             query = replace(query, where=(*query.where, *confined))
         return Allowed(
-            replace(self._resolved, query=replace(query, confined=confined)),
+            replace(query, confined=confined),
             self._rights.role,
             self._rights.minimum_cell if hides else 0,
             hides,
@@ -101,7 +101,7 @@ class Asking:
     @cached_property
     def _known(self) -> list[dict[str, str]]:
         """What these metrics can be grouped by and the role may see."""
-        known = self._names.known(self._resolved.query.metrics)
+        known = self._names.known(self._resolved.metrics)
         return [
             item for item in known if item["name"] == TIME or self._rights.dimension(item["name"])
         ]
@@ -117,7 +117,7 @@ class Asking:
         return GroupBy(plain.column) if plain.grain in GRAINS and not plain.date_part else group
 
     def _column(self, item: str) -> str:
-        is_metric = item.removeprefix("-") in self._resolved.query.metrics
+        is_metric = item.removeprefix("-") in self._resolved.metrics
         return item if is_metric else item.lower()
 
     def _dimensions(self, query: Query, saved: list[GroupBy], conditions: list[Condition]) -> Query:
@@ -252,11 +252,6 @@ def _reordered(query: Query, before: tuple[GroupBy, ...]) -> Query:
     return replace(query, order_by=order_by)
 
 
-def _named(text: str) -> list[GroupBy]:
-    named = names_in(text)
-    return [*named.dimensions, *(GroupBy(name) for name in named.entities)]
-
-
 _LOG = logging.getLogger("cadran.access")
 
 
@@ -278,10 +273,12 @@ class PolicyGate:
         """
         names = self._of(layer)[0]
         names.is_personal("")
+        with contextlib.suppress(CadranError):  # who asks for a broken card is told so
+            _ = names.cards
         if self.policy is not None:
             rights.of(self.policy, names)
 
-    def allow(self, caller: Caller, question: Question, layer: Layer) -> Allowed:
+    def allow(self, caller: Caller, query: Query, layer: Layer) -> Allowed:
         """The question as the caller may ask it, with the filters of its role.
 
         Raises:
@@ -291,9 +288,9 @@ class PolicyGate:
             UnknownNameError: a name does not exist, or not for this caller.
         """
         names, held = self._held(caller, layer)
-        if question.saved_query is not None:
-            self._saved(caller, question.saved_query, layer)
-        metrics = question.resolved(layer).query.metrics
+        if query.saved_query is not None:
+            self._saved(caller, query.saved_query, layer)
+        metrics = layer.resolved(query).metrics
         for name in metrics:
             if name not in names.metrics or not any(one.metric(name) for one in held):
                 seen = (names.listed if one.metrics is None else one.metrics for one in held)
@@ -306,7 +303,7 @@ class PolicyGate:
         refused: CadranError | None = None
         for one in able:
             try:
-                return self._judged(question, one, names, layer)
+                return self._judged(query, one, names, layer)
             except CadranError as problem:
                 refused = refused or problem
         assert refused is not None  # noqa: S101 - there was at least one role
@@ -345,7 +342,7 @@ class PolicyGate:
 
     def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
         """The rows of an answer, with NULL where a value of a KPI about people is hidden."""
-        return self._counts.shown(table, allowed, layer)
+        return self._counts.shown(table, allowed, layer) if allowed.hides else table
 
     def _held(self, caller: Caller, layer: Layer) -> tuple[Names, list[Rights]]:
         """The rights of a caller, in the order of its roles.
@@ -397,8 +394,8 @@ class PolicyGate:
             raise UnknownNameError("saved query", name, known)
 
     def _may(self, saved_query: str, one: Rights, names: Names, layer: Layer) -> bool:
-        saved = Question.of({"saved_query": saved_query})
-        if not all(one.metric(name) for name in saved.resolved(layer).query.metrics):
+        saved = Query(saved_query=saved_query)
+        if not all(one.metric(name) for name in layer.resolved(saved).metrics):
             return False
         try:
             self._judged(saved, one, names, layer)
@@ -406,15 +403,12 @@ class PolicyGate:
             return False
         return True
 
-    def _judged(self, question: Question, one: Rights, names: Names, layer: Layer) -> Allowed:
-        allowed = Asking(question, one, names, layer).allowed()
+    def _judged(self, query: Query, one: Rights, names: Names, layer: Layer) -> Allowed:
+        allowed = Asking(query, one, names, layer).allowed()
         if one.role is not None:
             # Its plan is made here, so that no later sentence can name what is hidden.
-            arguments = allowed.question.arguments()
-            for apart in ("version", "known_at", "view"):
-                arguments.pop(apart, None)
             try:
-                layer.sql(**arguments)
+                layer.compiled(allowed.query)
             except CadranError as problem:
                 raise self._without_hidden(problem, one, names) from None
         return allowed

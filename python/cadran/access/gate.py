@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cadran.access.caller import Caller, Limits
     from cadran.core.layer import Layer
-    from cadran.core.query.request import Question
+    from cadran.core.query.request import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class Allowed:
     """A question that may be asked.
 
     Attributes:
-        question: what is really asked: the saved query resolved, the filters of the role added.
+        query: what is really asked: the saved query resolved, the filters of the role added.
         role: the role under which it is allowed; None where there is no policy.
         minimum_cell: observations that a value of a KPI about people needs under the role, where
             its card says less; 0 leaves it to the cards.
         hides: whether values of the answer may be hidden.
     """
 
-    question: Question
+    query: Query
     role: str | None = None
     minimum_cell: int = 0
     hides: bool = False
@@ -65,7 +65,7 @@ class Visible:
 class Gate(Protocol):
     """What judges questions."""
 
-    def allow(self, caller: Caller, question: Question, layer: Layer) -> Allowed:
+    def allow(self, caller: Caller, query: Query, layer: Layer) -> Allowed:
         """The question as the caller may ask it.
 
         Raises:
@@ -97,9 +97,9 @@ class Gate(Protocol):
 class OpenGate:
     """Every caller may ask every governed question."""
 
-    def allow(self, caller: Caller, question: Question, layer: Layer) -> Allowed:  # noqa: ARG002
+    def allow(self, caller: Caller, query: Query, layer: Layer) -> Allowed:  # noqa: ARG002
         """The question itself."""
-        return Allowed(question.resolved(layer))
+        return Allowed(layer.resolved(query))
 
     def visible(self, caller: Caller, layer: Layer) -> Visible:  # noqa: ARG002
         """Everything."""

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cadran.access.caller import Limits
 from cadran.core.project import checks
-from cadran.core.query.filters import Fields, templated
+from cadran.core.query.filters import Fields
+from cadran.core.query.filters import read as read_filter
 from cadran.core.query.request import GroupBy
-from cadran.core.query.strict_filters import strict
 from cadran.core.semantics import privacy
 from cadran.core.semantics.governed import TIME
 from cadran.errors import PolicyError, QueryError, near_misses
@@ -298,7 +298,7 @@ class _RightsReader:
 
     def row(self, place: str, text: str) -> tuple[str, list[GroupBy]]:
         try:
-            condition = strict(text, self.names.fields)
+            condition = read_filter(text, self.names.fields, remote=True)
         except QueryError as problem:
             raise PolicyError(f"{self.file}, key '{place}': {problem}") from None
         for named in condition.fields:
@@ -310,9 +310,7 @@ class _RightsReader:
             name = named.group.name
             if name not in self.names.dimensions and not self.names.is_personal(name):
                 self.wrong(place, "dimension", name, self.names.dimensions)
-        # Once through the reader that the layer uses, so that both read it alike.
-        written = templated(condition.text, self.names.fields)
-        return written, [self.names.plain(field.group) for field in condition.fields]
+        return condition, [self.names.plain(field.group) for field in condition.fields]
 
     def wrong(self, place: str, kind: str, name: str, known: Iterable[str]) -> NoReturn:
         hint = near_misses(name, known)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from cadran.core.components import measuring
-from cadran.core.query.filters import names_in
+from cadran.core.query.filters import read
 from cadran.core.query.request import GRAINS, GroupBy
 from cadran.core.semantics.governed import TIME
 from cadran.errors import NotAllowedError, QueryError
@@ -270,9 +270,7 @@ class Counts:
         Raises:
             QueryError: the question has more cells than can be looked through.
         """
-        if not allowed.hides:
-            return table
-        query = allowed.question.query
+        query = allowed.query
         for card in [layer.card(name) for name in query.metrics if layer.is_kpi(name)]:
             if card.minimum_cell:
                 cells = _Cells(*self._of(layer), query, card.name, card.grains)
@@ -367,10 +365,7 @@ class _Cells:
     @property
     def named(self) -> list[GroupBy]:
         """What its filters look at."""
-        found = [names_in(text) for text in self.query.where]
-        return [
-            group for named in found for group in (*named.dimensions, *map(GroupBy, named.entities))
-        ]
+        return [group for text in self.query.where for group in read(text).groups]
 
     def time(self, groups: list[GroupBy] | tuple[GroupBy, ...]) -> tuple[int, list[str]] | None:
         """The place of the period among groups, and the coarser grains of the card."""

@@ -10,6 +10,7 @@ import os
 import queue
 import re
 import threading
+from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -240,3 +241,28 @@ def _entry(given: dict[str, Any]) -> Entry:
         known[name] = tuple(known.get(name, ()))
     known["at"] = dt.datetime.fromisoformat(known["at"])
     return Entry(**known)
+
+
+BOUNDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # seconds
+
+
+class Counting:
+    """Counts questions as they are recorded, and passes them on to the record."""
+
+    def __init__(self, audit: Audit) -> None:
+        """Stand before a record."""
+        self._audit = audit
+        self.questions: Counter[tuple[str, str, bool]] = Counter()
+        self.buckets: Counter[float] = Counter()
+        self.seconds = 0.0
+
+    def write(self, entry: Entry) -> None:
+        """Count and pass on."""
+        self.questions[entry.protocol, entry.outcome, entry.cached] += 1
+        self.seconds += entry.seconds
+        self.buckets[next((b for b in BOUNDS if entry.seconds <= b), float("inf"))] += 1
+        self._audit.write(entry)
+
+    def close(self) -> None:
+        """Close the record."""
+        self._audit.close()

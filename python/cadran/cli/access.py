@@ -12,7 +12,7 @@ from cadran.access import tokens
 from cadran.access.caller import Caller, Limits
 from cadran.audit import log, usage
 from cadran.cli.common import add_format, add_project, examples, open_layer, write, write_rows
-from cadran.core.query.request import Question
+from cadran.core.query.request import Query
 from cadran.errors import CadranError, PolicyError, QueryError, UnknownNameError
 from cadran.server import settings
 
@@ -252,9 +252,9 @@ def _rights(gate: PolicyGate, policy: Policy, name: str, layer: Layer) -> list[d
 def _refusal(gate: PolicyGate, role: str, metric: str, layer: Layer) -> str:
     """Why a role may not even ask the periods of a metric; empty where it may."""
     grain = layer.card(metric).grains[-1] if layer.is_kpi(metric) else "year"
-    question = Question.of({"metrics": [metric], "group_by": [f"metric_time__{grain}"]})
+    query = Query.of({"metrics": [metric], "group_by": [f"metric_time__{grain}"]})
     try:
-        gate.allow(Caller(role, (role,)), question, layer)
+        gate.allow(Caller(role, (role,)), query, layer)
     except CadranError as problem:
         return str(problem)
     return ""
@@ -263,7 +263,7 @@ def _refusal(gate: PolicyGate, role: str, metric: str, layer: Layer) -> str:
 def _test(parsed: argparse.Namespace) -> int:
     layer = open_layer(parsed)
     gate, _ = _gate(parsed, layer)
-    question = Question.of(
+    query = Query.of(
         {
             "metrics": parsed.metrics, "group_by": parsed.group_by, "where": parsed.where,
             "order_by": parsed.order_by, "start": parsed.start, "end": parsed.end,
@@ -272,14 +272,14 @@ def _test(parsed: argparse.Namespace) -> int:
     )  # fmt: skip
     caller = Caller("policy test", tuple(name.strip() for name in parsed.role.split(",")))
     try:
-        allowed = gate.allow(caller, question, layer)
+        allowed = gate.allow(caller, query, layer)
     except CadranError as problem:
         print(f"refused: {problem}")
         return REFUSED
     print(f"allowed as {allowed.role}")
-    print(layer.sql(**allowed.question.arguments()))
+    print(layer.compiled(allowed.query))
     if not parsed.sql_only:
-        result = layer.query(**allowed.question.arguments())
+        result = layer.answer(allowed.query)
         shown = gate.shown(result.to_arrow(), allowed, layer)
         write(shown.slice(0, parsed.limit), parsed.format, parsed.output)
     return ALLOWED

@@ -100,21 +100,32 @@ class Layer(SemanticModel):
             QueryError: the question makes no sense.
             WarehouseError: the warehouse cannot be read or refuses a filter.
         """
-        query = self.asked(
-            saved_query,
-            ask(metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
-                apply_group_by=apply_group_by, ordered=ordered, confined=confined,
-                partial=saved_query is not None),
+        query = ask(
+            metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
+            apply_group_by=apply_group_by, ordered=ordered, confined=confined,
+            saved_query=saved_query, version=version, known_at=known_at, view=view,
+            governed=governed,
         )  # fmt: skip
-        if version is not None:
-            if not governed:
+        return self.answer(query)
+
+    def answer(self, query: Query) -> Result:
+        """The answer to a question in its one form.
+
+        Raises:
+            CadranError: as `query`.
+        """
+        of_now = self.resolved(query).of_now
+        if query.version is not None:
+            if not query.governed:
                 raise QueryError("A version is asked as its card allowed: leave governed as it is.")
-            return self.versions.answer(query, version, known_at=known_at, view=view)
-        sql, query = self.plan(query, governed=governed)
-        cards = self.cards_of(query)
-        if known_at is not None or view is not None:
-            return self._as_published(query, sql, cards, known_at, view)
-        return self._answer(query, sql, cards, governed=governed or not cards)
+            return self.versions.answer(
+                of_now, query.version, known_at=query.known_at, view=query.view
+            )
+        sql, of_now = self.plan(of_now)
+        cards = self.cards_of(of_now)
+        if query.known_at is not None or query.view is not None:
+            return self._as_published(of_now, sql, cards, query.known_at, query.view)
+        return self._answer(of_now, sql, cards, governed=query.governed or not cards)
 
     def sql(self, *args: Any, **kwargs: Any) -> str:
         """The SQL of a question; takes the arguments of `query`, and runs nothing.
@@ -122,9 +133,12 @@ class Layer(SemanticModel):
         Raises:
             CadranError: as `query`, but for what only the warehouse can refuse.
         """
-        governed, saved = kwargs.pop("governed", True), kwargs.pop("saved_query", None)
-        query = self.asked(saved, ask(*args, partial=saved is not None, **kwargs))
-        return self.plan(query, governed=governed)[0]
+        query = ask(*args, **kwargs)
+        if query.of_now is not query:
+            raise QueryError(
+                "sql gives the SQL of the values of now: leave out version, known_at and view."
+            )
+        return self.compiled(query)
 
     @cached_property
     def warehouse(self) -> warehouse.Warehouse:
@@ -187,7 +201,7 @@ class Layer(SemanticModel):
             UnknownNameError: the metrics have no such dimension.
             NotGovernedError: it is not on the card of a KPI among them.
         """
-        sql, query = self.plan_values(ask(metrics, [dimension]), governed=governed)
+        sql, query = self.plan_values(ask(metrics, [dimension], governed=governed))
         table = self.warehouse.arrow(sql, dates(query))
         return sorted(value for value in table.column(0).to_pylist() if value is not None)
 
@@ -223,7 +237,7 @@ class Layer(SemanticModel):
         if not self._has_ledger:
             raise QueryError("Nothing was published yet: run `cadran publish`.")
         # The ledger's rows are cells: `confined` holds of them as any filter on their keys does.
-        cells = replace(query, where=self.templates((*query.where, *query.confined)))
+        cells = replace(query, where=self.conditions((*query.where, *query.confined)))
         reader = Reader(self.warehouse, cells, known_at, "published" if view == "both" else view)
         published = reader.sql()
         if view == "both":

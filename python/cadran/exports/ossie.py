@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 import sys
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -22,7 +21,7 @@ from sqlglot import exp
 from cadran.core.layer import open_layer
 from cadran.core.project import cards
 from cadran.core.project.graph import Node
-from cadran.core.query.filters import names_in
+from cadran.core.query import filters
 from cadran.core.semantics.metrics import MetricGraph, fills_gaps
 from cadran.core.versions import record
 from cadran.core.versions.definition import Definition, Question
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
 
 
-_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _PERCENTILES = ("median", "percentile")
 _AGGREGATES: dict[str, type[exp.AggFunc]] = {
     "sum": exp.Sum, "count": exp.Count, "min": exp.Min, "max": exp.Max, "average": exp.Avg,
@@ -132,16 +130,17 @@ class Expressions:
         dimensions = {one["name"]: one for one in self.models[model]["dimensions"]}
         key = primary_entity(self.models[model])
 
-        def put(found: re.Match[str]) -> str:
-            named = names_in(found[0])
-            if len(named.dimensions) != 1 or named.dimensions[0].grain:
-                raise UnsayableError(f"its filter reads {found[0]}")
-            entity, _, name = named.dimensions[0].name.rpartition("__")
+        def put(field: filters.Field) -> str:
+            if field.kind == "Metric" or field.grain or field.date_part:
+                raise UnsayableError(f"its filter reads {field.template}")
+            entity, _, name = field.group.name.rpartition("__")
             if entity != key or name not in dimensions:
-                raise UnsayableError(f"its filter reads {found[0]}, which is of another table")
+                raise UnsayableError(
+                    f"its filter reads {field.template}, which is of another table"
+                )
             return f"({dimensions[name]['expr']})" if dimensions[name]["expr"] else name
 
-        return self._qualified(_TEMPLATE.sub(put, template), model)
+        return self._qualified(filters.read(template, reviewed=True).sql(put), model)
 
 
 def primary_entity(model: dict[str, Any]) -> str | None:

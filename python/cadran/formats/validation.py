@@ -352,10 +352,13 @@ def _typed(node: dict[str, Any], schema: dict[str, Any]) -> str:
         if choices:
             return f"a list of {', '.join(map(str, choices))}"
         texts = any(branch.get("type") == "string" for branch in _branches(items, schema))
-        return "a list of texts" if texts else "a list"
+        bound = f"at most {node['maxItems']} " if texts and "maxItems" in node else ""
+        return f"a list of {bound}texts" if texts else "a list"
     if kind == "string" and "format" in node:
         example = {"date": f"a date such as {DATE_EXAMPLE}"}
         return example.get(node["format"], f"a {node['format']}")
+    least, most = node.get("minLength", 0), node.get("maxLength")
     return {
-        "string": "a text", "boolean": "true or false", "object": "keys and values",
+        "string": "a text" if most is None else f"a text of {least} to {most} characters",
+        "boolean": "true or false", "object": "keys and values",
     }.get(str(kind), "something else")  # fmt: skip

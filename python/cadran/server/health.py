@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
+from cadran.audit.log import BOUNDS
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from cadran.audit.log import Audit, Entry
-    from cadran.server.context import House
-
-_BOUNDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-
-
-class Counting:
-    """Counts questions as they are recorded, and passes them on to the record."""
-
-    def __init__(self, audit: Audit) -> None:
-        """Stand before a record."""
-        self._audit = audit
-        self.questions: Counter[tuple[str, str, bool]] = Counter()
-        self.buckets: Counter[float] = Counter()
-        self.seconds = 0.0
-
-    def write(self, entry: Entry) -> None:
-        """Count and pass on."""
-        self.questions[entry.protocol, entry.outcome, entry.cached] += 1
-        self.seconds += entry.seconds
-        self.buckets[next((b for b in _BOUNDS if entry.seconds <= b), float("inf"))] += 1
-        self._audit.write(entry)
-
-    def close(self) -> None:
-        """Close the record."""
-        self._audit.close()
+    from cadran.audit.log import Counting
+    from cadran.server.http import House
 
 
 def routes(house: House, counting: Counting) -> list[Route]:
@@ -78,7 +55,7 @@ def _exposition(house: House, counting: Counting) -> str:
         "# TYPE cadran_question_seconds histogram",
     ]
     running = 0
-    for bound in (*_BOUNDS, float("inf")):
+    for bound in (*BOUNDS, float("inf")):
         running += counting.buckets[bound]
         shown = "+Inf" if bound == float("inf") else f"{bound:g}"
         lines.append(f'cadran_question_seconds_bucket{{le="{shown}"}} {running}')

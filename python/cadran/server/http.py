@@ -1,23 +1,115 @@
-"""Requests and replies, close to the wire: what the quick path needs and nothing more."""
+"""What the protocols over HTTP share: the server's parts, its names, requests and replies."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 from cadran.errors import QueryError
-from cadran.server.problems import RefusedError
+from cadran.server.problems import TITLES, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from cadran.access.authentication import Authenticator
     from cadran.access.caller import Caller
-    from cadran.serving.cancellation import Stop
+    from cadran.server.settings import Settings
+    from cadran.serving.limits import Stop
+    from cadran.serving.service import Desk
+
+_T = TypeVar("_T")
+_BEARER = "bearer "
+
+
+@dataclass(slots=True)
+class House:
+    """One server's parts.
+
+    Attributes:
+        desk: answers questions.
+        who: knows callers.
+        settings: how it runs.
+        workers: threads in which questions run, shared by all protocols.
+        parts: what a protocol keeps between its routes and its running.
+    """
+
+    desk: Desk
+    who: Authenticator
+    settings: Settings
+    workers: ThreadPoolExecutor = field(init=False)
+    parts: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Start the pool; its threads come when they are needed."""
+        self.workers = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="question")
+
+    def caller(self, authorization: str | None) -> Caller:
+        """Who asks, by an Authorization header.
+
+        Raises:
+            UnauthenticatedError: nobody known does.
+        """
+        text = authorization or ""
+        bearer = text[len(_BEARER) :] if text[: len(_BEARER)].lower() == _BEARER else None
+        return self.who.caller(bearer.strip() if bearer else None)
+
+    async def run(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        """Run what waits in a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.workers, work, *arguments)
+
+
+_KIND = "misdirected"
+
+
+def host_names(settings: Settings) -> tuple[str, ...]:
+    """The names by which clients may reach a server, without a port."""
+    ours = ("127.0.0.1", "localhost", "[::1]", settings.host, *settings.hosts)
+    return tuple(dict.fromkeys(name for name in ours if name))
+
+
+class Hosts:
+    """ASGI middleware that turns away requests under other names."""
+
+    def __init__(self, app: ASGIApp, allowed: tuple[str, ...]) -> None:
+        """Stand before an application."""
+        self._app = app
+        self._allowed = frozenset(name.lower().encode() for name in allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what goes by an allowed name."""
+        if scope["type"] == "http":
+            host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+            if _name(host) not in self._allowed:
+                await self._refuse(send)
+                return
+        await self._app(scope, receive, send)
+
+    @staticmethod
+    async def _refuse(send: Send) -> None:
+        told = {
+            "type": f"/api/v1/docs#{_KIND}",
+            "title": TITLES[_KIND],
+            "status": 421,
+            "detail": "This server has no tokens, so it answers only under the names of this"
+            " machine and those in its setting `hosts`.",
+        }
+        headers = [(b"content-type", b"application/problem+json")]
+        await send({"type": "http.response.start", "status": 421, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+
+
+def _name(host: bytes) -> bytes:
+    """A Host header without its port."""
+    if host.startswith(b"["):
+        return host.partition(b"]")[0].lower() + b"]"
+    return host.partition(b":")[0].lower()
+
 
 _LARGEST = 1_000_000  # bytes of a body
 _LONGEST = 8_000  # bytes of an address
@@ -36,14 +128,16 @@ class Call:
         scope: of ASGI.
         receive: of ASGI.
         caller: who asks, once that is known.
-        given: the parameters, once they are read.
+        in_path: the parameters that stand in the path.
+        asked: the parameters, once they are read.
         filtered: whether the question has filters.
     """
 
     scope: Scope
     receive: Receive
     caller: Caller | None = None
-    given: dict[str, Any] = field(default_factory=dict)
+    in_path: dict[str, str] = field(default_factory=dict)
+    asked: Any = None
     filtered: bool = False
     headers: dict[bytes, bytes] = field(init=False)
 

@@ -5,61 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cadran.core.ledger.reader import VIEWS
-from cadran.core.project.cards import ADDITIVITIES, DIRECTIONS, LANGUAGES, STATUSES, TIERS
+from cadran.core.project.cards import ADDITIVITIES, DIRECTIONS, STATUSES, TIERS
 from cadran.core.query.request import GRAINS
-from cadran.server.parameters import Parameter
 from cadran.server.problems import TITLES
-from cadran.serving.encoding import MEDIA, PAGE_ROWS
-
-_LANG = Parameter("lang", "Language of the words.", "choice", choices=LANGUAGES)
-_NAME = Parameter("name", "Its name.", in_path=True, required=True, example="net_revenue")
-_METRICS = Parameter(
-    "metrics", "Names of metrics or KPIs.", "names", example=["net_revenue", "order_count"]
-)
-NARROWING = (
-    Parameter(
-        "where", "Conditions that all hold.", "texts", example=["order_id__channel = 'web'"]
-    ),
-    Parameter(
-        "order_by", "Columns, with - before the descending ones.", "names",
-        example=["-net_revenue"],
-    ),
-    Parameter("limit", "At most so many rows of the answer.", "whole", example=10),
-    Parameter("start", "First day or instant, included.", "time", example="2026-01-01"),
-    Parameter("end", "Last day or instant, included.", "time", example="2026-06-30"),
-)  # fmt: skip
-ASKING = (
-    _METRICS,
-    Parameter(
-        "group_by", "Dimensions; times with a grain.", "groups",
-        example=["metric_time__month", "customer__country"],
-    ),
-    *NARROWING,
-    Parameter("saved_query", "Start from this saved query; the rest adds to it."),
-    Parameter("version", "A version of the one KPI asked.", "whole", least=1),
-    Parameter("known_at", "What had been published by then, instead of now.", "time"),
-    Parameter("view", "Values as published, restated, both or spliced.", "choice", choices=VIEWS),
-)  # fmt: skip
-_CURSOR = Parameter(
-    "cursor", "next_cursor of the page before; it ends when the numbers are replaced.",
-    pattern=r"^[0-9a-f]{16}\.[0-9a-f]{16}\.[0-9]{1,12}$",
-)  # fmt: skip
-SHAPING = (
-    Parameter("format", "Form of the answer, before what Accept says.", "choice",
-              choices=tuple(MEDIA)),
-    _LANG,
-    Parameter("read_cache", "false computes the answer again.", "switch"),
-    Parameter(
-        "page_size",
-        f"Rows of one page. JSON gives {PAGE_ROWS:,} where it is not said, the other formats all.",
-        "whole", least=1,
-    ),
-    _CURSOR,
-)  # fmt: skip
-_PAGES = (
-    Parameter("page_size", "Items of one page.", "whole", least=1, most=1000, example=100),
-    _CURSOR,
+from cadran.server.requests import (
+    DimensionsRequest,
+    KpiRequest,
+    KpisRequest,
+    PagesRequest,
+    QueryRequest,
+    Request,
+    SavedFileRequest,
+    ShapedQueryRequest,
+    ValuesRequest,
 )
 
 
@@ -73,7 +31,7 @@ class Operation:
         path: below `/api/v1`, with names in braces.
         summary: one line.
         scope: what the caller's token has to allow; empty for everybody.
-        takes: its parameters.
+        takes: the model of its parameters; those in braces stand in the path.
         gives: the schema of its JSON, by name; `Answer` also comes in other formats.
         in_body: whether the parameters stand in a body.
         is_file: whether the format stands in the path and is the only one.
@@ -84,7 +42,7 @@ class Operation:
     path: str
     summary: str
     scope: str
-    takes: tuple[Parameter, ...] = ()
+    takes: type[Request] = Request
     gives: str = "Answer"
     in_body: bool = False
     is_file: bool = False
@@ -95,64 +53,44 @@ OPERATIONS = (
     Operation("openapi", "GET", "/openapi.json", "This description.", "", gives="OpenApi"),
     Operation("docs", "GET", "/docs", "This description as a page.", "", gives="Page"),
     Operation(
-        "kpis", "GET", "/kpis", "The KPIs with their cards.", "metadata",
-        (
-            _LANG,
-            Parameter("tier", "Only those of this tier.", "choice", choices=TIERS),
-            Parameter("scope", "Only those of this scope.", example="global"),
-            *_PAGES,
-        ),
-        gives="Kpis",
+        "kpis", "GET", "/kpis", "The KPIs with their cards.", "metadata", KpisRequest, "Kpis"
     ),
     Operation(
         "kpi", "GET", "/kpis/{name}", "One KPI: card, versions, breaks, targets.", "metadata",
-        (_NAME, _LANG), gives="Kpi",
+        KpiRequest, "Kpi",
     ),
-    Operation("metrics", "GET", "/metrics", "The metrics.", "metadata", _PAGES, gives="Metrics"),
+    Operation("metrics", "GET", "/metrics", "The metrics.", "metadata", PagesRequest, "Metrics"),
     Operation(
         "dimensions", "GET", "/dimensions", "What these metrics can be grouped by together.",
-        "metadata", (_METRICS, *_PAGES), gives="Dimensions",
+        "metadata", DimensionsRequest, "Dimensions",
     ),
     Operation(
         "saved_queries", "GET", "/saved-queries", "The saved queries, with links.", "metadata",
-        _PAGES, gives="SavedQueries",
+        PagesRequest, "SavedQueries",
     ),
     Operation(
         "saved_file", "GET", "/saved-queries/{name}.{format}",
-        "A saved query as a file: a link for a sheet that refreshes.", "query",
-        (
-            Parameter("name", "Its name.", in_path=True, required=True,
-                      example="kpi_monthly_strategic"),
-            Parameter("format", "Form of the file.", "choice", choices=tuple(MEDIA),
-                      in_path=True, required=True, example="csv"),
-            *NARROWING, _LANG,
-        ),
+        "A saved query as a file: a link for a sheet that refreshes.", "query", SavedFileRequest,
         is_file=True,
     ),
     Operation(
         "query", "GET", "/query", "The answer to a question, as a link.", "query",
-        (*ASKING, *SHAPING),
+        ShapedQueryRequest,
     ),
     Operation(
         "query_body", "POST", "/query", "The answer to a question, as a body.", "query",
-        (*ASKING, *SHAPING), in_body=True,
+        ShapedQueryRequest, in_body=True,
     ),
     Operation(
-        "values", "GET", "/values", "The values of a dimension.", "query",
-        (
-            Parameter("dimension", "Its name; a time with its grain.", required=True,
-                      example="customer__country"),
-            _METRICS, *_PAGES,
-        ),
-        gives="Values",
+        "values", "GET", "/values", "The values of a dimension.", "query", ValuesRequest, "Values"
     ),
     Operation(
-        "sql", "GET", "/sql", "The SQL of a question; nothing is run.", "query", ASKING,
-        gives="Sql",
+        "sql", "GET", "/sql", "The SQL of a question; nothing is run.", "query", QueryRequest,
+        "Sql",
     ),
     Operation(
-        "sql_body", "POST", "/sql", "The SQL of a question; nothing is run.", "query", ASKING,
-        gives="Sql", in_body=True,
+        "sql_body", "POST", "/sql", "The SQL of a question; nothing is run.", "query",
+        QueryRequest, "Sql", in_body=True,
     ),
     Operation(
         "refresh", "POST", "/refresh", "Take over a new build now.", "admin", gives="Refreshed",

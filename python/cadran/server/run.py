@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from cadran.access import authorize, exposure
+from cadran.audit.log import Counting
 from cadran.core.warehouse import Confinement
-from cadran.server import app, health
-from cadran.server.context import House
-from cadran.serving.redaction import MEGABYTE
+from cadran.server import app
+from cadran.server.http import House
+from cadran.serving.limits import MEGABYTE
 from cadran.serving.service import Desk
 from cadran.serving.snapshots import States
 
@@ -45,7 +46,7 @@ class Running:
         self.house, self.http, self.flight = house, http, flight
 
 
-def prepare(project: Project, settings: Settings) -> tuple[House, health.Counting]:
+def prepare(project: Project, settings: Settings) -> tuple[House, Counting]:
     """The parts of a server that do not listen yet.
 
     Raises:
@@ -59,7 +60,7 @@ def prepare(project: Project, settings: Settings) -> tuple[House, health.Countin
     )  # fmt: skip
     confined = Confinement(settings.memory, settings.threads)
     states = States(project, confined=confined, every=settings.refresh or 1.0)
-    counting = health.Counting(authorize.audit(settings.audit))
+    counting = Counting(authorize.audit(settings.audit))
     desk = Desk(
         states,
         gate=authorize.gate(settings.policy),

@@ -9,7 +9,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING
 
 from cadran.errors import StoppedError
-from cadran.serving.cancellation import Stop
+from cadran.serving.limits import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

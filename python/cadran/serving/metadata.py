@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.ledger.reader import Reader, has_ledger
 from cadran.core.project import lineage
-from cadran.core.query.request import GroupBy, Query, Question
+from cadran.core.query.request import GroupBy, Query
 from cadran.errors import CadranError, CardError, NotAllowedError, ProjectError, UnknownNameError
 from cadran.formats import strict_yaml
 from cadran.governance.bridge import bridge, revisions
@@ -120,13 +120,12 @@ def explained(  # noqa: PLR0913 - the question of `cadran explain`
         raise UnknownNameError("dimension", by, card.dimensions, where=f" on the card of {kpi}")
     by = by or next(iter(card.dimensions), None)
     groups = [f"metric_time__{grain}", *([by] if by else [])]
-    question = Question.of(
+    query = Query.of(
         {"metrics": [kpi], "group_by": groups, "start": start.isoformat(), "end": end.isoformat()}
     )
 
     def work(state: State, allowed: Allowed) -> dict[str, Any]:
-        query = allowed.question.query
-        if query.confined or query.where or allowed.hides:
+        if allowed.query.confined or allowed.query.where or allowed.hides:
             raise NotAllowedError(
                 f"What was published of {kpi} is of the whole company, and your role sees a part:"
                 f" ask {card.owner.business}."
@@ -139,7 +138,7 @@ def explained(  # noqa: PLR0913 - the question of `cadran explain`
             published = revisions(state.layer, kpi, period)
         return {**found.to_dict(), "unit": card.unit, "published": published}
 
-    return desk.judged(asked, "explain", question, work)
+    return desk.judged(asked, "explain", query, work)
 
 
 def defined(desk: Desk, asked: Asked, kpi: str, lang: str = "en") -> dict[str, Any]:
@@ -150,8 +149,8 @@ def defined(desk: Desk, asked: Asked, kpi: str, lang: str = "en") -> dict[str, A
     """
     card = desk.card(asked.caller, kpi).localized(lang)
     grain = "month" if "month" in card.grains else card.grains[-1]
-    question = Question.of({"metrics": [kpi], "group_by": [f"metric_time__{grain}"]})
-    sql = desk.sql(asked, question)
+    query = Query.of({"metrics": [kpi], "group_by": [f"metric_time__{grain}"]})
+    sql = desk.sql(asked, query)
     with desk.states.use() as state:
         return {
             "kpi": kpi, "definition": card.description, "formula": card.formula,

@@ -1,16 +1,35 @@
-"""An answer as it is kept and handed out: rows, versions, breaks, and the state they come from."""
+"""An answer as it is kept and handed out: rows, versions, breaks, and its bytes in each form."""
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
+import io
+import json
+import math
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from cadran.errors import LimitError
+from cadran.formats.encoding import (
+    arrow_bytes,
+    csv_bytes,
+    json_rows,
+    json_text,
+    parquet_bytes,
+    row_dicts,
+)
+from cadran.formats.numbers import SYMBOLS
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     import pyarrow as pa
+    import xlsxwriter
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
     from cadran.core.project.cards import Card
     from cadran.core.query.request import Query
@@ -136,3 +155,231 @@ def _type(kind: pa.DataType) -> str:
         if test(kind):
             return name
     return "text"
+
+
+MEDIA = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+WHOLE = ("arrow", "parquet")  # forms that hold any number of rows
+SHEET_ROWS = 100_000  # a workbook takes half a minute beyond that
+PAGE_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which rows of an answer are given.
+
+    Attributes:
+        offset: of the first row.
+        size: most rows; None gives all that follow.
+    """
+
+    offset: int = 0
+    size: int | None = None
+
+    def of(self, table: pa.Table) -> pa.Table:
+        """These rows."""
+        if not self.offset and (self.size is None or self.size >= table.num_rows):
+            return table
+        return table.slice(self.offset, self.size)
+
+    def follows(self, rows: int) -> int | None:
+        """The offset of the rows that follow, if there are any."""
+        end = self.offset + (self.size if self.size is not None else rows)
+        return end if end < rows else None
+
+
+def encoded(answer: Answer, form: str, part: Part, *, most: int, lang: str = "en") -> bytes:
+    """The bytes of a form of an answer; `json` lacks its end, which `finished` adds.
+
+    Args:
+        answer: what was answered.
+        form: a key of `MEDIA`.
+        part: which of its rows.
+        most: most rows of a form that is text or a workbook.
+        lang: of the words in a workbook.
+
+    Raises:
+        LimitError: the form does not hold so many rows.
+    """
+    table = part.of(answer.table)
+    limit = min(most, SHEET_ROWS) if form == "xlsx" else most
+    if form not in WHOLE and table.num_rows > limit:
+        raise LimitError(
+            f"The answer has {table.num_rows:,} rows, and {form} gives at most {limit:,} at once:"
+            f" ask for pages of at most {limit:,} with page_size, for the format"
+            f" {' or '.join(WHOLE)}, or for less with limit, a filter, a time range or a coarser"
+            " grain."
+        )
+    if form == "json":
+        return _json(answer, table, part, most)
+    if form == "csv":
+        return csv_bytes(table)
+    if form == "xlsx":
+        return workbook(answer, table, lang)
+    note = json_text(described(answer)).encode()
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"cadran": note})
+    return arrow_bytes(table) if form == "arrow" else parquet_bytes(table)
+
+
+def finished(body: bytes, *, cached: bool) -> bytes:
+    """A JSON body that says whether its rows were kept from before."""
+    return body + (b'"cached": true}}\n' if cached else b'"cached": false}}\n')
+
+
+def paging(answer: Answer, part: Part, most: int) -> dict[str, Any]:
+    """Where a part lies in its answer, and the limits it was given under."""
+    rows = answer.table.num_rows
+    return {
+        "page_size": part.size,
+        "offset": part.offset,
+        "rows": len(range(part.offset, rows)[: part.size]),
+        "total_rows": rows,
+        "next_cursor": cursor(answer, part),
+        "most_rows_of_a_page": most,
+    }
+
+
+def cursor(answer: Answer, part: Part) -> str | None:
+    """What names the part that follows, of this answer and in this state only."""
+    follows = part.follows(answer.table.num_rows)
+    return None if follows is None else f"{answer.state}.{answer.etag[:16]}.{follows}"
+
+
+def _json(answer: Answer, table: pa.Table, part: Part, most: int) -> bytes:
+    meta = described(answer) | {"paging": paging(answer, part, most)}
+    head = json.dumps(columns(answer), ensure_ascii=False)
+    return (
+        f'{{"columns": {head},\n"rows": {json_rows(table)},\n"meta": {json_text(meta)[:-1]}, '
+    ).encode()
+
+
+_DAY, _INSTANT = "yyyy-mm-dd", "yyyy-mm-dd hh:mm"
+_WIDTH = 18
+_WORDS = {
+    "en": {
+        "rows": "Values", "about": "Definitions", "column": "Column", "label": "KPI",
+        "definition": "Definition", "formula": "Formula", "unit": "Unit", "version": "Version",
+        "status": "Status", "business": "Owner of the meaning",
+        "technical": "Owner of the computation", "not_for": "Not for", "note": "Note",
+        "state": "State of the data",
+    },
+    "fr": {
+        "rows": "Valeurs", "about": "Définitions", "column": "Colonne", "label": "KPI",
+        "definition": "Définition", "formula": "Formule", "unit": "Unité", "version": "Version",
+        "status": "Statut", "business": "Responsable du sens",
+        "technical": "Responsable du calcul", "not_for": "Ne convient pas", "note": "Note",
+        "state": "État des données",
+    },
+}  # fmt: skip
+
+
+def workbook(answer: Answer, table: pa.Table, lang: str = "en") -> bytes:
+    """The workbook of these rows of an answer.
+
+    Text is never read as a formula. A number that a cell cannot hold exactly, as Excel keeps
+    numbers in binary, is written as its digits in text.
+    """
+    import xlsxwriter
+
+    buffer = io.BytesIO()
+    words = _WORDS[lang]
+    with xlsxwriter.Workbook(buffer, {"in_memory": True, "strings_to_formulas": False}) as book:
+        _rows(book, book.add_worksheet(words["rows"]), answer, table, lang)
+        _about(book, book.add_worksheet(words["about"]), answer, lang)
+    return buffer.getvalue()
+
+
+def _rows(
+    book: xlsxwriter.Workbook, sheet: Worksheet, answer: Answer, table: pa.Table, lang: str
+) -> None:
+    bold = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
+    day, instant = (book.add_format({"num_format": form}) for form in (_DAY, _INSTANT))
+    styles: list[Format | None] = []
+    for at, name in enumerate(table.column_names):
+        card = answer.cards.get(name) or answer.cards.get(name.removesuffix("_published"))
+        sheet.write_string(0, at, _heading(name, card, lang), bold)
+        styles.append(book.add_format({"num_format": _number(card)}) if card else None)
+    for row, values in enumerate(row_dicts(table), start=1):
+        for at, value in enumerate(values.values()):
+            _cell(sheet, row, at, value, styles[at], day=day, instant=instant)
+    sheet.freeze_panes(1, 0)
+    sheet.set_column(0, max(len(styles) - 1, 0), _WIDTH)
+    if styles:
+        sheet.autofilter(0, 0, table.num_rows, len(styles) - 1)
+
+
+def _cell(  # noqa: PLR0913 - a cell is its place, its value and how it is shown
+    sheet: Worksheet, row: int, at: int, value: Any, style: Format | None, *,
+    day: Format, instant: Format,
+) -> None:  # fmt: skip
+    if value is None:
+        return
+    if isinstance(value, bool):
+        sheet.write_boolean(row, at, value)
+    elif isinstance(value, (int, float, Decimal)):
+        if _fits(value):
+            sheet.write_number(row, at, float(value), style)
+        else:
+            sheet.write_string(row, at, f"{value:f}" if isinstance(value, Decimal) else str(value))
+    elif isinstance(value, dt.datetime):
+        sheet.write_datetime(row, at, value.replace(tzinfo=None), instant)
+    elif isinstance(value, dt.date):
+        sheet.write_datetime(row, at, value, day)
+    else:
+        sheet.write_string(row, at, str(value))
+
+
+def _fits(value: float | Decimal) -> bool:
+    """Whether the number that stands in the file is this number; 16 digits stand there."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return Decimal(f"{float(value):.16G}") == value
+
+
+def _heading(name: str, card: Card | None, lang: str) -> str:
+    if card is None:
+        return name
+    label = card.localized(lang).label
+    if name != card.name:
+        label += " (publié)" if lang == "fr" else " (published)"
+    return f"{label} ({card.unit})"
+
+
+def _number(card: Card) -> str:
+    digits = "0." + "0" * card.decimals if card.decimals else "0"
+    if card.unit == "%":
+        return f"{digits}%"
+    symbol = SYMBOLS.get(card.unit)
+    return f"#,##{digits}{f' [${symbol}]' if symbol in ('€', '$', '£') else ''}"
+
+
+def _about(book: xlsxwriter.Workbook, sheet: Worksheet, answer: Answer, lang: str) -> None:
+    words = _WORDS[lang]
+    bold = book.add_format({"bold": True, "valign": "top"})
+    wrapped = book.add_format({"text_wrap": True, "valign": "top"})
+    line = 0
+    for name, original in answer.cards.items():
+        card = original.localized(lang)
+        versions = ", ".join(map(str, answer.versions.get(name, (card.version,))))
+        for key, text in (
+            ("column", name), ("label", card.label), ("definition", card.description),
+            ("formula", card.formula), ("unit", card.unit), ("version", versions),
+            ("status", card.status), ("business", card.owner.business),
+            ("technical", card.owner.technical), ("not_for", ", ".join(card.not_for)),
+        ):  # fmt: skip
+            sheet.write_string(line, 0, words[key], bold)
+            sheet.write_string(line, 1, text, wrapped)
+            line += 1
+        line += 1
+    notes = [answer.note, *map(str, answer.breaks)]
+    for key, text in (*(("note", note) for note in notes if note), ("state", answer.state)):
+        sheet.write_string(line, 0, words[key], bold)
+        sheet.write_string(line, 1, text, wrapped)
+        line += 1
+    sheet.set_column(0, 0, _WIDTH)
+    sheet.set_column(1, 1, 100)

@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cadran.access.caller import Caller
 from cadran.access.gate import OpenGate, Visible
-from cadran.access.rate_limit import Meter
 from cadran.audit.log import Entry, NoAudit
-from cadran.core.query.request import Question
+from cadran.core.query.request import Query
 from cadran.errors import (
     CadranError,
+    NotAllowedError,
     StoppedError,
     UnknownNameError,
     WarehouseError,
 )
-from cadran.serving import redaction
+from cadran.serving import limits, redaction
 from cadran.serving.cache import Cache, Flights, Judgements
-from cadran.serving.cancellation import Clock, Interrupting, Stop
-from cadran.serving.redaction import MEGABYTE
+from cadran.serving.limits import MEGABYTE, Clock, Interrupting, Meter, Stop
 from cadran.serving.response import Answer, Handed, etag
 
 if TYPE_CHECKING:
@@ -35,8 +34,33 @@ if TYPE_CHECKING:
 
     from cadran.access.gate import Allowed, Gate
     from cadran.audit.log import Audit
+    from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.serving.snapshots import State, States
+
+
+def entitled(caller: Caller, scope: str) -> None:
+    """Refuse what the caller's token is not for.
+
+    Raises:
+        NotAllowedError: so.
+    """
+    if scope not in caller.scopes:
+        what = {"query": "ask for numbers", "metadata": "see what there is"}.get(scope, scope)
+        has = ", ".join(sorted(caller.scopes)) or "none"
+        raise NotAllowedError(
+            f"{caller.name} may not {what}: that needs a token with the scope {scope} (it has"
+            f" {has})."
+        )
+
+
+def versioned(allowed: Allowed, layer: Layer) -> tuple[str, ...]:
+    """The metrics of a question as they are recorded: `net_revenue@2` for a KPI."""
+    version = allowed.query.version
+    return tuple(
+        f"{name}@{version or layer.card(name).version}" if layer.is_kpi(name) else name
+        for name in allowed.query.metrics
+    )
 
 
 class Listings:
@@ -53,7 +77,7 @@ class Listings:
         Raises:
             NotAllowedError: nothing.
         """
-        redaction.entitled(caller, "metadata")
+        entitled(caller, "metadata")
         return self.gate.visible(caller, self.states.current.layer)
 
     def kpis(self, caller: Caller) -> list[Card]:
@@ -95,17 +119,15 @@ class Listings:
 
     def saved_queries(self, caller: Caller) -> list[dict[str, Any]]:
         """The saved queries that the caller may ask: name, label, description and `query`."""
-        redaction.entitled(caller, "metadata")
+        entitled(caller, "metadata")
         layer = self.states.current.layer
         found = []
         for saved in layer.saved_queries():
             try:
-                allowed = self.gate.allow(
-                    caller, Question.of({"saved_query": saved["name"]}), layer
-                )
+                allowed = self.gate.allow(caller, Query(saved_query=saved["name"]), layer)
             except CadranError:
                 continue
-            found.append({**saved, "query": allowed.question.query})
+            found.append({**saved, "query": allowed.query})
         return found
 
 
@@ -157,7 +179,7 @@ class Desk(Listings):
         self.spender = lru_cache(maxsize=_JUDGED)(self._limited)
         states.listeners.append(self._moved)
 
-    def ask(self, asked: Asked, question: Question) -> Handed:
+    def ask(self, asked: Asked, query: Query) -> Handed:
         """The answer to a question.
 
         Raises:
@@ -166,42 +188,42 @@ class Desk(Listings):
         caller = self.spender(asked.caller)
 
         def work(state: State, allowed: Allowed) -> Handed:
-            part = redaction.bounded(allowed, caller)
+            part = limits.bounded(allowed, caller)
             for one in dict.fromkeys((allowed, part)):
                 kept = self.cache.get((state.id, one)) if asked.read_cache else None
                 if kept is not None:
-                    kept = redaction.whole(kept, allowed, caller)
+                    kept = limits.whole(kept, allowed, caller)
                     return Handed(kept, cached=True, seconds=0.0)
             with self.meter.running(caller):
                 stop = self._timed(asked.stop, caller)
                 key = state.id, part
                 answer = self._flights.run(key, lambda stop: self._answer(state, part, stop), stop)
-                found = redaction.whole(answer, allowed, caller)
+                found = limits.whole(answer, allowed, caller)
                 if found is not answer:
                     self.cache.put((state.id, allowed), found)
             return Handed(found, cached=False, seconds=0.0)
 
-        handed, seconds = self._recorded(asked, "query", question, work)
+        handed, seconds = self._recorded(asked, "query", query, work)
         return replace(handed, seconds=seconds)
 
-    def kept(self, asked: Asked, question: Question) -> Handed | None:
+    def kept(self, asked: Asked, query: Query) -> Handed | None:
         """The answer if it is there already, without waiting for anything; else None.
 
         It may be called where waiting is not allowed, as on an event loop. A question that is not
         answered here is not recorded: ask it with `ask`.
         """
         state = self.states.current
-        allowed = self._judgements.get((asked.caller, question, state.id))
+        allowed = self._judgements.get((asked.caller, query, state.id))
         if allowed is None or not asked.read_cache or (state.id, allowed) not in self.cache:
             return None
-        return self.ask(asked, question)
+        return self.ask(asked, query)
 
-    def unchanged(self, asked: Asked, question: Question, known: Container[str]) -> str | None:
+    def unchanged(self, asked: Asked, query: Query, known: Container[str]) -> str | None:
         """The validator of the answer if the client knows it already, else None; nothing is run.
 
         Args:
             asked: how the question came in.
-            question: the question.
+            query: the question.
             known: validators of answers that the client has.
         """
 
@@ -209,41 +231,38 @@ class Desk(Listings):
             return etag(state.id, repr(allowed))
 
         state = self.states.current
-        allowed = self._judgements.get((asked.caller, question, state.id))
+        allowed = self._judgements.get((asked.caller, query, state.id))
         found = None if allowed is None else work(state, allowed)
         if found is None or found not in known:
             return None
-        return found if self._recorded(asked, "query", question, work)[0] == found else None
+        return found if self._recorded(asked, "query", query, work)[0] == found else None
 
     def weigh(self, answer: Answer) -> None:
         """Weigh a kept answer again, after a form was added to it."""
         if answer.kept_as in self.cache:
             self.cache.put(answer.kept_as, answer)
 
-    def sql(self, asked: Asked, question: Question) -> str:
+    def sql(self, asked: Asked, query: Query) -> str:
         """The SQL of a question as it would run for the caller; nothing is run."""
 
         def work(state: State, allowed: Allowed) -> str:
-            arguments = allowed.question.arguments()
-            for apart in ("version", "known_at", "view"):
-                arguments.pop(apart, None)
-            return state.layer.sql(**arguments)
+            return state.layer.compiled(allowed.query)
 
-        return self._recorded(asked, "sql", question, work)[0]
+        return self._recorded(asked, "sql", query, work)[0]
 
     def judged(
-        self, asked: Asked, kind: str, question: Question, work: Callable[[State, Allowed], _Done]
+        self, asked: Asked, kind: str, query: Query, work: Callable[[State, Allowed], _Done]
     ) -> _Done:
         """Other work than answering that rests on a question: judged and recorded as one."""
-        return self._recorded(asked, kind, question, work)[0]
+        return self._recorded(asked, kind, query, work)[0]
 
     def values(self, asked: Asked, dimension: str, metrics: tuple[str, ...]) -> list[Any]:
         """The values of a dimension as far as the metrics have them and the caller may see.
 
         They are in order, without NULL.
         """
-        question = Question.of({"group_by": [dimension], "metrics": metrics})
-        column = self.ask(asked, question).answer.table.column(0)
+        query = Query.of({"group_by": [dimension], "metrics": metrics})
+        column = self.ask(asked, query).answer.table.column(0)
         return sorted({value for value in column.to_pylist() if value is not None})
 
     def interrupting(self, stop: Stop, interrupt: Callable[[], None]) -> Interrupting:
@@ -256,7 +275,7 @@ class Desk(Listings):
         for caller in callers or self.gate.everyone():
             for saved in self.saved_queries(caller):
                 try:
-                    self.ask(Asked(caller, _WARM_UP), Question.of({"saved_query": saved["name"]}))
+                    self.ask(Asked(caller, _WARM_UP), Query(saved_query=saved["name"]))
                     done += 1
                 except CadranError as problem:
                     _LOG.warning("warm-up of %s: %s", saved["name"], problem)
@@ -267,11 +286,11 @@ class Desk(Listings):
         self.audit.close()
         self.states.close()
 
-    def _judged(self, caller: Caller, question: Question, state: State) -> Allowed:
-        key = caller, question, state.id
+    def _judged(self, caller: Caller, query: Query, state: State) -> Allowed:
+        key = caller, query, state.id
         allowed = self._judgements.get(key)
         if allowed is None:
-            allowed = self.gate.allow(caller, question, state.layer)
+            allowed = self.gate.allow(caller, query, state.layer)
             self._judgements.put(key, allowed)
         return allowed
 
@@ -281,9 +300,9 @@ class Desk(Listings):
             raise StoppedError("The question was stopped before it was answered.")
         try:
             with self.interrupting(stop, layer.warehouse.stopper()):
-                result = layer.query(**allowed.question.arguments())
+                result = layer.answer(allowed.query)
                 table = self.gate.shown(result.to_arrow(), allowed, layer)
-                versions, breaks, like_for_like = state.telling(allowed.question, result)
+                versions, breaks, like_for_like = state.telling(allowed.query, result)
         except WarehouseError as problem:
             raise redaction.without_values(problem, allowed) from None
         answer = Answer(
@@ -309,23 +328,21 @@ class Desk(Listings):
         return answer
 
     def _recorded(
-        self, asked: Asked, kind: str, question: Question, work: Callable[[State, Allowed], _Done]
+        self, asked: Asked, kind: str, query: Query, work: Callable[[State, Allowed], _Done]
     ) -> tuple[_Done, float]:
         """Judge a question, do the work, and record what came of it; with the seconds it took."""
         begun = time.perf_counter()
         entry = Entry(
-            asked.caller.name, asked.protocol, kind, question.query.metrics, question.groups,
-            question.query.where, token=asked.caller.token,
+            asked.caller.name, asked.protocol, kind, query.metrics, query.columns,
+            query.where, token=asked.caller.token,
         )  # fmt: skip
         try:
-            redaction.entitled(asked.caller, "query")
+            entitled(asked.caller, "query")
             if asked.protocol != _WARM_UP:
                 self.meter.count(self.spender(asked.caller))
             with self.states.use() as state:
-                allowed = self._judged(asked.caller, question, state)
-                entry = replace(
-                    entry, role=allowed.role, metrics=redaction.versioned(allowed, state.layer)
-                )
+                allowed = self._judged(asked.caller, query, state)
+                entry = replace(entry, role=allowed.role, metrics=versioned(allowed, state.layer))
                 done = work(state, allowed)
             if isinstance(done, Handed):
                 entry = replace(entry, rows=done.answer.table.num_rows, cached=done.cached)

@@ -26,7 +26,7 @@ from cadran.errors import ProjectError, WarehouseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
-    from cadran.core.query.request import Question
+    from cadran.core.query.request import Query
     from cadran.core.result import Break, Result
     from cadran.core.warehouse import Confinement
 
@@ -55,13 +55,11 @@ class State:
     fields: dict[str, object] = field(default_factory=dict)
     told: dict[Hashable, Told] = field(default_factory=dict)
 
-    def telling(self, question: Question, result: Result) -> Told:
+    def telling(self, query: Query, result: Result) -> Told:
         """Versions and breaks of an answer; the ledger is read once for answers that share them."""
-        query = question.query
         times = tuple(group for group in query.group_by if group.base == "metric_time")
-        apart = question.version, question.known_at, question.view
         key = (query.metrics, times, query.start, query.end)
-        if any(one is not None for one in apart):
+        if query.of_now is not query:
             return result.versions, result.breaks, result.like_for_like
         if key not in self.told:
             self.told[key] = result.versions, result.breaks, result.like_for_like
@@ -226,7 +224,9 @@ class States:
             stamp = snapshot.stamp(self._project.database)
             text = f"{copied.fingerprint} {stamp}"
             identity = hashlib.sha256(text.encode()).hexdigest()[:16]
-            return State(identity, Layer(copied, confined=self._confined), folder)
+            layer = Layer(copied, confined=self._confined)
+            layer.warehouse.arrow("select 1 as one")  # what cannot be read is not taken over
+            return State(identity, layer, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -36,7 +36,7 @@ from metricflow_semantics.specs.query_param_implementations import (
 from metricflow_semantics.time.dateutil_adjuster import DateutilTimePeriodAdjuster
 
 from cadran.core.compiler.optimizer import faster
-from cadran.core.query.filters import names_in
+from cadran.core.query.filters import read
 from cadran.core.query.request import GRAINS, GroupBy, Query, ask
 from cadran.core.warehouse import dialects
 from cadran.errors import CadranError, QueryError, UnknownNameError
@@ -150,7 +150,7 @@ class Compiler:
         try:
             request = MetricFlowQueryRequest.create(
                 metric_names=query.metrics or None,
-                where_constraints=query.where or None,
+                where_constraints=[read(text).template for text in query.where] or None,
                 **_grouping(query),
                 limit=query.limit,
                 **_time_range(query),
@@ -205,8 +205,7 @@ class Compiler:
         """The error that names what is wrong, found by asking MetricFlow what would be right."""
         groups = list(query.group_by)
         for text in query.where:
-            named = names_in(text)
-            groups += [*named.dimensions, *map(GroupBy, named.entities)]
+            groups += read(text).groups
         found = first_unknown(groups, self._known(query.metrics), query.metrics)
         of = f" for {', '.join(query.metrics)}" if query.metrics else ""
         return found or QueryError(f"MetricFlow refuses the question{of}: {gist(error)}")

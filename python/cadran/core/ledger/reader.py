@@ -14,9 +14,9 @@ import datetime as dt
 import json
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cadran.core.query.request import GroupBy
+from cadran.core.query.filters import read
 from cadran.core.result import Break
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal, quoted
@@ -24,6 +24,7 @@ from cadran.errors import QueryError
 
 if TYPE_CHECKING:
     from cadran.core.project.cards import Card
+    from cadran.core.query.filters import Field
     from cadran.core.query.request import Query
     from cadran.core.warehouse import Warehouse
 
@@ -298,21 +299,18 @@ def _shape(query: Query) -> tuple[str, list[str]]:
 
 
 def _filter(text: str, columns: dict[str, str]) -> str:
-    """A condition on rows of the ledger, from a filter in MetricFlow's template form."""
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    """A filter as a condition on rows of the ledger."""
 
-    def column(name: str, grain: str | None = None, *_: Any, **__: Any) -> str:
-        asked = GroupBy(name, grain).column
-        if asked not in columns:
+    def column(field: Field) -> str:
+        name = field.group.column
+        if name not in columns:
             raise QueryError(
                 f"The ledger can be filtered by what the question is grouped by"
-                f" ({', '.join(columns)}), not by {asked}."
+                f" ({', '.join(columns)}), not by {name}."
             )
-        return columns[asked]
+        return columns[name]
 
-    return ImmutableSandboxedEnvironment().from_string(text).render(
-        Dimension=column, TimeDimension=column, Entity=column
-    )  # fmt: skip
+    return read(text).sql(column)
 
 
 def _whole_day(end: dt.datetime) -> dt.datetime:

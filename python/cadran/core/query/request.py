@@ -11,8 +11,6 @@ from cadran.errors import QueryError, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cadran.core.layer import Layer
-
 
 DAY_OR_COARSER = ("day", "week", "month", "quarter", "year")
 GRAINS = ("minute", "hour", *DAY_OR_COARSER)
@@ -57,10 +55,11 @@ class GroupBy:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question put to the layer, with every argument in one form. Hashable.
+    """A question in its one form, from whichever face it came. Hashable.
 
-    `confined` holds conditions that are no part of the question: the rows that whoever asks may
-    see. They are applied as `where` is, and are not held to the cards.
+    Authorisation narrows it, and the compiler takes it. `confined` holds conditions that are no
+    part of the question: the rows that whoever asks may see. They are applied as `where` is, and
+    are not held to the cards. What the other fields mean, `Layer.query` says.
     """
 
     metrics: tuple[str, ...] = ()
@@ -74,17 +73,52 @@ class Query:
     apply_group_by: bool = True
     ordered: bool = True
     confined: tuple[str, ...] = ()
+    saved_query: str | None = None
+    version: int | None = None
+    known_at: str | dt.date | None = None
+    view: str | None = None
+    governed: bool = True
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Query:
+        """A question from named arguments, those of `Layer.query` but `governed`.
+
+        Raises:
+            QueryError: an argument has a value that it cannot have.
+            UnknownNameError: an argument is unknown.
+        """
+        # What a caller is confined to, the policy says.
+        known = {field.name for field in fields(cls)} - {"confined", "governed"}
+        for name in given:
+            if name not in known:
+                raise UnknownNameError("argument", name, known)
+        for name in ("saved_query", "version", "known_at", "view"):
+            value = given.get(name)
+            if value is not None and type(value) is not (int if name == "version" else str):
+                what = "a whole number" if name == "version" else "a text"
+                raise QueryError(f"{name} is {value!r}; it takes {what}.")
+        return ask(**given)
 
     def key(self) -> dict[str, Any]:
-        """The question as JSON types, for hashing and storing."""
+        """What its plan depends on, as JSON types, for hashing and storing."""
         stored = asdict(self)
+        for name in ("saved_query", "version", "known_at", "view", "governed"):
+            del stored[name]
         for bound in ("start", "end"):
             stored[bound] = stored[bound].isoformat() if stored[bound] else None
         return stored
 
-    def with_group_by(self, group_by: Iterable[GroupBy]) -> Query:
-        """The same question grouped by something else."""
-        return replace(self, group_by=tuple(group_by))
+    @property
+    def of_now(self) -> Query:
+        """The same question of the values of now, by the present version."""
+        if self.version is None and self.known_at is None and self.view is None:
+            return self
+        return replace(self, version=None, known_at=None, view=None)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it is grouped by."""
+        return tuple(group.column for group in self.group_by)
 
 
 def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
@@ -100,9 +134,13 @@ def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave it
     apply_group_by: bool = True,
     ordered: bool = True,
     confined: str | Iterable[str] = (),
-    partial: bool = False,
+    saved_query: str | None = None,
+    version: int | None = None,
+    known_at: str | dt.date | None = None,
+    view: str | None = None,
+    governed: bool = True,
 ) -> Query:
-    """The question in its one form; a partial one is to be added to a saved query.
+    """The question in its one form; the arguments are those of `Layer.query`.
 
     Raises:
         QueryError: it asks for nothing, its dates are reversed or unreadable, its limit negative.
@@ -120,8 +158,13 @@ def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave it
         apply_group_by=apply_group_by,
         ordered=ordered,
         confined=_texts("confined", confined),
+        saved_query=saved_query or None,
+        version=version,
+        known_at=known_at,
+        view=view,
+        governed=governed,
     )
-    if not query.metrics and not query.group_by and not partial:
+    if not query.metrics and not query.group_by and not query.saved_query:
         raise QueryError("Nothing is asked: name at least one metric or one dimension.")
     if len(set(query.metrics)) < len(query.metrics):
         raise QueryError(f"A metric stands twice in the question: {', '.join(query.metrics)}.")
@@ -139,7 +182,8 @@ def _texts(what: str, value: str | Iterable[str]) -> tuple[str, ...]:
     for text in values:
         if not isinstance(text, str):
             raise QueryError(f"{what} holds {text!r}; it takes names as text.")
-    return tuple(text.strip() for text in values)
+    # A filter that was read already stays what it is.
+    return tuple(text if text == (plain := text.strip()) else plain for text in values)
 
 
 def _instant(
@@ -162,63 +206,3 @@ def _instant(
         # A date that ends a range means its whole day: 23:59 of a metric by the minute is in it.
         return dt.datetime.combine(value, dt.time.max if closes_day else dt.time.min)
     raise QueryError(f"{what} is {value!r}; it takes a date or an ISO date as text.")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What `Layer.query` is asked, hashable. The fields are its arguments."""
-
-    query: Query
-    saved_query: str | None = None
-    version: int | None = None
-    known_at: str | None = None
-    view: str | None = None
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Question:
-        """A question from named arguments, those of `Layer.query` but `governed`.
-
-        Raises:
-            QueryError: an argument has a value that it cannot have.
-            UnknownNameError: an argument is unknown.
-        """
-        # What a caller is confined to, the policy says.
-        known = {*_ASKED, *(field.name for field in fields(cls))} - {"query", "confined"}
-        for name in given:
-            if name not in known:
-                raise UnknownNameError("argument", name, known)
-        apart = {name: given.get(name) for name in ("saved_query", "version", "known_at", "view")}
-        for name, value in apart.items():
-            if value is not None and type(value) is not (int if name == "version" else str):
-                what = "a whole number" if name == "version" else "a text"
-                raise QueryError(f"{name} is {value!r}; it takes {what}.")
-        asked = {name: value for name, value in given.items() if name in _ASKED}
-        query = ask(**asked, partial=bool(apart["saved_query"]))
-        return cls(query=query, **apart)
-
-    def resolved(self, layer: Layer) -> Question:
-        """The same with its saved query written out.
-
-        Raises:
-            UnknownNameError: there is no such saved query.
-        """
-        if self.saved_query is None:
-            return self
-        return replace(self, query=layer.asked(self.saved_query, self.query), saved_query=None)
-
-    def arguments(self) -> dict[str, Any]:
-        """The arguments for `Layer.query`."""
-        query = self.query
-        given: dict[str, Any] = {
-            name: getattr(query, name) for name in _ASKED if getattr(query, name) is not None
-        }
-        apart = {name: getattr(self, name) for name in ("version", "known_at", "view")}
-        return given | {name: value for name, value in apart.items() if value is not None}
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The columns that it is grouped by, as asked."""
-        return tuple(group.column for group in self.query.group_by)
-
-
-_ASKED = tuple(field.name for field in fields(Query))

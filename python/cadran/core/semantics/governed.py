@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
-from cadran.core.query.filters import names_in
+from cadran.core.query.filters import read
 from cadran.core.query.request import GRAINS, GroupBy, Query
 from cadran.errors import NotGovernedError, QueryError, UnknownNameError, listing
 
@@ -44,16 +44,17 @@ def govern(
     rules = _Rules(cards, dimensions, remote=remote)
     checked = tuple(rules.checked(group, query.metrics) for group in query.group_by)
     for text in query.where:
-        named = names_in(text)
-        if not named.is_template:
+        condition = read(text)
+        if not condition.fields:
             raise QueryError(
                 f"The filter {text!r} names no dimension as a template, so it cannot be checked"
                 " against the card. Write for instance {{ Dimension('customer__country') }} = 'FR'."
             )
-        for group in (*named.dimensions, *map(GroupBy, named.entities)):
+        for group in condition.groups:
             rules.checked(group, query.metrics)
-        for name in named.metrics:
-            rules.refuse(f"where {name} is filtered")
+        for field in condition.fields:
+            if field.kind == "Metric":
+                rules.refuse(f"where {field.name} is filtered")
     return replace(query, group_by=checked)
 
 

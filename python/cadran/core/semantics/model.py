@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler import plan_cache as plans
 from cadran.core.project import cards as card_reader
-from cadran.core.query.filters import Fields, names_in, templated
+from cadran.core.query.filters import Condition, Fields, field_of, read
 from cadran.core.query.request import GroupBy, Query, ask
 from cadran.core.semantics.governed import TIME, govern
 from cadran.core.semantics.metrics import MetricGraph
@@ -31,7 +31,7 @@ class SemanticModel:
         self.project = built
         self._plans = plans.PlanCache(built.plans if plan_cache else None)
         self._read_cards: dict[str, Card] = {}
-        self._planned: dict[tuple[Query, bool], tuple[str, Query]] = {}
+        self._planned: dict[Query, tuple[str, Query]] = {}
 
     @cached_property
     def metric_graph(self) -> MetricGraph:
@@ -153,7 +153,7 @@ class SemanticModel:
         return ask(
             metrics=asked["metrics"],
             group_by=[_item(text)[0] for text in asked["group_by"]],
-            where=[one["where_sql_template"] for one in filters],
+            where=[read(one["where_sql_template"], self.fields, reviewed=True) for one in filters],
             order_by=[f"{sign}{item.column}" for item, sign in map(_item, asked["order_by"] or ())],
             limit=asked["limit"],
         )
@@ -164,37 +164,38 @@ class SemanticModel:
         Raises:
             UnknownNameError: there is no such metric.
         """
-        return card_reader.carried_by(self.metric(name)) is not None
+        return self.metric(name)["name"] in self._carded
 
-    def asked(self, saved_query: str | None, asked: Query) -> Query:
+    def resolved(self, query: Query) -> Query:
         """A question with what its saved query asks written out.
 
         Raises:
             UnknownNameError: there is no such saved query.
         """
-        if saved_query is None:
-            return asked
-        saved = self.saved_query(saved_query)
+        if query.saved_query is None:
+            return query
+        saved = self.saved_query(query.saved_query)
         return replace(
-            asked,
-            metrics=(*saved.metrics, *(m for m in asked.metrics if m not in saved.metrics)),
-            group_by=(*saved.group_by, *(g for g in asked.group_by if g not in saved.group_by)),
-            where=(*saved.where, *asked.where),
-            order_by=asked.order_by or saved.order_by,
-            limit=saved.limit if asked.limit is None else asked.limit,
+            query,
+            metrics=(*saved.metrics, *(m for m in query.metrics if m not in saved.metrics)),
+            group_by=(*saved.group_by, *(g for g in query.group_by if g not in saved.group_by)),
+            where=(*saved.where, *query.where),
+            order_by=query.order_by or saved.order_by,
+            limit=saved.limit if query.limit is None else query.limit,
+            saved_query=None,
         )
 
     def cards_of(self, query: Query) -> dict[str, Card]:
         """The cards of the KPIs that a question asks, by name."""
         return {name: self.card(name) for name in query.metrics if self.is_kpi(name)}
 
-    def templates(self, conditions: Iterable[str]) -> tuple[str, ...]:
-        """Conditions as MetricFlow's templates.
+    def conditions(self, texts: Iterable[str]) -> tuple[Condition, ...]:
+        """Filters as they are understood.
 
         Raises:
-            QueryError: a condition is none.
+            QueryError: one is none.
         """
-        return tuple(templated(text, self._fields) for text in conditions)
+        return tuple(read(text, self.fields) for text in texts)
 
     def allowed(self, query: Query) -> Query:
         """A question as the cards of its KPIs let it stand; see `govern`.
@@ -204,11 +205,19 @@ class SemanticModel:
             UnknownNameError: a dimension does not exist at all.
             QueryError: a filter is no template.
         """
-        cards = self.cards_of(query)
+        cards = self.cards_of(query) if query.governed else {}
         known = partial(self.dimensions, governed=False)
         return govern(query, list(cards.values()), known) if cards else query
 
-    def plan(self, query: Query, *, governed: bool = True) -> tuple[str, Query]:
+    def compiled(self, query: Query) -> str:
+        """The SQL by which a question is answered from the values of now; nothing is run.
+
+        Raises:
+            CadranError: as `plan`.
+        """
+        return self.plan(self.resolved(query).of_now)[0]
+
+    def plan(self, query: Query) -> tuple[str, Query]:
         """The SQL of a question, and the question as its KPIs' cards let it stand.
 
         Only what was found sound is kept, and the cards are part of the manifest in the key: a kept
@@ -217,26 +226,26 @@ class SemanticModel:
         Raises:
             CadranError: as `Layer.query`, but for what only the warehouse can refuse.
         """
-        planned = self._planned.get((query, governed))
+        planned = self._planned.get(query)
         if planned is None:
-            key = self._key("plan", query.key(), governed)
+            key = self._key("plan", query.key(), query.governed)
             plan: dict[str, Any] | None = self._plans.get(key)
             if plan is None:
-                plan = self._compiled(query, governed=governed)
+                plan = self._compiled(query)
                 self._plans.put(key, plan)
             groups = tuple(GroupBy(*parts) for parts in plan["group_by"])
             planned = plan["sql"], replace(query, group_by=groups)
-            self._planned[query, governed] = planned
+            self._planned[query] = planned
         return planned
 
-    def plan_values(self, query: Query, *, governed: bool = True) -> tuple[str, Query]:
+    def plan_values(self, query: Query) -> tuple[str, Query]:
         """The SQL of the values of the one dimension that a question groups by, and the question.
 
         Raises:
             UnknownNameError: the metrics have no such dimension.
             NotGovernedError: it is not on the card of a KPI among them.
         """
-        query = self.allowed(query) if governed else query
+        query = self.allowed(query)
         key = self._key("values", query.key())
         sql: str | None = self._plans.get(key)
         if sql is None:
@@ -248,15 +257,15 @@ class SemanticModel:
         """The SQL of a question as MetricFlow writes it, with nothing made quicker."""
         return self._compiler.plain_sql(query)
 
-    def _compiled(self, query: Query, *, governed: bool) -> dict[str, Any]:
+    def _compiled(self, query: Query) -> dict[str, Any]:
         for name in query.metrics:
             self.metric(name)
         if query.where:
-            query = replace(query, where=self.templates(query.where))
-        query = self.allowed(query) if governed else query
+            query = replace(query, where=self.conditions(query.where))
+        query = self.allowed(query)
         self._refuse_open_range(query)
         if query.confined:
-            where = (*query.where, *self.templates(query.confined))
+            where = (*query.where, *self.conditions(query.confined))
             query = replace(query, where=where, confined=())
         if query.limit == 0:
             whole = replace(query, limit=None, ordered=False, order_by=())
@@ -274,7 +283,7 @@ class SemanticModel:
         """
         if query.start is None and query.end is None:
             return
-        if {group.base.rpartition("__")[2] for group in query.group_by} & self._fields.times:
+        if {group.base.rpartition("__")[2] for group in query.group_by} & self.fields.times:
             return
         for name in query.metrics:
             if self.metric_graph.accumulates(name):
@@ -284,7 +293,8 @@ class SemanticModel:
                 )
 
     @cached_property
-    def _fields(self) -> Fields:
+    def fields(self) -> Fields:
+        """Which names are times, entities and grains."""
         return Fields.of(self.project.semantic_manifest)
 
     @cached_property
@@ -307,6 +317,5 @@ def _item(text: str) -> tuple[GroupBy, str]:
     """An entry of a saved query, written as a name or as a template; and `-` if descending."""
     if "(" not in text:
         return GroupBy(text.removeprefix("-")), "-" if text.startswith("-") else ""
-    named = names_in("{{ " + text + " }}")
-    items = [*named.dimensions, *(GroupBy(name) for name in (*named.entities, *named.metrics))]
-    return items[0], "-" if named.descending else ""
+    field, descending = field_of(text)
+    return field.group, "-" if descending else ""

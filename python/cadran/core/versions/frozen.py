@@ -271,8 +271,9 @@ class Frozen:
             QueryError: a filter is none.
         """
         model, known = self._model, partial(self._model.dimensions, governed=False)
-        query = govern(replace(question, where=model.templates(question.where)), [self.card], known)
-        return replace(query, where=(*query.where, *model.templates(question.confined)))
+        query = replace(question, where=model.conditions(question.where))
+        query = govern(query, [self.card], known)
+        return replace(query, where=(*query.where, *model.conditions(question.confined)))
 
     def sql(self, question: Query) -> str:
         """The SQL that answers a governed question, on the data of now.

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
-from cadran.core.query.filters import names_in
+from cadran.core.query.filters import read
 from cadran.core.warehouse import dialects
 from cadran.exports.powerbi.model import NotSayableError, reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from cadran.core.query.filters import Field
     from cadran.exports.powerbi.model import Kind
     from cadran.exports.powerbi.star import Star
 
@@ -338,8 +339,8 @@ def _unknown(node: exp.Expression) -> NotSayableError:
     return NotSayableError(f"`{sql}` has no exact counterpart in DAX")
 
 
-_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_TEXT = re.compile(r"'((?:[^']|'')*)'")
+_TABLE = re.compile(r"'((?:[^']|'')+)'\[")
+_DAX_TEXT = re.compile(r'"(?:[^"]|"")*"')
 
 
 def conditions(star: Star, facts: Iterable[str], template: str) -> list[str]:
@@ -355,32 +356,26 @@ def conditions(star: Star, facts: Iterable[str], template: str) -> list[str]:
         QueryError: the template is broken.
     """
     facts = sorted(facts)
-    names: dict[str, str] = {}
-    plain = _TEMPLATE.sub(lambda found: _placed(found.group(), names), template)
+    condition = read(template, reviewed=True)
     columns: dict[str, Value] = {}
-    for place, field in names.items():
-        named = names_in(field)
-        if len(named.dimensions) != 1 or named.dimensions[0].asked_grain:
+    places: dict[Field, str] = {}
+    for field in condition.fields:
+        if field.kind not in ("Dimension", "TimeDimension") or field.grain or field.date_part:
             raise NotSayableError(f"the filter `{template}` names more than dimensions")
         # Rows of several facts are filtered through the table that they share.
         found = {
-            star.dimension(fact, named.dimensions[0].name, is_hidden=True, own=len(facts) == 1)
+            star.dimension(fact, field.group.name, is_hidden=True, own=len(facts) == 1)
             for fact in facts
         }
         if len(found) != 1:
             raise NotSayableError(f"the filter `{template}` means different columns in {facts}")
         table, column = found.pop()
-        columns[place] = Value(reference(table, column.name), column.kind)
+        places[field] = f"cadran_field_{len(places)}"
+        columns[places[field]] = Value(reference(table, column.name), column.kind)
         if column.kind == "string":
-            star.compare(table, column, [text.replace("''", "'") for text in _TEXT.findall(plain)])
-    said = Translator(columns, star.dialect).conditions(plain)
+            star.compare(table, column, list(condition.texts))
+    said = Translator(columns, star.dialect).conditions(condition.sql(places.__getitem__))
     for text in said:
-        if len(set(re.findall(r"'((?:[^']|'')+)'\[", text))) != 1:
+        if len(set(_TABLE.findall(_DAX_TEXT.sub("", text)))) != 1:
             raise NotSayableError(f"the filter `{template}` mixes several tables in one condition")
     return said
-
-
-def _placed(field: str, names: dict[str, str]) -> str:
-    place = f"cadran_field_{len(names)}"
-    names[place] = field
-    return place

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cadran.server.context import House
     from cadran.server.flight.server import Listening
+    from cadran.server.http import House
 
 
 def start(house: House) -> tuple[Listening, int]:

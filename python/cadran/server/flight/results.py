@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cadran.core.query.request import Question
+from cadran.core.query.request import Query
 from cadran.core.warehouse.duckdb_local import answer as answer_sql
 from cadran.errors import LimitError, NotAllowedError, UnknownNameError
 from cadran.server.flight import rows, statements
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cadran.access.caller import Caller
     from cadran.server.flight.rows import Rows
     from cadran.server.flight.statements import Part, Statement
-    from cadran.serving.cancellation import Stop
+    from cadran.serving.limits import Stop
     from cadran.serving.response import Answer
     from cadran.serving.service import Desk
 
@@ -170,7 +170,7 @@ class Answering:
         if not isinstance(statement, Ask):
             return None
         asked = Asked(caller, PROTOCOL, statement.read_cache)
-        handed = self._desk.kept(asked, statement.question)
+        handed = self._desk.kept(asked, statement.query)
         return self._rows(handed.answer, statement) if handed else None
 
     def rows(self, caller: Caller, statement: Statement, stop: Stop) -> Rows:
@@ -181,7 +181,7 @@ class Answering:
         """
         if isinstance(statement, Ask):
             asked = Asked(caller, PROTOCOL, statement.read_cache, stop)
-            return self._rows(self._desk.ask(asked, statement.question).answer, statement)
+            return self._rows(self._desk.ask(asked, statement.query).answer, statement)
         if isinstance(statement, Sql):
             return rows.of_table(self._plain(caller, statement, stop))
         return rows.of_table(self._part(caller, statement, stop))
@@ -196,7 +196,7 @@ class Answering:
         Raises:
             CadranError: as the desk does.
         """
-        question = Question.of({"saved_query": table, "limit": 0})
+        question = Query.of({"saved_query": table, "limit": 0})
         return self._desk.ask(Asked(caller, PROTOCOL, stop=stop), question).answer.table.schema
 
     def _rows(self, answer: Answer, statement: Ask) -> Rows:
@@ -211,10 +211,10 @@ class Answering:
         if isinstance(part, Listing):
             return listing_table(self._desk, caller, part)
         if isinstance(part, Compile):
-            sql = self._desk.sql(Asked(caller, PROTOCOL, stop=stop), part.question)
+            sql = self._desk.sql(Asked(caller, PROTOCOL, stop=stop), part.query)
             return pa.table({"sql": [sql]})
         asked = Asked(caller, PROTOCOL, part.read_cache, stop)
-        table = self._desk.ask(asked, part.question).answer.table
+        table = self._desk.ask(asked, part.query).answer.table
         return _values(table) if part.column else table
 
     def _plain(self, caller: Caller, statement: Sql, stop: Stop) -> pa.Table:
@@ -227,7 +227,7 @@ class Answering:
         self._desk.clock.after(caller.limits.seconds or self._seconds, stop.set)
         given: dict[str, pa.Table] = {}
         for name in read.tables:
-            part = parts.get(name) or Ask(Question.of({"saved_query": name}))
+            part = parts.get(name) or Ask(Query.of({"saved_query": name}))
             given[name] = self._part(caller, part, stop)
         with self._desk.meter.running(caller):
             table = answer_sql(

@@ -22,15 +22,15 @@ from cadran.server.flight.messages import decoded, encoded, message, packed, unp
 from cadran.server.flight.promises import GoneError, Promises
 from cadran.server.flight.results import Answering
 from cadran.server.flight.rows import UnsupportedError, refusal
-from cadran.serving.cancellation import Stop
+from cadran.serving.limits import Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from cadran.access.caller import Caller
-    from cadran.server.context import House
     from cadran.server.flight.rows import Rows
     from cadran.server.flight.statements import Statement
+    from cadran.server.http import House
 
     Context = Any  # grpc.aio.ServicerContext, which has no types
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.query.request import GroupBy, Question
+from cadran.core.query.request import GroupBy, Query
 from cadran.errors import QueryError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ LISTINGS = {  # what each of them takes
 class Ask:
     """A question; `column` asks for the values of that one column only."""
 
-    question: Question
+    query: Query
     read_cache: bool = True
     column: bool = False
 
@@ -223,7 +223,7 @@ class Ask:
 class Compile:
     """A question of which the SQL is wanted."""
 
-    question: Question
+    query: Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,8 +322,8 @@ def _query(given: dict[str, Any]) -> Part:
         one.name if isinstance(one, Item) else one for one in _several(asked.pop("metrics", None))
     ]
     asked |= {"metrics": metrics, "group_by": groups, "order_by": orders}
-    question = Question.of(asked)
-    return Compile(question) if compiled else Ask(question, read_cache)
+    query = Query.of(asked)
+    return Compile(query) if compiled else Ask(query, read_cache)
 
 
 def _values(given: dict[str, Any]) -> Ask:
@@ -338,7 +338,7 @@ def _values(given: dict[str, Any]) -> Ask:
             f"dimension_values takes one dimension as group_by; {len(groups)} are given."
         )
     metrics = _several(given.get("metrics"))
-    return Ask(Question.of({"group_by": groups, "metrics": metrics}), column=True)
+    return Ask(Query.of({"group_by": groups, "metrics": metrics}), column=True)
 
 
 def _several(value: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cadran.core.query.request import GroupBy, Question
+from cadran.core.query.request import GroupBy, Query
 from cadran.errors import CadranError, QueryError
 from cadran.server.graphql.jobs import Jobs, Outcome
 from cadran.server.graphql.metadata import Listing
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
     from cadran.server.graphql.jobs import Job
     from cadran.server.graphql.types import GroupByInput, MetricInput, OrderByInput, WhereInput
-    from cadran.serving.cancellation import Stop
+    from cadran.serving.limits import Stop
     from cadran.serving.service import Desk
     from cadran.serving.snapshots import State
 
@@ -61,9 +61,9 @@ class Asking:
             LimitError: too many queries of the caller are running.
         """
         try:
-            question = inputs.question(self.state.layer)
+            query = inputs.query(self.state.layer)
             asked = Asked(self.caller, PROTOCOL, read_cache=read_cache)
-            kept = self.desk.kept(asked, question) if _is_small(question) else None
+            kept = self.desk.kept(asked, query) if _is_small(query) else None
         except CadranError as problem:
             return self.jobs.ready(self.caller, Outcome(error=str(problem)))
         if kept is not None:
@@ -72,7 +72,7 @@ class Asking:
 
         def work(stop: Stop) -> Outcome:
             asked.stop = stop
-            answer = self.desk.ask(asked, question).answer
+            answer = self.desk.ask(asked, query).answer
             return Outcome(answer.table, answer.sql)
 
         return self._watched(self.jobs.start(self.caller, work))
@@ -91,13 +91,13 @@ class Asking:
 
         return self._watched(self.jobs.start(self.caller, work))
 
-    def sql(self, question: Question) -> str:
+    def sql(self, query: Query) -> str:
         """The SQL of a question.
 
         Raises:
             CadranError: as `Desk.sql`.
         """
-        return self.desk.sql(Asked(self.caller, PROTOCOL), question)
+        return self.desk.sql(Asked(self.caller, PROTOCOL), query)
 
     def job(self, number: str) -> Job:
         """A query that the caller created.
@@ -121,10 +121,9 @@ class Asking:
         return job
 
 
-def _is_small(question: Question) -> bool:
-    asked = question.query
-    names = len(asked.metrics) + len(asked.group_by) + len(asked.order_by)
-    return names <= _FEW and sum(map(len, asked.where)) <= _SMALL
+def _is_small(query: Query) -> bool:
+    names = len(query.metrics) + len(query.group_by) + len(query.order_by)
+    return names <= _FEW and sum(map(len, query.where)) <= _SMALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ class Inputs:
     limit: int | None = None
     saved_query: str | None = None
 
-    def question(self, layer: Layer) -> Question:
+    def query(self, layer: Layer) -> Query:
         """The question that is meant.
 
         Args:
@@ -148,7 +147,7 @@ class Inputs:
             QueryError: the inputs make no sense together.
         """
         groups = [group(one) for one in self.group_by or ()]
-        return Question.of({
+        return Query.of({
             "metrics": names(self.metrics),
             "group_by": groups,
             "where": [one.sql for one in self.where or ()],

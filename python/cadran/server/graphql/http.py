@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from cadran.access.caller import Caller
-    from cadran.server.context import House
+    from cadran.server.http import House
 
 
 MOST_BYTES = 512 * 1024  # of a request

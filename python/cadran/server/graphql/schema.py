@@ -11,7 +11,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import Info
 
-from cadran.core.query.request import Question
+from cadran.core.query import request
 from cadran.errors import QueryError
 from cadran.server.graphql import context, jobs
 from cadran.server.graphql import types as t
@@ -165,8 +165,8 @@ class Mutation:
     ) -> CompileSqlResult:
         """The SQL of a question; nothing is run."""
         inputs = context.Inputs(metrics, group_by, where, order_by, limit, saved_query)
-        question = inputs.question(info.context.state.layer)
-        return CompileSqlResult(sql=info.context.sql(question))
+        query = inputs.query(info.context.state.layer)
+        return CompileSqlResult(sql=info.context.sql(query))
 
     @strawberry.mutation
     def compile_dimension_values_sql(
@@ -178,7 +178,7 @@ class Mutation:
     ) -> CompileSqlResult:
         """The SQL that lists the values of a dimension; nothing is run."""
         given = {"group_by": [_one(group_by)], "metrics": context.names(metrics)}
-        return CompileSqlResult(sql=info.context.sql(Question.of(given)))
+        return CompileSqlResult(sql=info.context.sql(request.Query.of(given)))
 
     @strawberry.mutation
     def cancel_query(self, info: _Asked, environment_id: BigInt, query_id: str) -> QueryHandle:

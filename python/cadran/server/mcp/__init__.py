@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.routing import BaseRoute
 
-    from cadran.server.context import House
+    from cadran.server.http import House
 
 _PART = "agents"
 

@@ -22,11 +22,11 @@ from mcp_types import (
 )
 
 from cadran.errors import NotAllowedError, UnauthenticatedError, UnknownNameError
-from cadran.server.app import host_names as names
 from cadran.server.http import Call, Reply
+from cadran.server.http import host_names as names
 from cadran.server.mcp.tools import TOOLS
-from cadran.server.parameters import from_json
 from cadran.server.problems import problem_of
+from cadran.server.requests import from_json
 from cadran.server.run import prepare
 from cadran.serving.service import Asked
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from cadran.access.caller import Caller
     from cadran.core.project.artifacts import Project
-    from cadran.server.context import House
+    from cadran.server.http import House
     from cadran.server.settings import Settings
 
 

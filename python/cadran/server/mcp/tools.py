@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.project.cards import LANGUAGES, TIERS
-from cadran.core.query.request import Question
 from cadran.formats.encoding import csv_cell, plain
-from cadran.server.operations import ASKING
-from cadran.server.parameters import Parameter
+from cadran.server.requests import (
+    CardTool,
+    ExplainTool,
+    ListTool,
+    QueryTool,
+    Request,
+    ValuesTool,
+    properties,
+    required,
+)
 from cadran.serving.metadata import about, defined, explained
 from cadran.serving.response import columns, described
 
@@ -182,16 +188,11 @@ def bridge(told: ToolTexts) -> str:
     return "\n".join([*lines, *told["notes"]])
 
 
-_ROWS = 200  # that an agent gets where it does not say how many
-_MOST_ROWS = 1000
 _VALUES = 500
 _LISTED = (
     "name", "label", "description", "unit", "tier", "scope", "status", "direction", "additivity",
     "grains", "dimensions", "version", "not_for",
 )  # fmt: skip
-_LANG = Parameter("lang", "Language of the words: en or fr.", "choice", choices=LANGUAGES)
-_KPI = Parameter("kpi", "Name of the KPI, such as net_revenue.", required=True)
-
 Told = tuple[dict[str, Any], str]
 
 
@@ -203,7 +204,7 @@ class AgentTool:
         title: for people.
         about: what it does, for the agent.
         scope: what the caller's token has to allow.
-        takes: its arguments.
+        takes: the model of its arguments.
         gives_schema: the JSON schema of what it gives.
         work: does it, in a worker thread; gives JSON types and the same as text.
     """
@@ -211,30 +212,26 @@ class AgentTool:
     title: str
     about: str
     scope: str
-    takes: tuple[Parameter, ...]
+    takes: type[Request]
     gives_schema: dict[str, Any]
-    work: Callable[[Desk, Asked, dict[str, Any]], Told]
+    work: Callable[[Desk, Asked, Any], Told]
 
     @property
     def takes_schema(self) -> dict[str, Any]:
         """The JSON schema of its arguments."""
         return {
             "type": "object",
-            "properties": {
-                one.name: {**one.schema(), "description": one.about}
-                | ({"examples": [one.example]} if one.example is not None else {})
-                for one in self.takes
-            },
-            "required": [one.name for one in self.takes if one.required],
+            "properties": properties(self.takes),
+            "required": required(self.takes),
             "additionalProperties": False,
         }
 
 
-def _list_kpis(desk: Desk, asked: Asked, given: dict[str, Any]) -> Told:
+def _list_kpis(desk: Desk, asked: Asked, given: ListTool) -> Told:
     cards = [
-        card.to_dict(given.get("lang", "en"))
+        card.to_dict(given.lang)
         for card in desk.kpis(asked.caller)
-        if given.get("tier") in (None, card.tier) and given.get("scope") in (None, card.scope)
+        if given.tier in (None, card.tier) and given.scope in (None, card.scope)
     ]
     told = {
         "kpis": [{key: card[key] for key in _LISTED} for card in cards],
@@ -246,15 +243,14 @@ def _list_kpis(desk: Desk, asked: Asked, given: dict[str, Any]) -> Told:
     return told, kpis(told)
 
 
-def _kpi_card(desk: Desk, asked: Asked, given: dict[str, Any]) -> Told:
-    told: dict[str, Any] = plain(about(desk, asked.caller, given["kpi"], given.get("lang", "en")))
+def _kpi_card(desk: Desk, asked: Asked, given: CardTool) -> Told:
+    told: dict[str, Any] = plain(about(desk, asked.caller, given.kpi, given.lang))
     return told, card_text(told)
 
 
-def _query(desk: Desk, asked: Asked, given: dict[str, Any]) -> Told:
-    most = given.pop("max_rows", _ROWS)
-    answer = desk.ask(asked, Question.of(given)).answer
-    shown = answer.table.slice(0, most)
+def _query(desk: Desk, asked: Asked, given: QueryTool) -> Told:
+    answer = desk.ask(asked, given.query).answer
+    shown = answer.table.slice(0, given.max_rows)
     told: dict[str, Any] = {
         "columns": columns(answer),
         "rows": [plain(row) for row in shown.to_pylist()],
@@ -277,26 +273,23 @@ def _query(desk: Desk, asked: Asked, given: dict[str, Any]) -> Told:
     return told, answer_text(told, exact)
 
 
-def _dimension_values(desk: Desk, asked: Asked, given: dict[str, Any]) -> Told:
-    found = desk.values(asked, given["dimension"], tuple(given.get("metrics", ())))
+def _dimension_values(desk: Desk, asked: Asked, given: ValuesTool) -> Told:
+    found = desk.values(asked, given.dimension, given.metrics)
     told = {
-        "dimension": given["dimension"],
+        "dimension": given.dimension,
         "values": plain(found[:_VALUES]),
         "total": len(found),
     }
     return told, values(told)
 
 
-def _explain(desk: Desk, asked: Asked, given: dict[str, Any]) -> Told:
-    if given.get("period") is None:
-        told: dict[str, Any] = plain(defined(desk, asked, given["kpi"], given.get("lang", "en")))
+def _explain(desk: Desk, asked: Asked, given: ExplainTool) -> Told:
+    if given.period is None:
+        told: dict[str, Any] = plain(defined(desk, asked, given.kpi, given.lang))
         return told, definition(told)
     told = plain(
-        explained(
-            desk, asked, given["kpi"], given["period"],
-            known_at=given.get("known_at"), by=given.get("by"),
-        )
-    )  # fmt: skip
+        explained(desk, asked, given.kpi, given.period, known_at=given.known_at, by=given.by)
+    )
     return told, bridge(told)
 
 
@@ -306,11 +299,7 @@ TOOLS: dict[str, AgentTool] = {
         "The KPIs there are, with unit, definition, version, and the grains and dimensions at which"
         " each may be asked; and the saved queries.",
         "metadata",
-        (
-            Parameter("tier", "Only strategic or only operational ones.", "choice", choices=TIERS),
-            Parameter("scope", "Only those of this scope, such as global."),
-            _LANG,
-        ),
+        ListTool,
         GIVES["list_kpis"],
         _list_kpis,
     ),
@@ -318,7 +307,7 @@ TOOLS: dict[str, AgentTool] = {
         "Show one KPI",
         "One KPI in full: definition, formula, owners, limits, versions, breaks and targets.",
         "metadata",
-        (_KPI, _LANG),
+        CardTool,
         GIVES["kpi_card"],
         _kpi_card,
     ),
@@ -328,13 +317,7 @@ TOOLS: dict[str, AgentTool] = {
         " definition, version and breaks. What a card or the policy forbids is refused with the"
         " reason and the person to ask.",
         "query",
-        (
-            *ASKING,
-            Parameter(
-                "max_rows", f"Rows given at most; {_ROWS} where it is not said.", "whole",
-                least=1, most=_MOST_ROWS,
-            ),
-        ),
+        QueryTool,
         GIVES["query"],
         _query,
     ),
@@ -342,10 +325,7 @@ TOOLS: dict[str, AgentTool] = {
         "List the values of a dimension",
         "The values that a dimension has for some metrics, for filters that match something.",
         "query",
-        (
-            Parameter("dimension", "Such as customer__country.", required=True),
-            Parameter("metrics", "Names of metrics or KPIs.", "names"),
-        ),
+        ValuesTool,
         GIVES["dimension_values"],
         _dimension_values,
     ),
@@ -354,13 +334,7 @@ TOOLS: dict[str, AgentTool] = {
         "With a period: how the value that was published of it became the value now (data that came"
         " later, a changed definition). Without: how the KPI is computed, its SQL and its sources.",
         "query",
-        (
-            _KPI,
-            Parameter("period", "2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31."),
-            Parameter("known_at", "The value published by then; else the first.", "time"),
-            Parameter("by", "Dimension that splits the effect of a changed definition."),
-            _LANG,
-        ),
+        ExplainTool,
         GIVES["explain"],
         _explain,
     ),

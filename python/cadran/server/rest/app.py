@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from starlette.routing import BaseRoute, Match
+
 from cadran.access.caller import LOCAL, Caller
-from cadran.errors import NotAllowedError, UnauthenticatedError
+from cadran.errors import NotAllowedError, QueryError, UnauthenticatedError
 from cadran.formats.encoding import json_text
-from cadran.server import http, parameters
+from cadran.server import http, requests
 from cadran.server.http import Call, GoneError, Reply
 from cadran.server.operations import OPERATIONS
 from cadran.server.problems import TITLES, Problem, RefusedError, problem_of
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from cadran.server.context import House
+    from cadran.server.http import House
     from cadran.server.operations import Operation
 
 ROOT = "/api/v1"
@@ -74,15 +76,15 @@ class Rest:
         if operation.id in ("query", "query_body"):
             return await self._asking.query(call, in_body=operation.in_body)
         if operation.in_body:
-            call.given = parameters.from_json(operation.takes, http.document(await call.body()))
+            call.asked = requests.from_json(operation.takes, http.document(await call.body()))
         else:
-            in_path = call.given
-            takes = [one for one in operation.takes if not one.in_path]
             also = ("token",) if operation.is_file and self._house.settings.link_tokens else ()
-            call.given = parameters.from_link(takes, http.pairs(call.link), also)
-            call.given |= parameters.from_link(
-                [one for one in operation.takes if one.in_path], in_path.items()
-            )
+            pairs = http.pairs(call.link)
+            for name, _ in pairs:
+                if name in call.in_path:
+                    raise QueryError(f"There is no parameter '{name}' here: it stands in the path.")
+            pairs += call.in_path.items()
+            call.asked = requests.from_link(operation.takes, pairs, also)
         return await self._handlers[operation.id](call)
 
     def _operation(self, method: str, path: str, call: Call) -> Operation | None:
@@ -112,7 +114,7 @@ class Rest:
             matched = pattern.fullmatch(path)
             if matched is not None:
                 if call is not None:
-                    call.given = matched.groupdict()
+                    call.in_path = matched.groupdict()
                 return found
         raise RefusedError(
             404, "not-found",
@@ -184,3 +186,25 @@ def _handlers(house: House, asking: Asking) -> dict[str, Callable[[Call], Awaita
         "values": lists.values, "refresh": lists.refresh,
         "saved_file": asking.saved, "sql": asking.sql, "sql_body": asking.sql,
     }  # fmt: skip
+
+
+class _Below(BaseRoute):
+    """Everything below an address, whatever characters stand there."""
+
+    def __init__(self, root: str, rest: Rest) -> None:
+        self._root, self._rest = root, rest
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path: str = scope.get("path", "")
+        is_ours = scope["type"] == "http" and (
+            path.startswith(f"{self._root}/") or path == self._root
+        )
+        return (Match.FULL if is_ours else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._rest(scope, receive, send)
+
+
+def routes(house: House) -> list[BaseRoute]:
+    """Everything under `/api/v1`, with its own answers to what is not there."""
+    return [_Below(ROOT, Rest(house))]

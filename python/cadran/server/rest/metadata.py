@@ -10,16 +10,15 @@ from cadran.formats.encoding import json_text
 from cadran.server.http import Reply, next_link
 from cadran.server.problems import RefusedError
 from cadran.server.rest.query import cursor_parts
-from cadran.serving.encoding import MEDIA
 from cadran.serving.metadata import about
+from cadran.serving.response import MEDIA
 from cadran.serving.service import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cadran.access.caller import Caller
-    from cadran.server.context import House
-    from cadran.server.http import Call
+    from cadran.server.http import Call, House
 
 _PAGE = 1000
 
@@ -34,12 +33,12 @@ class Listing:
 
     async def kpis(self, call: Call) -> Reply:
         """The cards, whole."""
-        given = call.given
-        tier, scope = given.get("tier"), given.get("scope")
+        asked = call.asked
+        tier, scope = asked.tier, asked.scope
 
         def work(caller: Caller) -> list[dict[str, Any]]:
             return [
-                card.to_dict(given.get("lang", "en"))
+                card.to_dict(asked.lang)
                 for card in self._desk.kpis(caller)
                 if tier in (None, card.tier) and scope in (None, card.scope)
             ]
@@ -48,8 +47,8 @@ class Listing:
 
     async def kpi(self, call: Call) -> Reply:
         """One KPI in full."""
-        name, lang = call.given["name"], call.given.get("lang", "en")
-        told = await self._house.run(about, self._desk, call.caller, name, lang)
+        asked = call.asked
+        told = await self._house.run(about, self._desk, call.caller, asked.name, asked.lang)
         return _reply(call, told)
 
     async def metrics(self, call: Call) -> Reply:
@@ -58,7 +57,7 @@ class Listing:
 
     async def dimensions(self, call: Call) -> Reply:
         """What metrics can be grouped by together."""
-        metrics = tuple(call.given.get("metrics", ()))
+        metrics = call.asked.metrics
         return await self._items(
             call, "dimensions", lambda caller: self._desk.dimensions(caller, metrics)
         )
@@ -87,12 +86,12 @@ class Listing:
 
     async def values(self, call: Call) -> Reply:
         """The values of a dimension."""
-        given, asked = call.given, Asked(_caller(call), "rest")
-        metrics = tuple(given.get("metrics", ()))
+        dimension, metrics = call.asked.dimension, call.asked.metrics
+        asked = Asked(_caller(call), "rest")
         found = await call.until_gone(
-            self._house.run(self._desk.values, asked, given["dimension"], metrics), asked.stop
+            self._house.run(self._desk.values, asked, dimension, metrics), asked.stop
         )
-        told = {"dimension": given["dimension"], "metrics": list(metrics)}
+        told = {"dimension": dimension, "metrics": list(metrics)}
         return self._page(call, "values", found, told)
 
     async def refresh(self, _: Call) -> Reply:
@@ -107,10 +106,10 @@ class Listing:
         return self._page(call, name, await self._house.run(work, _caller(call)), {})
 
     def _page(self, call: Call, name: str, items: list[Any], told: dict[str, Any]) -> Reply:
-        size, state = call.given.get("page_size", _PAGE), self._desk.states.current.id
+        size, state = call.asked.page_size or _PAGE, self._desk.states.current.id
         offset, tag = 0, hashlib.sha256(f"{name} {told}".encode()).hexdigest()[:16]
-        if "cursor" in call.given:
-            of, its_tag, offset = cursor_parts(call.given["cursor"])
+        if call.asked.cursor is not None:
+            of, its_tag, offset = cursor_parts(call.asked.cursor)
             if of != state:
                 raise RefusedError(
                     410, "gone",
@@ -120,7 +119,7 @@ class Listing:
             if its_tag != tag:
                 raise QueryError("The cursor belongs to another list: repeat that one with it.")
         end = offset + size
-        paging = {
+        paging: dict[str, Any] = {
             "page_size": size, "offset": offset, "rows": len(items[offset:end]),
             "total_rows": len(items),
             "next_cursor": f"{state}.{tag}.{end}" if end < len(items) else None,

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from cadran.server.http import Reply
 from cadran.server.operations import OPERATIONS, SCHEMAS
 from cadran.server.problems import TITLES
-from cadran.serving.encoding import MEDIA
+from cadran.server.requests import REPEATED, properties, required
+from cadran.serving.response import MEDIA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cadran.server.context import House
-    from cadran.server.http import Call
+    from cadran.server.http import Call, House
     from cadran.server.operations import Operation
-    from cadran.server.parameters import Parameter
+    from cadran.server.requests import Request
 
 
 _STYLE = """
@@ -167,7 +167,7 @@ class Description:
         told: dict[str, Any] = {
             "operationId": operation.id,
             "summary": operation.summary,
-            "parameters": [_parameter(one) for one in operation.takes if not operation.in_body],
+            "parameters": [] if operation.in_body else _parameters_of(operation),
             "responses": {
                 "200": _answer(operation),
                 **({"304": {"description": "What the client has is right."}} if _is_get(operation)
@@ -188,32 +188,48 @@ def _is_get(operation: Operation) -> bool:
     return operation.method == "GET"
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "name": parameter.name,
-        "in": "path" if parameter.in_path else "query",
-        "required": parameter.required,
-        "description": parameter.about,
-        "schema": parameter.schema(),
-    }
-    if parameter.is_list:
-        told |= {"style": "form", "explode": parameter.kind == "texts"}
-    if parameter.example is not None:
-        told["example"] = parameter.example
+def _parameters_of(operation: Operation) -> list[dict[str, Any]]:
+    told = []
+    for name, described in properties(operation.takes).items():
+        schema = dict(described)
+        about, examples = schema.pop("description"), schema.pop("examples", [None])
+        is_list = schema.get("type") == "array"
+        if name == "group_by":  # an object stands in a body only
+            schema["items"] = schema["items"]["oneOf"][0]
+        one = {
+            "name": name,
+            "in": "path" if f"{{{name}}}" in operation.path else "query",
+            "required": name in required(operation.takes),
+            "description": about,
+            "schema": schema,
+        }
+        if is_list:
+            one |= {"style": "form", "explode": name in REPEATED}
+        told.append(one if examples[0] is None else one | {"example": examples[0]})
     return told
 
 
-def _body(takes: tuple[Parameter, ...]) -> dict[str, Any]:
+def _body(takes: type[Request]) -> dict[str, Any]:
+    described = properties(takes)
+    shown = ("metrics", "group_by", "limit")
     return {
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            one.name: {**one.schema(body=True), "description": one.about} for one in takes
+            name: {
+                "anyOf": [
+                    {key: part for key, part in one.items() if key not in _BESIDE},
+                    {"type": "null"},
+                ],
+                "description": one["description"],
+            }
+            for name, one in described.items()
         },
-        "example": {
-            one.name: one.example for one in takes if one.name in ("metrics", "group_by", "limit")
-        },
+        "example": {name: described[name]["examples"][0] for name in shown},
     }
+
+
+_BESIDE = ("description", "examples")
 
 
 def _answer(operation: Operation) -> dict[str, Any]:

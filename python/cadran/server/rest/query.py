@@ -5,21 +5,21 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cadran.core.query.request import Question
+from cadran.core.query.request import ask
 from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
-from cadran.server import http, parameters
+from cadran.server import http, requests
 from cadran.server.http import Reply
-from cadran.server.operations import ASKING, SHAPING
 from cadran.server.problems import RefusedError
-from cadran.serving.encoding import MEDIA, PAGE_ROWS, Part, cursor, encoded, finished
+from cadran.serving.response import MEDIA, PAGE_ROWS, Part, cursor, encoded, finished
 from cadran.serving.service import Asked
 
 if TYPE_CHECKING:
-    from cadran.server.context import House
-    from cadran.server.http import Call
+    from cadran.core.query.request import Query
+    from cadran.server.http import Call, House
+    from cadran.server.requests import ShapedQueryRequest
     from cadran.serving.response import Answer, Handed
 
 
@@ -33,7 +33,6 @@ _ALSO = {
 _FORMS = {media: form for form, every in {**_ANY, **_ALSO}.items() for media in every}
 _DIGITS = 12  # of the offset in a cursor
 _WISH_TAG = 16  # characters of an answer's validator in a cursor
-_APART = ("format", "lang", "read_cache", "page_size", "cursor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Wish:
     """What a client wants.
 
     Attributes:
-        question: what is asked.
+        query: what is asked.
         form: a key of `MEDIA`.
         part: which rows.
         state: of the data, where a page is asked that belongs to one; else empty.
@@ -50,7 +49,7 @@ class Wish:
         read_cache: whether a kept answer will do.
     """
 
-    question: Question
+    query: Query
     form: str
     part: Part
     state: str = ""
@@ -82,31 +81,28 @@ class Wish:
             raise QueryError("The cursor belongs to another question: repeat that one with it.")
 
 
-def wish(given: dict[str, Any], accept: str | None, most: int) -> Wish:
-    """What a client wants, from the parameters of a question.
+def wish(request: ShapedQueryRequest, accept: str | None, most: int) -> Wish:
+    """What a client wants.
 
     Args:
-        given: the parameters, as `parameters` reads them.
-        accept: the header, where the parameters name no format.
+        request: the question and its form.
+        accept: the header, where the request names no format.
         most: most rows of a page.
 
     Raises:
         QueryError: the question or the page makes no sense.
         RefusedError: no format that is accepted can be given.
     """
-    form = given.get("format") or accepted(accept)
-    size = given.get("page_size") or (min(PAGE_ROWS, most) if form == "json" else None)
+    form = request.format or accepted(accept)
+    size = request.page_size or (min(PAGE_ROWS, most) if form == "json" else None)
     if size is not None and size > most:
         raise QueryError(f"page_size is {size}; a page has at most {most:,} rows.")
-    asked = {name: value for name, value in given.items() if name not in _APART}
     made = Wish(
-        Question.of(asked), form, Part(0, size),
-        lang=given.get("lang", "en"), read_cache=given.get("read_cache", True),
-    )  # fmt: skip
-    text = given.get("cursor")
-    if text is None:
+        request.query, form, Part(0, size), lang=request.lang, read_cache=request.read_cache
+    )
+    if request.cursor is None:
         return made
-    state, tag, offset = cursor_parts(text)
+    state, tag, offset = cursor_parts(request.cursor)
     return replace(made, part=Part(offset, size), state=state, tag=tag)
 
 
@@ -151,7 +147,6 @@ def accepted(accept: str | None) -> str:
     return min(choices)[2]
 
 
-_TAKES = (*ASKING, *SHAPING)
 _REMEMBERED = 2048  # questions as they were written, with what they mean
 _SHORT = 2000  # bytes of a question that is remembered
 _SMALL = 2000  # cells that are encoded on the event loop
@@ -185,45 +180,44 @@ class Asking:
 
     async def saved(self, call: Call) -> Reply:
         """A saved query as a file."""
-        given = dict(call.given)
-        name, form = given.pop("name"), given.pop("format")
-        lang = given.pop("lang", "en")
-        question = Question.of({**given, "saved_query": name})
-        reply, _ = await self._answered(call, Wish(question, form, Part(), lang=lang))
+        given = call.asked.given
+        name, form, lang = given.pop("name"), given.pop("format"), given.pop("lang", "en")
+        query = ask(saved_query=name, **given)
+        reply, _ = await self._answered(call, Wish(query, form, Part(), lang=lang))
         reply.headers.append((b"referrer-policy", b"no-referrer"))
         return reply
 
     async def sql(self, call: Call) -> Reply:
         """The SQL of a question."""
-        question = Question.of(call.given)
-        asked = self._asked(call, question)
-        sql = await self._house.run(self._desk.sql, asked, question)
+        query = call.asked.query
+        asked = self._asked(call, query)
+        sql = await self._house.run(self._desk.sql, asked, query)
         return Reply(json_text({"sql": sql}).encode())
 
     def _wish(self, text: bytes, accept: str | None, in_body: bool) -> Wish:  # noqa: FBT001
         if in_body:
-            given = parameters.from_json(_TAKES, http.document(text))
+            request = requests.from_json(requests.ShapedQueryRequest, http.document(text))
         else:
-            given = parameters.from_link(_TAKES, http.pairs(text))
-        return wish(given, accept, self._most)
+            request = requests.from_link(requests.ShapedQueryRequest, http.pairs(text))
+        return wish(request, accept, self._most)
 
-    def _asked(self, call: Call, question: Question, *, read_cache: bool = True) -> Asked:
+    def _asked(self, call: Call, query: Query, *, read_cache: bool = True) -> Asked:
         assert call.caller is not None  # noqa: S101 - every question has a scope
-        call.filtered = bool(question.query.where)
+        call.filtered = bool(query.where)
         return Asked(call.caller, "rest", read_cache=read_cache)
 
     async def _answered(self, call: Call, wanted: Wish) -> tuple[Reply, Answer | None]:
-        asked = self._asked(call, wanted.question, read_cache=wanted.read_cache)
+        asked = self._asked(call, wanted.query, read_cache=wanted.read_cache)
         known = call.header(b"if-none-match")
         tags = _tags(known, wanted) if known else ()
-        handed = self._desk.kept(asked, wanted.question)
+        handed = self._desk.kept(asked, wanted.query)
         if handed is None:
             if tags and wanted.read_cache:
-                tag = self._desk.unchanged(asked, wanted.question, tags)
+                tag = self._desk.unchanged(asked, wanted.query, tags)
                 if tag is not None:
                     return _unchanged(tag, wanted), None
             handed = await call.until_gone(
-                self._house.run(self._desk.ask, asked, wanted.question), asked.stop
+                self._house.run(self._desk.ask, asked, wanted.query), asked.stop
             )
         answer = handed.answer
         wanted.check(answer)
@@ -250,7 +244,7 @@ class Asking:
         if body[:2] == b"\x1f\x8b" and packed:
             headers.append((b"content-encoding", b"gzip"))
         if wanted.form != "json":
-            name = wanted.question.saved_query or "-".join(answer.query.metrics[:3]) or "values"
+            name = wanted.query.saved_query or "-".join(answer.query.metrics[:3]) or "values"
             safe = "".join(
                 letter if letter.isalnum() and letter.isascii() else "_" for letter in name
             )

@@ -1,0 +1,434 @@
+"""What comes in over a network: models that validate it, and whose JSON Schemas describe it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+)
+
+from cadran.core.ledger.reader import VIEWS
+from cadran.core.project.cards import LANGUAGES, TIERS
+from cadran.core.query.request import GRAINS, GroupBy, Query, ask
+from cadran.errors import QueryError, near_misses
+from cadran.formats.validation import Takes, faults, one_of, schema_of
+from cadran.serving.response import MEDIA, PAGE_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MOST_ITEMS = 50
+_LONGEST = 300  # characters of a name
+_LONGEST_FILTER = 2000
+_LARGEST_WHOLE = 2**31 - 1
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}|$)")
+_TIMES = "an ISO date such as 2026-01-31, or an instant such as 2026-01-31T18:00:00Z"
+_DATE_PARTS = ("year", "quarter", "month", "day", "dow", "doy")
+_BY_COMMAS = ("metrics", "group_by", "order_by")
+REPEATED = ("where",)
+
+
+def _of_text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a character that no text has")
+    return text
+
+
+def _time(text: str) -> str:
+    try:
+        if not _TIME.match(text):
+            raise ValueError(text)  # noqa: TRY301 - as any other text that is no time
+        if len(text) == len("2026-01-31"):
+            dt.date.fromisoformat(text)
+        else:
+            dt.datetime.fromisoformat(text.upper()).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"is '{text[:80]}'; it takes {_TIMES}") from None
+    return text
+
+
+def _of_link(value: Any, info: ValidationInfo) -> Any:
+    """A number or a switch, which a link holds as text; JSON knows no difference of 10 and 10.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not info.context or not isinstance(value, str):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    digits = value.removeprefix("-")
+    return int(value[:12]) if digits.isascii() and digits.isdigit() else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _texts(most: int) -> Any:
+    return StringConstraints(strict=True, min_length=1, max_length=most)
+
+
+Count = Annotated[int, Field(strict=True, ge=0, le=_LARGEST_WHOLE), BeforeValidator(_of_link)]
+Ordinal = Annotated[int, Field(strict=True, ge=1, le=_LARGEST_WHOLE), BeforeValidator(_of_link)]
+Thousand = Annotated[int, Field(strict=True, ge=1, le=1000), BeforeValidator(_of_link)]
+Name = Annotated[str, _texts(_LONGEST), AfterValidator(_of_text)]
+Names = Annotated[tuple[Name, ...], Field(max_length=_MOST_ITEMS)]
+Time = Annotated[
+    Name,
+    Takes(_TIMES, _time, schema={"anyOf": [{"format": "date"}, {"format": "date-time"}]}),
+]
+Switch = Annotated[bool, BeforeValidator(_of_link), Field(strict=True)]
+Lang = Annotated[Name, one_of(*LANGUAGES), Field(description="Language of the words.")]
+Format = Annotated[
+    Name, one_of(*MEDIA), Field(description="Form of the answer, before what Accept says.")
+]
+
+
+class Request(BaseModel):
+    """What an operation or a tool takes; one name more is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given, by name."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Group(Request):
+    """Something to group by, with its grain or date part apart."""
+
+    name: Name
+    grain: Annotated[Name, BeforeValidator(_lower), one_of(*GRAINS)] | None = None
+    date_part: Annotated[Name, BeforeValidator(_lower), one_of(*_DATE_PARTS)] | None = None
+
+
+GroupItem = Annotated[
+    Annotated[Name, Tag("by name")] | Annotated[Group, Tag("in parts")],
+    Discriminator(lambda item: "in parts" if isinstance(item, dict | Group) else "by name"),
+]
+Metrics = Annotated[
+    Names, Field(description="Names of metrics or KPIs.", examples=[["net_revenue", "order_count"]])
+]
+Where = Annotated[
+    tuple[Annotated[str, _texts(_LONGEST_FILTER), AfterValidator(_of_text)], ...],
+    Field(
+        max_length=_MOST_ITEMS,
+        description="Conditions that all hold.",
+        examples=[["order_id__channel = 'web'"]],
+    ),
+]
+OrderBy = Annotated[
+    Names,
+    Field(description="Columns, with - before the descending ones.", examples=[["-net_revenue"]]),
+]
+Limit = Annotated[
+    Count,
+    Field(description="At most so many rows of the answer.", examples=[10]),
+]
+Start = Annotated[
+    Time, Field(description="First day or instant, included.", examples=["2026-01-01"])
+]
+End = Annotated[Time, Field(description="Last day or instant, included.", examples=["2026-06-30"])]
+
+
+class QueryRequest(Request):
+    """A question."""
+
+    metrics: Metrics = ()
+    group_by: Annotated[
+        tuple[GroupItem, ...],
+        Field(
+            max_length=_MOST_ITEMS,
+            description="Dimensions; times with a grain.",
+            examples=[["metric_time__month", "customer__country"]],
+        ),
+    ] = ()
+    where: Where = ()
+    order_by: OrderBy = ()
+    limit: Limit | None = None
+    start: Start | None = None
+    end: End | None = None
+    saved_query: Annotated[
+        Name, Field(description="Start from this saved query; the rest adds to it.")
+    ] | None = None  # fmt: skip
+    version: (
+        Annotated[
+            Ordinal,
+            Field(description="A version of the one KPI asked."),
+        ]
+        | None
+    ) = None
+    known_at: Annotated[
+        Time, Field(description="What had been published by then, instead of now.")
+    ] | None = None  # fmt: skip
+    view: Annotated[
+        Name,
+        one_of(*VIEWS),
+        Field(description="Values as published, restated, both or spliced."),
+    ] | None = None  # fmt: skip
+
+    @property
+    def query(self) -> Query:
+        """The question in its one form.
+
+        Raises:
+            QueryError: it makes no sense.
+        """
+        groups = [
+            group if isinstance(group, str) else GroupBy(group.name, group.grain, group.date_part)
+            for group in self.group_by
+        ]
+        return ask(
+            self.metrics, groups, self.where, self.order_by, self.limit, self.start, self.end,
+            saved_query=self.saved_query, version=self.version, known_at=self.known_at,
+            view=self.view,
+        )  # fmt: skip
+
+
+Cursor = Annotated[
+    Name,
+    Field(
+        description="next_cursor of the page before; it ends when the numbers are replaced.",
+        json_schema_extra={"pattern": r"^[0-9a-f]{16}\.[0-9a-f]{16}\.[0-9]{1,12}$"},
+    ),
+]
+
+
+class ShapedQueryRequest(QueryRequest):
+    """A question, and the form of its answer."""
+
+    format: Format | None = None
+    lang: Lang = "en"
+    read_cache: Annotated[Switch, Field(description="false computes the answer again.")] = True
+    page_size: Annotated[
+        Ordinal,
+        Field(
+            description=f"Rows of one page. JSON gives {PAGE_ROWS:,} where it is not said, the"
+            " other formats all."
+        ),
+    ] | None = None  # fmt: skip
+    cursor: Cursor | None = None
+
+
+class SavedFileRequest(Request):
+    """A saved query as a file."""
+
+    name: Annotated[Name, Field(description="Its name.", examples=["kpi_monthly_strategic"])]
+    format: Annotated[
+        Name, one_of(*MEDIA), Field(description="Form of the file.", examples=["csv"])
+    ]
+    where: Where = ()
+    order_by: OrderBy = ()
+    limit: Limit | None = None
+    start: Start | None = None
+    end: End | None = None
+    lang: Lang = "en"
+
+
+class PagesRequest(Request):
+    """A list, in pages."""
+
+    page_size: Annotated[
+        Thousand, Field(description="Items of one page.", examples=[100])
+    ] | None = None  # fmt: skip
+    cursor: Cursor | None = None
+
+
+class KpisRequest(PagesRequest):
+    """The cards."""
+
+    lang: Lang = "en"
+    tier: Annotated[Name, one_of(*TIERS), Field(description="Only those of this tier.")] | None = (
+        None
+    )
+    scope: Annotated[
+        Name, Field(description="Only those of this scope.", examples=["global"])
+    ] | None = None  # fmt: skip
+
+
+class KpiRequest(Request):
+    """One card."""
+
+    name: Annotated[Name, Field(description="Its name.", examples=["net_revenue"])]
+    lang: Lang = "en"
+
+
+class DimensionsRequest(PagesRequest):
+    """What metrics can be grouped by."""
+
+    metrics: Metrics = ()
+
+
+class ValuesRequest(DimensionsRequest):
+    """The values of a dimension."""
+
+    dimension: Annotated[
+        Name,
+        Field(description="Its name; a time with its grain.", examples=["customer__country"]),
+    ]
+
+
+class ListTool(Request):
+    """The cards, for an agent."""
+
+    tier: Annotated[
+        Name, one_of(*TIERS), Field(description="Only strategic or only operational ones.")
+    ] | None = None  # fmt: skip
+    scope: Annotated[
+        Name, Field(description="Only those of this scope, such as global.")
+    ] | None = None  # fmt: skip
+    lang: Lang = "en"
+
+
+class CardTool(Request):
+    """One card, for an agent."""
+
+    kpi: Annotated[Name, Field(description="Name of the KPI, such as net_revenue.")]
+    lang: Lang = "en"
+
+
+class QueryTool(QueryRequest):
+    """A question of an agent."""
+
+    max_rows: Annotated[
+        Thousand,
+        Field(description="Rows given at most; 200 where it is not said."),
+    ] = 200  # fmt: skip
+
+
+class ValuesTool(Request):
+    """The values of a dimension, for an agent."""
+
+    dimension: Annotated[Name, Field(description="Such as customer__country.")]
+    metrics: Metrics = ()
+
+
+class ExplainTool(CardTool):
+    """How a KPI is computed, or why a value changed."""
+
+    period: Annotated[
+        Name, Field(description="2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31.")
+    ] | None = None  # fmt: skip
+    known_at: Annotated[
+        Time, Field(description="The value published by then; else the first.")
+    ] | None = None  # fmt: skip
+    by: Annotated[
+        Name, Field(description="Dimension that splits the effect of a changed definition.")
+    ] | None = None  # fmt: skip
+
+
+_Some = TypeVar("_Some", bound=Request)
+
+
+def from_link(
+    model: type[_Some], given: Iterable[tuple[str, str]], also: Iterable[str] = ()
+) -> _Some:
+    """What a link asks for.
+
+    Args:
+        model: what it takes.
+        given: names and values as they stand in the link.
+        also: further names that may stand there, and are left out.
+
+    Raises:
+        QueryError: a name is unknown or missing, or cannot have its value.
+    """
+    texts: dict[str, list[str]] = {}
+    for name, value in given:
+        if name not in also:
+            texts.setdefault(name, []).append(value)
+    read: dict[str, Any] = {}
+    for name, values in texts.items():
+        if name in _BY_COMMAS:
+            read[name] = [part for value in values for part in value.split(",") if part]
+        elif name in REPEATED:
+            read[name] = values
+        elif len(values) > 1 and name in model.model_fields:
+            raise QueryError(f"{name} is given {len(values)} times; it takes one value.")
+        else:
+            read[name] = values[0]
+    return _validated(model, read, {"link": True})
+
+
+def from_json(model: type[_Some], given: Any) -> _Some:
+    """What a body asks for; null is as if it were not there.
+
+    Raises:
+        QueryError: a name is unknown or missing, or cannot have its value.
+    """
+    if not isinstance(given, dict):
+        raise QueryError("The body is JSON, but no object with names and values.")
+    known = {name: value for name, value in given.items() if value is not None}
+    return _validated(model, known | {n: None for n in given if n not in model.model_fields}, None)
+
+
+def _validated(model: type[_Some], given: dict[str, Any], context: Any) -> _Some:
+    for name in given:
+        if name not in model.model_fields:
+            meant = near_misses(name[:80], model.model_fields)
+            hint = (
+                f"Did you mean '{meant[0]}'?"
+                if meant
+                else f"It takes {', '.join(model.model_fields) or 'none'}."
+            )
+            raise QueryError(_sayable(f"There is no parameter '{name[:80]}' here. {hint}"))
+    try:
+        return model.model_validate(given, context=context)
+    except ValidationError as problem:
+        fault = faults(problem, model)[0]
+        raise QueryError(_sayable(f"{fault.key} {fault.sentence}.")) from None
+
+
+def _sayable(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+@lru_cache(maxsize=64)
+def properties(model: type[Request]) -> dict[str, dict[str, Any]]:
+    """The JSON Schema of each thing that a model takes, by its name."""
+    schema = schema_of(model)
+    found = {}
+    for name, described in schema["properties"].items():
+        made = _plain(described, schema.get("$defs", {}))
+        choices = [one for one in made.get("anyOf", ()) if one != {"type": "null"}]
+        if len(choices) == 1:
+            del made["anyOf"]
+            made = choices[0] | made
+        found[name] = made
+    return found
+
+
+def required(model: type[Request]) -> list[str]:
+    """The names of what has to be given."""
+    return [name for name, field in model.model_fields.items() if field.is_required()]
+
+
+def _plain(node: Any, defined: dict[str, Any]) -> Any:
+    """A schema without references, titles and defaults."""
+    if isinstance(node, list):
+        return [_plain(part, defined) for part in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        found = _plain(defined[node["$ref"].rpartition("/")[2]], defined)
+        return {key: part for key, part in found.items() if key != "description"}
+    return {
+        key: {name: _plain(part, defined) for name, part in value.items()}
+        if key == "properties"
+        else _plain(value, defined)
+        for key, value in node.items()
+        if key not in ("title", "default", "errorMessage")
+    }
