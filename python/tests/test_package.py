@@ -81,6 +81,15 @@ def test_the_consumer_builds_with_every_test_passing(consumer):
     assert consumer.returncode == 0, consumer.log[-3000:]
 
 
+def test_a_project_that_takes_warnings_for_errors_can_install_the_package(consumer, tmp_path):
+    bakery = shutil.copytree(consumer.folder, tmp_path / "bakery", symlinks=True)
+    model = bakery / "models" / "fct_sales.yml"
+    # Of the bakery's own hidden metrics dbt warns, since its OSI document leaves them out.
+    model.write_text(model.read_text().replace("        hidden: true\n", ""))
+    parsed = dbt(bakery, "--warn-error", "parse", "--no-partial-parse")
+    assert parsed.returncode == 0, parsed.stdout[-3000:]
+
+
 def test_only_the_governance_models_come_with_the_package(consumer):
     models = {
         node["name"]
@@ -90,8 +99,8 @@ def test_only_the_governance_models_come_with_the_package(consumer):
     assert models == {"kpi_catalog", "kpi_dimensions", "objectives", "kpi_targets"}
 
 
-def test_no_metric_semantic_model_or_saved_query_of_the_demo_comes_along(consumer):
-    for kind in ("metrics", "semantic_models", "saved_queries", "unit_tests"):
+def test_no_source_metric_semantic_model_or_saved_query_of_the_demo_comes_along(consumer):
+    for kind in ("sources", "metrics", "semantic_models", "saved_queries", "unit_tests"):
         packages = {node["package_name"] for node in consumer.manifest[kind].values()}
         assert packages <= {"bakery"}, kind
 
