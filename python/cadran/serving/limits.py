@@ -1,12 +1,10 @@
-"""What a caller may spend, and how a question ends that takes too much: rates, time, sizes."""
+"""What a caller may spend, and how a question ends that takes too much: time, sizes."""
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import threading
 import time
-from collections import Counter
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -14,72 +12,14 @@ from typing import TYPE_CHECKING
 from cadran.errors import LimitError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cadran.access.caller import Caller
     from cadran.access.gate import Allowed
     from cadran.serving.response import Answer
 
-_MINUTE = 60.0
 _AGAIN = 0.05  # seconds between two interrupts of a statement that goes on
 MEGABYTE = 1_000_000
-
-
-class Meter:
-    """Counts what callers spend; a caller is told by its token, else by its name.
-
-    Questions in a minute are a bucket that refills evenly: a full one may be spent at once.
-    """
-
-    def __init__(self) -> None:
-        """Nothing is spent."""
-        self._lock = threading.Lock()
-        self._buckets: dict[str, tuple[float, float]] = {}
-        self._running: Counter[str] = Counter()
-
-    def count(self, caller: Caller) -> None:
-        """Count one question.
-
-        Raises:
-            LimitError: the caller has asked as much as it may in a minute.
-        """
-        most = caller.limits.per_minute
-        if most is None:
-            return
-        now, who = time.monotonic(), caller.token or caller.name
-        with self._lock:
-            left, at = self._buckets.get(who, (float(most), now))
-            left = min(float(most), left + (now - at) * most / _MINUTE)
-            self._buckets[who] = (left - 1 if left >= 1 else left), now
-        if left < 1:
-            wait = (1 - left) * _MINUTE / most
-            raise LimitError(
-                f"{caller.name} may ask {most} questions in a minute: ask again in {wait:.1f} s.",
-                retry_after=wait,
-            )
-
-    @contextlib.contextmanager
-    def running(self, caller: Caller) -> Iterator[None]:
-        """Count one question as running.
-
-        Raises:
-            LimitError: as many as the caller may run at once are running.
-        """
-        most, who = caller.limits.at_once, caller.token or caller.name
-        with self._lock:
-            if most is not None and self._running[who] >= most:
-                raise LimitError(
-                    f"{caller.name} may run {most} questions at once: wait for one of them.",
-                    retry_after=1.0,
-                )
-            self._running[who] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running[who] -= 1
-                if not self._running[who]:
-                    del self._running[who]
 
 
 class Stop:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cadran.access.caller import Caller
+from cadran.access.caller import Caller, Meter
 from cadran.access.gate import OpenGate, Visible
 from cadran.audit.log import Entry, NoAudit
 from cadran.core.query.request import Query
@@ -26,7 +26,7 @@ from cadran.errors import (
 )
 from cadran.serving import limits, redaction
 from cadran.serving.cache import Cache, Flights, Judgements
-from cadran.serving.limits import MEGABYTE, Clock, Interrupting, Meter, Stop
+from cadran.serving.limits import MEGABYTE, Clock, Interrupting, Stop
 from cadran.serving.response import Answer, Handed, etag
 
 if TYPE_CHECKING:

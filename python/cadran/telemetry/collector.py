@@ -31,7 +31,7 @@ from starlette.routing import Route
 
 from cadran.access import exposure
 from cadran.access.authentication import Bearers
-from cadran.access.rate_limit import Meter
+from cadran.access.caller import Meter
 from cadran.errors import LimitError, UnauthenticatedError
 from cadran.telemetry.landing import FullError, Landing, Record
 from cadran.telemetry.records import Rules, UnreadableError
