@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
 
-    from cadran.layer import Layer
+    from cadran.core.layer import Layer
 
 SCHEMA = "reliability"
 

@@ -42,13 +42,13 @@ rolling as (
     from of_service
     union all
     select 'latency_28d', service_id, minute_at, 'Europe/Paris', n, slow,
-        map {'storefront': 0.02, 'checkout': 0.12, 'public_api': 0.03, 'search': 0.07}[service_id]
+        map {'storefront': 0.02, 'checkout': 0.07, 'public_api': 0.03, 'search': 0.07}[service_id]
     from of_service where service_id <> 'accounts'
 ),
 monthly as (
-    -- A minute with more than one failure in twenty is bad.
-    select 'availability_month', service_id, minute_at, 'UTC', 1, if(20 * failed > n, 1, 0),
-        if(service_id = 'storefront', 0.001, 0.0005)
+    -- A minute with more than one failure in ten is bad.
+    select 'availability_month', service_id, minute_at, 'UTC', 1, if(10 * failed > n, 1, 0),
+        if(service_id = 'storefront', 0.001, 0.002)
     from of_service where service_id in ('storefront', 'public_api')
     union all
     select 'latency_month', null, minute_at, 'UTC', sum(n), sum(slow), 0.04
@@ -72,7 +72,7 @@ select
     )
     or coalesce(
         slo = 'availability_28d' and m.service_id = 'public_api'
-        and minute_at >= '2026-10-26 13:10' and minute_at < '2026-10-26 13:40', false
+        and minute_at >= '2026-10-27 13:10' and minute_at < '2026-10-27 13:40', false
     ) as excluded
 from minutes as m
 left join telemetry.services as s on s.service_id = m.service_id
