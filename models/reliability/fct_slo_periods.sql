@@ -14,20 +14,20 @@ objectives as (
 
 periods as (
     {% for grain in ['month', 'quarter'] -%}
-    select
-        slo_id,
-        '{{ grain }}' as period_grain,
-        cast({{ dbt.date_trunc(grain, 'local_date') }} as date) as period_start,
-        max(local_date) as last_date,
-        sum(case when not is_excluded then units else 0 end) as units,
-        sum(case when not is_excluded then bad_units else 0 end) as bad_units,
-        sum(case when not is_excluded then allowed_units else 0 end) as allowed_units,
-        sum(units) as gross_units,
-        sum(bad_units) as gross_bad_units,
-        sum(allowed_units) as gross_allowed_units
-    from slices
-    group by slo_id, cast({{ dbt.date_trunc(grain, 'local_date') }} as date)
-    {{ 'union all' if not loop.last }}
+        select
+            slo_id,
+            '{{ grain }}' as period_grain,
+            cast({{ dbt.date_trunc(grain, 'local_date') }} as date) as period_start,
+            max(local_date) as last_date,
+            sum(case when not is_excluded then units else 0 end) as units,
+            sum(case when not is_excluded then bad_units else 0 end) as bad_units,
+            sum(case when not is_excluded then allowed_units else 0 end) as allowed_units,
+            sum(units) as gross_units,
+            sum(bad_units) as gross_bad_units,
+            sum(allowed_units) as gross_allowed_units
+        from slices
+        group by slo_id, cast({{ dbt.date_trunc(grain, 'local_date') }} as date)
+                {{ 'union all' if not loop.last }}
     {% endfor -%}
 )
 

@@ -49,7 +49,7 @@ counted as (
     having {{ counts.total }} > 0
     {{ 'union all' if not loop.last }}
     {%- else %}
-    {{ cadran.literal_rows(columns, []) }}
+        {{ cadran.literal_rows(columns, []) }}
     {%- endfor %}
 )
 

@@ -20,36 +20,36 @@ slo_definitions as (
 ),
 
 {% if is_incremental() -%}
-known as (
-    select distinct
-        slo_id,
-        slice_rule
-    from {{ this }}
-),
+    known as (
+        select distinct
+            slo_id,
+            slice_rule
+        from {{ this }}
+    ),
 
-new_slos as (
-    select slo_definitions.slo_id
-    from slo_definitions
-    left join known
-        on
-            slo_definitions.slo_id = known.slo_id
-            and slo_definitions.slice_rule = known.slice_rule
-    where known.slo_id is null and not slo_definitions.is_composite
-),
+    new_slos as (
+        select slo_definitions.slo_id
+        from slo_definitions
+        left join known
+            on
+                slo_definitions.slo_id = known.slo_id
+                and slo_definitions.slice_rule = known.slice_rule
+        where known.slo_id is null and not slo_definitions.is_composite
+    ),
 
-relevant as (
-    select * from slices
-    where minute_at >= {{ cadran.read_again_from(this, 'hour_at') }}
-    union all
-    select slices.* from slices
-    inner join new_slos
-        on slices.slo_id = new_slos.slo_id
-    where slices.minute_at < {{ cadran.read_again_from(this, 'hour_at') }}
-),
+    relevant as (
+        select * from slices
+        where minute_at >= {{ cadran.read_again_from(this, 'hour_at') }}
+        union all
+        select slices.* from slices
+        inner join new_slos
+            on slices.slo_id = new_slos.slo_id
+        where slices.minute_at < {{ cadran.read_again_from(this, 'hour_at') }}
+    ),
 {%- else -%}
-relevant as (
-    select * from slices
-),
+    relevant as (
+        select * from slices
+    ),
 {%- endif %}
 
 {# Clocks of zones differ by quarters of an hour, so a quarter lies in one local day. -#}

@@ -39,17 +39,24 @@ scaled as (
         tiers.budget_share,
         tiers.factor,
         slo_definitions.period_minutes,
-        {% for length in ['long_minutes', 'short_minutes'] -%}
         cast(
             case
-                when tiers.reference_minutes is null then tiers.{{ length }}
+                when tiers.reference_minutes is null then tiers.long_minutes
                 else round(
-                    cast(tiers.{{ length }} as decimal(18, 6)) * slo_definitions.period_minutes
+                    cast(tiers.long_minutes as decimal(18, 6)) * slo_definitions.period_minutes
                     / tiers.reference_minutes
                 )
             end as integer
-        ) as {{ length }},
-        {% endfor -%}
+        ) as long_minutes,
+        cast(
+            case
+                when tiers.reference_minutes is null then tiers.short_minutes
+                else round(
+                    cast(tiers.short_minutes as decimal(18, 6)) * slo_definitions.period_minutes
+                    / tiers.reference_minutes
+                )
+            end as integer
+        ) as short_minutes,
         tiers.min_units,
         tiers.min_bad_units
     from slo_definitions

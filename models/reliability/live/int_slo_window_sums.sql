@@ -37,24 +37,25 @@ first_minutes as (
     select distinct {{ dbt.dateadd('minute', 'steps.step', 'windows.starts_at') }} as minute_at
     from windows
     cross join steps
-    where {{ dbt.dateadd('minute', 'steps.step', 'windows.starts_at') }} < windows.first_whole_hour_at
+    where
+        {{ dbt.dateadd('minute', 'steps.step', 'windows.starts_at') }} < windows.first_whole_hour_at
 ),
 
 {% for name, relation in [
     ('sli_minutes', ref('int_sli_minutely')), ('minutes', ref('time_spine_minute')),
 ] -%}
-near_{{ name }} as (
-    select {{ name }}.*
-    from {{ relation }} as {{ name }}
-    inner join first_minutes
-        on {{ name }}.minute_at = first_minutes.minute_at
-    cross join last_hour
-    where {{ name }}.minute_at < last_hour.hour_at
-    union all
-    select {{ name }}.*
-    from {{ relation }} as {{ name }}
-    where {{ name }}.minute_at >= (select last_hour.hour_at from last_hour)
-),
+    near_{{ name }} as (
+        select {{ name }}.*
+        from {{ relation }} as {{ name }}
+        inner join first_minutes
+            on {{ name }}.minute_at = first_minutes.minute_at
+        cross join last_hour
+        where {{ name }}.minute_at < last_hour.hour_at
+        union all
+        select {{ name }}.*
+        from {{ relation }} as {{ name }}
+        where {{ name }}.minute_at >= (select last_hour.hour_at from last_hour)
+    ),
 
 {% endfor -%}
 slices as (

@@ -32,7 +32,7 @@ local_periods as (
         slos.*,
         case slos.calendar_grain
             {% for grain in ['week', 'month', 'quarter', 'year'] -%}
-            when '{{ grain }}' then {{ dbt.date_trunc(grain, cadran.local_time(
+                when '{{ grain }}' then {{ dbt.date_trunc(grain, cadran.local_time(
                 dbt.dateadd('minute', -1, 'slos.watermark_at'), 'slos.time_zone'
             )) }}
             {% endfor -%}
@@ -74,7 +74,8 @@ select
     burn_lengths.slo_id,
     'burn' as window_use,
     burn_lengths.window_minutes,
-    {{ dbt.dateadd('minute', '-1 * burn_lengths.window_minutes', 'slos.watermark_at') }} as starts_at,
+    {{ dbt.dateadd('minute', '-1 * burn_lengths.window_minutes', 'slos.watermark_at') }}
+        as starts_at,
     slos.watermark_at as ends_at
 from burn_lengths
 inner join slos
