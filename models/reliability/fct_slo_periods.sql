@@ -27,7 +27,7 @@ periods as (
             sum(allowed_units) as gross_allowed_units
         from slices
         group by slo_id, cast({{ dbt.date_trunc(grain, 'local_date') }} as date)
-                {{ 'union all' if not loop.last }}
+        {{ 'union all' if not loop.last }}
     {% endfor -%}
 )
 

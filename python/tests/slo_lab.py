@@ -1,7 +1,8 @@
-"""The reliability models on rows of one's own: the SQL that dbt compiled, in a warehouse in memory."""
+"""The reliability models on rows of one's own: the SQL that dbt compiled, in memory."""
 
 from __future__ import annotations
 
+import functools
 import json
 
 import duckdb
@@ -63,12 +64,18 @@ STANDARD = [
 ]
 
 
+@functools.cache
+def compiled(manifest_file):
+    """The compiled SQL of each model."""
+    nodes = json.loads(manifest_file.read_text(encoding="utf-8"))["nodes"].values()
+    return {n["name"]: n["compiled_code"] for n in nodes if n["name"] in MODELS}
+
+
 class Lab:
     """A warehouse of SLOs; `build` makes the models, `rows` reads one."""
 
     def __init__(self, manifest_file):
-        nodes = json.loads(manifest_file.read_text(encoding="utf-8"))["nodes"].values()
-        self.sql = {n["name"]: n["compiled_code"] for n in nodes if n["name"] in MODELS}
+        self.sql = compiled(manifest_file)
         self.db = duckdb.connect()
         self.db.execute("set TimeZone = 'UTC'")
         self.db.execute("attach ':memory:' as warehouse")
@@ -101,9 +108,9 @@ class Lab:
 
     def minutes(self, rows, kpi="availability", subject="all", kind="all"):
         """Rows of (minute, good, total)."""
-        self.db.executemany(
-            "insert into int_sli_minutely values (?, ?, ?, ?, ?, ?)",
-            [(kpi, kind, subject, *row) for row in rows],
+        self.db.execute(
+            "insert into int_sli_minutely select ?, ?, ?, unnest(?), unnest(?), unnest(?)",
+            [kpi, kind, subject, *(list(column) for column in zip(*rows, strict=True))],
         )
 
     def every_minute(self, start, end, good, total, **where):
