@@ -148,7 +148,9 @@ def _run(db: duckdb.DuckDBPyConnection, sql: dict[str, str]) -> int:
     print(f"{'one minute more, and status':<32}{quick:>9.2f}   worst of five")
     print(f"{'burn rates of all windows':<32}{burn:>9.2f}")
     kept = total <= BUILD_LIMIT and quick <= MINUTE_LIMIT
-    print("within the limits" if kept else f"not within {BUILD_LIMIT:.0f} s and {MINUTE_LIMIT:.0f} s")
+    print(
+        "within the limits" if kept else f"not within {BUILD_LIMIT:.0f} s and {MINUTE_LIMIT:.0f} s"
+    )
     return 0 if kept else 1
 
 

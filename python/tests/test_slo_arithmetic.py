@@ -23,8 +23,12 @@ def test_a_budget_is_bad_over_allowed_units_of_its_window(lab):
     lab.slo("a", 0.999)
     lab.every_minute("2026-03-01", "2026-04-01", 100, 100)
     # 28 days end at April 1st: what is bad on March 3rd is out of the window, on the 5th in it.
-    lab.db.execute("update int_sli_minutely set good_count = 0 where minute_at = '2026-03-03 12:00'")
-    lab.db.execute("update int_sli_minutely set good_count = 0 where minute_at = '2026-03-05 12:00'")
+    lab.db.execute(
+        "update int_sli_minutely set good_count = 0 where minute_at = '2026-03-03 12:00'"
+    )
+    lab.db.execute(
+        "update int_sli_minutely set good_count = 0 where minute_at = '2026-03-05 12:00'"
+    )
     row = lab.build().row("from fct_slo_status")
     assert (row["units"], row["bad_units"]) == (28 * 1440 * 100, 100)
     assert row["allowed_units"] == Decimal("4032")
@@ -57,7 +61,10 @@ def test_no_traffic_has_no_rates_and_minutes_without_events_count_nothing(lab):
     assert silent["consumed_rate"] is None
     assert silent["hours_to_exhaustion"] is None
     # The last half hour had no event: no burn, which is not a burn of 0.
-    burns = {r["window_minutes"]: r["burn_rate"] for r in lab.rows("from fct_slo_burn_rates where slo_id = 'a'")}
+    burns = {
+        r["window_minutes"]: r["burn_rate"]
+        for r in lab.rows("from fct_slo_burn_rates where slo_id = 'a'")
+    }
     assert burns[30] is None
     assert burns[60] == 0
 
@@ -97,7 +104,14 @@ def test_a_slice_is_good_at_its_target_and_bad_below_it(lab):
     ],
 )
 def test_a_local_month_has_its_own_hours(lab, zone, month, hours):
-    lab.slo("a", 0.9, window_kind="calendar", window_minutes=None, calendar_grain="month", time_zone=zone)
+    lab.slo(
+        "a",
+        0.9,
+        window_kind="calendar",
+        window_minutes=None,
+        calendar_grain="month",
+        time_zone=zone,
+    )
     first = dt.date.fromisoformat(month)
     lab.every_minute(first - dt.timedelta(days=3), first + dt.timedelta(days=34), 1, 1)
     lab.build()
@@ -219,7 +233,9 @@ def test_a_composite_weighs_consumed_budgets_and_the_worst_is_the_worst(lab):
 def test_time_to_exhaustion_is_what_is_left_at_the_pace_of_the_last_hour(lab):
     lab.slo("a", 0.99, window_minutes=10_080)
     lab.every_minute("2026-03-01 00:00", "2026-03-08 00:00", 100, 100)
-    lab.db.execute("update int_sli_minutely set good_count = 98 where minute_at >= '2026-03-07 23:00'")
+    lab.db.execute(
+        "update int_sli_minutely set good_count = 98 where minute_at >= '2026-03-07 23:00'"
+    )
     row = lab.build().row("from fct_slo_status")
     assert row["burn_rate_1h"] == pytest.approx(2)
     # A burn of 2 spends a week's budget in half a week; 2 / 168 of it are gone.
@@ -252,7 +268,11 @@ def test_a_status_is_a_plain_scan_of_its_minutes(lab, seed):
     lab.minutes(rows)
     for _ in range(3):
         begin = start + dt.timedelta(minutes=rng.randint(0, 9 * 1440))
-        lab.exclude(begin, begin + dt.timedelta(minutes=rng.randint(1, 300)), cap_minutes=rng.choice([None, 100]))
+        lab.exclude(
+            begin,
+            begin + dt.timedelta(minutes=rng.randint(1, 300)),
+            cap_minutes=rng.choice([None, 100]),
+        )
     lab.build()
     different = lab.rows(
         """

@@ -45,7 +45,9 @@ def _contracts(parsed: argparse.Namespace) -> dict[str, Contract]:
     folder = parsed.contracts_dir or parsed.project_dir / "contracts"
     contracts = read_contracts(folder)
     if not contracts:
-        raise QueryError(f"There is no contract in {folder}: a contract is a file <name>.yml there.")
+        raise QueryError(
+            f"There is no contract in {folder}: a contract is a file <name>.yml there."
+        )
     return contracts
 
 

@@ -63,7 +63,9 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
     add_language(status)
     status.set_defaults(run=_status)
 
-    show = _action(actions, "show", "one SLO: definition, budget net and gross, burn of all windows")
+    show = _action(
+        actions, "show", "one SLO: definition, budget net and gross, burn of all windows"
+    )
     show.add_argument("slo", metavar="SLO", help="such as availability_28d:checkout")
     add_language(show)
     show.set_defaults(run=_show)
@@ -157,13 +159,12 @@ def text(found: list[Status], lang: str = "en", *, is_coloured: bool = False) ->
     until = max((slo.as_of for slo in found if slo.as_of), default=None)
     title = words["title"].format(until=f"{until:%Y-%m-%d %H:%M}" if until else "-")
     heads = [
-        words[k] for k in ("slo", "window", "target", "sli", "remaining", "burn", "exhausted", "state")
+        words[k]
+        for k in ("slo", "window", "target", "sli", "remaining", "burn", "exhausted", "state")
     ]
     sides = ("left", "left", "right", "right", "right", "right", "right", "left")
     cells = [_cells(slo, lang, is_coloured=is_coloured) for slo in found]
-    table = tabulate(
-        cells, headers=heads, tablefmt="simple", colalign=sides, disable_numparse=True
-    )
+    table = tabulate(cells, headers=heads, tablefmt="simple", colalign=sides, disable_numparse=True)
     return f"{title}\n\n{table}" if cells else title
 
 

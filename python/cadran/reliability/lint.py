@@ -213,7 +213,9 @@ def _members(layer: Layer) -> Iterator[Finding]:
             for member in members:
                 if member not in slos:
                     yield Finding(
-                        "SLO09", composite.name, f"it is made of '{member}', and there is no such SLO."
+                        "SLO09",
+                        composite.name,
+                        f"it is made of '{member}', and there is no such SLO.",
                     )
             windows = {
                 (slos[m].window_kind, slos[m].window_minutes, slos[m].calendar_grain)

@@ -301,7 +301,9 @@ def _entry(raw: Any, place: int, kpi: str | None) -> tuple[str, dict[str, Any]]:
         raise QueryError(f"OpenSLO document '{name}': {_first(problem)}.") from problem
 
     def refuse(what: str, instead: str) -> None:
-        raise QueryError(f"OpenSLO document '{name}' has {what}, which a card cannot say: {instead}.")
+        raise QueryError(
+            f"OpenSLO document '{name}' has {what}, which a card cannot say: {instead}."
+        )
 
     spec, notes = parsed.spec, parsed.metadata.annotations
     if spec.indicator is None:
@@ -311,11 +313,16 @@ def _entry(raw: Any, place: int, kpi: str | None) -> tuple[str, dict[str, Any]]:
     objective = spec.objectives[0]
     for key in ("op", "value", "indicator", "indicatorRef", "compositeWeight"):
         if getattr(objective, key) is not None:
-            refuse(f"an objective with {key}", "an indicator here is a ratio of good to valid events")
+            refuse(
+                f"an objective with {key}", "an indicator here is a ratio of good to valid events"
+            )
     if objective.timeSliceWindow not in (None, "1m"):
         refuse(f"slices of {objective.timeSliceWindow}", "slices are of one minute, 1m")
     if spec.alertPolicies:
-        refuse("alertPolicies", "name a policy of the seed alert_tiers in annotation cadran/alert_policy")
+        refuse(
+            "alertPolicies",
+            "name a policy of the seed alert_tiers in annotation cadran/alert_policy",
+        )
     target = objective.target
     if target is None and objective.targetPercent is not None:
         target = objective.targetPercent / 100

@@ -102,7 +102,9 @@ def group(slo: Status, tiers: list[Tier], series: dict[str, str]) -> dict[str, A
     budget = 1 - slo.target
     labels = {"slo": slo.slo_id, "kpi": slo.kpi, "subject": slo.subject}
     matchers = f'{{slo="{slo.slo_id}"}}'
-    good, total = (_selector(series.get(side, SERIES[side]), slo, series) for side in ("good", "total"))
+    good, total = (
+        _selector(series.get(side, SERIES[side]), slo, series) for side in ("good", "total")
+    )
     lengths = sorted({m for tier in tiers for m in (tier.long_minutes, tier.short_minutes)})
     rules: list[dict[str, Any]] = [
         {
@@ -113,7 +115,13 @@ def group(slo: Status, tiers: list[Tier], series: dict[str, str]) -> dict[str, A
         }
         for minutes in lengths
     ]
-    rules.append({"record": "slo:objective:ratio", "expr": f"vector({slo.target.normalize():f})", "labels": dict(labels)})
+    rules.append(
+        {
+            "record": "slo:objective:ratio",
+            "expr": f"vector({slo.target.normalize():f})",
+            "labels": dict(labels),
+        }
+    )
     for tier in tiers:
         above = f"{tier.factor.normalize():f} * {budget.normalize():f}"
         conditions = [

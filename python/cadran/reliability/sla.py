@@ -152,7 +152,9 @@ class Contract(Strict):
         """The instants in UTC, without zone, from which and up to which a local month lasts."""
         following = periods.shifted(start, "month", 1)
         begin, end = (
-            dt.datetime(day.year, day.month, 1, tzinfo=self.zone).astimezone(dt.UTC).replace(tzinfo=None)
+            dt.datetime(day.year, day.month, 1, tzinfo=self.zone)
+            .astimezone(dt.UTC)
+            .replace(tzinfo=None)
             for day in (start, following)
         )
         return begin, end
@@ -225,14 +227,18 @@ def read_contracts(folder: Path) -> dict[str, Contract]:
                 yaml.load(file.read_text(encoding="utf-8"), _ExactLoader)  # noqa: S506 - a SafeLoader
             )
         except yaml.YAMLError as problem:
-            raise QueryError(f"{file}: this is not YAML: {' '.join(str(problem).split())}.") from problem
+            raise QueryError(
+                f"{file}: this is not YAML: {' '.join(str(problem).split())}."
+            ) from problem
         except ValidationError as problem:
             first = problem.errors()[0]
             key = ".".join(map(str, first["loc"]))
             said = first["msg"].removeprefix("Value error, ")
             raise QueryError(f"{file}{f', {key}' if key else ''}: {said}.") from problem
         if contract.contract != file.stem:
-            raise QueryError(f"{file}: it holds contract '{contract.contract}'; name the file like it.")
+            raise QueryError(
+                f"{file}: it holds contract '{contract.contract}'; name the file like it."
+            )
         contracts[contract.contract] = contract
     return contracts
 
@@ -296,7 +302,9 @@ def settled(
         if contract.grammar == "mean_of_slices"
         else _bad_time(contract, elapsed, counts, excluded)
     )
-    tier = next((t for t in reversed(contract.tiers) if net is not None and net < Fraction(t.below)), None)
+    tier = next(
+        (t for t in reversed(contract.tiers) if net is not None and net < Fraction(t.below)), None
+    )
     return Settlement(
         contract=contract,
         month=month,
@@ -383,16 +391,17 @@ def _mean_of_slices(
     bad = [
         _bad_minute(contract, minute, counts, counts=True, is_excluded=minute in excluded)
         for minute in elapsed
-        if _ratio(contract, counts.get(minute, (0, 0))) < 1
+        if _is_below(Fraction(1), contract, counts.get(minute, (0, 0)))
     ]
     return bad, mean(elapsed), mean([m for m in elapsed if m not in excluded])
 
 
-def _ratio(contract: Contract, cell: tuple[int, int]) -> Fraction:
+def _is_below(bound: Fraction, contract: Contract, cell: tuple[int, int]) -> bool:
+    """Whether a minute's share of good events is below a bound, in whole numbers."""
     good, total = cell
     if total == 0:
-        return Fraction(0 if contract.no_data == "bad" else 1)
-    return Fraction(good, total)
+        return contract.no_data == "bad"
+    return good * bound.denominator < bound.numerator * total
 
 
 def _bad_time(
@@ -405,7 +414,7 @@ def _bad_time(
     bound = Fraction(contract.bad_below or 1)
     runs: list[list[dt.datetime]] = []
     for minute in elapsed:
-        if _ratio(contract, counts.get(minute, (0, 0))) >= bound:
+        if not _is_below(bound, contract, counts.get(minute, (0, 0))):
             continue
         if runs and runs[-1][-1] + MINUTE == minute:
             runs[-1].append(minute)

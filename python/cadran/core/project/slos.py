@@ -118,16 +118,22 @@ class Slo(Strict):
     @model_validator(mode="after")
     def _is_whole(self) -> Slo:
         stated = [
-            key for key in ("objective", "objectives", "composite") if getattr(self, key) is not None
+            key
+            for key in ("objective", "objectives", "composite")
+            if getattr(self, key) is not None
         ]
         if len(stated) != 1:
             raise ValueError("it takes exactly one of objective, objectives and composite")
         if (self.by is None) != (self.objectives is None):
             raise ValueError("`by` and `objectives`, one for each subject, go together")
         if (self.budgeting == "timeslices") != (self.slice_target is not None):
-            raise ValueError("slice_target is what makes a minute good; budgeting timeslices needs it")
+            raise ValueError(
+                "slice_target is what makes a minute good; budgeting timeslices needs it"
+            )
         if self.no_data != "ignore" and self.budgeting == "occurrences":
-            raise ValueError("no_data good or bad is for time slices: where events count, silence has none")
+            raise ValueError(
+                "no_data good or bad is for time slices: where events count, silence has none"
+            )
         for objective in self.targets.values():
             days = [step.since for step in objective] if isinstance(objective, tuple) else []
             if days != sorted(set(days)):
@@ -175,7 +181,9 @@ def read(raw: Any) -> tuple[Slo, ...]:
             slos.append(Slo.model_validate(_numbers_as_text(entry)))
         except ValidationError as problem:
             first = problem.errors()[0]
-            key = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function"))
+            key = ".".join(
+                str(part) for part in first["loc"] if not str(part).startswith("function")
+            )
             said = first["msg"].removeprefix("Value error, ")
             raise ValueError(f"SLO '{name or place}'{f', {key}' if key else ''}: {said}") from None
     names = [slo.name for slo in slos]
