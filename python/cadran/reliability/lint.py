@@ -47,7 +47,7 @@ class Finding:
 
     @property
     def severity(self) -> str:
-        """error or warning."""
+        """Error or warning."""
         return RULES[self.code][0]
 
 

@@ -306,28 +306,7 @@ def _entry(raw: Any, place: int, kpi: str | None) -> tuple[str, dict[str, Any]]:
         )
 
     spec, notes = parsed.spec, parsed.metadata.annotations
-    if spec.indicator is None:
-        refuse("no indicator of its own", "write it inside the SLO")
-    if len(spec.objectives) != 1:
-        refuse(f"{len(spec.objectives)} objectives", "write one SLO for each")
-    objective = spec.objectives[0]
-    for key in ("op", "value", "indicator", "indicatorRef", "compositeWeight"):
-        if getattr(objective, key) is not None:
-            refuse(
-                f"an objective with {key}", "an indicator here is a ratio of good to valid events"
-            )
-    if objective.timeSliceWindow not in (None, "1m"):
-        refuse(f"slices of {objective.timeSliceWindow}", "slices are of one minute, 1m")
-    if spec.alertPolicies:
-        refuse(
-            "alertPolicies",
-            "name a policy of the seed alert_tiers in annotation cadran/alert_policy",
-        )
-    target = objective.target
-    if target is None and objective.targetPercent is not None:
-        target = objective.targetPercent / 100
-    if target is None:
-        refuse("an objective without target", "a target is a share such as 0.999")
+    objective, target = _objective(spec, refuse)
     subject = notes.get("cadran/subject", "all")
     steps = notes.get("cadran/steps")
     stated: Any = (
@@ -353,6 +332,33 @@ def _entry(raw: Any, place: int, kpi: str | None) -> tuple[str, dict[str, Any]]:
     else:
         entry["objective"] = stated
     return name, entry
+
+
+def _objective(spec: SloSpec, refuse: Any) -> tuple[ObjectiveSpec, Decimal | None]:
+    """The one objective and its target as a share."""
+    if spec.indicator is None:
+        refuse("no indicator of its own", "write it inside the SLO")
+    if len(spec.objectives) != 1:
+        refuse(f"{len(spec.objectives)} objectives", "write one SLO for each")
+    objective = spec.objectives[0]
+    for key in ("op", "value", "indicator", "indicatorRef", "compositeWeight"):
+        if getattr(objective, key) is not None:
+            refuse(
+                f"an objective with {key}", "an indicator here is a ratio of good to valid events"
+            )
+    if objective.timeSliceWindow not in (None, "1m"):
+        refuse(f"slices of {objective.timeSliceWindow}", "slices are of one minute, 1m")
+    if spec.alertPolicies:
+        refuse(
+            "alertPolicies",
+            "name a policy of the seed alert_tiers in annotation cadran/alert_policy",
+        )
+    target = objective.target
+    if target is None and objective.targetPercent is not None:
+        target = objective.targetPercent / 100
+    if target is None:
+        refuse("an objective without target", "a target is a share such as 0.999")
+    return objective, target
 
 
 def _kpi(spec: SloSpec, kpi: str | None, refuse: Any) -> str:

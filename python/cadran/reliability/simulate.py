@@ -1,4 +1,4 @@
-"""The past under another objective or policy: what would have fired, and what it would have caught."""
+"""The past under another objective or policy: what would have fired, and what it had caught."""
 
 from __future__ import annotations
 
@@ -168,5 +168,6 @@ def _judged(row: dict[str, object], firings: list[Firing]) -> Incident:
 
 def _during(firing: Firing, incident: Incident) -> bool:
     """Whether a firing began while the incident lasted."""
-    restored = incident.restored_at or dt.datetime.max
-    return incident.started_at <= firing.fired_at <= restored + _MINUTE
+    if firing.fired_at < incident.started_at:
+        return False
+    return incident.restored_at is None or firing.fired_at <= incident.restored_at + _MINUTE

@@ -6,8 +6,8 @@ Three grammars say what availability is:
 - `bad_runs`: minutes in runs of bad ones, of a least length, taken off the month;
 - `time_less_exclusions`: as `bad_runs`, and excluded time is taken off the month as well.
 
-A month is one of the contract's time zone, 743 to 745 hours long in most of them. Availabilities are
-fractions and never rounded before a tier is looked up: 99.895 % is below 99.9 %. A tier is
+A month is one of the contract's time zone, 743 to 745 hours long if it has 31 days. Availabilities
+are fractions and never rounded before a tier is looked up: 99.895 % is below 99.9 %. A tier is
 half-open, credit applies strictly below its bound, and of several tiers the highest credit only.
 """
 

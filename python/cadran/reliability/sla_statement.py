@@ -1,4 +1,4 @@
-"""The statement of a contract's month, to hand to the customer: HTML and CSV, French and English."""
+"""The statement of a contract's month for the customer: HTML and CSV, French and English."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 from cadran.formats import numbers, periods
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from cadran.reliability.sla import Settlement
 
 WORDS = {
     "en": {
         "statement": "Service level statement", "customer": "Customer", "month": "Month",
-        "zone": "Time zone", "services": "Services", "promised": "Promised", "net": "Availability, net",
-        "gross": "Availability, gross", "agreed": "Agreed time, minutes", "excluded": "Excluded, minutes",
+        "zone": "Time zone", "services": "Services", "promised": "Promised",
+        "net": "Availability, net", "gross": "Availability, gross",
+        "agreed": "Agreed time, minutes", "excluded": "Excluded, minutes",
         "counted": "Bad minutes that count, net", "kept": "Promise kept", "credit": "Credit",
         "share": "Share of the base amount", "base": "Base amount", "yes": "yes", "no": "no",
         "minutes": "Bad minutes, one by one", "local": "Local time", "utc": "UTC", "good": "Good",
@@ -24,8 +27,8 @@ WORDS = {
         "running": "The month is not over: figures until {until} (UTC).", "tiers": "Credits",
         "below": "Below", "rule": "How it is counted",
         "mean_of_slices": "Mean over slices of {slice} min of good requests / valid requests.",
-        "bad_runs": "A minute is bad below {bad} of good requests; runs of {run} bad minutes or more"
-        " are taken off the agreed time.",
+        "bad_runs": "A minute is bad below {bad} of good requests; runs of {run} bad minutes or"
+        " more are taken off the agreed time.",
         "time_less_exclusions": "A minute is bad below {bad} of good requests; runs of {run} bad"
         " minutes or more are taken off the agreed time, which excluded time is no part of.",
     },
@@ -54,7 +57,7 @@ _PAGE = """\
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{{ words.statement }}: {{ title }}, {{ month }}</title>
 <style>
-body { font: 15px/1.5 sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
+body { font: 15px/1.5 sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ccc }
 td.n, th.n { text-align: right } .credit { font-size: 1.4rem; font-weight: 600 }
@@ -92,7 +95,11 @@ def percent(value: Fraction | None, lang: str, decimals: int = 4) -> str:
 
 def amount(settlement: Settlement, lang: str) -> str:
     """The credit with its currency."""
-    return numbers.measure(settlement.credit, settlement.contract.currency, decimals=2, lang=lang)
+    return _money(settlement.credit, settlement.contract.currency, lang)
+
+
+def _money(value: Decimal, currency: str, lang: str) -> str:
+    return numbers.measure(value, currency, decimals=2, lang=lang)
 
 
 def html(settlement: Settlement, lang: str = "en") -> str:
@@ -148,7 +155,7 @@ def _facts(settlement: Settlement, lang: str) -> list[tuple[str, Any]]:
         (words["excluded"], numbers.number(settlement.excluded_minutes, lang=lang)),
         (words["counted"], numbers.number(counted, lang=lang)),
         (words["kept"], words["yes" if settlement.is_kept else "no"]),
-        (words["base"], numbers.measure(contract.base_amount, contract.currency, decimals=2, lang=lang)),
+        (words["base"], _money(contract.base_amount, contract.currency, lang)),
         (words["share"], percent(Fraction(share), lang, 0)),
     ]  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import ProjectError, QueryError, UnknownNameError, WarehouseError
@@ -12,6 +11,7 @@ from cadran.reliability.burn import Tier, derived
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
+    from decimal import Decimal
 
     from cadran.core.layer import Layer
 
@@ -56,7 +56,7 @@ class Status:
 
     @property
     def state(self) -> str:
-        """no data, overspent, burning (gone within the window at this pace) or in budget."""
+        """One of no data, overspent, burning (gone within the window at this pace) or in budget."""
         if self.consumed_rate is None:
             return "no data"
         if self.consumed_rate > 1:
@@ -268,14 +268,14 @@ def replay(  # noqa: PLR0913 - one statement and what varies in it
         select minute_at, is_firing,
             long_bad_units / nullif(long_allowed_units, 0) as long_burn_rate,
             short_bad_units / nullif(short_allowed_units, 0) as short_burn_rate
-        from changes where is_firing <> was_firing order by minute_at""",  # noqa: S608
+        from changes where is_firing <> was_firing order by minute_at""",
     )
 
 
 def incidents(
     layer: Layer, subject: str, starts_at: dt.datetime, ends_at: dt.datetime
 ) -> list[dict[str, Any]]:
-    """Known incidents of a service ("all": of every one) that began in a range; none known: none."""
+    """Known incidents of a service ("all": of every one) that began in a range."""
     of_subject = "" if subject == "all" else f" and service_id = {_text(subject)}"
     try:
         return read(
