@@ -252,7 +252,7 @@ def test_a_status_is_a_plain_scan_of_its_minutes(lab, seed):
         lab.slo(
             f"s{number}", rng.choice([0.9, 0.999, 0.9999999]), budgeting=budgeting,
             slice_target=0.97 if budgeting == "timeslices" else None,
-            no_data=rng.choice(["ignore", "good", "bad"]) if budgeting != "occurrences" else "ignore",
+            no_data="ignore" if budgeting == "occurrences" else rng.choice(["good", "bad"]),
             window_kind="calendar" if calendar else "rolling",
             window_minutes=None if calendar else rng.randint(61, 9_000),
             calendar_grain=rng.choice(["week", "month", "quarter"]) if calendar else None,

@@ -48,7 +48,7 @@ def test_slos_are_written_as_openslo_and_read_back_without_loss(layer):
         {"window": {"calendar": "month", "time_zone": "Asia/Kolkata"}},
         {"budgeting": "timeslices", "slice_target": 0.95, "no_data": "bad"},
         {"budgeting": "ratio_timeslices", "no_data": "good", "owner": "a@example.com"},
-        {"objective": [{"from": "2026-01-01", "target": 0.99}, {"from": "2026-02-01", "target": 0.999}]},
+        {"objective": [{"from": "2026-01-01", "target": 0.9}, {"from": "2026-02-01", "target": 0.99}]},
         {"objective": 0.9999999}, {"alert_policy": "pyrra", "label": "L", "fr": {"label": "é"}},
     ],
 )  # fmt: skip
@@ -149,8 +149,10 @@ def test_presets_have_the_published_windows(layer, policy, days, expected):
 
 
 def _tier(**said):
-    row = {"policy": "p", "tier": "t", "severity": "page", "budget_share": "0.02", "long_minutes": 60,
-           "short_minutes": 5}  # fmt: skip
+    row = {
+        "policy": "p", "tier": "t", "severity": "page", "budget_share": "0.02",
+        "long_minutes": 60, "short_minutes": 5,
+    }  # fmt: skip
     return derived(row | said, 40_320)
 
 
@@ -198,6 +200,14 @@ def test_a_replay_fires_when_both_windows_burn_and_resolves_with_the_short_one(d
     lab.db.execute("update int_sli_minutely set good_count = 0 where minute_at between"
                    " '2026-03-08 12:00' and '2026-03-08 12:09'")  # fmt: skip
     lab.build()
+    lab.db.execute(
+        """create schema warehouse.marts;
+        create table warehouse.marts.fct_incidents as
+        select 'i' || n as incident_id, 's' as service_id, 'sev1' as severity, 'network' as cause,
+            timestamp '2026-03-07 11:57' + n * interval 1 day as started_at,
+            timestamp '2026-03-07 12:20' + n * interval 1 day as restored_at
+        from range(2) as days (n)"""
+    )
     monkeypatch.setattr(status, "read", lambda _layer, sql: lab.rows(sql))
     monkeypatch.setattr(
         status, "relation",
@@ -208,28 +218,36 @@ def test_a_replay_fires_when_both_windows_burn_and_resolves_with_the_short_one(d
     # Above 13.44 in an hour: more than 8.064 bad minutes of 60, so nine; above it in five minutes
     # while one of them is bad (20): until 12:14.
     assert [(f"{f.fired_at:%H:%M}", f"{f.ended_at:%H:%M}") for f in fast] == [("12:09", "12:15")]
+    assert [(i.incident_id, i.minutes_to_alert) for i in replay.incidents if i.caught_by] == [
+        ("i1", min((f.fired_at - replay.incidents[1].started_at).total_seconds() / 60
+                   for f in replay.firings)),
+    ]  # fmt: skip
+    assert (replay.caught, replay.false_alarms) == (1, 0)
     stricter = simulate(None, "a", target=Decimal("0.999"), days=7)
     assert [f"{f.fired_at:%H:%M}" for f in stricter.firings if f.tier == "fast"] == ["12:01"]
     laxer = simulate(None, "a", target=Decimal("0.9"), days=7)
     assert [f for f in laxer.firings if f.tier == "fast"] == []
 
 
+BACKEND = """
+class CountedBackend:
+    def __init__(self, client=None, **_):
+        pass
+
+    def good_bad_ratio(self, timestamp, window, config):
+        return tuple(config["spec"]["service_level_indicator"]["counts"])
+"""
 ORACLE = """
 import json, sys
 from slo_generator.report import SLOReport
-
-class Backend:
-    def good_bad_ratio(self, timestamp, window, config):
-        return tuple(config["spec"]["service_level_indicator"]["counts"])
 
 for good, bad, goal in json.load(sys.stdin):
     config = {"kind": "ServiceLevelObjective", "metadata": {"name": "a", "labels": {}},
               "spec": {"description": "", "goal": goal, "method": "good_bad_ratio",
                        "service_level_indicator": {"counts": [good, bad]}}}
-    report = SLOReport.__new__(SLOReport)
-    SLOReport.__init__(report, config=config, backend={"class": "Mock"}, step={
+    report = SLOReport(config=config, backend={"class": "counted_backend.CountedBackend"}, step={
         "name": "w", "window": 3600, "alert": True, "burn_rate_threshold": 1, "message_alert": "",
-        "message_ok": ""}, timestamp=0, client=Backend())
+        "message_ok": ""}, timestamp=0)
     print(json.dumps([report.sli_measurement, report.error_budget_target,
                       report.error_budget_measurement, report.error_budget_burn_rate]))
 """
@@ -258,6 +276,7 @@ def test_budgets_equal_slo_generator_on_random_counters(demo, tmp_path):
         cases.append((total - bad, bad, rng.choice([0.9, 0.99, 0.995, 0.9995])))
     script = tmp_path / "oracle.py"
     script.write_text(ORACLE)
+    (tmp_path / "counted_backend.py").write_text(BACKEND)
     done = subprocess.run(
         [home / "bin/python", script], input=json.dumps(cases), capture_output=True, text=True,
         check=False,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cadran.core.project.slos import Slo
+from cadran.core.project.slos import Slo, Step
 from cadran.errors import QueryError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def document(kpi: str, slo: Slo, subject: str) -> dict[str, Any]:
         "cadran/alert_policy": slo.alert_policy,
         "cadran/time_zone": slo.window.time_zone,
         "cadran/rolling": slo.window.rolling,
-        "cadran/steps": json.dumps([[f"{s.since}", str(s.target)] for s in steps]) if steps else None,
+        "cadran/steps": _steps_text(steps) if steps else None,
     }  # fmt: skip
     name = _label(slo.name if subject == "all" else f"{slo.name}-{subject}")
     counted = {
@@ -217,6 +217,10 @@ def document(kpi: str, slo: Slo, subject: str) -> dict[str, Any]:
     }
     Document.model_validate(written)
     return written
+
+
+def _steps_text(steps: Iterable[Step]) -> str:
+    return json.dumps([[f"{step.since}", str(step.target)] for step in steps])
 
 
 def _label(name: str) -> str:
@@ -263,8 +267,8 @@ def read(text: str, *, kpi: str | None = None) -> dict[str, list[Slo]]:
             k: v for k, v in merged[key].items() if k != "objectives"
         }:
             raise QueryError(
-                f"OpenSLO document '{name}': it is of SLO '{key[1]}' like one before it, and differs"
-                " from that in more than the subject."
+                f"OpenSLO document '{name}': it is of SLO '{key[1]}' like one before it, and"
+                " differs from that in more than the subject."
             )
         merged[key]["objectives"] |= entry["objectives"]
     cards: dict[str, list[Slo]] = {}
@@ -280,9 +284,7 @@ class _ExactLoader(yaml.SafeLoader):
     """Numbers with a point as decimals, as they are written."""
 
 
-_ExactLoader.add_constructor(
-    "tag:yaml.org,2002:float", lambda loader, node: Decimal(loader.construct_scalar(node))
-)
+_ExactLoader.add_constructor("tag:yaml.org,2002:float", lambda _loader, node: Decimal(node.value))
 
 
 def _first(problem: ValidationError) -> str:

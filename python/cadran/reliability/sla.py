@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
 
 MINUTE = dt.timedelta(minutes=1)
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CENT = Decimal("0.01")
 
 
@@ -59,7 +60,7 @@ class CreditTier(Strict):
 class ServiceHours(Strict):
     """Local hours within which the promise holds; by default all hours of the days named."""
 
-    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = DAYS
+    days: tuple[Day, ...] = DAYS
     start: Clock = Field(default=dt.time(0), alias="from")
     end: Clock | None = Field(default=None, alias="to")  # None: midnight
 
@@ -209,9 +210,7 @@ class _ExactLoader(yaml.SafeLoader):
     """Numbers with a point as decimals, as they are written."""
 
 
-_ExactLoader.add_constructor(
-    "tag:yaml.org,2002:float", lambda loader, node: Decimal(loader.construct_scalar(node))
-)
+_ExactLoader.add_constructor("tag:yaml.org,2002:float", lambda _loader, node: Decimal(node.value))
 
 
 def read_contracts(folder: Path) -> dict[str, Contract]:
