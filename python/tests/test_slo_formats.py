@@ -48,7 +48,7 @@ def test_slos_are_written_as_openslo_and_read_back_without_loss(layer):
         {"window": {"calendar": "month", "time_zone": "Asia/Kolkata"}},
         {"budgeting": "timeslices", "slice_target": 0.95, "no_data": "bad"},
         {"budgeting": "ratio_timeslices", "no_data": "good", "owner": "a@example.com"},
-        {"objective": [{"from": "2026-01-01", "target": 0.9}, {"from": "2026-02-01", "target": 0.99}]},
+        {"objective": [{"from": "2026-01-01", "target": 0.9}, {"from": "2026-02-01", "target": 0.5}]},
         {"objective": 0.9999999}, {"alert_policy": "pyrra", "label": "L", "fr": {"label": "é"}},
     ],
 )  # fmt: skip
