@@ -8,7 +8,7 @@ SOAK ?= 10
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint test test-superset bench bench-server bench-collector test-kills clean FORCE
+.PHONY: help setup demo build lint test test-superset bench bench-server bench-collector bench-reliability test-kills clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -41,12 +41,16 @@ demo: .venv/.stamp ## Data, warehouse, KPI tables and the KPI board, from nothin
 	@$(MAKE) target/.demo
 	$(STEP) 'KPI board'
 	@$(CADRAN) board
+	$(STEP) 'Service levels'
+	@$(CADRAN) slo status
 	$(STEP) 'What to try next'
 	@printf '  %s\n' \
 		'source .venv/bin/activate' \
 		'cadran show net_revenue' \
 		'cadran query net_revenue --group-by metric_time__month customer__country --limit 10' \
 		'cadran board --lang fr' \
+		'cadran slo show availability_28d:checkout' \
+		'cadran sla status' \
 		'cadran doctor'
 
 # What the warehouse is made of; when none of it changed, the warehouse of the last run is right.
@@ -90,6 +94,12 @@ bench-collector: .venv/.stamp ## Speed of `cadran collect`: events a second, ack
 
 test-kills: .venv/.stamp ## Kill the collector 20 times under load: what was acknowledged counts once
 	@CADRAN_TEST_KILLS=20 .venv/bin/python -m pytest python/tests/test_collect_server.py -k killed_at_random
+
+bench-reliability: .venv/.stamp ## 200 SLOs over 90 days of minutes: full build, one minute more, status
+	@test -d data/demo || $(CADRAN) demo --scale 0.05
+	@CADRAN_DATABASE=target/bench.duckdb $(DBT) build --quiet --target-path target/bench \
+		--full-refresh --select +fct_slo_status --exclude-resource-type test unit_test
+	@.venv/bin/python benchmarks/reliability.py target/bench/manifest.json
 
 clean: ## Remove what was built; .venv and data stay
 	@rm -rf target logs scratch dbt_packages build .mypy_cache .ruff_cache warehouse.duckdb warehouse.duckdb.wal

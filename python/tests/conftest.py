@@ -75,6 +75,8 @@ def raw(demo):
             connection.execute(
                 f"create view {source}.{entry.stem} as select * from read_parquet('{files}')"
             )
+    for view in sorted((ROOT / "python/tests/answers/views").glob("*.sql")):
+        connection.execute(view.read_text(encoding="utf-8"))
     return connection
 
 

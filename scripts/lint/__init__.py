@@ -51,6 +51,46 @@ class cadran:  # noqa: N801, it stands for the package as the models name it
         return "select " + ", ".join(f"null as {name}" for name in columns)
 
     @staticmethod
+    def local_time(timestamp: str, _zone: str) -> str:
+        """A clock."""
+        return f"cast({timestamp} as timestamp)"
+
+    @staticmethod
+    def utc_time(local_timestamp: str, _zone: str) -> str:
+        """An instant."""
+        return f"cast({local_timestamp} as timestamp)"
+
+    @staticmethod
+    def quarter_hour(timestamp: str) -> str:
+        """An instant."""
+        return f"date_trunc('hour', {timestamp})"
+
+    @staticmethod
+    def share(part: str, whole: str) -> str:
+        """A quotient."""
+        return f"{part} / nullif({whole}, 0)"
+
+    @staticmethod
+    def registered(name: str) -> str:
+        """A table of the register."""
+        return f"reliability.{name}"
+
+    @staticmethod
+    def slo_entries() -> list[object]:
+        """None are known without dbt."""
+        return []
+
+    @staticmethod
+    def sli_counts() -> list[object]:
+        """None are known without dbt."""
+        return []
+
+    @staticmethod
+    def slo_slices(sli_minutes: str, _minutes: str) -> str:
+        """Rows by SLO and minute."""
+        return f"select minute_at from {sli_minutes}"
+
+    @staticmethod
     def read_again_from(_relation: object, _column: str) -> str:
         """A time."""
         return "cast(null as timestamp)"

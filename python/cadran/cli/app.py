@@ -27,6 +27,8 @@ COMMANDS = {
     "query": ("query", "the answer to a question"),
     "sql": ("query", "the SQL of a question, without running it"),
     "values": ("query", "the values of a dimension"),
+    "slo": ("slo", "service level objectives: status, lint, simulate, history, import, export"),
+    "sla": ("slo", "contracts: the running month, and the statement of a month"),
     "board": ("scorecard", "the KPI board: latest complete period, changes, targets, status"),
     "catalog": ("export", "the catalogue of all KPIs as a site that opens from disk"),
     "bump": ("bump", "a new version of a KPI: its record, the lock, old against new"),

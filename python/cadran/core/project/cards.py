@@ -23,6 +23,8 @@ from cadran.formats.validation import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cadran.core.project.slos import Slo
+
 TIERS = ("strategic", "operational")
 STATUSES = ("draft", "certified", "deprecated")
 DIRECTIONS = ("up", "down", "band")
@@ -48,6 +50,12 @@ def _some_grain(grains: tuple[str, ...]) -> tuple[str, ...]:
     if not grains:
         raise ValueError(f"is empty; name at least one of {', '.join(GRAINS)}")
     return grains
+
+
+def _slos(written: tuple[Any, ...]) -> tuple[Slo, ...]:
+    from cadran.core.project import slos  # pydantic models, which few cards need
+
+    return slos.read(list(written)) if written else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ class CardBlock(Strict):
 
     `drivers` are KPIs that its owner holds to move it; `relation` is an expression over other KPIs
     that gives exactly its value. `minimum_cell` is for KPIs about people: a server shows no value
-    of fewer observations.
+    of fewer observations. `slos` are objectives on it, where it is a ratio of good to valid events.
     """
 
     tier: Annotated[str, one_of(*TIERS)]
@@ -111,6 +119,7 @@ class CardBlock(Strict):
     drivers: Annotated[tuple[Text, ...], NOT_TWICE] = ()
     relation: Text | None = None
     minimum_cell: Annotated[int, whole(2)] | None = None
+    slos: Annotated[tuple[Any, ...], Takes("a list of SLOs", _slos)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +166,9 @@ class Card(CardBlock):
             elif isinstance(value, tuple):
                 shown[name] = list(value)
         shown["fr"]["not_for"] = list(shown["fr"]["not_for"])
+        shown["slos"] = [
+            slo.model_dump(mode="json", exclude_defaults=True, by_alias=True) for slo in self.slos
+        ]
         return shown
 
 
@@ -199,6 +211,7 @@ def restored(content: dict[str, Any]) -> Card:
         "owner": Owner(**content["owner"]),
         "refresh": Refresh(**content["refresh"]),
         "fr": Translation(**listed(content["fr"])),
+        "slos": _slos(tuple(content["slos"])),
         "review_by": dt.date.fromisoformat(content["review_by"]),
         "sunset": dt.date.fromisoformat(sunset) if sunset else None,
     })  # fmt: skip

@@ -1,0 +1,1 @@
+"""SLOs, error budgets, contracts and incidents, on the same footing as any other KPI."""

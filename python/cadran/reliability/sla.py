@@ -1,0 +1,480 @@
+"""Contracts of service levels: what was promised to a customer, held against a month, to the cent.
+
+Three grammars say what availability is:
+
+- `mean_of_slices`: the mean over slices of good / valid events in the slice;
+- `bad_runs`: minutes in runs of bad ones, of a least length, taken off the month;
+- `time_less_exclusions`: as `bad_runs`, and excluded time is taken off the month as well.
+
+A month is one of the contract's time zone, 743 to 745 hours long if it has 31 days. Availabilities
+are fractions and never rounded before a tier is looked up: 99.895 % is below 99.9 %. A tier is
+half-open, credit applies strictly below its bound, and of several tiers the highest credit only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from cadran.core.project.slos import Email, Key, Share, Strict, Zone
+from cadran.errors import QueryError, UnknownNameError
+from cadran.formats import periods
+from cadran.reliability import status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from typing import Any
+
+    from cadran.core.layer import Layer
+
+MINUTE = dt.timedelta(minutes=1)
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_CENT = Decimal("0.01")
+
+
+def _clock(value: object) -> object:
+    if not isinstance(value, (str, dt.time)):
+        raise ValueError('write an hour in quotes, such as "08:00": YAML reads it as a number')  # noqa: TRY004 - pydantic's kind
+    return value
+
+
+Clock = Annotated[dt.time, BeforeValidator(_clock)]
+
+
+class CreditTier(Strict):
+    """Below a bound, a share of the base amount."""
+
+    below: Share
+    credit: Annotated[Decimal, Field(gt=0, le=1)]
+
+
+class ServiceHours(Strict):
+    """Local hours within which the promise holds; by default all hours of the days named."""
+
+    days: tuple[Day, ...] = DAYS
+    start: Clock = Field(default=dt.time(0), alias="from")
+    end: Clock | None = Field(default=None, alias="to")  # None: midnight
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ServiceHours:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError("hours end after they start; leave `to` out for midnight")
+        return self
+
+    def holds(self, local: dt.datetime) -> bool:
+        """Whether a local minute is within them."""
+        clock = local.time()
+        return (
+            DAYS[local.weekday()] in self.days
+            and clock >= self.start
+            and (self.end is None or clock < self.end)
+        )
+
+
+class Exclusions(Strict):
+    """Which entries of the register count in this contract."""
+
+    kinds: tuple[str, ...] = ()
+    notice_hours: Annotated[int, Field(ge=0)] | None = None
+    cap_minutes: Annotated[int, Field(ge=0)] | None = None
+
+
+class Translation(Strict):
+    """Words of the statement in French."""
+
+    title: str
+
+
+class Contract(Strict):
+    """One contract as it stands in `contracts/<name>.yml`."""
+
+    contract: Key
+    title: str
+    fr: Translation
+    customer: str
+    owner: Email
+    services: Annotated[tuple[str, ...], Field(min_length=1)]
+    kpi: str
+    time_zone: Zone
+    starts: dt.date
+    grammar: Literal["mean_of_slices", "bad_runs", "time_less_exclusions"]
+    target: Share
+    slice_minutes: Literal[1, 5, 15] = 1
+    bad_below: Share | None = None
+    minimum_run: Annotated[int, Field(ge=1)] = 1
+    no_data: Literal["good", "bad", "ignore"] = "good"
+    service_hours: ServiceHours = ServiceHours()
+    exclusions: Exclusions = Exclusions()
+    tiers: Annotated[tuple[CreditTier, ...], Field(min_length=1)]
+    base_amount: Annotated[Decimal, Field(gt=0, decimal_places=2)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    cap: Annotated[Decimal, Field(gt=0, le=1)] = Decimal(1)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Contract:
+        is_mean = self.grammar == "mean_of_slices"
+        if is_mean == (self.bad_below is not None):
+            raise ValueError(
+                "bad_below is what makes a minute bad: bad_runs and time_less_exclusions need it,"
+                " mean_of_slices has none"
+            )
+        if not is_mean and self.slice_minutes != 1:
+            raise ValueError("slice_minutes is for mean_of_slices; the others count minutes")
+        if not is_mean and self.no_data == "ignore":
+            raise ValueError("time has no gaps: no_data is good or bad where minutes are counted")
+        bounds = [tier.below for tier in self.tiers]
+        credits_ = [tier.credit for tier in self.tiers]
+        if bounds != sorted(set(bounds), reverse=True) or credits_ != sorted(set(credits_)):
+            raise ValueError("tiers stand from the highest bound down, each with a higher credit")
+        if bounds[0] > self.target:
+            raise ValueError("the first tier begins at the target or below it")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of its months and hours."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def promise(self) -> Fraction:
+        """The target as a fraction."""
+        return Fraction(self.target)
+
+    def month(self, start: dt.date) -> tuple[dt.datetime, dt.datetime]:
+        """The instants in UTC, without zone, from which and up to which a local month lasts."""
+        following = periods.shifted(start, "month", 1)
+        begin, end = (
+            dt.datetime(day.year, day.month, 1, tzinfo=self.zone)
+            .astimezone(dt.UTC)
+            .replace(tzinfo=None)
+            for day in (start, following)
+        )
+        return begin, end
+
+
+@dataclass(frozen=True, slots=True)
+class BadMinute:
+    """A minute that hurt: its instant in UTC and locally, its events, and what became of it."""
+
+    minute_at: dt.datetime
+    local: dt.datetime
+    good: int
+    total: int
+    counts: bool  # within a run that is long enough
+    is_excluded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A contract and a month: availability gross and net, the minutes, the credit.
+
+    An availability is None when nothing was promised or measured in the time. `last_instant` is
+    before the month's end while the month runs.
+    """
+
+    contract: Contract
+    month: dt.date
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+    last_instant: dt.datetime
+    agreed_minutes: int
+    excluded_minutes: int
+    gross: Fraction | None
+    net: Fraction | None
+    tier: CreditTier | None
+    credit: Decimal
+    minutes_left: int | None
+    bad_minutes: tuple[BadMinute, ...]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the month is not over in the data."""
+        return self.last_instant < self.ends_at
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the promise was kept, net of exclusions."""
+        return self.net is None or self.net >= self.contract.promise
+
+
+class _ExactLoader(yaml.SafeLoader):
+    """Numbers with a point as decimals, as they are written."""
+
+
+_ExactLoader.add_constructor("tag:yaml.org,2002:float", lambda _loader, node: Decimal(node.value))
+
+
+def read_contracts(folder: Path) -> dict[str, Contract]:
+    """The contracts of a folder, by name.
+
+    Raises:
+        QueryError: a file cannot be read or says what is not allowed; it and the key are named.
+    """
+    contracts: dict[str, Contract] = {}
+    for file in sorted(folder.glob("*.yml")):
+        try:
+            contract = Contract.model_validate(
+                yaml.load(file.read_text(encoding="utf-8"), _ExactLoader)  # noqa: S506 - a SafeLoader
+            )
+        except yaml.YAMLError as problem:
+            raise QueryError(
+                f"{file}: this is not YAML: {' '.join(str(problem).split())}."
+            ) from problem
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            said = first["msg"].removeprefix("Value error, ")
+            raise QueryError(f"{file}{f', {key}' if key else ''}: {said}.") from problem
+        if contract.contract != file.stem:
+            raise QueryError(
+                f"{file}: it holds contract '{contract.contract}'; name the file like it."
+            )
+        contracts[contract.contract] = contract
+    return contracts
+
+
+def contract_of(contracts: dict[str, Contract], name: str) -> Contract:
+    """One contract.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name not in contracts:
+        raise UnknownNameError("contract", name, contracts)
+    return contracts[name]
+
+
+def settle(layer: Layer, contract: Contract, month: dt.date) -> Settlement:
+    """A month of a contract from the warehouse's minutes, up to where they reach.
+
+    Raises:
+        QueryError: the month is before the contract, or there is no data of it.
+    """
+    if month < contract.starts.replace(day=1):
+        raise QueryError(
+            f"Contract '{contract.contract}' starts on {contract.starts}: {month:%Y-%m} is before."
+        )
+    starts_at, ends_at = contract.month(month)
+    reached = status.watermark(layer, contract.kpi)
+    if reached is None or reached <= starts_at:
+        raise QueryError(f"There is no data of {month:%Y-%m} yet (KPI '{contract.kpi}').")
+    counts: dict[dt.datetime, tuple[int, int]] = {}
+    for service in contract.services:
+        for row in status.minutes(layer, contract.kpi, service, starts_at, ends_at):
+            good, total = counts.get(row["minute_at"], (0, 0))
+            counts[row["minute_at"]] = (good + row["good_count"], total + row["total_count"])
+    return settled(contract, month, counts, status.exclusions(layer), min(reached, ends_at))
+
+
+def settled(
+    contract: Contract,
+    month: dt.date,
+    counts: dict[dt.datetime, tuple[int, int]],
+    exclusions: Iterable[dict[str, Any]] = (),
+    last_instant: dt.datetime | None = None,
+) -> Settlement:
+    """A month of a contract from its counts.
+
+    Args:
+        contract: what was promised.
+        month: its first day.
+        counts: good and valid events by minute in UTC; minutes without events may be absent.
+        exclusions: entries of the register.
+        last_instant: up to where the data reach; by default the month's end.
+    """
+    starts_at, ends_at = contract.month(month)
+    last = min(last_instant or ends_at, ends_at)
+    agreed = _agreed(contract, starts_at, ends_at)
+    elapsed = [minute for minute in agreed if minute < last]
+    excluded = _excluded(contract, exclusions, agreed)
+    bad, gross, net = (
+        _mean_of_slices(contract, elapsed, counts, excluded)
+        if contract.grammar == "mean_of_slices"
+        else _bad_time(contract, elapsed, counts, excluded)
+    )
+    tier = next(
+        (t for t in reversed(contract.tiers) if net is not None and net < Fraction(t.below)), None
+    )
+    return Settlement(
+        contract=contract,
+        month=month,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        last_instant=last,
+        agreed_minutes=len(agreed),
+        excluded_minutes=len(excluded),
+        gross=gross,
+        net=net,
+        tier=tier,
+        credit=_credit(contract, tier),
+        minutes_left=_minutes_left(contract, agreed, elapsed, excluded, net),
+        bad_minutes=tuple(bad),
+    )
+
+
+def _credit(contract: Contract, tier: CreditTier | None) -> Decimal:
+    """The highest tier only, never more than the cap, rounded to the cent once, at the end."""
+    share = min(tier.credit, contract.cap) if tier else Decimal(0)
+    return (contract.base_amount * share).quantize(_CENT, ROUND_HALF_UP)
+
+
+def _agreed(contract: Contract, starts_at: dt.datetime, ends_at: dt.datetime) -> list[dt.datetime]:
+    """The minutes of service hours, in UTC; a clock that goes back lives an hour twice."""
+    zone, hours = contract.zone, contract.service_hours
+    count = int((ends_at - starts_at) / MINUTE)
+    every = (starts_at + n * MINUTE for n in range(count))
+    if hours == ServiceHours():
+        return list(every)
+    return [m for m in every if hours.holds(m.replace(tzinfo=dt.UTC).astimezone(zone))]
+
+
+def _excluded(
+    contract: Contract, exclusions: Iterable[dict[str, Any]], agreed: list[dt.datetime]
+) -> set[dt.datetime]:
+    """The minutes that count as excluded: announced in time, approved, united, capped."""
+    rules, spans = contract.exclusions, []
+    for row in exclusions:
+        if row["kind"] not in rules.kinds or not (row["approver"] or "").strip():
+            continue
+        if row["subject"] is not None and row["subject"] not in contract.services:
+            continue
+        if row["slo"] is not None and row["slo"] != contract.contract:
+            continue
+        if rules.notice_hours is not None and (
+            row["announced_at"] is None
+            or row["announced_at"] + dt.timedelta(hours=rules.notice_hours) > row["starts_at"]
+        ):
+            continue
+        spans.append((row["starts_at"], row["ends_at"]))
+    named = [minute for minute in agreed if any(a <= minute < b for a, b in spans)]
+    return set(named if rules.cap_minutes is None else named[: rules.cap_minutes])
+
+
+def _mean_of_slices(
+    contract: Contract,
+    elapsed: list[dt.datetime],
+    counts: dict[dt.datetime, tuple[int, int]],
+    excluded: set[dt.datetime],
+) -> tuple[list[BadMinute], Fraction | None, Fraction | None]:
+    def mean(minutes: list[dt.datetime]) -> Fraction | None:
+        slices: dict[dt.datetime, list[int]] = {}
+        for minute in minutes:
+            start = minute - dt.timedelta(minutes=minute.minute % contract.slice_minutes)
+            cell = slices.setdefault(start, [0, 0])
+            good, total = counts.get(minute, (0, 0))
+            cell[0] += good
+            cell[1] += total
+        # Sums of numerators by denominator: adding fractions one by one grows without need.
+        sums: dict[int, int] = {}
+        length = 0
+        for good, total in slices.values():
+            if total == 0:
+                if contract.no_data == "ignore":
+                    continue
+                good, total = int(contract.no_data == "good"), 1  # noqa: PLW2901 - what silence is
+            sums[total] = sums.get(total, 0) + good
+            length += 1
+        if length == 0:
+            return None
+        return sum((Fraction(good, total) for total, good in sums.items()), Fraction()) / length
+
+    bad = [
+        _bad_minute(contract, minute, counts, counts=True, is_excluded=minute in excluded)
+        for minute in elapsed
+        if _is_below(Fraction(1), contract, counts.get(minute, (0, 0)))
+    ]
+    return bad, mean(elapsed), mean([m for m in elapsed if m not in excluded])
+
+
+def _is_below(bound: Fraction, contract: Contract, cell: tuple[int, int]) -> bool:
+    """Whether a minute's share of good events is below a bound, in whole numbers."""
+    good, total = cell
+    if total == 0:
+        return contract.no_data == "bad"
+    return good * bound.denominator < bound.numerator * total
+
+
+def _bad_time(
+    contract: Contract,
+    elapsed: list[dt.datetime],
+    counts: dict[dt.datetime, tuple[int, int]],
+    excluded: set[dt.datetime],
+) -> tuple[list[BadMinute], Fraction | None, Fraction | None]:
+    """Runs are found first and excluded minutes taken off them after, so none is cut in two."""
+    bound = Fraction(contract.bad_below or 1)
+    runs: list[list[dt.datetime]] = []
+    for minute in elapsed:
+        if not _is_below(bound, contract, counts.get(minute, (0, 0))):
+            continue
+        if runs and runs[-1][-1] + MINUTE == minute:
+            runs[-1].append(minute)
+        else:
+            runs.append([minute])
+    bad = [
+        _bad_minute(
+            contract, minute, counts,
+            counts=len(run) >= contract.minimum_run, is_excluded=minute in excluded,
+        )
+        for run in runs
+        for minute in run
+    ]  # fmt: skip
+    down = sum(minute.counts for minute in bad)
+    net_down = sum(minute.counts and not minute.is_excluded for minute in bad)
+    off = (
+        sum(minute in excluded for minute in elapsed)
+        if contract.grammar == "time_less_exclusions"
+        else 0
+    )
+
+    def share(total: int, lost: int) -> Fraction | None:
+        return Fraction(total - lost, total) if total else None
+
+    return bad, share(len(elapsed), down), share(len(elapsed) - off, net_down)
+
+
+def _bad_minute(
+    contract: Contract,
+    minute: dt.datetime,
+    cells: dict[dt.datetime, tuple[int, int]],
+    *,
+    counts: bool,
+    is_excluded: bool,
+) -> BadMinute:
+    good, total = cells.get(minute, (0, 0))
+    local = minute.replace(tzinfo=dt.UTC).astimezone(contract.zone)
+    return BadMinute(minute, local, good, total, counts, is_excluded)
+
+
+def _minutes_left(
+    contract: Contract,
+    agreed: list[dt.datetime],
+    elapsed: list[dt.datetime],
+    excluded: set[dt.datetime],
+    net: Fraction | None,
+) -> int | None:
+    """Whole minutes of outage, all else good, until the next tier; None when it is the last one.
+
+    Exclusions that are announced for the rest of the month count.
+    """
+    if net is None:
+        return None
+    below = [tier for tier in contract.tiers if net >= Fraction(tier.below)]
+    if not below:
+        return None
+    if contract.grammar == "bad_runs":
+        whole, gone = len(agreed), len(elapsed)
+    else:
+        whole = sum(minute not in excluded for minute in agreed)
+        gone = sum(minute not in excluded for minute in elapsed)
+    lost = (1 - net) * gone
+    left = (1 - Fraction(below[0].below)) * whole - lost
+    return max(int(left // 1), 0)

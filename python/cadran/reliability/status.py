@@ -1,0 +1,297 @@
+"""The reliability models as the warehouse has them: the one place that reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cadran.errors import ProjectError, QueryError, UnknownNameError, WarehouseError
+from cadran.reliability.burn import Tier, derived
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+    from decimal import Decimal
+
+    from cadran.core.layer import Layer
+
+SCHEMA = "reliability"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where an SLO stands in its window. Rates are fractions; net of exclusions unless gross.
+
+    `remaining_rate` is negative when the budget is overspent. A composite has no units of its own.
+    Without traffic in the window there are no rates.
+    """
+
+    slo_id: str
+    slo: str
+    subject: str
+    label_en: str
+    label_fr: str
+    kpi: str
+    is_composite: bool
+    budgeting: str
+    window_kind: str
+    window_minutes: int | None
+    calendar_grain: str | None
+    time_zone: str
+    owner: str
+    window_starts_at: dt.datetime | None
+    as_of: dt.datetime | None
+    target: Decimal | None
+    units: int | None
+    bad_units: Decimal | None
+    allowed_units: Decimal | None
+    compliance_rate: float | None
+    consumed_rate: float | None
+    remaining_rate: float | None
+    gross_compliance_rate: float | None
+    gross_consumed_rate: float | None
+    gross_remaining_rate: float | None
+    burn_rate_1h: float | None
+    hours_to_exhaustion: float | None
+
+    @property
+    def state(self) -> str:
+        """One of no data, overspent, burning (gone within the window at this pace) or in budget."""
+        if self.consumed_rate is None:
+            return "no data"
+        if self.consumed_rate > 1:
+            return "overspent"
+        if self.burn_rate_1h is not None and self.burn_rate_1h > 1:
+            return "burning"
+        return "in budget"
+
+    def label(self, lang: str = "en") -> str:
+        """Its name in plain words, with the subject where it has one."""
+        label = self.label_fr if lang == "fr" else self.label_en
+        return label if self.subject == "all" else f"{label}: {self.subject}"
+
+
+def relation(layer: Layer, model: str, schema: str = SCHEMA) -> str:
+    """The warehouse's name of a model, as dbt's manifest has it or by its schema."""
+    try:
+        nodes = layer.project.dbt_manifest["nodes"].values()
+    except ProjectError:
+        return f"{schema}.{model}"
+    for node in nodes:
+        if node["name"] == model and node["resource_type"] in {"model", "seed"}:
+            return str(node["relation_name"])
+    return f"{schema}.{model}"
+
+
+def read(layer: Layer, sql: str) -> list[dict[str, Any]]:
+    """The rows of a statement over the reliability models.
+
+    Raises:
+        QueryError: the project has no such models, or has not built them.
+    """
+    try:
+        rows: list[dict[str, Any]] = layer.warehouse.arrow(sql).to_pylist()
+    except WarehouseError as problem:
+        if "does not exist" in str(problem):
+            raise QueryError(
+                "The warehouse has no reliability models: write `slos` on a KPI's card, add the"
+                " domain reliability to cadran_domains, and run `dbt build`."
+            ) from problem
+        raise
+    return rows
+
+
+def statuses(layer: Layer, names: Iterable[str] = ()) -> list[Status]:
+    """The status of each SLO, or of those that are named: by SLO or by `slo:subject`.
+
+    Raises:
+        UnknownNameError: there is no such SLO.
+    """
+    rows = read(layer, f"select * from {relation(layer, 'fct_slo_status')} order by slo_id")
+    every = [Status(**row) for row in rows]
+    wanted = set(names)
+    known = {name for status in every for name in (status.slo, status.slo_id)}
+    for name in sorted(wanted - known):
+        raise UnknownNameError("SLO", name, known)
+    return [s for s in every if not wanted or s.slo in wanted or s.slo_id in wanted]
+
+
+def burn_rates(layer: Layer, slo_id: str) -> list[dict[str, Any]]:
+    """Window, units, bad units and burn of each window of the SLO's policy, shortest first."""
+    return read(
+        layer,
+        "select window_minutes, units, bad_units, burn_rate"
+        f" from {relation(layer, 'fct_slo_burn_rates')}"
+        f" where slo_id = {_text(slo_id)} order by window_minutes",
+    )
+
+
+def tiers(layer: Layer) -> dict[str, list[Tier]]:
+    """The tiers of the policy of each SLO."""
+    rows = read(
+        layer,
+        f"select * from {relation(layer, 'slo_alert_tiers')} order by slo_id, long_minutes",
+    )
+    of_slo: dict[str, list[Tier]] = {}
+    for row in rows:
+        of_slo.setdefault(row.pop("slo_id"), []).append(Tier(**row))
+    return of_slo
+
+
+def policy(layer: Layer, name: str, period_minutes: int) -> list[Tier]:
+    """The tiers of a policy for a period.
+
+    Raises:
+        UnknownNameError: there is no such policy.
+    """
+    rows = read(layer, f"select * from {relation(layer, 'alert_tiers', 'governance')}")
+    known = {row["policy"] for row in rows}
+    if name not in known:
+        raise UnknownNameError("alert policy", name, known)
+    return [derived(row, period_minutes) for row in rows if row["policy"] == name]
+
+
+def history(layer: Layer, slo_ids: Iterable[str], grain: str) -> list[dict[str, Any]]:
+    """The closed and the running periods of SLOs, in the SLO's own time zone, gross and net."""
+    among = ", ".join(_text(slo_id) for slo_id in slo_ids) or "null"
+    return read(
+        layer,
+        f"select * from {relation(layer, 'fct_slo_periods')}"
+        f" where period_grain = {_text(grain)} and slo_id in ({among})"
+        " order by slo_id, period_start",
+    )
+
+
+def exclusions(layer: Layer) -> list[dict[str, Any]]:
+    """Every entry of the register of exclusions with what became of it."""
+    return read(
+        layer, f"select * from {relation(layer, 'slo_exclusions')} order by starts_at, exclusion_id"
+    )
+
+
+def overlapping_exclusions(layer: Layer) -> list[dict[str, Any]]:
+    """Pairs of exclusions that count and overlap for one subject."""
+    name = relation(layer, "slo_exclusions")
+    return read(
+        layer,
+        "select a.exclusion_id as first, b.exclusion_id as second"
+        f" from {name} as a inner join {name} as b"
+        " on a.exclusion_id < b.exclusion_id and a.starts_at < b.ends_at"
+        " and b.starts_at < a.ends_at"
+        " and (a.slo is null or b.slo is null or a.slo = b.slo)"
+        " and (a.subject is null or b.subject is null or a.subject = b.subject)"
+        " where a.judgement = 'counted' and b.judgement = 'counted' order by 1, 2",
+    )
+
+
+def minutes(
+    layer: Layer, kpi: str, subject: str, starts_at: dt.datetime, ends_at: dt.datetime
+) -> list[dict[str, Any]]:
+    """Good and valid events of a KPI by minute from an instant up to another, both in UTC."""
+    return read(
+        layer,
+        "select minute_at, good_count, total_count"
+        f" from {relation(layer, 'int_sli_minutely')}"
+        f" where kpi = {_text(kpi)} and subject = {_text(subject)}"
+        f" and minute_at >= {_instant(starts_at)} and minute_at < {_instant(ends_at)}"
+        " order by minute_at",
+    )
+
+
+def watermark(layer: Layer, kpi: str) -> dt.datetime | None:
+    """The end of the last minute that a KPI's mart has, in UTC."""
+    rows = read(
+        layer,
+        f"select max(watermark_at) as at from {relation(layer, 'int_sli_watermarks')}"
+        f" where kpi = {_text(kpi)}",
+    )
+    found: dt.datetime | None = rows[0]["at"]
+    return found
+
+
+def replay(  # noqa: PLR0913 - one statement and what varies in it
+    layer: Layer,
+    slo_id: str,
+    tier: Tier,
+    *,
+    target: Decimal | None,
+    starts_at: dt.datetime,
+    ends_at: dt.datetime,
+) -> list[dict[str, Any]]:
+    """The instants at which a tier would have begun or ceased to fire, with its burn rates.
+
+    Every minute of the past is judged at its end, minutes without traffic too. Sums of a window
+    are differences of running sums over all minutes.
+    """
+    allowed = "allowed_units" if target is None else f"units * (1 - {target})"
+    running = ", ".join(
+        f"sum(coalesce({name}, 0)) over (order by minute_at) as {name}"
+        for name in ("units", "bad_units", "allowed_units")
+    )
+    windows = ", ".join(
+        f"{name} - coalesce(lag({name}, {length}) over (order by minute_at), 0) as {which}_{name}"
+        for which, length in (("long", tier.long_minutes), ("short", tier.short_minutes))
+        for name in ("units", "bad_units", "allowed_units")
+    )
+    burning = " and ".join(
+        f"{which}_bad_units > {tier.factor} * {which}_allowed_units and {which}_allowed_units > 0"
+        for which in ("long", "short")
+    )
+    return read(
+        layer,
+        f"""
+        with slices as (
+            select minute_at, units, bad_units, {allowed} as allowed_units
+            from {relation(layer, "fct_slo_slices_minutely")}
+            where slo_id = {_text(slo_id)} and not is_excluded
+                and minute_at >= {_instant(starts_at)} and minute_at < {_instant(ends_at)}
+        ),
+        dense as (
+            select minutes.minute_at, slices.units, slices.bad_units, slices.allowed_units
+            from {relation(layer, "time_spine_minute", "utilities")} as minutes
+            left join slices on minutes.minute_at = slices.minute_at
+            where minutes.minute_at >= {_instant(starts_at)}
+                and minutes.minute_at < {_instant(ends_at)}
+        ),
+        running as (select minute_at, {running} from dense),
+        windows as (select minute_at, {windows} from running),
+        judged as (
+            select *, case when {burning}
+                and long_units >= {tier.min_units} and long_bad_units >= {tier.min_bad_units}
+                then 1 else 0 end as is_firing
+            from windows
+        ),
+        changes as (
+            select *, coalesce(lag(is_firing) over (order by minute_at), 0) as was_firing
+            from judged
+        )
+        select minute_at, is_firing,
+            long_bad_units / nullif(long_allowed_units, 0) as long_burn_rate,
+            short_bad_units / nullif(short_allowed_units, 0) as short_burn_rate
+        from changes where is_firing <> was_firing order by minute_at""",
+    )
+
+
+def incidents(
+    layer: Layer, subject: str, starts_at: dt.datetime, ends_at: dt.datetime
+) -> list[dict[str, Any]]:
+    """Known incidents of a service ("all": of every one) that began in a range."""
+    of_subject = "" if subject == "all" else f" and service_id = {_text(subject)}"
+    try:
+        return read(
+            layer,
+            "select incident_id, service_id, severity, cause, started_at, restored_at"
+            f" from {relation(layer, 'fct_incidents', 'marts')}"
+            f" where started_at >= {_instant(starts_at)} and started_at < {_instant(ends_at)}"
+            f"{of_subject} order by started_at",
+        )
+    except QueryError:
+        return []
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _instant(value: dt.datetime) -> str:
+    return f"cast('{value:%Y-%m-%d %H:%M:%S}' as timestamp)"

@@ -1,0 +1,4 @@
+-- group_by: metric_time__day slo_slice__slo
+select date_trunc('day', day), slo, 1 - sum(bad) / sum(units)
+from slo_slices
+group by 1, 2

@@ -1,0 +1,5 @@
+-- group_by: metric_time__month slo_slice__slo_id
+select date_trunc('month', day), slo_id, 1 - sum(bad) / sum(units)
+from slo_slices
+where not excluded
+group by 1, 2

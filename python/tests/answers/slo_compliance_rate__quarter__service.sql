@@ -1,0 +1,5 @@
+-- group_by: metric_time__quarter service__service_name
+select date_trunc('quarter', day), service_name, 1 - sum(bad) / sum(units)
+from slo_slices
+where not excluded
+group by 1, 2
