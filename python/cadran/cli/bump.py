@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_project, examples, open_layer
+from cadran.core.project import dbt, git
 from cadran.errors import ProjectError, QueryError
 from cadran.formats.numbers import measure, sparkline
 
@@ -97,7 +98,6 @@ def _share_steps(root: Path | None) -> int:
 
 
 def _bump(parsed: argparse.Namespace) -> int:
-    from cadran.core.project import dbt, git
     from cadran.governance import bump as service
 
     if dbt.refresh(open_layer(parsed).project):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import examples
+from cadran.errors import ProjectError
 
 if TYPE_CHECKING:
     import argparse
@@ -48,7 +49,6 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Collect until interrupted."""
-    from cadran.errors import ProjectError
     from cadran.telemetry import settings
     from cadran.telemetry.collector import collect
 

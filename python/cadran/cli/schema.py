@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import examples
+from cadran.core.project.cards import CardBlock
+from cadran.formats.validation import schema_of
 
 if TYPE_CHECKING:
     import argparse
@@ -51,10 +53,8 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Each schema by the name of its file."""
     from cadran.access.policy import PolicySettings
     from cadran.core.ledger.settings import LedgerSettings
-    from cadran.core.project.cards import CardBlock
     from cadran.core.project.checks import Settings
     from cadran.core.versions.record import RecordFile
-    from cadran.formats.validation import schema_of
     from cadran.server.settings import ServerFile
 
     kinds = {

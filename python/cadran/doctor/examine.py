@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.project import contracts
+from cadran.core.project import artifacts, contracts
 from cadran.core.warehouse.duckdb_local import NoSuchTableError, Scratch
 from cadran.doctor.findings import Finding, Level, Report
 from cadran.doctor.staging import Models, NotRenderableError
@@ -315,8 +315,6 @@ def _attach(scratch: Scratch, loaded: Contracts, database: Path | None) -> str |
     if not any((loaded.place(source) or "").startswith("schema:") for source in sources):
         return None
     if database is None:
-        from cadran.core.project import artifacts
-
         try:
             database = artifacts.find(loaded.project_dir, None, None).database
         except ProjectError:

@@ -33,6 +33,7 @@ from cadran.access import exposure
 from cadran.access.authentication import Bearers
 from cadran.access.caller import Meter
 from cadran.errors import LimitError, UnauthenticatedError
+from cadran.telemetry import uptime
 from cadran.telemetry.landing import FullError, Landing, Record
 from cadran.telemetry.records import Rules, UnreadableError
 
@@ -335,8 +336,6 @@ class Collector:
         )
 
     async def _check(self) -> None:
-        from cadran.telemetry import uptime
-
         await self.landing.ready.wait()
         await uptime.watch(self.settings.checks, lambda body: self.take(EVENTS, _JSON, body, body))
 
