@@ -1,6 +1,6 @@
 {#-
     Of rows with one key a sound one is kept, the first; a row that is broken by itself never
-    takes its place, and a reference that is empty is not an unknown one.
+    takes its place, a reference to a rejected row is unknown, and one that is empty is not.
 -#}
 {%- set staged -%}
 (
@@ -19,7 +19,15 @@
     select 5, 'a', -1, null, 'amount is absurd'
 ) as staged_rows
 {%- endset -%}
-{%- set parents = "(select 'a' as parent union all select 'a' as parent) as parents" -%}
+{%- set parents -%}
+(
+    select 'a' as parent, cast(null as varchar) as rejection_reason
+    union all
+    select 'a', null
+    union all
+    select 'z', 'name is missing'
+) as parents
+{%- endset -%}
 with
 
 checked as (
@@ -27,7 +35,7 @@ checked as (
         staged,
         key=['id'],
         order_by=['amount'],
-        references=[('parent', (parents, 'parent'))],
+        references=[('parent', (cadran.accepted_rows(parents), 'parent'))],
         rules=[('marked.amount < 0', 'amount is absurd')],
     ) | indent(4) }}
 ),

@@ -5,8 +5,8 @@
         'booked_at', 'order_id', 'product_id', 'line_type', 'quantity', 'amount', 'unit_price',
     ],
     references=[
-        ('order_id', (ref('fct_orders'), 'order_id')),
-        ('product_id', (ref('dim_products'), 'product_id')),
+        ('order_id', (cadran.accepted_rows(ref('int_orders_checked')), 'order_id')),
+        ('product_id', (cadran.accepted_rows(ref('int_products_checked')), 'product_id')),
     ],
     rules=[
         (

@@ -3,8 +3,8 @@
     key=['deployment_id'],
     order_by=['deployed_at', 'service_id', 'is_failed', 'incident_id'],
     references=[
-        ('service_id', (ref('dim_services'), 'service_id')),
-        ('incident_id', (ref('fct_incidents'), 'incident_id')),
+        ('service_id', (cadran.accepted_rows(ref('int_services_checked')), 'service_id')),
+        ('incident_id', (cadran.accepted_rows(ref('int_incidents_checked')), 'incident_id')),
     ],
     rules=[
         (

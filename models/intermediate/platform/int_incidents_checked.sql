@@ -4,7 +4,7 @@
     order_by=[
         'started_at', 'restored_at', 'detected_at', 'acknowledged_at', 'service_id', 'severity', 'cause',
     ],
-    references=[('service_id', (ref('dim_services'), 'service_id'))],
+    references=[('service_id', (cadran.accepted_rows(ref('int_services_checked')), 'service_id'))],
     rules=[
         ("marked.detected_at < marked.started_at", "detected before it started"),
         ("marked.acknowledged_at < marked.started_at", "acknowledged before it started"),

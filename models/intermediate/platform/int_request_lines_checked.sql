@@ -4,5 +4,5 @@
     order_by=[
         'received_at', 'service_id', 'route', 'method', 'status', 'duration_ms', 'is_timeout',
     ],
-    references=[('service_id', (ref('dim_services'), 'service_id'))],
+    references=[('service_id', (cadran.accepted_rows(ref('int_services_checked')), 'service_id'))],
 ) }}

@@ -11,7 +11,7 @@
     ref('stg_telemetry__requests'),
     key=['service_id', 'route', 'minute_at'],
     order_by=['request_count', 'error_5xx_count', 'timeout_count', 'error_4xx_count'] + buckets,
-    references=[('service_id', (ref('dim_services'), 'service_id'))],
+    references=[('service_id', (cadran.accepted_rows(ref('int_services_checked')), 'service_id'))],
     rules=[
         (
             "marked.minute_at <> " ~ dbt.date_trunc('minute', 'marked.minute_at'),

@@ -1,11 +1,17 @@
 with
 
 tickets as (
-    select * from {{ ref('fct_tickets') }}
+    select
+        ticket_id,
+        team,
+        priority,
+        opened_at,
+        {{ cadran.business_date('opened_at') }} as opened_date
+    from {{ ref('int_tickets_timed') }}
 ),
 
 events as (
-    select * from {{ ref('fct_ticket_events') }}
+    select * from {{ ref('int_ticket_events_dated') }}
 ),
 
 moves as (

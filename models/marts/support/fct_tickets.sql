@@ -1,45 +1,16 @@
 with
 
 tickets as (
-    select * from {{ ref('int_tickets_checked') }}
-    where rejection_reason is null
-),
-
-events as (
-    select * from {{ ref('fct_ticket_events') }}
-),
-
-milestones as (
-    select
-        ticket_id,
-        min(case when event_type = 'replied' then occurred_at end) as first_reply_at,
-        min(case when event_type = 'resolved' then occurred_at end) as first_resolved_at,
-        max(case when event_type = 'resolved' then occurred_at end) as last_resolved_at,
-        max(case when event_type = 'reopened' then occurred_at end) as last_reopened_at
-    from events
-    group by ticket_id
+    select * from {{ ref('int_tickets_timed') }}
 ),
 
 timed as (
     select
-        tickets.ticket_id,
-        tickets.customer_id,
-        tickets.team,
-        tickets.priority,
-        tickets.topic,
-        tickets.opened_at,
-        milestones.first_reply_at,
-        milestones.first_resolved_at,
-        milestones.last_resolved_at,
-        milestones.last_reopened_at,
-        {{ cadran.hours_between('tickets.opened_at', 'milestones.first_reply_at') }}
-            as first_response_hours,
-        {{ cadran.hours_between('tickets.opened_at', 'milestones.first_resolved_at') }}
-            as resolution_hours,
-        {{ cadran.resolution_target_hours('tickets.priority') }} as target_hours
+        *,
+        {{ cadran.hours_between('opened_at', 'first_reply_at') }} as first_response_hours,
+        {{ cadran.hours_between('opened_at', 'first_resolved_at') }} as resolution_hours,
+        {{ cadran.resolution_target_hours('priority') }} as target_hours
     from tickets
-    left join milestones
-        on tickets.ticket_id = milestones.ticket_id
 )
 
 select
