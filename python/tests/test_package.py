@@ -81,6 +81,15 @@ def test_the_consumer_builds_with_every_test_passing(consumer):
     assert consumer.returncode == 0, consumer.log[-3000:]
 
 
+def test_a_project_that_takes_warnings_for_errors_can_install_the_package(consumer, tmp_path):
+    bakery = shutil.copytree(consumer.folder, tmp_path / "bakery", symlinks=True)
+    model = bakery / "models" / "fct_sales.yml"
+    # Of the bakery's own hidden metrics dbt warns, since its OSI document leaves them out.
+    model.write_text(model.read_text().replace("        hidden: true\n", ""))
+    parsed = dbt(bakery, "--warn-error", "parse", "--no-partial-parse")
+    assert parsed.returncode == 0, parsed.stdout[-3000:]
+
+
 def test_only_the_governance_models_come_with_the_package(consumer):
     models = {
         node["name"]
