@@ -99,8 +99,8 @@ def test_only_the_governance_models_come_with_the_package(consumer):
     assert models == {"kpi_catalog", "kpi_dimensions", "objectives", "kpi_targets"}
 
 
-def test_no_metric_semantic_model_or_saved_query_of_the_demo_comes_along(consumer):
-    for kind in ("metrics", "semantic_models", "saved_queries", "unit_tests"):
+def test_no_source_metric_semantic_model_or_saved_query_of_the_demo_comes_along(consumer):
+    for kind in ("sources", "metrics", "semantic_models", "saved_queries", "unit_tests"):
         packages = {node["package_name"] for node in consumer.manifest[kind].values()}
         assert packages <= {"bakery"}, kind
 

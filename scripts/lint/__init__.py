@@ -11,6 +11,11 @@ class cadran:  # noqa: N801, it stands for the package as the models name it
     """The macros of this project."""
 
     @staticmethod
+    def accepted_rows(checked: object) -> str:
+        """A query in brackets."""
+        return f"(select * from {checked}) as accepted"
+
+    @staticmethod
     def business_date(timestamp: str) -> str:
         """A date."""
         return f"cast({timestamp} as date)"

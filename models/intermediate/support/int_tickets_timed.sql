@@ -1,3 +1,6 @@
+{#- A table, since three models read it, one of them through a view. -#}
+{{ config(materialized='table') }}
+
 with
 
 tickets as (

@@ -97,7 +97,7 @@ def additivity_right(context: Context) -> Iterator[Finding]:
     example="""
 # wrong: the source may be 6 hours old before anybody is told
 refresh: {every: 1 hour, late_after: 3 hours}  # on the card
-config: {meta: {late_after: 6 hours}}          # on the source
+config: {freshness: {warn_after: {count: 6, period: hour}}}  # on the source
 # right
 refresh: {every: 6 hours, late_after: 8 hours}
 """,
@@ -195,24 +195,33 @@ def no_personal_dimension(context: Context) -> Iterator[Finding]:
     "TEC06",
     title="Each source under a KPI says how fresh it is",
     rationale="""Freshness can only be promised of data whose delivery is known: by dbt's own
-        `freshness` on the source, or by `late_after` in its meta where dbt cannot measure it
-        (files).""",
+        `freshness`, which `dbt source freshness` measures. `freshness: null` says of a table that
+        it cannot tell, since nothing may happen in it for longer.""",
     example="""
 sources:
   - name: shop
-    # wrong: nothing; right: either of
+    # wrong: nothing; right
     config: {freshness: {warn_after: {count: 2, period: hour}}}
-    config: {meta: {late_after: 2 hours}}
+    tables:
+      - name: orders
+        config: {loaded_at_field: ordered_at}
+      - name: products
+        config: {freshness: null}
 """,
-    remedy="Give the source `config.freshness.warn_after`, or `config.meta.late_after`.",
+    remedy="""Give the source `config.freshness.warn_after`, and its tables `loaded_at_field` or
+        `freshness: null`.""",
     severity=Severity.WARNING,
 )
 def source_freshness(context: Context) -> Iterator[Finding]:
     """Find sources below a KPI without a stated freshness."""
     told: set[str] = set()
+    stated = {s["source_name"] for s in context.dbt.get("sources", {}).values() if _late_after(s)}
     for name in context.raw:
         for source in _sources(context, name):
-            if not _late_after(source) and source["source_name"] not in told:
+            # null is a table's own word; where nothing is said, dbt has thresholds without counts.
+            is_excused = source.get("freshness") is None and source["source_name"] in stated
+            is_silent = not _late_after(source) and not is_excused
+            if is_silent and source["source_name"] not in told:
                 told.add(source["source_name"])
                 yield Finding(
                     message=f"the source {source['source_name']} does not say how fresh it is",
@@ -243,7 +252,4 @@ def _late_after(source: dict[str, Any]) -> str | None:
         if given.get("count"):
             plural = "s" if given["count"] > 1 else ""
             return f"{given['count']} {given['period']}{plural}"
-    for meta in ((source.get("config") or {}).get("meta"), source.get("source_meta")):
-        if meta and meta.get("late_after"):
-            return str(meta["late_after"])
     return None
