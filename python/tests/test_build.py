@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+AGES = {
+    "shop": {"orders", "order_lines", "sessions"},
+    "helpdesk": {"tickets", "ticket_events"},
+    "telemetry": {"requests", "request_lines", "probes"},
+}
 
 
 def test_dbt_build_passes_every_model_and_test(demo):
@@ -18,3 +32,54 @@ def test_dbt_build_passes_every_model_and_test(demo):
     ]
     kinds = {result["unique_id"].split(".")[0] for result in results}
     assert {"model", "test", "unit_test", "seed"} <= kinds
+
+
+def test_every_model_and_every_column_that_was_built_is_described(demo):
+    assert demo.returncode == 0, demo.log[-5000:]
+    manifest = json.loads((demo.target / "manifest.json").read_text())
+    described = {
+        (node["schema"], node["alias"]): {
+            name.lower() for name, column in node["columns"].items() if column["description"]
+        }
+        for node in manifest["nodes"].values()
+        if node["resource_type"] in {"model", "seed"} and node["description"]
+    }
+    with duckdb.connect(str(demo.database), read_only=True) as warehouse:
+        built = warehouse.sql(
+            "select schema_name, table_name, column_name from duckdb_columns()"
+            " where not internal and table_name <> 'build_marks'"
+        ).fetchall()
+    assert len(built) > 500
+    silent = [row for row in built if row[2].lower() not in described.get(row[:2], set())]
+    assert silent == []
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_dbt_tells_how_old_the_files_of_a_source_are(demo, ending, tmp_path):
+    data, newest = tmp_path / "data", {}
+    with duckdb.connect() as files:
+        for source, tables in AGES.items():
+            (data / source).mkdir(parents=True)
+            for table in tables:
+                written = f"{data}/{source}/{table}.{ending}"
+                files.execute(f"copy (from '{demo.data}/{source}/{table}.parquet') to '{written}'")
+        newest["order_lines"] = files.execute(
+            f"select max(booked_at)::timestamp from '{demo.data}/shop/order_lines.parquet'"
+        ).fetchone()[0]
+    dbt = Path(sys.executable).with_name("dbt")
+    asked = subprocess.run(
+        [
+            dbt, "--no-use-colors", "source", "freshness", "--project-dir", ROOT,
+            "--profiles-dir", ROOT, "--target-path", tmp_path / "target",
+            "--vars", json.dumps({"cadran_sources": str(data)}),
+        ],
+        env=os.environ | {"CADRAN_DATABASE": str(tmp_path / "ages.duckdb"), "DO_NOT_TRACK": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert asked.returncode == 0, asked.stdout[-3000:]
+    results = json.loads((tmp_path / "target" / "sources.json").read_text())["results"]
+    ages = {tuple(result["unique_id"].split(".")[-2:]): result for result in results}
+    assert set(ages) == {(source, table) for source, tables in AGES.items() for table in tables}
+    assert {result["status"] for result in results} <= {"pass", "warn"}
+    told = ages["shop", "order_lines"]["max_loaded_at"]
+    assert told.startswith(newest["order_lines"].isoformat())

@@ -236,6 +236,7 @@ def _placed(root: Path) -> dict[str, Any]:
         source["name"]
         for path in project_files(root)
         if path.suffix in (".yml", ".yaml") and "sources:" in path.read_text(encoding="utf-8")
+        if path.name != "dbt_project.yml"  # where `sources` configures, and describes none
         for source in _yaml(path).get("sources") or []
     ]
     return {"cadran_sources": dict.fromkeys(names, "contract")}
