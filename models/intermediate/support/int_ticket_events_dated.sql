@@ -1,3 +1,6 @@
+{#- A table, since three models read it, two of them through views of their own. -#}
+{{ config(materialized='table') }}
+
 with
 
 events as (

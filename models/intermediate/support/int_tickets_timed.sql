@@ -1,6 +1,3 @@
-{#- A table, since three models read it, one of them through a view. -#}
-{{ config(materialized='table') }}
-
 with
 
 tickets as (
