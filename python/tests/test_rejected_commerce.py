@@ -97,7 +97,8 @@ def warehouse(tmp_path_factory):
         Path(sys.executable).with_name("dbt"), "--no-use-colors", "run",
         "--project-dir", ROOT, "--profiles-dir", ROOT, "--target-path", work / "target",
         "--select", "+rejected_customers", "+rejected_products", "+rejected_sessions",
-        "+rejected_orders", "+rejected_order_lines", "fct_order_lines", "fct_sessions",
+        "+rejected_orders", "+rejected_order_lines", "+fct_order_lines", "fct_sessions",
+        "dim_customers",
         "--vars", json.dumps(variables),
     ]  # fmt: skip
     environment = os.environ | {
