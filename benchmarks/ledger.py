@@ -42,7 +42,7 @@ create or replace table marts.fct_order_lines as
         product.product_id as product_id, day as booked_date, cast(hash(day, category) % 90000
         as decimal(9, 2)) as amount)
     from (select * from marts.fct_order_lines limit 1) as line, marts.dim_products as product,
-        (select cast(date '2024-01-01' + to_days(cast(place as integer)) as date) as day
+        (select cast(date '2024-08-23' + to_days(cast(place as integer)) as date) as day
         from range({DAYS}) as numbers (place)) as days;
 """
 
@@ -73,7 +73,7 @@ def main(manifest: Path, warehouse: Path) -> None:
         print(f"  {whole}, of which asking the layer {asked}; {more:.0f} MB more")
         layer = cadran.open(root, database=database)
         seen = Stopwatch()
-        found = seen.over(verify)(layer)
+        found = seen.over(verify)(layer.warehouse, root / "kpi.lock")
         print(f"verify {found.rows:,} rows: {seen}; {'holds' if found.holds else 'broken'}")
         for named, options in {
             "a month of days of one member": {"where": f"{DIMENSION} = 'category 7'"},

@@ -1,8 +1,21 @@
-{#- The mark at the end of a build: failed when anything in it failed or was skipped for it. -#}
+{#- The marks at the end of a build: failed when anything in it failed, was skipped for it, or was
+    never come to because somebody stopped the build. -#}
 {%- macro mark_build_end(results) -%}
     {%- set bad = [] -%}
-    {%- for result in results if result.status | string in ["error", "fail", "runtime error", "skipped"] -%}
-        {%- do bad.append(result.node.name) -%}
+    {%- set done = [] -%}
+    {%- for result in results -%}
+        {%- do done.append(result.node.unique_id) -%}
+        {%- if result.status | string in ["error", "fail", "runtime error", "skipped", "partial success"] -%}
+            {%- do bad.append(result.node.unique_id) -%}
+        {%- endif -%}
     {%- endfor -%}
-    {{ cadran.mark_build("failed" if bad else "finished") }}
+    {%- for name in selected_resources
+        if name.split(".")[0] in ["model", "seed", "snapshot", "test", "unit_test"] and name not in done -%}
+        {#- What is ephemeral has no result of its own. -#}
+        {%- set node = graph.nodes.get(name, {}) -%}
+        {%- if node.get("config", {}).get("materialized") != "ephemeral" -%}
+            {%- do bad.append(name) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ cadran.mark_build("failed" if bad else "finished", bad) }}
 {%- endmacro -%}

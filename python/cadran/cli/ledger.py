@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import altair as alt
 
+    from cadran.core.ledger.verify import Verification
     from cadran.governance.approval import Restatement
     from cadran.governance.comparison import Published
 
@@ -115,6 +116,12 @@ def _draw(chart: alt.LayerChart, file: Path) -> None:
 def _add_author(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--author", metavar="EMAIL", help="who does it (default: git's user)")
     parser.add_argument(
+        "--incomplete",
+        default="",
+        metavar="REASON",
+        help="why it is right although the data of a KPI end before the period does",
+    )
+    parser.add_argument(
         "--wait",
         type=float,
         default=60.0,
@@ -145,17 +152,19 @@ def _publish(parsed: argparse.Namespace) -> int:
         author=parsed.author,
         lock=parsed.lock,
         wait=parsed.wait,
+        incomplete=parsed.incomplete,
         progress=tell,
     )
-    for note in dict.fromkeys(done.note for done in told if done.note):
-        kpis = [done.kpi for done in told if done.note == note]
+    for note in dict.fromkeys(text for done in told for text in (done.note, done.warning) if text):
+        kpis = [done.kpi for done in told if note in (done.note, done.warning)]
         which = kpis[0] if len(kpis) == 1 else f"{len(kpis)} KPIs"
         print(f"cadran: {which}: {note}", file=sys.stderr)
     waiting = [(done.kpi, row) for done in told for row in done.waiting]
     for kpi, row in waiting[:10]:
         owner = layer.card(kpi).owner.business
+        state = "is final" if row["is_final"] else "holds a period that is final"
         print(
-            f"cadran: {kpi}, {row['grain']} {row['period']:%Y-%m-%d} {row['dimensions']} is final:"
+            f"cadran: {kpi}, {row['grain']} {row['period']:%Y-%m-%d} {row['dimensions']} {state}:"
             f" {row['published']} was published, {row['computed']} is computed now; ask {owner}"
             " to approve it (--restate PERIOD --kind --reason --approver)",
             file=sys.stderr,
@@ -186,19 +195,34 @@ def _restatement(parsed: argparse.Namespace) -> Restatement | None:
 
 
 def _verify(parsed: argparse.Namespace) -> int:
+    from cadran.core.ledger import settings
     from cadran.core.ledger.verify import verify
     from cadran.core.project import lock
 
     layer = open_layer(parsed)
-    found = verify(layer.warehouse, parsed.lock or lock.path_of(layer.project.root))
+    root = layer.project.root
+    told = settings.read(root)
+    witnesses = settings.witnesses(told, root)
+    found = verify(layer.warehouse, parsed.lock or lock.path_of(root), witnesses, told.abandoned)
     for damage in found.damages:
         print(f"cadran: {damage}", file=sys.stderr)
     if found.holds:
-        anchored = f"anchored at batch {found.anchor.batch}" if found.anchor else "not anchored"
-        print(f"{found.rows:,} rows in {found.head.batch:,} batches hold; {anchored}")
+        print(f"{found.rows:,} rows in {found.head.batch:,} batches hold; {_held_against(found)}")
         if parsed.export:
-            lock.anchor(parsed.export, found.head)
+            lock.anchor(parsed.export, found.hashes, is_export=True)
     return 0 if found.holds else 1
+
+
+def _held_against(found: Verification) -> str:
+    """What the ledger was held against, in words."""
+    if found.anchor is None:
+        return "nothing was published"
+    states = found.outside.states
+    told = [f"{states} states of the lock in git" if states else "git knows no state of the lock"]
+    lock = found.outside.lock.name if found.outside.lock else ""
+    witnesses = {each.place for each in found.outside.known if not each.place.startswith(lock)}
+    told += [f"{len(witnesses)} heads of witnesses"] if witnesses else ["no witness is named"]
+    return f"anchored at batch {found.anchor.head.batch}, {', '.join(told)}"
 
 
 def _close(parsed: argparse.Namespace) -> int:
@@ -212,12 +236,17 @@ def _close(parsed: argparse.Namespace) -> int:
         approver=parsed.approver,
         lock=parsed.lock,
         wait=parsed.wait,
+        incomplete=parsed.incomplete,
     )
-    for kpi, rows in made.items():
-        print(f"{kpi}: {rows:,} values are final")
+    for done in made:
+        if not done.refused:
+            print(f"{done.kpi}: {done.rows:,} values are final")
+    for done in made:
+        if done.refused:
+            print(f"cadran: {done.refused}", file=sys.stderr)
     if not made:
         print(f"cadran: {parsed.period} was closed before", file=sys.stderr)
-    return 0
+    return 1 if any(done.refused for done in made) else 0
 
 
 def _explain(parsed: argparse.Namespace) -> int:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from cadran.core.ledger.writer import LedgerWriter
+from cadran.core.ledger import settings as ledger_settings
+from cadran.core.ledger.verify import batch_hashes, is_there, known_outside
+from cadran.core.ledger.witness import hand_over
+from cadran.core.ledger.writer import LedgerWriter, refuse
 from cadran.core.project import lock as anchor
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal
@@ -16,6 +20,8 @@ from cadran.formats.periods import shifted
 from cadran.governance.approval import check_approver, revision, who
 from cadran.governance.comparison import COLUMNS, closed
 from cadran.governance.publish import WAIT
+from cadran.governance.values import Measurer
+from cadran.governance.wholeness import Wholeness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 
     from cadran.core.layer import Layer
 
+_DAY = dt.timedelta(days=1)
 _FORMS = (
     (r"(\d{4})", "year"),
     (r"(\d{4})-Q([1-4])", "quarter"),
@@ -30,6 +37,20 @@ _FORMS = (
     (r"(\d{4})-W(\d{2})", "week"),
     (r"(\d{4}-\d{2}-\d{2})", "day"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What became of one KPI.
+
+    Attributes:
+        rows: how many values became final.
+        refused: why none did; empty otherwise.
+    """
+
+    kpi: str
+    rows: int = 0
+    refused: str = ""
 
 
 def period(text: str) -> tuple[str, dt.date, dt.date]:
@@ -70,11 +91,13 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     approver: str | None = None,
     lock: Path | None = None,
     wait: float = WAIT,
-) -> dict[str, int]:
-    """Make the published values of a period final; returns how many by KPI.
+    incomplete: str = "",
+) -> list[Closed]:
+    """Make the published values of a period final; returns what became of each KPI.
 
     Every shorter period that ends within it is final too; a week that spans two months is final
-    when both are closed. Closing again what is closed does nothing.
+    when both are closed. A KPI that is closed there already is left out. One whose data is not
+    whole for the period, or was not when it was last published, is refused; the others are closed.
 
     Args:
         layer: the layer of a built project.
@@ -84,10 +107,14 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
         approver: who agreed, where somebody has to: the owner of each KPI or a delegate.
         lock: the file that keeps the ledger's head; by default `kpi.lock` of the project.
         wait: for how many seconds to try again while another process holds the warehouse.
+        incomplete: why KPIs are closed whose data does not reach the end of the period.
 
     Raises:
         QueryError: the period is not over, nothing was published, or the approver may not approve.
         UnknownNameError: a KPI does not exist.
+        WarehouseError: the ledger lost its end, or a witness did not take the new head: what was
+            closed before is.
+        ProjectError: a witness cannot be asked.
     """
     _, start, end = period(text)
     if end > dt.datetime.now(dt.UTC).date():
@@ -95,43 +122,50 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     asked = [layer.card(name).name for name in kpis]
     author = author or who(layer)
     lock = lock or anchor.path_of(layer.project.root)
-    made = {}
+    settings = ledger_settings.read(layer.project.root)
+    witnesses = ledger_settings.witnesses(settings, layer.project.root)
+    outside = known_outside(lock, witnesses, settings.abandoned)
+    refuse(batch_hashes(layer.warehouse), outside)
+    measurer = Measurer(layer)
+    whole = _Whole(Wholeness(layer, measurer), measurer, text, end, incomplete)
+    newest = _newest(layer)
+    names = asked or sorted(newest)
+    missing = [name for name in names if name not in newest]
+    if missing or not names:
+        what = ", ".join(missing) or "anything"
+        raise QueryError(f"Nothing of {what} was published: run `cadran publish` first.")
+    known = {card.name for card in layer.kpis()}
+    if approver is not None:
+        check_approver(layer, [name for name in names if name in known], approver, author)
+    refusals = {kpi: whole.refusal(kpi, newest[kpi]) for kpi in names if kpi in known}
+    git_revision = revision(layer)
+    made = []
     with layer.warehouse.writing(wait) as connection:
-        writer = LedgerWriter(connection)
-        writer.check(lock)
-        newest = {
-            row["kpi"]: row
-            for row in writer.rows(
-                "select kpi, value_type, version, definition_hash, data_as_of"
-                f" from {sql.BATCHES} where kind <> 'close' order by batch"
-            )
-        }
-        names = asked or sorted(newest)
-        missing = [name for name in names if name not in newest]
-        if missing or not names:
-            what = ", ".join(missing) or "anything"
-            raise QueryError(f"Nothing of {what} was published: run `cadran publish` first.")
-        if approver is not None:
-            known = {card.name for card in layer.kpis()}
-            check_approver(layer, [name for name in names if name in known], approver, author)
+        writer = LedgerWriter(connection, layer.warehouse.catalog)
+        writer.check(replace(outside, anchor=anchor.anchored(lock)))
         for kpi in names:
             found = closed(writer, kpi)
             if any(first <= str(start) and str(end) <= until for first, until in found):
                 continue
+            if refusals.get(kpi):
+                made.append(Closed(kpi, refused=refusals[kpi]))
+                continue
+            agreed = {"incomplete": incomplete} if incomplete else {}
             header = newest[kpi] | {
                 "kind": "close",
                 "computed_at": dt.datetime.now(dt.UTC).replace(tzinfo=None),
-                "git_revision": revision(layer),
+                "git_revision": git_revision,
                 "author": author,
                 "details": {
                     "period": text,
                     "from": str(start),
                     "until": str(end),
                     "approver": approver,
+                    **agreed,
                 },
             }
             published = f"select * from {sql.ROWS} where kpi = {literal(kpi)}"
-            made[kpi] = writer.append(
+            rows = writer.append(
                 f"{COLUMNS}, 'final' as status, version, definition_hash",
                 f"""
                 ({sql.latest(published)}) as last_row
@@ -139,8 +173,44 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
                 """,
                 header,
             )
-        anchor.anchor(lock, writer.commit())
+            made.append(Closed(kpi, rows))
+        hashes = writer.commit(lock)
+    hand_over(witnesses, hashes)
     return made
+
+
+def _newest(layer: Layer) -> dict[str, dict[str, Any]]:
+    """What the last publication of each KPI said of it."""
+    if not is_there(layer.warehouse):
+        return {}
+    rows = layer.warehouse.arrow(
+        "select kpi, value_type, version, definition_hash, data_as_of"
+        f" from {sql.BATCHES} where kind in ('publish', 'restatement') order by batch"
+    )
+    return {row["kpi"]: row for row in rows.to_pylist()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """Whether what was published of a period rests on all of its data."""
+
+    wholeness: Wholeness
+    measurer: Measurer
+    text: str
+    end: dt.date
+    incomplete: str
+
+    def refusal(self, kpi: str, newest: dict[str, Any]) -> str:
+        """Why a KPI is not closed; empty when it is."""
+        end = dt.datetime.combine(self.end, dt.time())
+        refused = self.wholeness.refusal(kpi, end, needs_reach=not self.incomplete)
+        as_of, now = newest["data_as_of"], self.measurer.data_as_of(kpi)
+        if not refused and as_of is not None and now is not None and as_of < min(now, end - _DAY):
+            return (
+                f"{kpi} was published when its data reached {as_of:%Y-%m-%d %H:%M}; they reach"
+                f" {now:%Y-%m-%d %H:%M} now: publish it, then close {self.text}."
+            )
+        return refused
 
 
 def _joined(found: list[tuple[str, str]], start: dt.date, end: dt.date) -> list[tuple[str, str]]:

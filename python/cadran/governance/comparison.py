@@ -29,9 +29,11 @@ class Published:
     Attributes:
         rows: how many values were written.
         restated: how many of them replace final values, or those of an older version.
-        waiting: final values that are computed otherwise now, and wait for approval.
+        waiting: final values that are computed otherwise now, and values of longer periods that
+            hold them: they wait for approval.
         refused: why nothing of it was published; empty otherwise.
         note: what a reader should know of its definition's hash; empty otherwise.
+        warning: what a reader should know of its sources; empty otherwise.
     """
 
     kpi: str
@@ -40,6 +42,7 @@ class Published:
     waiting: list[dict[str, Any]] = field(default_factory=list)
     refused: str = ""
     note: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,29 +148,44 @@ def append(
         found = writer.append(
             columns,
             f"placed where goes = '{goes}'",
-            header | {"kind": kind, "details": details | by},
+            header | {"kind": kind, "details": header["details"] | details | by},
         )
         done.rows += found
         done.restated += found if kind == "restatement" else 0
-    done.waiting = _wait(writer, subject, is_waiting=bool(counts.get("waiting")))
+    done.waiting = _wait(writer, subject, header, is_waiting=bool(counts.get("waiting")))
     return done
 
 
-def _wait(writer: LedgerWriter, subject: Subject, *, is_waiting: bool) -> list[dict[str, Any]]:
-    """Note which values wait for approval, and forget those that did."""
+def _wait(
+    writer: LedgerWriter, subject: Subject, header: dict[str, Any], *, is_waiting: bool
+) -> list[dict[str, Any]]:
+    """Note which values wait for approval, and forget those that did; a batch seals the list."""
+    columns = "grain, period, dimension_set, dimensions, published, computed, change"
     listed = (
-        "select grain, period, dimension_set, dimensions, published, value as computed, change"
-        " from placed where goes = 'waiting'"
+        "select grain, period, dimension_set, dimensions, published, value as computed, change,"
+        " is_final from placed where goes = 'waiting'"
     )
     kpi = literal(subject.kpi)
     mine = f"kpi = {kpi} and period_end(grain, period) > timestamp '{subject.start}'"
-    if not is_waiting and not writer.rows(f"select 1 as one from {sql.WAITING} where {mine}"):
-        return []
-    writer.connection.execute(f"delete from {sql.WAITING} where {mine}")
-    writer.connection.execute(
-        f"insert into {sql.WAITING} select {kpi}, *, now()::timestamp from ({listed})"
+    before = f"select {columns} from {sql.WAITING} where {mine}"
+    now = f"select {columns} from ({listed})"
+    different = writer.rows(
+        f"select 1 as one from (({before} except all {now}) union all ({now} except all {before}))"
+        " limit 1"
     )
-    return writer.rows(f"{listed} order by period, grain, dimensions")
+    known = writer.rows(sql.waiting_seals(f"kpi = {kpi}"))
+    if different:
+        writer.connection.execute(f"delete from {sql.WAITING} where {mine}")
+        writer.connection.execute(
+            f"insert into {sql.WAITING} select {kpi}, *, now()::timestamp from ({now})"
+        )
+    if different or (is_waiting and not known):
+        sealed = writer.rows(sql.waiting_hashes(where=f"kpi = {kpi}"))
+        told = {"waiting": 0, "waiting_hash": None}
+        for row in sealed:
+            told = {name: row[name] for name in told}
+        writer.note(header | {"kind": "waiting", "details": header["details"] | told})
+    return writer.rows(f"{listed} order by period, grain, dimensions") if is_waiting else []
 
 
 def closed(writer: LedgerWriter, kpi: str) -> list[tuple[str, str]]:

@@ -7,18 +7,22 @@ whole, and the next publication appends what is missing: it compares, it does no
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler.plan_cache import PlanCache, key_of
 from cadran.core.ledger import settings as ledger_settings
 from cadran.core.ledger.reader import has_ledger
-from cadran.core.ledger.writer import LedgerWriter
+from cadran.core.ledger.verify import batch_hashes, is_there, known_outside
+from cadran.core.ledger.witness import hand_over
+from cadran.core.ledger.writer import LedgerWriter, refuse
 from cadran.core.project import lock as anchor
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.errors import CardError
 from cadran.governance.approval import check_approver, revision, who
 from cadran.governance.comparison import Published, Subject, append, compare
 from cadran.governance.values import Definitions, Measurer
+from cadran.governance.wholeness import Wholeness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -90,11 +94,13 @@ def publish(  # noqa: PLR0913 - each is one decision of who publishes
     author: str | None = None,
     lock: Path | None = None,
     wait: float = WAIT,
+    incomplete: str = "",
     progress: Callable[[Published], None] = lambda _: None,
 ) -> list[Published]:
     """Publish the values of KPIs as they are now; returns what became of each.
 
-    A KPI that means something else than its version is refused, and the others are published.
+    A KPI that means something else than its version, or whose data is not whole, is refused, and
+    the others are published. Witnesses that the settings name are given the new head.
 
     Args:
         layer: the layer of a built project.
@@ -104,13 +110,16 @@ def publish(  # noqa: PLR0913 - each is one decision of who publishes
         author: who publishes; by default git's user.
         lock: the file that keeps the ledger's head; by default `kpi.lock` of the project.
         wait: for how many seconds to try again while another process holds the warehouse.
+        incomplete: why KPIs are published whose data does not reach as far as that of others.
         progress: is told of each KPI when it is done.
 
     Raises:
         UnknownNameError: a KPI does not exist.
         QueryError: the restatement lacks something, or its approver may not approve it.
         CardError: `cadran_ledger.yml` holds what it must not.
-        WarehouseError: another process still holds the warehouse, or the ledger lost its end.
+        WarehouseError: another process still holds the warehouse, the ledger lost its end, or a
+            witness did not take the new head: what was published before is.
+        ProjectError: a witness cannot be asked.
     """
     names = list(kpis) or [card.name for card in layer.kpis() if card.status != "draft"]
     names = [layer.card(name).name for name in dict.fromkeys(names)]
@@ -119,14 +128,16 @@ def publish(  # noqa: PLR0913 - each is one decision of who publishes
         restatement.check()
         check_approver(layer, names, restatement.approver, author)
     lock = lock or anchor.path_of(layer.project.root)
-    run = _Run(layer, names, author, lock, wait, restatement, since)
     done = []
     before, layer.warehouse.wait = layer.warehouse.wait, wait
     try:
+        run = _Run(layer, names, author, lock, wait, restatement, since, incomplete)
         for group in run.measurer.groups(names):
             for published in run.group(group):
                 done.append(published)
                 progress(published)
+        if run.witnesses:
+            hand_over(run.witnesses, batch_hashes(layer.warehouse))
     finally:
         layer.warehouse.wait = before
     return done
@@ -137,13 +148,17 @@ class _Run:
 
     def __init__(  # noqa: PLR0913, PLR0917 - what `publish` was given
         self, layer: Layer, kpis: Sequence[str], author: str, lock: Path | None, wait: float,
-        restatement: Restatement | None, since: dt.date | None,
+        restatement: Restatement | None, since: dt.date | None, incomplete: str,
     ) -> None:  # fmt: skip
         self.layer, self.author, self.lock, self.wait = layer, author, lock, wait
-        self.restatement = restatement
-        settings = ledger_settings.read(layer.project.root)
-        self.publications = {kpi: settings.of(layer.card(kpi)) for kpi in kpis}
+        self.restatement, self.incomplete = restatement, incomplete
+        self.settings = ledger_settings.read(layer.project.root)
+        self.witnesses = ledger_settings.witnesses(self.settings, layer.project.root)
+        self.publications = {kpi: self.settings.of(layer.card(kpi)) for kpi in kpis}
+        self.outside = known_outside(lock, self.witnesses, self.settings.abandoned)
+        refuse(batch_hashes(layer.warehouse), self.outside)
         self.measurer = Measurer(layer, since)
+        self.wholeness = Wholeness(layer, self.measurer)
         self.definitions = Definitions(layer)
         self.unchanged = Unchanged(layer)
         self.revision = revision(layer)
@@ -153,6 +168,10 @@ class _Run:
         asked = self.measurer.questions(kpis, self.publications)
         pending = []
         for kpi in kpis:
+            broken_off = self.wholeness.refusal(kpi, needs_reach=not self.incomplete)
+            if broken_off:
+                yield Published(kpi, refused=broken_off)
+                continue
             try:
                 subject, refused = self._subject(kpi, asked)
             except CardError as broken:
@@ -161,7 +180,7 @@ class _Run:
             if refused:
                 yield Published(kpi, refused=refused)
             elif self.restatement is None and self.unchanged.holds(kpi, subject.key):
-                yield Published(kpi, note=subject.defined.note)
+                yield Published(kpi, note=subject.defined.note, warning=self.wholeness.note(kpi))
             else:
                 pending.append(subject)
         while pending:
@@ -187,6 +206,7 @@ class _Run:
     def _published(self, subjects: list[Subject]) -> tuple[list[Published], list[Subject]]:
         """What became of KPIs; and those that another process published meanwhile."""
         computed_at = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        seen = self._last_batches(subjects)
         measured: dict[str, list[Measured]] = {one.kpi: [] for one in subjects}
         for question in self.measurer.questions(list(measured), self.publications):
             for values in self.measurer.measure(question):
@@ -195,22 +215,28 @@ class _Run:
         done, overtaken = [], []
         with self.layer.warehouse.writing(self.wait) as connection:
             for subject, header in zip(subjects, headers, strict=True):
-                writer = LedgerWriter(connection)
-                writer.check(self.lock)
-                newest = writer.rows(sql.newest_of(subject.kpi))[0]["at"]
-                if newest is not None and newest > computed_at:
+                writer = LedgerWriter(connection, self.layer.warehouse.catalog)
+                writer.check(replace(self.outside, anchor=anchor.anchored(self.lock)))
+                if writer.rows(sql.last_of(subject.kpi)) != seen[subject.kpi]:
+                    # Somebody else published it meanwhile; clocks do not tell, they may go back.
                     connection.rollback()
                     overtaken.append(subject)
                     continue
                 compare(writer, subject, measured[subject.kpi], self.restatement)
                 done.append(append(writer, subject, header, self.restatement))
                 last = writer.rows(sql.last_of(subject.kpi))
-                head = writer.commit()
-                if anchor.anchored(self.lock) != head:
-                    anchor.anchor(self.lock, head)
+                writer.commit(self.lock)
+                done[-1].warning = self.wholeness.note(subject.kpi)
                 if last and not done[-1].waiting:
                     self.unchanged.keep(subject.key, last[0]["hash"])
         return done, overtaken
+
+    def _last_batches(self, subjects: list[Subject]) -> dict[str, list[dict[str, Any]]]:
+        """The last batch of each KPI, before it is measured."""
+        if not is_there(self.layer.warehouse):
+            return {subject.kpi: [] for subject in subjects}
+        arrow = self.layer.warehouse.arrow
+        return {one.kpi: arrow(sql.last_of(one.kpi)).to_pylist() for one in subjects}
 
     def _header(
         self, subject: Subject, measured: list[Measured], computed_at: dt.datetime
@@ -225,4 +251,5 @@ class _Run:
             "definition_hash": subject.defined.hash,
             "git_revision": self.revision,
             "author": self.author,
+            "details": {"incomplete": self.incomplete} if self.incomplete else {},
         }

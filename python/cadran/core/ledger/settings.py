@@ -6,23 +6,27 @@
     materiality: 0.001                # a larger relative change of a final value waits for approval
     kpis:
       net_revenue: {materiality: 0.0001, dimensions: [[], [customer__country, product__category]]}
+    witnesses: [{file: /mnt/worm/kpi_heads.jsonl}]   # see `witness`
+    abandoned: {"0123456789abcdef": lost with its disk}   # ledgers that were given up, and why
 
-Every key may be left out. Unknown keys are errors, as on a card.
+Every key may be left out. Unknown keys are errors, as on a card. A ledger is named by the first 16
+digits of the hash of its batch 1, which the lock and every witness keep as `first`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cadran.core.ledger.witness import Witness, WitnessSettings, witness
+from cadran.core.project.lock import MARK
 from cadran.core.query.request import DAY_OR_COARSER, GRAINS
 from cadran.errors import CardError
 from cadran.formats import strict_yaml
 from cadran.formats.validation import Strict, Takes, Text, one_of, whole
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cadran.core.project.cards import Card
 
 FILE = "cadran_ledger.yml"
@@ -35,6 +39,13 @@ _Dimensions = Annotated[
     Takes("none, each, or a list of lists of names"),
 ]
 _Share = Annotated[float, Takes("a number from 0 up", strict=True, constraints={"ge": 0})]
+
+
+_Ledger = Annotated[
+    str,
+    Takes(f"the first {MARK} digits of a ledger, quoted", strict=True,
+          constraints={"pattern": f"^[0-9a-f]{{{MARK}}}$"}),
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,8 @@ class LedgerSettings(PublicationSettings):
     """What a project decides about its ledger, as it is written."""
 
     kpis: dict[str, PublicationSettings] = field(default_factory=dict)
+    witnesses: tuple[WitnessSettings, ...] = ()
+    abandoned: dict[_Ledger, Text] = field(default_factory=dict)
 
     def of(self, card: Card) -> Publication:
         """What is published of a KPI.
@@ -109,6 +122,18 @@ def read(root: Path | None) -> LedgerSettings:
     if path is None or not path.exists():
         return LedgerSettings()
     return strict_yaml.read_as(LedgerSettings, path, CardError, file=FILE)
+
+
+def witnesses(settings: LedgerSettings, root: Path | None) -> tuple[Witness, ...]:
+    """The witnesses that the settings of a project name.
+
+    Raises:
+        CardError: one is named by keys that do not go together.
+    """
+    return tuple(
+        witness(each, root or Path(), f"{FILE}, key 'witnesses[{number}]'")
+        for number, each in enumerate(settings.witnesses)
+    )
 
 
 def _wrong(key: str, sentence: str) -> CardError:

@@ -1,18 +1,29 @@
-"""`cadran verify`: whether the ledger is what was written, from first row to anchored end."""
+"""`cadran verify`: whether the ledger is what was written, from first row to anchored end.
+
+Nothing of the file that is judged is run: its tables have to be plain ones, and they are read and
+hashed in the namespace of another database. Which batch was changed follows from what is known
+outside: a batch that is anchored vouches for the one before it, and so on.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.ledger.reader import has_ledger
+from cadran.core.ledger.heads import Known, Outside, missing, outside
+from cadran.core.ledger.witness import asked, behind
 from cadran.core.ledger.writer import HEADER
-from cadran.core.project.lock import ORIGIN, Head, anchored, sealed
+from cadran.core.project.lock import FILE, ORIGIN, Anchor, Head, sealed
 from cadran.core.warehouse import ledger_sql as sql
+from cadran.core.warehouse.dialects import literal
+from cadran.errors import ProjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    from cadran.core.ledger.witness import Witness
     from cadran.core.warehouse import Warehouse
 
 
@@ -47,12 +58,23 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was looked at, and what was found; the first damage is the earliest."""
+    """What was looked at, and what was found; the first damage is the earliest.
+
+    Attributes:
+        head: the last batch of the ledger.
+        rows: how many rows it has.
+        anchor: what the lock file says; None without a head.
+        damages: what was found.
+        hashes: that of each batch.
+        outside: what is known outside the warehouse.
+    """
 
     head: Head
     rows: int
-    anchor: Head | None
+    anchor: Anchor | None
     damages: tuple[Damage, ...]
+    hashes: dict[int, str]
+    outside: Outside
 
     @property
     def holds(self) -> bool:
@@ -60,108 +82,238 @@ class Verification:
         return not self.damages
 
 
-def verify(warehouse: Warehouse, lock: Path | None) -> Verification:
+def verify(
+    warehouse: Warehouse,
+    lock: Path | None,
+    witnesses: Sequence[Witness] = (),
+    abandoned: Collection[str] = (),
+) -> Verification:
     """Every row and batch of the ledger, computed again and compared.
 
     Args:
         warehouse: the warehouse with the ledger.
-        lock: the file with the anchored head. Without one, a ledger that lost its end
-            cannot be told from a shorter one.
+        lock: the file with the anchored head, or one that an earlier verification exported.
+            Without a head outside of it, no ledger holds.
+        witnesses: who else knows heads of it.
+        abandoned: ledgers that were given up, whose heads are not missed.
+
+    Raises:
+        ProjectError: the lock file is none.
     """
-    expected = anchored(lock)
-    if not has_ledger(warehouse):
-        damages = []
-        if expected is not None and expected.batch:
-            damages = [Damage(0, None, f"The ledger is gone; batch {expected.batch} was anchored.")]
-        return Verification(Head(), 0, expected, tuple(damages))
-    ask = warehouse.arrow
-    columns = ", ".join((*HEADER, "hash"))
-    batches = ask(f"select {columns} from {sql.BATCHES} order by batch").to_pylist()
-    rows = ask(f"select count(*) as rows from {sql.ROWS}").to_pylist()[0]["rows"]
-    damages = [*_chain(batches), *_content(warehouse)]
-    damages.sort(key=lambda damage: (damage.batch, damage.row or 0))
-    damages += _end(batches, expected)
+    known: dict[str, list[Known]] = {}
+    unasked = []
+    for each in witnesses:
+        try:
+            known |= asked([each])
+        except ProjectError as problem:
+            unasked.append(Damage(0, None, str(problem)))
+    places = [each for told in known.values() for each in told]
+    about = outside(lock, places, abandoned)
+    is_export = about.anchor is not None and about.anchor.is_export
+    if lock is not None and lock.name == FILE and is_export:
+        unasked.append(Damage(0, None, f"{lock} is an exported head, no lock of a project"))
+    faults = sql.faults(warehouse.catalog, warehouse.apart)
+    damages = [Damage(0, None, fault.what) for fault in faults]
+    if any(fault.is_table for fault in faults):
+        return Verification(Head(), 0, about.anchor, tuple(damages + unasked), {}, about)
+    if not is_there(warehouse):
+        damages += [
+            Damage(0, None, f"The ledger is gone: {text}") for _, text in missing({}, about)
+        ]
+        return Verification(Head(), 0, about.anchor, tuple(damages + unasked), {}, about)
+    tables = _Tables(warehouse)
+    batches = tables.batches()
+    hashes = {batch["batch"]: batch["hash"] for batch in batches}
+    ends = [Damage(batch, None, text) for batch, text in missing(hashes, about)]
+    late = [Damage(0, None, text) for text in behind(known, max(hashes, default=0))]
+    inside = [*_chain(batches, about), *tables.content(batches), *tables.waiting(batches)]
+    inside.sort(key=lambda damage: (damage.batch, damage.row or 0))
     head = Head(batches[-1]["batch"], batches[-1]["hash"]) if batches else Head()
-    return Verification(head, rows, expected, tuple(damages))
+    everything = (*damages, *inside, *ends, *unasked, *late)
+    return Verification(head, tables.rows(), about.anchor, everything, hashes, about)
 
 
-def _chain(batches: list[dict[str, Any]]) -> list[Damage]:
-    found = []
-    before, number = ORIGIN, 0
-    for batch in batches:
-        number += 1
-        if batch["batch"] != number:
-            missing = f"its record was deleted (the next is of batch {batch['batch']})"
-            found.append(Damage(number, None, missing))
-            number = batch["batch"]
-        elif batch["previous_hash"] != before:
-            found.append(Damage(number, None, "it does not follow the batch before it"))
-        if sealed({name: batch[name] for name in HEADER}) != batch["hash"]:
-            found.append(Damage(number, None, "its record was edited"))
-        before = batch["hash"]
-    return found
+def is_there(warehouse: Warehouse) -> bool:
+    """Whether the warehouse has a ledger."""
+    names = "('kpi_ledger_rows', 'kpi_ledger_batches')"
+    there = warehouse.apart(
+        "select table_name from duckdb_tables()"
+        f" where database_name = {literal(warehouse.catalog)}"
+        f" and schema_name = '{sql.SCHEMA}' and table_name in {names}"
+    )
+    return len(there) == 2  # noqa: PLR2004 - both of them
 
 
-def _content(warehouse: Warehouse) -> list[Damage]:
-    """Rows whose hashes are not those that their batch was sealed with."""
-    ask = warehouse.arrow
-    different = ask(
-        f"""
-        select coalesce(batch.batch, present.batch) as batch, batch.batch is null as is_foreign
-        from {sql.BATCHES} as batch
-        full outer join ({sql.hashed(sql.ROWS)}) as present using (batch)
-        where batch.batch is null
-            or coalesce(present.row_count, 0) <> batch.row_count
-            or (batch.row_count > 0 and present.rows_hash is distinct from batch.rows_hash)
-        order by 1
-        """
-    ).to_pylist()
-    found = []
-    for one in different:
-        batch = one["batch"]
-        rows = ask(
-            f"""
-            with kept as (
+def batch_hashes(warehouse: Warehouse) -> dict[int, str]:
+    """The hash of each batch; none where there is no ledger."""
+    if not is_there(warehouse):
+        return {}
+    tables = _Tables(warehouse)
+    return {row["batch"]: row["hash"] for row in tables.ask("select batch, hash from {batches}")}
+
+
+def known_outside(
+    lock: Path | None, witnesses: Sequence[Witness], abandoned: Collection[str]
+) -> Outside:
+    """What lock, git and witnesses know of a ledger that is to be added to.
+
+    Raises:
+        ProjectError: the lock file is none, or a witness cannot be asked.
+    """
+    if lock is None:
+        raise ProjectError(
+            "A ledger needs a lock file that keeps its head, and a manifest alone has no project to"
+            " keep it in: name a file with --lock."
+        )
+    told = asked(witnesses)
+    places = [each for known in told.values() for each in known]
+    return outside(lock, places, abandoned)
+
+
+class _Tables:
+    """The tables of the ledger, read from outside."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        catalog = '"' + warehouse.catalog.replace('"', '""') + '"'
+        self._run = warehouse.apart
+        self._names = {
+            "batches": f"{catalog}.{sql.BATCHES}", "rows": f"{catalog}.{sql.ROWS}",
+            "waiting": f"{catalog}.{sql.WAITING}",
+        }  # fmt: skip
+
+    def ask(self, statement: str, **parts: Any) -> list[dict[str, Any]]:
+        """The rows of a statement that says {batches}, {rows} and {waiting} for the tables."""
+        return self._run(statement.format(**self._names, **parts))
+
+    def batches(self) -> list[dict[str, Any]]:
+        """All batches in order, with the scheme of their rows' hashes."""
+        columns = ", ".join((*HEADER, "hash"))
+        found = self.ask("select {columns} from {batches} order by batch, hash", columns=columns)
+        return [batch | {"scheme": _scheme(batch["details"])} for batch in found]
+
+    def rows(self) -> int:
+        """How many rows there are."""
+        return int(self.ask("select count(*) as rows from {rows}")[0]["rows"])
+
+    def content(self, batches: list[dict[str, Any]]) -> list[Damage]:
+        """Rows whose hashes are not those that their batch was sealed with."""
+        older = max((b["batch"] for b in batches if b["scheme"] < sql.SCHEME), default=0)
+        newer = min((b["batch"] for b in batches if b["scheme"] >= sql.SCHEME), default=older + 1)
+        found = []
+        if newer < older:
+            found.append(Damage(older, None, "its rows are hashed by an older scheme than before"))
+        if older:
+            found += [
+                Damage(row["batch"], row["row"], "the row holds what no published row does", row)
+                for row in self.ask(
+                    "select * from {rows} where batch <= {older} and ({odd}) order by all limit 1",
+                    older=older, odd=sql.AMBIGUOUS,
+                )
+            ]  # fmt: skip
+        present = sql.hashed(self._names["rows"], older)
+        different = self.ask(
+            """
+            select coalesce(batch.batch, present.batch) as batch
+            from {batches} as batch
+            full outer join ({present}) as present using (batch)
+            where batch.batch is null
+                or coalesce(present.row_count, 0) <> batch.row_count
+                or (batch.row_count > 0 and present.rows_hash is distinct from batch.rows_hash)
+                or coalesce(present.row_marks, []::ubigint[]) <> batch.row_marks
+            order by 1
+            """,
+            present=present,
+        )
+        return found + [self._damaged(each["batch"], older) for each in different]
+
+    def _damaged(self, batch: int, older: int) -> Damage:
+        rows = self.ask(
+            """
+            with sealed as (
                 select generate_subscripts(row_marks, 1) as row, unnest(row_marks) as mark
-                from {sql.BATCHES} where batch = {batch}
+                from {batches} where batch = {batch}
             ), present as (
-                select row, {sql.MARK} as mark, count(*) over (partition by row) as times
+                select row, {mark} as mark, count(*) over (partition by row) as times
                 from (
-                    select row, {sql.ROW_HASH} as row_hash from {sql.ROWS} where batch = {batch}
+                    select row, {row_hash} as row_hash from {rows} where batch = {batch}
                 ) as each_row
             )
             select
-                row, kept.mark is null or coalesce(present.times > 1, false) as is_more,
+                row, sealed.mark is null or coalesce(present.times > 1, false) as is_more,
                 present.mark is null as is_less
-            from kept full outer join present using (row)
-            where kept.mark is distinct from present.mark or present.times > 1
+            from sealed full outer join present using (row)
+            where sealed.mark is distinct from present.mark or present.times > 1
             order by row limit 1
-            """
-        ).to_pylist()
+            """,
+            batch=batch, mark=sql.MARK, row_hash=sql.row_hash(older),
+        )  # fmt: skip
         if not rows:
-            found.append(Damage(batch, None, "its rows' hash was edited"))
-            continue
+            return Damage(batch, None, "its rows' hash was edited")
         row = rows[0]
         what = "the row was edited"
         if row["is_less"]:
             what = "the row was deleted"
         elif row["is_more"]:
             what = "the row was inserted"
-        entries = ask(
-            f"select * from {sql.ROWS} where batch = {batch} and row = {row['row']}"
-        ).to_pylist()
-        found.append(Damage(batch, row["row"], what, entries[-1] if entries else None))
+        entries = self.ask(
+            "select * from {rows} where batch = {batch} and row = {row}",
+            batch=batch,
+            row=row["row"],
+        )
+        return Damage(batch, row["row"], what, entries[-1] if entries else None)
+
+    def waiting(self, batches: list[dict[str, Any]]) -> list[Damage]:
+        """Lists of values that wait for approval which are not those that a batch sealed."""
+        sealed = {row["kpi"]: row for row in self.ask(sql.waiting_seals(batches="{batches}"))}
+        present = {row["kpi"]: row for row in self.ask(sql.waiting_hashes("{waiting}"))}
+        # Before scheme 2 no batch sealed them.
+        judged = {batch["kpi"] for batch in batches if batch["scheme"] >= sql.SCHEME}
+        found = []
+        for kpi in sorted(judged & (sealed.keys() | present.keys())):
+            seal, now = sealed.get(kpi), present.get(kpi)
+            expected = (seal["waiting"], seal["waiting_hash"]) if seal else (0, None)
+            if expected != ((now["waiting"], now["waiting_hash"]) if now else (0, None)):
+                what = f"what waits for approval of {kpi} was changed"
+                found.append(Damage(seal["batch"] if seal else 0, None, what))
+        return found
+
+
+def _scheme(details: str) -> int:
+    try:
+        return int(json.loads(details).get("scheme", 1))
+    except (ValueError, TypeError, AttributeError):
+        return sql.SCHEME
+
+
+def _chain(batches: list[dict[str, Any]], about: Outside) -> list[Damage]:
+    """Batches whose record is wrong, from the end: what follows vouches for what is before it."""
+    marks: dict[int, list[str]] = {}
+    for each in about.known:
+        marks.setdefault(each.batch, []).append(each.mark)
+    found = []
+    after: dict[str, Any] | None = None
+    for batch in reversed(batches):
+        number, own = batch["batch"], batch["hash"]
+        if after is not None and number < after["batch"] - 1:
+            gone = f"its record was deleted (the next is of batch {after['batch']})"
+            found.append(Damage(number + 1, None, gone))
+        elif after is not None and number == after["batch"]:
+            found.append(Damage(number, None, "it is there twice"))
+        elif after is not None and own != after["previous_hash"]:
+            # A batch that is known outside is what it was: then the one after it was replaced.
+            vouched = any(own.startswith(mark) for mark in marks.get(number, []))
+            wrong = after["batch"] if vouched else number
+            found.append(
+                Damage(wrong, None, "it was replaced: its hash is not the one in the chain")
+            )
+        if sealed({name: batch[name] for name in HEADER}) != own:
+            found.append(Damage(number, None, "its record was edited"))
+        if after is not None and batch["published_at"] >= after["published_at"]:
+            found.append(Damage(after["batch"], None, "it is dated before the batch before it"))
+        after = batch
+    if after is not None and after["batch"] > 1:
+        gone = f"its record was deleted (the next is of batch {after['batch']})"
+        found.append(Damage(1, None, gone))
+    elif after is not None and after["previous_hash"] != ORIGIN:
+        found.append(Damage(1, None, "it does not begin the ledger"))
     return found
-
-
-def _end(batches: list[dict[str, Any]], expected: Head | None) -> list[Damage]:
-    if expected is None or not expected.batch:
-        return []
-    hashes = {batch["batch"]: batch["hash"] for batch in batches}
-    last = max(hashes, default=0)
-    if expected.batch > last:
-        cut = f"the end was cut off: batch {expected.batch} was anchored, batch {last} is the last"
-        return [Damage(last + 1, 1, cut)]
-    if hashes.get(expected.batch) != expected.hash:
-        return [Damage(expected.batch, None, "it is another batch than the one that was anchored")]
-    return []

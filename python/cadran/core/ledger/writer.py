@@ -6,15 +6,18 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.project.lock import Head, anchored, sealed
+from cadran.core.ledger.heads import missing
+from cadran.core.project.lock import Head, anchor, anchored, intend, sealed
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal
 from cadran.core.warehouse.ledger_sql import MACROS
 from cadran.errors import WarehouseError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from cadran.core.ledger.heads import Outside
     from cadran.core.warehouse import Writing
 
 HEADER = (
@@ -24,15 +27,42 @@ HEADER = (
 )  # fmt: skip
 
 
+def refuse(hashes: Mapping[int, str], outside: Outside) -> None:
+    """See that a ledger has every batch that is known outside of it.
+
+    Raises:
+        WarehouseError: it has not.
+    """
+    problems = missing(hashes, outside)
+    if problems:
+        batch, sentence = problems[0]
+        raise WarehouseError(
+            f"{f'Batch {batch}: ' if batch else ''}{sentence}. Nothing is added to such a ledger:"
+            " `cadran verify` says more, and docs/ledger.md what to do."
+        )
+
+
 class LedgerWriter:
     """Writes within one transaction of a connection; `commit` makes it last, and nothing else."""
 
-    def __init__(self, connection: Writing) -> None:
-        """Begin; the tables are made where they lack."""
+    def __init__(self, connection: Writing, catalog: str) -> None:
+        """Begin; the tables are made where they lack.
+
+        Args:
+            connection: one that may write.
+            catalog: what the warehouse is called in it.
+
+        Raises:
+            WarehouseError: the tables are not what was made, so that nothing in them can be read.
+        """
         self.connection = connection
         connection.begin()
-        if not self.rows(sql.EXISTS)[0]["there"]:
-            connection.execute(sql.CREATE)
+        faults = "; ".join(fault.what for fault in sql.faults(catalog, self.rows))
+        if faults:
+            raise WarehouseError(
+                f"Nothing is published into a ledger that somebody changed: {faults}."
+            )
+        connection.execute(sql.CREATE)
         connection.execute(MACROS)
 
     def rows(self, statement: str) -> list[dict[str, Any]]:
@@ -45,22 +75,17 @@ class LedgerWriter:
         found = self.rows(last)
         return Head(found[0]["batch"], found[0]["hash"]) if found else Head()
 
-    def check(self, lock: Path | None) -> None:
-        """See that the ledger still has the batch that a lock file anchors, before adding to it.
+    def hashes(self) -> dict[int, str]:
+        """The hash of each batch."""
+        return {row["batch"]: row["hash"] for row in self.rows(sql.HASHES)}
+
+    def check(self, outside: Outside) -> None:
+        """See that the ledger has every batch that is known outside, before adding to it.
 
         Raises:
             WarehouseError: it has not: a new anchor would hide what was cut off.
         """
-        known = anchored(lock)
-        if known is None or not known.batch:
-            return
-        there = f"select hash from {sql.BATCHES} where batch = {known.batch}"
-        if [row["hash"] for row in self.rows(there)] != [known.hash]:
-            raise WarehouseError(
-                f"{lock} anchors batch {known.batch} of another ledger, or of one that lost its"
-                " end: `cadran verify` says what is missing. A ledger that is meant to begin anew"
-                " needs a lock of its own (--lock), or `ledger` taken out of this one."
-            )
+        refuse(self.hashes(), outside)
 
     def append(self, columns: str, source: str, header: dict[str, Any]) -> int:
         """Append one batch; returns how many rows it has.
@@ -71,8 +96,7 @@ class LedgerWriter:
             source: what they are selected from, with its condition.
             header: the batch's own columns that the writer does not know itself.
         """
-        last = self.head()
-        batch = last.batch + 1
+        batch = self.head().batch + 1
         kpi = literal(header["kpi"])
         self.connection.execute(
             f"""
@@ -87,31 +111,48 @@ class LedgerWriter:
         found = self.rows("select count(*) as rows from entries")[0]["rows"]
         self.connection.execute(f"insert into {sql.ROWS} select * from entries order by row")
         self.connection.execute(f"create or replace temp table marks as {sql.hashed('entries')}")
-        hashes = self.rows("select rows_hash from marks")
+        self._seal(header, found)
+        return int(found)
+
+    def note(self, header: dict[str, Any]) -> None:
+        """Append a batch without rows, for what its details say."""
+        self.connection.execute("create or replace temp table marks as select 0 limit 0")
+        self._seal(header, 0)
+
+    def _seal(self, header: dict[str, Any], rows: int) -> None:
+        last = self.head()
+        hashes = self.rows("select rows_hash from marks") if rows else []
+        details = header["details"] | {"scheme": sql.SCHEME}
         record = header | {
-            "batch": batch,
+            "batch": last.batch + 1,
             "published_at": self._now(),
-            "details": json.dumps(header["details"], sort_keys=True, ensure_ascii=False),
-            "row_count": found,
+            "details": json.dumps(details, sort_keys=True, ensure_ascii=False),
+            "row_count": rows,
             "rows_hash": hashes[0]["rows_hash"] if hashes else sealed({}),
             "previous_hash": last.hash,
         }
         record = {name: record[name] for name in HEADER}
+        marks = "(select row_marks from marks)" if rows else "[]::ubigint[]"
         self.connection.execute(
-            f"""
-            insert into {sql.BATCHES}
-            select {", ".join("?" for _ in HEADER)}, ?,
-                coalesce((select row_marks from marks), []::ubigint[])
-            """,
+            f"insert into {sql.BATCHES} select {', '.join('?' for _ in HEADER)}, ?, {marks}",
             [*record.values(), sealed(record)],
         )
-        return int(found)
 
-    def commit(self) -> Head:
-        """Make what was appended last; returns the new head."""
-        head = self.head()
+    def commit(self, lock: Path | None) -> dict[int, str]:
+        """Make what was appended last, and anchor it; returns the hash of each batch.
+
+        The lock says what is about to be committed before it is, so that a process killed on the
+        way leaves a ledger whose end is known.
+        """
+        hashes, head = self.hashes(), self.head()
+        known = anchored(lock)
+        if known is not None and known.head == head:
+            self.connection.commit()
+            return hashes
+        intend(lock, head)
         self.connection.commit()
-        return head
+        anchor(lock, hashes)
+        return hashes
 
     def _now(self) -> dt.datetime:
         """This instant, or just after the last batch where the clock stands or went back."""

@@ -9,18 +9,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def output(folder: Path, *words: str, timeout: float | None = None) -> str | None:
+def output(
+    folder: Path, *words: str, stdin: str | None = None, timeout: float | None = None
+) -> str | None:
     """What a git command prints in a folder; None without git, outside a repository, on failure.
 
     Args:
         folder: where it runs.
         words: the command and its arguments.
+        stdin: what it reads.
         timeout: seconds after which it has failed.
     """
     try:
         run = subprocess.run(
             ["git", "-C", str(folder), *words],  # noqa: S607 - the git of whoever is at work
-            capture_output=True, text=True, check=True, timeout=timeout,
+            input=stdin, capture_output=True, text=True, check=True, timeout=timeout,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

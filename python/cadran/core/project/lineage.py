@@ -42,6 +42,26 @@ def of_metric(dbt_manifest: dict[str, Any], metric: str) -> Node:
     return _node(metrics[metric], known, set())
 
 
+def behind(dbt_manifest: dict[str, Any], metric: str) -> set[str]:
+    """The unique ids of everything that a metric is made of.
+
+    Raises:
+        UnknownNameError: dbt's manifest has no such metric.
+    """
+    metrics = {node["name"]: key for key, node in dbt_manifest["metrics"].items()}
+    if metric not in metrics:
+        raise UnknownNameError("metric", metric, metrics)
+    groups = [dbt_manifest.get(group, {}) for group in ("nodes", "metrics", "semantic_models")]
+    found: set[str] = set()
+    waiting = [metrics[metric]]
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += [name for group in groups if key in group for name in _direct(group[key])]
+    return found
+
+
 def lines(root: Node) -> list[str]:
     """The tree as lines of text."""
     return [_title(root), *_branches(root, "")]

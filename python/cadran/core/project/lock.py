@@ -2,6 +2,10 @@
 
 It stands in git beside the records. Each record's file is sealed in it, so that an old version
 cannot be edited by itself.
+
+A chain of hashes shows a change in its middle, but not that its end was cut off. So the number and
+hash of the last batch stand outside the warehouse as well. They are written before a batch is
+committed, as an intent, and after: a ledger whose end is neither was changed by somebody else.
 """
 
 from __future__ import annotations
@@ -15,15 +19,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import ProjectError
-from cadran.formats import files, strict_yaml
+from cadran.formats import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-
 
 FILE = "kpi.lock"
 ORIGIN = "0" * 64
+MARK = 16  # digits of a hash that tell a batch from another
+_NEAR, _STEP = 32, 256  # batches whose marks the lock keeps: the last ones, and every so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +39,104 @@ class Head:
     hash: str = ORIGIN
 
 
-def anchored(path: Path | None) -> Head | None:
-    """The head in a lock file, or in a file that `cadran verify --export` wrote; None without.
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """What a lock file says of the ledger.
+
+    Attributes:
+        head: the last batch that was committed.
+        intent: the batch that was about to be committed, where a publication was killed.
+        trail: the beginnings of the hashes of batches before the head, so that a batch that was
+            changed can be named.
+        first: the beginning of the hash of batch 1, which tells one ledger from another.
+        is_export: it was written for safekeeping, and the ledger may go on without it.
+    """
+
+    head: Head = field(default_factory=Head)
+    intent: Head | None = None
+    trail: Mapping[int, str] = field(default_factory=dict)
+    first: str = ""
+    is_export: bool = False
+
+
+def anchored(path: Path | None) -> Anchor | None:
+    """What a lock file, or a file that `cadran verify --export` wrote, says; None without a head.
 
     Raises:
         ProjectError: the file cannot be read.
     """
     if path is None or not path.exists():
         return None
-    found = _load_anchor(path).get("ledger")
-    if not found:
-        return None
-    return Head(int(found["batch"]), str(found["head"]))
+    return parsed(path.read_text(encoding="utf-8"), str(path))
 
 
-def anchor(path: Path | None, head: Head) -> None:
-    """Write the head into a lock file, leaving the rest of it as it is."""
+def parsed(text: str, place: str) -> Anchor | None:
+    """What the text of a lock file says; None without a head.
+
+    Raises:
+        ProjectError: it is no lock.
+    """
+    try:
+        lock = json.loads(text) if text.strip() else {}
+        given = lock.get("ledger")
+        if not given:
+            return None
+        intent = given.get("intent")
+        return Anchor(
+            _head(given),
+            _head(intent) if intent else None,
+            {int(batch): str(mark) for batch, mark in (given.get("trail") or {}).items()},
+            str(given.get("first", "")),
+            bool(given.get("export")),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ProjectError(
+            f"{place} is no lock file: take the one of the main line (`git checkout"
+            " origin/HEAD -- kpi.lock`), then run the command again."
+        ) from None
+
+
+def intend(path: Path | None, head: Head) -> None:
+    """Say which batch is about to be committed: a publication killed after that is told apart."""
+    if path is not None:
+        _write(path, lambda ledger: _as_given(Head()) | ledger | {"intent": _as_given(head)})
+
+
+def anchor(path: Path | None, hashes: Mapping[int, str], *, is_export: bool = False) -> None:
+    """Write the head of a ledger into a lock file, leaving the rest of it as it is.
+
+    Args:
+        path: the file; nothing is written without one.
+        hashes: those of all batches.
+        is_export: it is for safekeeping.
+    """
     if path is None:
         return
+    last = max(hashes, default=0)
+    trail = {
+        str(batch): mark[:MARK]
+        for batch, mark in sorted(hashes.items())
+        if batch < last and (last - batch < _NEAR or batch % _STEP == 0)
+    }
+    first = hashes.get(1, "")[:MARK]
+    head = _as_given(Head(last, hashes.get(last, ORIGIN)))
+    entry = head | {"first": first, "trail": trail} | ({"export": True} if is_export else {})
+    _write(path, lambda _: entry)
+
+
+def _write(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     with alone(path.parent):
-        lock = _load_anchor(path) if path.exists() else {}
-        lock["ledger"] = {"batch": head.batch, "head": head.hash}
-        files.write(path, json.dumps(lock, indent=2, sort_keys=True) + "\n")
+        lock = _load(path)
+        lock["ledger"] = change(lock.get("ledger") or {})
+        _replace(path, lock)
+
+
+def _head(given: dict[str, Any]) -> Head:
+    return Head(int(given["batch"]), str(given["head"]))
+
+
+def _as_given(head: Head) -> dict[str, Any]:
+    return {"batch": head.batch, "head": head.hash}
 
 
 @contextlib.contextmanager
@@ -77,17 +158,16 @@ def path_of(root: Path | None) -> Path | None:
     return None if root is None else root / FILE
 
 
+def main_line() -> str:
+    """What git calls the main line, whose records and whose lock count."""
+    named = os.environ.get("GITHUB_BASE_REF")
+    return os.environ.get("CADRAN_BASE") or (f"origin/{named}" if named else "origin/HEAD")
+
+
 def sealed(header: dict[str, Any]) -> str:
     """The hash of a batch: over everything its record says, the hash before it included."""
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _load_anchor(path: Path) -> dict[str, Any]:
-    lock = strict_yaml.read(path, ProjectError) or {}
-    if not isinstance(lock, dict):
-        raise ProjectError(f"{path} is no lock file.")
-    return lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +198,7 @@ def read(root: Path) -> dict[str, Locked]:
                 str(entry["hash"]),
                 {int(number): str(mark) for number, mark in (entry.get("seals") or {}).items()},
             )
-            for name, entry in (_load(root).get("kpis") or {}).items()
+            for name, entry in (_load(root / FILE).get("kpis") or {}).items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProjectError(f"{root / FILE} cannot be read: {error}") from None
@@ -135,16 +215,20 @@ def write(root: Path, locked: dict[str, Locked]) -> None:
         for name, entry in locked.items()
     }
     with alone(root):
-        lock = _load(root) | {"kpis": kpis}
-        files.write(root / FILE, json.dumps(lock, indent=2, sort_keys=True) + "\n")
+        _replace(root / FILE, _load(root / FILE) | {"kpis": kpis})
 
 
-def _load(root: Path) -> dict[str, Any]:
-    path = root / FILE
-    if not path.exists():
-        return {}
+def _load(path: Path) -> dict[str, Any]:
     try:
-        lock: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ProjectError(f"{path} is no lock: {error}") from None
+        lock = json.loads(path.read_text(encoding="utf-8") or "{}")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as problem:
+        raise ProjectError(f"{path} cannot be read: {problem}") from None
+    if not isinstance(lock, dict):
+        raise ProjectError(f"{path} is no lock file.")
     return lock
+
+
+def _replace(path: Path, lock: dict[str, Any]) -> None:
+    files.write(path, json.dumps(lock, indent=2, sort_keys=True) + "\n")

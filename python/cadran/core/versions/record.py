@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,6 +11,7 @@ import yaml
 
 from cadran.core.project import git
 from cadran.core.project.graph import Node, checksum
+from cadran.core.project.lock import main_line
 from cadran.core.versions.definition import Definition, Question
 from cadran.core.versions.expand import whole
 from cadran.core.versions.steps import Dumper, Sql, StepStore
@@ -219,9 +219,7 @@ def merged(root: Path) -> Merged:
     The main line is that of CADRAN_BASE, of a pull request on GitHub (GITHUB_BASE_REF), or of the
     remote `origin`.
     """
-    named = os.environ.get("GITHUB_BASE_REF")
-    line = os.environ.get("CADRAN_BASE") or (f"origin/{named}" if named else "origin/HEAD")
-    base = (git.output(root, "merge-base", "HEAD", line) or "").strip()
+    base = (git.output(root, "merge-base", "HEAD", main_line()) or "").strip()
     if not base:
         return Merged()
     place = ("--", f"{FOLDER}/")

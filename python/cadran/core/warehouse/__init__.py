@@ -41,6 +41,7 @@ class Warehouse(Protocol):
     """What the layer needs of an engine."""
 
     dialect: str  # of its SQL, one of `dialects`
+    catalog: str  # what compiled SQL calls the database
     wait: float  # seconds to try again while another process holds the warehouse
 
     @property
@@ -49,6 +50,9 @@ class Warehouse(Protocol):
 
     def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
         """The rows of a statement: every whole number is int64, and these columns are dates."""
+
+    def apart(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a statement that calls no macro of the file, and names tables in full."""
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with the engine's names of their types."""

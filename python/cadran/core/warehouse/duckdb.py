@@ -52,12 +52,12 @@ class DuckDB:
             alias: what compiled SQL calls it; by default its file's name.
             confined: reach no other file, load nothing, and let no statement change a setting.
 
-        The attribute `wait` says for how many seconds a file that another process writes is tried
-        again; 0, as it begins, refuses at once.
+        The attribute `catalog` is the alias, and `wait` says for how many seconds a file that
+        another process writes is tried again; 0, as it begins, refuses at once.
         """
         self.path = path
         self.wait = 0.0
-        self._alias = alias or path.stem
+        self.catalog = alias or path.stem
         self._confined = confined
         self._root: duckdb.DuckDBPyConnection | None = None
         self._stamp: tuple[int, int] | None = None
@@ -85,6 +85,27 @@ class DuckDB:
                  duckdb.OutOfRangeException),
             )  # fmt: skip
             raise WarehouseError(self._refusal(error), incomparable=incomparable) from error
+
+    def apart(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a statement that names tables with their catalog.
+
+        It runs in the namespace of the database in memory, so that no macro of the file is called.
+
+        Raises:
+            WarehouseError: the file cannot be opened, or the statement fails.
+        """
+        import duckdb
+
+        self._cursor()
+        try:
+            with self._lock:
+                if self._root is None:
+                    raise WarehouseError(f"{self.path} was closed while it was read.")
+                cursor = self._root.cursor()
+            rows: list[dict[str, Any]] = cursor.sql(sql).to_arrow_table().to_pylist()
+        except duckdb.Error as error:
+            raise WarehouseError(self._refusal(error)) from error
+        return rows
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with DuckDB's names of their types; nothing is computed."""
@@ -128,7 +149,7 @@ class DuckDB:
         self._stamp_now()
         root = self._attached(wait, "read_write")
         try:
-            root.execute(f"use {quoted(self._alias)}")
+            root.execute(f"use {quoted(self.catalog)}")
             yield Session(root)
         except duckdb.Error as error:
             raise WarehouseError(self._refusal(error)) from error
@@ -146,7 +167,7 @@ class DuckDB:
             cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
             if cursor is None:
                 cursor = self._root.cursor()
-                cursor.execute(f"use {quoted(self._alias)}")
+                cursor.execute(f"use {quoted(self.catalog)}")
                 self._local.cursor = cursor
             return cursor
 
@@ -174,7 +195,7 @@ class DuckDB:
                 root.execute("set global TimeZone = 'UTC'")
                 # Otherwise a table that is missing would be looked for among Python's variables.
                 root.execute("set global python_enable_replacements = false")
-                root.execute(f"attach {file} as {quoted(self._alias)} ({mode})")
+                root.execute(f"attach {file} as {quoted(self.catalog)} ({mode})")
                 if self._confined is not None:
                     self._confine(root, self._confined)
             except duckdb.Error as error:

@@ -4,11 +4,22 @@ Rows go in by batches and are never touched again. Each row has a hash, a batch 
 rows' hashes in their order, and each batch's own hash covers that of the batch before it. A batch
 also keeps eight bytes of each row's hash, so that a bad row can be named. The tables lie outside
 dbt's models, in a schema that dbt fills with others: no `dbt build` drops them.
+
+Who can write the file can also put macros, views and triggers into it. So the ledger is judged from
+another database's namespace, in which none of them is called, once its tables are seen to be what
+`CREATE` makes.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 from cadran.core.warehouse.dialects import literal
+from cadran.core.warehouse.duckdb_local import Scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SCHEMA = "governance"
 ROWS = f"{SCHEMA}.kpi_ledger_rows"
@@ -21,12 +32,13 @@ select count(*) = 2 as there from information_schema.tables
 where table_schema = '{SCHEMA}' and table_name in ('kpi_ledger_rows', 'kpi_ledger_batches')
     and table_catalog = current_database()
 """
+HASHES = f"select batch, hash from {BATCHES} order by batch"
 
 CREATE = f"""
 create schema if not exists {SCHEMA};
 create table if not exists {BATCHES} (
     batch bigint not null,          -- 1, 2, 3, ... without a gap
-    kind varchar not null,          -- publish | restatement | close
+    kind varchar not null,          -- publish | restatement | close | waiting
     kpi varchar not null,
     published_at timestamp not null, -- UTC, rising
     computed_at timestamp not null,
@@ -73,15 +85,22 @@ from {ROWS} as entry
 inner join {BATCHES} as batch using (batch);
 """
 
-# A field ends with chr(31), and NULL is chr(30): neither stands in a number, a name or JSON text.
 _FIELDS = (
     "batch", "row", "kpi", "grain", "period", "dimension_set", "dimensions", "value", "numerator",
     "denominator", "observations", "status", "version", "definition_hash",
 )  # fmt: skip
 _NULLABLE = {"value", "numerator", "denominator", "observations"}
+_WAITING = (
+    "kpi", "grain", "period", "dimension_set", "dimensions", "published", "computed",
+    "cast(change as varchar)", "found_at",
+)  # fmt: skip
+
+# How the rows of a batch are hashed; it stands in the batch's details, under its seal.
+SCHEME = 2
 
 
-def _row_hash() -> str:
+def _separated() -> str:
+    """Scheme 1: fields with chr(31) between them, NULL as chr(30)."""
     texts = (
         f"coalesce(cast({name} as varchar), chr(30))" if name in _NULLABLE else name
         for name in _FIELDS
@@ -89,11 +108,28 @@ def _row_hash() -> str:
     return "sha256(concat_ws(chr(31), " + ", ".join(texts) + "))"
 
 
-ROW_HASH = _row_hash()
+_ROW_HASHES = {
+    1: _separated(),
+    # JSON tells NULL from every text, and where a text ends.
+    2: f"sha256(cast(json_array({', '.join(_FIELDS)}) as varchar))",
+}
+# What scheme 1 cannot tell apart stands in no row that was published by it.
+AMBIGUOUS = " or ".join(
+    f"contains({name}, chr(30)) or contains({name}, chr(31))"
+    for name in ("kpi", "grain", "dimension_set", "dimensions", "value", "numerator",
+                 "denominator", "status", "definition_hash")
+)  # fmt: skip
 MARK = "cast('0x' || row_hash[1:16] as ubigint)"
 
 
-def hashed(relation: str, where: str = "true") -> str:
+def row_hash(older_until: int = 0) -> str:
+    """The hash of a row, by scheme 1 in the batches up to one."""
+    if not older_until:
+        return _ROW_HASHES[SCHEME]
+    return f"if(batch <= {older_until}, {_ROW_HASHES[1]}, {_ROW_HASHES[SCHEME]})"
+
+
+def hashed(relation: str, older_until: int = 0) -> str:
     """The count, the hash and the marks of each batch, computed from its rows as they are."""
     return f"""
     select
@@ -101,8 +137,101 @@ def hashed(relation: str, where: str = "true") -> str:
         count(*) as row_count,
         sha256(string_agg(row_hash, '' order by row)) as rows_hash,
         list({MARK} order by row) as row_marks
-    from (select batch, row, {ROW_HASH} as row_hash from {relation} where {where}) as each_row
+    from (
+        select batch, row, {row_hash(older_until)} as row_hash from {relation}
+    ) as each_row
     group by batch
+    """
+
+
+def waiting_hashes(relation: str = WAITING, where: str = "true") -> str:
+    """How many values of each KPI wait for approval, and one hash over them."""
+    return f"""
+    select
+        kpi, count(*) as waiting,
+        sha256(string_agg(row_hash, '' order by row_hash)) as waiting_hash
+    from (
+        select kpi, sha256(cast(json_array({", ".join(_WAITING)}) as varchar)) as row_hash
+        from {relation} where {where}
+    ) as each_row
+    group by kpi
+    """
+
+
+def waiting_seals(where: str = "true", batches: str = BATCHES) -> str:
+    """What the last batch about each KPI's waiting values says of them."""
+    return f"""
+    select
+        kpi, max(batch) as batch,
+        arg_max(cast(details->>'waiting' as bigint), batch) as waiting,
+        arg_max_null(details->>'waiting_hash', batch) as waiting_hash
+    from {batches} where kind = 'waiting' and {where} group by kpi
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something in the file that the ledger did not make.
+
+    Attributes:
+        what: a sentence.
+        is_table: a table is not what it was, so that nothing in it can be read as it stands.
+    """
+
+    what: str
+    is_table: bool = False
+
+
+def faults(catalog: str, rows: Callable[[str], list[dict[str, Any]]]) -> list[Fault]:
+    """What stands in the way of reading the ledger.
+
+    Args:
+        catalog: what the file is called where it is attached.
+        rows: runs a statement where nothing of that file is called.
+    """
+    with Scratch() as fresh:
+        fresh.execute(CREATE)
+        expected = {name: (kind, sql) for kind, name, sql in fresh.rows(_objects("memory"))}
+    present = rows(_objects(catalog))
+    known = {each["name"]: (each["kind"], each["sql"]) for each in present}
+    found = []
+    for name, (kind, sql) in expected.items():
+        here, text = known.get(name, (kind, sql))
+        if here != kind:
+            found.append(Fault(f"{SCHEMA}.{name} is a {here}, no {kind}", is_table=True))
+        elif text != sql:
+            what = f"{SCHEMA}.{name} is a {kind} that the ledger did not make"
+            found.append(Fault(what, kind == "table"))
+    tables = [name for name, (kind, _) in expected.items() if kind == "table"]
+    if any(name in known for name in tables):
+        gone = [name for name in tables if name not in known]
+        found += [Fault(f"{SCHEMA}.{name} is missing", is_table=True) for name in gone]
+    return found + [
+        Fault(f"the {each['kind']} {each['name']} stands in the way of what is read: drop it")
+        for each in present
+        if each["kind"] in {"macro", "trigger"}
+    ]
+
+
+def _objects(catalog: str) -> str:
+    """The ledger's tables and view as they are, and what could change what they seem to hold."""
+    here = f"database_name = {literal(catalog)}"
+    return f"""
+    select 'table' as kind, table_name as name, sql from duckdb_tables()
+    where {here} and schema_name = '{SCHEMA}' and starts_with(table_name, 'kpi_ledger')
+    union all by name
+    select 'view' as kind, view_name as name, sql from duckdb_views()
+    where {here} and schema_name = '{SCHEMA}' and starts_with(view_name, 'kpi_ledger')
+    union all by name
+    select 'trigger' as kind, schema_name || '.' || trigger_name as name, '' as sql
+    from duckdb_triggers() where {here} and schema_name = '{SCHEMA}'
+    union all by name
+    select distinct 'macro' as kind, schema_name || '.' || function_name as name, '' as sql
+    from duckdb_functions()
+    where {here} and not internal and (
+        schema_name = '{SCHEMA}'
+        or function_name in (select function_name from duckdb_functions() where internal)
+    )
     """
 
 
@@ -141,17 +270,12 @@ def last_of(kpi: str) -> str:
     return f"select hash from {BATCHES} where kpi = {literal(kpi)} order by batch desc limit 1"
 
 
-def newest_of(kpi: str) -> str:
-    """When the last published values of a KPI were computed."""
-    return f"select max(computed_at) as at from {BATCHES} where kpi = {literal(kpi)}"
-
-
 def defined(kpi: str, version: int) -> str:
     """The definition's hash by which a version was last published, and the tools that made it."""
     return (
         f"select definition_hash, coalesce(details->>'tools', '') as tools from {BATCHES}"
-        f" where kpi = {literal(kpi)} and version = {version} and kind <> 'close'"
-        " order by batch desc limit 1"
+        f" where kpi = {literal(kpi)} and version = {version}"
+        " and kind in ('publish', 'restatement') order by batch desc limit 1"
     )
 
 
@@ -338,8 +462,8 @@ def place(
     final = within(closed)
     touched = f"({covers}) and (({restates}) or not ({final}))" if covers else "false"
     return f"""
-    create or replace temp table placed as
-    select *, case
+    create or replace temp table sorted as
+    select *, ({final}) as is_final, case
         when is_older and {touched} then if({restates}, 'restating', 'version')
         when is_older then 'kept'
         when not ({covers or "true"}) and (select bool_or(is_older) from compared) then 'kept'
@@ -348,7 +472,22 @@ def place(
         when change <= {materiality} then 'immaterial'
         else 'waiting'
     end as goes
-    from compared
+    from compared;
+    -- What holds a value that waits would tell it: it waits as well, where nobody approved it.
+    create or replace temp table placed as
+    select sorted.* replace (if(goes = 'publish' and is_above, 'waiting', goes) as goes)
+    from (
+        select each_row.*, coalesce(waiting.is_above, false) as is_above
+        from sorted as each_row
+        left join (
+            select distinct upper.grain, upper.period, upper.dimensions, true as is_above
+            from sorted as upper
+            inner join sorted as lower using (dimensions)
+            where upper.goes = 'publish' and lower.goes = 'waiting'
+                and lower.period < period_end(upper.grain, upper.period)
+                and period_end(lower.grain, lower.period) > upper.period
+        ) as waiting using (grain, period, dimensions)
+    ) as sorted
     """
 
 

@@ -1,0 +1,175 @@
+"""The heads of the ledger that were ever handed out, and whether it still has them all.
+
+The lock file is one of those places. Git holds each of its earlier states, on the branch and on the
+main line, and witnesses that the settings name hold what was given to them. A ledger that was
+written anew from its first batch on, its lock with it, is at odds with the places that were not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cadran.core.project import git
+from cadran.core.project.lock import Anchor, Head, anchored, main_line, parsed
+from cadran.errors import ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+_MOST = 1000  # earlier states of the lock that are read
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A batch that some place outside the warehouse knows.
+
+    Attributes:
+        batch: its number.
+        mark: its hash, or the beginning of it.
+        place: who says so, for a reader: "kpi.lock", "witness /mnt/worm/heads.jsonl".
+        first: the beginning of the hash of that ledger's batch 1; empty where it is not told.
+    """
+
+    batch: int
+    mark: str
+    place: str
+    first: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What is known of a ledger outside its warehouse.
+
+    Attributes:
+        lock: the lock file; None where a project has none.
+        anchor: what it says; None without a head.
+        known: every batch that any place knows, the lock included.
+        states: how many earlier states of the lock git has; None where git has no such file.
+    """
+
+    lock: Path | None
+    anchor: Anchor | None
+    known: tuple[Known, ...] = ()
+    states: int | None = None
+
+
+def outside(
+    lock: Path | None, more: Iterable[Known] = (), abandoned: Iterable[str] = ()
+) -> Outside:
+    """What the lock file, its states in git and witnesses know.
+
+    Args:
+        lock: the lock file.
+        more: what witnesses know.
+        abandoned: the beginnings of the hashes of batch 1 of ledgers that were given up.
+
+    Raises:
+        ProjectError: the lock file cannot be read.
+    """
+    present = anchored(lock)
+    known = _of(present, lock.name) if lock is not None and present is not None else []
+    states = _states(lock) if lock is not None else None
+    if lock is not None:
+        for revision, text in states or ():
+            place = f"{lock.name} of commit {revision[:10]}"
+            try:
+                earlier = parsed(text, place)
+            except ProjectError:
+                continue  # a state that nobody could use, such as one with conflict markers
+            known += _of(earlier, place) if earlier is not None else []
+    given_up = tuple(abandoned)
+    kept = [each for each in (*known, *more) if not each.first.startswith(given_up or "-")]
+    return Outside(lock, present, tuple(kept), None if states is None else len(states))
+
+
+def _of(anchor: Anchor, place: str) -> list[Known]:
+    head = [Known(anchor.head.batch, anchor.head.hash, place, anchor.first)]
+    trail = [Known(batch, mark, place, anchor.first) for batch, mark in anchor.trail.items()]
+    return [each for each in head + trail if each.batch]
+
+
+def missing(hashes: Mapping[int, str], outside: Outside) -> list[tuple[int, str]]:
+    """What the ledger lacks of what is known outside, as batch and sentence; the earliest first.
+
+    Args:
+        hashes: those of the ledger's batches.
+        outside: what is known.
+    """
+    last = max(hashes, default=0)
+    problems = [*_replaced(hashes, outside.known), *_cut(last, outside.known)]
+    if not last or problems:
+        return problems
+    lock = outside.lock.name if outside.lock is not None else "a lock file (--lock)"
+    newest = max(outside.known, key=lambda each: each.batch, default=None)
+    is_elsewhere = newest is not None and newest.place != lock
+    hint = f"; {newest.place} knows batch {newest.batch}" if newest and is_elsewhere else ""
+    if outside.anchor is None:
+        what = f"{last} batches stand in the ledger, and {lock} has no head of it{hint}"
+        return [(0, f"{what}: bring the lock back from git")]
+    head, intent = outside.anchor.head, outside.anchor.intent
+    if last > head.batch and not outside.anchor.is_export and intent != Head(last, hashes[last]):
+        what = f"it is in the ledger, and {lock} ends with batch {head.batch}{hint}"
+        why = "somebody else wrote it, or the lock is an older one: bring the newest back from git"
+        return [(head.batch + 1, f"{what}: {why}")]
+    return []
+
+
+def _replaced(hashes: Mapping[int, str], known: Iterable[Known]) -> list[tuple[int, str]]:
+    """The first batch that is another than the one that was handed out."""
+    held = [each for each in known if each.batch in hashes]
+    bad = [each for each in held if not hashes[each.batch].startswith(each.mark)]
+    if not bad:
+        return []
+    first = min(bad, key=lambda each: each.batch)
+    wrong = {each.batch for each in bad}
+    before = max(
+        (e.batch for e in held if e.batch < first.batch and e.batch not in wrong), default=0
+    )
+    earliest = before + 1
+    since = f"; what was changed begins with one of the batches {earliest} to {first.batch}"
+    what = f"it is another batch than the one that was anchored, says {first.place}"
+    return [(first.batch, what + (since if earliest < first.batch else ""))]
+
+
+def _cut(last: int, known: Iterable[Known]) -> list[tuple[int, str]]:
+    newest = max(known, key=lambda each: each.batch, default=None)
+    if newest is None or newest.batch <= last:
+        return []
+    end = f"batch {newest.batch} was anchored, batch {last} is the last, says {newest.place}"
+    return [(last + 1, f"the end was cut off: {end}")]
+
+
+def _states(lock: Path) -> list[tuple[str, str]] | None:
+    """Earlier states of the lock: of this branch and of the main line, the newest first."""
+    folder = lock.parent
+    lines = [
+        name
+        for name in ("HEAD", main_line())
+        if git.output(folder, "rev-parse", "-q", "--verify", f"{name}^{{commit}}")
+    ]
+    prefix = git.output(folder, "rev-parse", "--show-prefix") if lines else None
+    if prefix is None:
+        return None
+    path = f"{prefix.strip()}{lock.name}"
+    found = git.output(
+        folder, "rev-list", f"--max-count={_MOST}", "--first-parent", *lines, "--", lock.name
+    )
+    revisions = (found or "").split()
+    wanted = "".join(f"{revision}:{path}\n" for revision in revisions)
+    told = git.output(folder, "cat-file", "--batch", stdin=wanted) if revisions else ""
+    return _texts(revisions, (told or "").encode())
+
+
+def _texts(revisions: list[str], told: bytes) -> list[tuple[str, str]]:
+    states, place = [], 0
+    for revision in revisions:
+        end = told.find(b"\n", place)
+        words = told[place:end].split()
+        place = end + 1
+        if len(words) == 3 and words[1] == b"blob":  # noqa: PLR2004 - object, kind, size
+            size = int(words[2])
+            states.append((revision, told[place : place + size].decode(errors="replace")))
+            place += size + 1
+    return states
