@@ -1,4 +1,4 @@
-"""What a caller may spend, and how a question ends that takes too much: time, sizes."""
+"""How a question ends that nobody waits for, or that takes too much: stops, time, rows, bytes."""
 
 from __future__ import annotations
 

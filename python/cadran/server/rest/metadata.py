@@ -9,9 +9,8 @@ from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
 from cadran.server.http import Reply, next_link
 from cadran.server.problems import RefusedError
-from cadran.server.rest.query import cursor_parts
 from cadran.serving.metadata import about
-from cadran.serving.response import MEDIA
+from cadran.serving.response import MEDIA, cursor_parts
 from cadran.serving.service import Asked
 
 if TYPE_CHECKING:
