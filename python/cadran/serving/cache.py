@@ -84,7 +84,7 @@ class _Flight:
         self.waiting = 0
 
 
-class Flights:
+class SingleFlight:
     """Runs a question once for all who ask it at the same time."""
 
     def __init__(self) -> None:
@@ -152,7 +152,7 @@ def _landed(future: Future[Answer], left: threading.Event) -> Answer:
                 raise StoppedError("The question was stopped before it was answered.") from None
 
 
-class Judgements:
+class AuthorizationCache:
     """What was allowed to whom; the longest unused leaves first. Thread-safe."""
 
     def __init__(self, most: int) -> None:

@@ -82,7 +82,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class Served:
     """An answer as one caller got it.
 
     Attributes:

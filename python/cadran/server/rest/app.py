@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from cadran.core.query.request import Query
-    from cadran.server.http import House
+    from cadran.server.http import ServerContext
     from cadran.server.operations import Operation
     from cadran.server.requests import ShapedQueryRequest
-    from cadran.serving.response import Answer, Handed
+    from cadran.serving.response import Answer, Served
 
 _ANY = {"json": ("*/*", "application/*", "application/json")}
 _ALSO = {
@@ -48,7 +48,7 @@ _FORMS = {media: form for form, every in {**_ANY, **_ALSO}.items() for media in 
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ShapedQuery:
     """What a client wants.
 
     Attributes:
@@ -93,7 +93,7 @@ class Wish:
             raise QueryError("The cursor belongs to another question: repeat that one with it.")
 
 
-def wish(request: ShapedQueryRequest, accept: str | None, most: int) -> Wish:
+def shaped(request: ShapedQueryRequest, accept: str | None, most: int) -> ShapedQuery:
     """What a client wants.
 
     Args:
@@ -109,7 +109,7 @@ def wish(request: ShapedQueryRequest, accept: str | None, most: int) -> Wish:
     size = request.page_size or (min(PAGE_ROWS, most) if form == "json" else None)
     if size is not None and size > most:
         raise QueryError(f"page_size is {size}; a page has at most {most:,} rows.")
-    made = Wish(
+    made = ShapedQuery(
         request.query, form, Part(0, size), lang=request.lang, read_cache=request.read_cache
     )
     if request.cursor is None:
@@ -157,17 +157,17 @@ _TAG = 32  # characters of the validator of an answer
 class Asking:
     """Answers the operations that ask questions."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServerContext) -> None:
         """Take what answers."""
         self._house = house
         self._desk = house.desk
         self._most = house.settings.rows
-        self._remembered = lru_cache(_REMEMBERED)(self._wish)
+        self._remembered = lru_cache(_REMEMBERED)(self._shaped)
 
     async def query(self, call: Call, *, in_body: bool) -> Reply:
         """The answer to a question, from a link or a body."""
         text = await call.body() if in_body else call.link
-        read = self._remembered if len(text) <= _SHORT else self._wish
+        read = self._remembered if len(text) <= _SHORT else self._shaped
         wanted = read(text, call.header(b"accept"), in_body)
         reply, answer = await self._answered(call, wanted)
         if answer is not None and not in_body:
@@ -181,7 +181,7 @@ class Asking:
         given = call.asked.given
         name, form, lang = given.pop("name"), given.pop("format"), given.pop("lang", "en")
         query = ask(saved_query=name, **given)
-        reply, _ = await self._answered(call, Wish(query, form, Part(), lang=lang))
+        reply, _ = await self._answered(call, ShapedQuery(query, form, Part(), lang=lang))
         reply.headers.append((b"referrer-policy", b"no-referrer"))
         return reply
 
@@ -192,19 +192,19 @@ class Asking:
         sql = await self._house.run(self._desk.sql, asked, query)
         return Reply(json_text({"sql": sql}).encode())
 
-    def _wish(self, text: bytes, accept: str | None, in_body: bool) -> Wish:  # noqa: FBT001
+    def _shaped(self, text: bytes, accept: str | None, in_body: bool) -> ShapedQuery:  # noqa: FBT001
         if in_body:
             request = requests.from_json(requests.ShapedQueryRequest, http.document(text))
         else:
             request = requests.from_link(requests.ShapedQueryRequest, http.pairs(text))
-        return wish(request, accept, self._most)
+        return shaped(request, accept, self._most)
 
     def _asked(self, call: Call, query: Query, *, read_cache: bool = True) -> Asked:
         assert call.caller is not None  # noqa: S101 - every question has a scope
         call.filtered = bool(query.where)
         return Asked(call.caller, "rest", read_cache=read_cache)
 
-    async def _answered(self, call: Call, wanted: Wish) -> tuple[Reply, Answer | None]:
+    async def _answered(self, call: Call, wanted: ShapedQuery) -> tuple[Reply, Answer | None]:
         asked = self._asked(call, wanted.query, read_cache=wanted.read_cache)
         known = call.header(b"if-none-match")
         tags = _tags(known, wanted) if known else ()
@@ -223,7 +223,7 @@ class Asking:
             return _unchanged(answer.etag, wanted), answer
         return await self._reply(call, wanted, handed), answer
 
-    async def _reply(self, call: Call, wanted: Wish, handed: Handed) -> Reply:
+    async def _reply(self, call: Call, wanted: ShapedQuery, handed: Served) -> Reply:
         answer = handed.answer
         packed = "gzip" in (call.header(b"accept-encoding") or "") and wanted.form in _TEXTS
         # A body that says it was not kept is made for one client and not kept either.
@@ -250,7 +250,7 @@ class Asking:
             headers.append((b"content-disposition", disposition.encode()))
         return Reply(body, MEDIA[wanted.form], headers=headers)
 
-    def _form(self, wanted: Wish, handed: Handed, key: str, *, packed: bool) -> bytes:
+    def _form(self, wanted: ShapedQuery, handed: Served, key: str, *, packed: bool) -> bytes:
         answer = handed.answer
         body = encoded(answer, wanted.form, wanted.part, most=self._most, lang=wanted.lang)
         if wanted.form == "json":
@@ -263,19 +263,19 @@ class Asking:
         return body
 
 
-def _etag(tag: str, wanted: Wish) -> bytes:
+def _etag(tag: str, wanted: ShapedQuery) -> bytes:
     # Weak: the body also says whether it was kept, and may be packed.
     return f'W/"{tag}-{wanted.key}"'.encode()
 
 
-def _tags(header: str, wanted: Wish) -> tuple[str, ...]:
+def _tags(header: str, wanted: ShapedQuery) -> tuple[str, ...]:
     """The validators of answers that a client knows in this form."""
     ending = f"-{wanted.key}"
     quoted = (item.strip().removeprefix("W/").strip('"') for item in header.split(","))
     return tuple(one[:_TAG] for one in quoted if one[_TAG:] == ending)
 
 
-def _unchanged(tag: str, wanted: Wish) -> Reply:
+def _unchanged(tag: str, wanted: ShapedQuery) -> Reply:
     return Reply(b"", status=304, headers=[(b"etag", _etag(tag, wanted))])
 
 
@@ -290,7 +290,7 @@ _EVERY = [
 class Rest:
     """The ASGI application under `/api/v1`."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServerContext) -> None:
         """Know the operations of a house."""
         self._house = house
         self._asking = Asking(house)
@@ -430,7 +430,9 @@ def _allow(methods: dict[str, Operation]) -> str:
     return ", ".join(sorted(names))
 
 
-def _handlers(house: House, asking: Asking) -> dict[str, Callable[[Call], Awaitable[Reply]]]:
+def _handlers(
+    house: ServerContext, asking: Asking
+) -> dict[str, Callable[[Call], Awaitable[Reply]]]:
     description, lists = Description(house), metadata.Listing(house)
     return {
         "index": description.index, "openapi": description.openapi, "docs": description.page,
@@ -458,6 +460,6 @@ class _Below(BaseRoute):
         await self._rest(scope, receive, send)
 
 
-def routes(house: House) -> list[BaseRoute]:
+def routes(house: ServerContext) -> list[BaseRoute]:
     """Everything under `/api/v1`, with its own answers to what is not there."""
     return [_Below(ROOT, Rest(house))]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cadran.access.caller import Caller
-    from cadran.server.http import Call, House
+    from cadran.server.http import Call, ServerContext
 
 _PAGE = 1000
 
@@ -25,7 +25,7 @@ _PAGE = 1000
 class Listing:
     """Answers the operations that list."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServerContext) -> None:
         """Take what knows."""
         self._house = house
         self._desk = house.desk
