@@ -34,7 +34,7 @@ from cadran.errors import (
 from cadran.server.run import prepare
 from cadran.server.settings import Settings
 from cadran.serving import redaction
-from cadran.serving.limits import Stop
+from cadran.serving.execution import Stop
 from cadran.serving.response import Answer
 from cadran.serving.service import Asked, QueryService
 from cadran.serving.snapshots import States

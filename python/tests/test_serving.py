@@ -19,8 +19,7 @@ from cadran.core.project import artifacts
 from cadran.core.query.request import Query
 from cadran.core.warehouse import Confinement
 from cadran.errors import LimitError, StoppedError, UnknownNameError, WarehouseError
-from cadran.serving.cache import Cache
-from cadran.serving.limits import Stop
+from cadran.serving.execution import Cache, Stop
 from cadran.serving.service import Asked, QueryService
 from cadran.serving.snapshots import States
 

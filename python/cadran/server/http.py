@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cadran.access.authentication import Authenticator
     from cadran.access.caller import Caller
     from cadran.server.settings import Settings
-    from cadran.serving.limits import Stop
+    from cadran.serving.execution import Stop
     from cadran.serving.service import QueryService
 
 _T = TypeVar("_T")

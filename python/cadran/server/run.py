@@ -17,7 +17,7 @@ from cadran.audit.log import Counting
 from cadran.core.warehouse import Confinement
 from cadran.server import app
 from cadran.server.http import ServerContext
-from cadran.serving.limits import MEGABYTE
+from cadran.serving.execution import MEGABYTE
 from cadran.serving.service import QueryService
 from cadran.serving.snapshots import States
 

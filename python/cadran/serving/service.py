@@ -24,9 +24,16 @@ from cadran.errors import (
     UnknownNameError,
     WarehouseError,
 )
-from cadran.serving import limits, redaction
-from cadran.serving.cache import AuthorizationCache, Cache, SingleFlight
-from cadran.serving.limits import MEGABYTE, Clock, Interrupting, Stop
+from cadran.serving import execution, redaction
+from cadran.serving.execution import (
+    MEGABYTE,
+    AuthorizationCache,
+    Cache,
+    Clock,
+    Interrupting,
+    SingleFlight,
+    Stop,
+)
 from cadran.serving.response import Answer, Served, etag
 
 if TYPE_CHECKING:
@@ -188,11 +195,11 @@ class QueryService(Listings):
         caller = self.spender(asked.caller)
 
         def work(state: State, allowed: Allowed) -> Served:
-            part = limits.bounded(allowed, caller)
+            part = execution.bounded(allowed, caller)
             for one in dict.fromkeys((allowed, part)):
                 kept = self.cache.get((state.id, one)) if asked.read_cache else None
                 if kept is not None:
-                    kept = limits.whole(kept, allowed, caller)
+                    kept = execution.whole(kept, allowed, caller)
                     return Served(kept, cached=True, seconds=0.0)
             with self.meter.running(caller):
                 stop = self._timed(asked.stop, caller)
@@ -200,7 +207,7 @@ class QueryService(Listings):
                 answer = self._single_flight.run(
                     key, lambda stop: self._answer(state, part, stop), stop
                 )
-                found = limits.whole(answer, allowed, caller)
+                found = execution.whole(answer, allowed, caller)
                 if found is not answer:
                     self.cache.put((state.id, allowed), found)
             return Served(found, cached=False, seconds=0.0)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cadran.access.caller import Caller
     from cadran.server.flight.rows import Rows
     from cadran.server.flight.statements import Part, Statement
-    from cadran.serving.limits import Stop
+    from cadran.serving.execution import Stop
     from cadran.serving.response import Answer
     from cadran.serving.service import QueryService
 

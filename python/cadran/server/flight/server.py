@@ -22,7 +22,7 @@ from cadran.server.flight.messages import decoded, encoded, message, packed, unp
 from cadran.server.flight.promises import GoneError, Promises
 from cadran.server.flight.results import Answering
 from cadran.server.flight.rows import UnsupportedError, refusal
-from cadran.serving.limits import Stop
+from cadran.serving.execution import Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
     from cadran.server.graphql.jobs import Job
     from cadran.server.graphql.types import GroupByInput, MetricInput, OrderByInput, WhereInput
-    from cadran.serving.limits import Stop
+    from cadran.serving.execution import Stop
     from cadran.serving.service import QueryService
     from cadran.serving.snapshots import State
 
