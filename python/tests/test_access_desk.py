@@ -34,9 +34,9 @@ from cadran.errors import (
 from cadran.server.run import prepare
 from cadran.server.settings import Settings
 from cadran.serving import redaction
-from cadran.serving.limits import Stop
+from cadran.serving.execution import Stop
 from cadran.serving.response import Answer
-from cadran.serving.service import Asked, Desk
+from cadran.serving.service import Asked, QueryService
 from cadran.serving.snapshots import States
 
 POLICY = """
@@ -71,7 +71,7 @@ def desk(states, tmp_path):
     file = tmp_path / "cadran_policy.yml"
     file.write_text(POLICY)
     before = list(states.listeners)
-    made = Desk(
+    made = QueryService(
         states, gate=PolicyGate(policies.read(file)), audit=Record(tmp_path / "audit"), seconds=30
     )
     yield made

@@ -8,8 +8,8 @@ import re
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from cadran.core.query.filters import LONGEST, Fields, read
-from cadran.core.query.request import GroupBy
+from cadran.core.query.filters import LONGEST, read
+from cadran.core.query.request import Fields, GroupBy
 from cadran.errors import QueryError
 
 FIELDS = Fields(

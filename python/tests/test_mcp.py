@@ -242,11 +242,11 @@ class Partly(OpenGate):
 
 def test_who_sees_a_part_gets_no_published_whole(restated, monkeypatch):
     monkeypatch.setattr(restated.house.desk, "gate", Partly())
-    restated.house.desk._judgements.clear()
+    restated.house.desk._authorizations.clear()
     (refused,) = ask(
         f"{restated.http}/mcp", ("explain", {"kpi": "net_revenue", "period": "2026-09"})
     )
-    restated.house.desk._judgements.clear()
+    restated.house.desk._authorizations.clear()
     assert refused.is_error
     assert "your role sees a part" in text(refused)
 

@@ -19,9 +19,8 @@ from cadran.core.project import artifacts
 from cadran.core.query.request import Query
 from cadran.core.warehouse import Confinement
 from cadran.errors import LimitError, StoppedError, UnknownNameError, WarehouseError
-from cadran.serving.cache import Cache
-from cadran.serving.limits import Stop
-from cadran.serving.service import Asked, Desk
+from cadran.serving.execution import Cache, Stop
+from cadran.serving.service import Asked, QueryService
 from cadran.serving.snapshots import States
 
 BY_MONTH = Query.of({"metrics": ["revenue", "orders"], "group_by": ["metric_time__month"]})
@@ -60,7 +59,7 @@ def found(home):
 
 @pytest.fixture
 def desk(found):
-    made = Desk(States(found, confined=Confinement(), every=0.05), audit=Record())
+    made = QueryService(States(found, confined=Confinement(), every=0.05), audit=Record())
     yield made
     made.close()
 

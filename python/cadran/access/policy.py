@@ -24,9 +24,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cadran.access.caller import Limits
 from cadran.core.project import checks
-from cadran.core.query.filters import Fields
 from cadran.core.query.filters import read as read_filter
-from cadran.core.query.request import GroupBy
+from cadran.core.query.request import Fields, GroupBy
 from cadran.core.semantics import privacy
 from cadran.core.semantics.governed import TIME
 from cadran.errors import PolicyError, QueryError, near_misses

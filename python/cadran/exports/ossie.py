@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
+    from cadran.core.query.request import Field
 
 
 _PERCENTILES = ("median", "percentile")
@@ -130,7 +131,7 @@ class Expressions:
         dimensions = {one["name"]: one for one in self.models[model]["dimensions"]}
         key = primary_entity(self.models[model])
 
-        def put(field: filters.Field) -> str:
+        def put(field: Field) -> str:
             if field.kind == "Metric" or field.grain or field.date_part:
                 raise UnsayableError(f"its filter reads {field.template}")
             entity, _, name = field.group.name.rpartition("__")

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from cadran.audit.log import Counting
-    from cadran.server.http import House
+    from cadran.server.http import ServerContext
 
 
 # Modules with `routes(house)`, and, where something has to run with them, `running(house)`.
 ROUTES: tuple[str, ...] = ("rest", "mcp", "graphql")
 
 
-def make(house: House, counting: Counting) -> Starlette:
+def make(house: ServerContext, counting: Counting) -> Starlette:
     """The application of a house."""
     modules = [importlib.import_module(f"cadran.server.{name}") for name in ROUTES]
     routes: list[BaseRoute] = [*health.routes(house, counting)]

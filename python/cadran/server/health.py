@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from cadran.audit.log import Counting
-    from cadran.server.http import House
+    from cadran.server.http import ServerContext
 
 
-def routes(house: House, counting: Counting) -> list[Route]:
+def routes(house: ServerContext, counting: Counting) -> list[Route]:
     """`/health/live`, `/health/ready` and `/metrics`."""
 
     async def live(_: Request) -> Response:
@@ -39,7 +39,7 @@ def routes(house: House, counting: Counting) -> list[Route]:
     ]
 
 
-def _exposition(house: House, counting: Counting) -> str:
+def _exposition(house: ServerContext, counting: Counting) -> str:
     cache = house.desk.cache
     lines = [
         "# HELP cadran_questions_total Questions by protocol, outcome and whether kept before.",

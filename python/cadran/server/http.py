@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from cadran.access.authentication import Authenticator
     from cadran.access.caller import Caller
     from cadran.server.settings import Settings
-    from cadran.serving.limits import Stop
-    from cadran.serving.service import Desk
+    from cadran.serving.execution import Stop
+    from cadran.serving.service import QueryService
 
 _T = TypeVar("_T")
 _BEARER = "bearer "
 
 
 @dataclass(slots=True)
-class House:
+class ServerContext:
     """One server's parts.
 
     Attributes:
@@ -39,7 +39,7 @@ class House:
         parts: what a protocol keeps between its routes and its running.
     """
 
-    desk: Desk
+    desk: QueryService
     who: Authenticator
     settings: Settings
     workers: ThreadPoolExecutor = field(init=False)

@@ -16,9 +16,9 @@ from cadran.access import authorize, exposure
 from cadran.audit.log import Counting
 from cadran.core.warehouse import Confinement
 from cadran.server import app
-from cadran.server.http import House
-from cadran.serving.limits import MEGABYTE
-from cadran.serving.service import Desk
+from cadran.server.http import ServerContext
+from cadran.serving.execution import MEGABYTE
+from cadran.serving.service import QueryService
 from cadran.serving.snapshots import States
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class Running:
         flight: the address of Flight SQL, such as `grpc://127.0.0.1:8766`; None without it.
     """
 
-    def __init__(self, house: House, http: str, flight: str | None) -> None:
+    def __init__(self, house: ServerContext, http: str, flight: str | None) -> None:
         """Name its parts."""
         self.house, self.http, self.flight = house, http, flight
 
 
-def prepare(project: Project, settings: Settings) -> tuple[House, Counting]:
+def prepare(project: Project, settings: Settings) -> tuple[ServerContext, Counting]:
     """The parts of a server that do not listen yet.
 
     Raises:
@@ -61,7 +61,7 @@ def prepare(project: Project, settings: Settings) -> tuple[House, Counting]:
     confined = Confinement(settings.memory, settings.threads)
     states = States(project, confined=confined, every=settings.refresh or 1.0)
     counting = Counting(authorize.audit(settings.audit))
-    desk = Desk(
+    desk = QueryService(
         states,
         gate=authorize.gate(settings.policy),
         audit=counting,
@@ -70,7 +70,7 @@ def prepare(project: Project, settings: Settings) -> tuple[House, Counting]:
     )
     states.refresh(force=True)
     desk.gate.check(states.current.layer)
-    return House(desk, who, settings), counting
+    return ServerContext(desk, who, settings), counting
 
 
 @contextlib.contextmanager
@@ -154,7 +154,7 @@ def _listening(project: Project, settings: Settings) -> Iterator[tuple[_Server, 
 class _Warmth:
     """Answers saved queries beforehand, in a worker thread."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServerContext) -> None:
         self._house = house
 
     def __call__(self, _: State | None = None) -> None:
@@ -189,7 +189,7 @@ def _uvicorn(settings: Settings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _flight(house: House, settings: Settings) -> tuple[Any, str | None]:
+def _flight(house: ServerContext, settings: Settings) -> tuple[Any, str | None]:
     if settings.flight_port is None:
         return None, None
     if importlib.util.find_spec("cadran.server.flight") is None:

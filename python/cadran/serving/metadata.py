@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from cadran.access.caller import Caller
     from cadran.access.gate import Allowed
     from cadran.core.layer import Layer
-    from cadran.serving.service import Asked, Desk
+    from cadran.serving.service import Asked, QueryService
     from cadran.serving.snapshots import State
 
 
 _TOLD = ("version", "effective_from", "kind", "reason", "restatement", "author", "approver")
 
 
-def about(desk: Desk, caller: Caller, kpi: str, lang: str = "en") -> dict[str, Any]:
+def about(desk: QueryService, caller: Caller, kpi: str, lang: str = "en") -> dict[str, Any]:
     """The card with versions, breaks and targets, as JSON types.
 
     Raises:
@@ -105,7 +105,7 @@ def _targets(layer: Layer, kpi: str) -> list[dict[str, Any]]:
 
 
 def explained(  # noqa: PLR0913 - the question of `cadran explain`
-    desk: Desk, asked: Asked, kpi: str, period: str, *,
+    desk: QueryService, asked: Asked, kpi: str, period: str, *,
     known_at: str | None = None, by: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The steps from the value that was published of a period to the value now.
@@ -141,7 +141,7 @@ def explained(  # noqa: PLR0913 - the question of `cadran explain`
     return desk.judged(asked, "explain", query, work)
 
 
-def defined(desk: Desk, asked: Asked, kpi: str, lang: str = "en") -> dict[str, Any]:
+def defined(desk: QueryService, asked: Asked, kpi: str, lang: str = "en") -> dict[str, Any]:
     """How a KPI is computed: definition, formula, SQL by its usual grain, models and sources.
 
     Raises:

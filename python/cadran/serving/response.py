@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cadran.errors import LimitError
+from cadran.errors import LimitError, QueryError
 from cadran.formats.encoding import (
     arrow_bytes,
     csv_bytes,
@@ -82,7 +82,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class Served:
     """An answer as one caller got it.
 
     Attributes:
@@ -167,6 +167,8 @@ MEDIA = {
 WHOLE = ("arrow", "parquet")  # forms that hold any number of rows
 SHEET_ROWS = 100_000  # a workbook takes half a minute beyond that
 PAGE_ROWS = 10_000
+_TAG_LENGTH = 16  # characters of an answer's validator in a cursor
+_DIGITS = 12  # of the offset in a cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,21 @@ def paging(answer: Answer, part: Part, most: int) -> dict[str, Any]:
 def cursor(answer: Answer, part: Part) -> str | None:
     """What names the part that follows, of this answer and in this state only."""
     follows = part.follows(answer.table.num_rows)
-    return None if follows is None else f"{answer.state}.{answer.etag[:16]}.{follows}"
+    return None if follows is None else f"{answer.state}.{answer.etag[:_TAG_LENGTH]}.{follows}"
+
+
+def cursor_parts(text: str) -> tuple[str, str, int]:
+    """State, tag and offset of a cursor.
+
+    Raises:
+        QueryError: it is none.
+    """
+    state, _, rest = text.partition(".")
+    tag, _, offset = rest.partition(".")
+    digits = offset if offset.isascii() and offset.isdigit() and len(offset) <= _DIGITS else ""
+    if not (state and len(tag) == _TAG_LENGTH and digits):
+        raise QueryError("The cursor is none of this server: take next_cursor as it was given.")
+    return state, tag, int(digits)
 
 
 def _json(answer: Answer, table: pa.Table, part: Part, most: int) -> bytes:

@@ -24,10 +24,17 @@ from cadran.errors import (
     UnknownNameError,
     WarehouseError,
 )
-from cadran.serving import limits, redaction
-from cadran.serving.cache import Cache, Flights, Judgements
-from cadran.serving.limits import MEGABYTE, Clock, Interrupting, Stop
-from cadran.serving.response import Answer, Handed, etag
+from cadran.serving import execution, redaction
+from cadran.serving.execution import (
+    MEGABYTE,
+    AuthorizationCache,
+    Cache,
+    Clock,
+    Interrupting,
+    SingleFlight,
+    Stop,
+)
+from cadran.serving.response import Answer, Served, etag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -147,7 +154,7 @@ class Asked:
     stop: Stop = field(default_factory=Stop)
 
 
-class Desk(Listings):
+class QueryService(Listings):
     """Takes questions of callers from any thread."""
 
     def __init__(
@@ -173,13 +180,13 @@ class Desk(Listings):
         self.cache = Cache(cache_bytes)
         self.meter = Meter()
         self._seconds = seconds
-        self._flights = Flights()
+        self._single_flight = SingleFlight()
         self.clock = Clock()
-        self._judgements = Judgements(_JUDGED)
+        self._authorizations = AuthorizationCache(_JUDGED)
         self.spender = lru_cache(maxsize=_JUDGED)(self._limited)
         states.listeners.append(self._moved)
 
-    def ask(self, asked: Asked, query: Query) -> Handed:
+    def ask(self, asked: Asked, query: Query) -> Served:
         """The answer to a question.
 
         Raises:
@@ -187,33 +194,35 @@ class Desk(Listings):
         """
         caller = self.spender(asked.caller)
 
-        def work(state: State, allowed: Allowed) -> Handed:
-            part = limits.bounded(allowed, caller)
+        def work(state: State, allowed: Allowed) -> Served:
+            part = execution.bounded(allowed, caller)
             for one in dict.fromkeys((allowed, part)):
                 kept = self.cache.get((state.id, one)) if asked.read_cache else None
                 if kept is not None:
-                    kept = limits.whole(kept, allowed, caller)
-                    return Handed(kept, cached=True, seconds=0.0)
+                    kept = execution.whole(kept, allowed, caller)
+                    return Served(kept, cached=True, seconds=0.0)
             with self.meter.running(caller):
                 stop = self._timed(asked.stop, caller)
                 key = state.id, part
-                answer = self._flights.run(key, lambda stop: self._answer(state, part, stop), stop)
-                found = limits.whole(answer, allowed, caller)
+                answer = self._single_flight.run(
+                    key, lambda stop: self._answer(state, part, stop), stop
+                )
+                found = execution.whole(answer, allowed, caller)
                 if found is not answer:
                     self.cache.put((state.id, allowed), found)
-            return Handed(found, cached=False, seconds=0.0)
+            return Served(found, cached=False, seconds=0.0)
 
         handed, seconds = self._recorded(asked, "query", query, work)
         return replace(handed, seconds=seconds)
 
-    def kept(self, asked: Asked, query: Query) -> Handed | None:
+    def kept(self, asked: Asked, query: Query) -> Served | None:
         """The answer if it is there already, without waiting for anything; else None.
 
         It may be called where waiting is not allowed, as on an event loop. A question that is not
         answered here is not recorded: ask it with `ask`.
         """
         state = self.states.current
-        allowed = self._judgements.get((asked.caller, query, state.id))
+        allowed = self._authorizations.get((asked.caller, query, state.id))
         if allowed is None or not asked.read_cache or (state.id, allowed) not in self.cache:
             return None
         return self.ask(asked, query)
@@ -231,7 +240,7 @@ class Desk(Listings):
             return etag(state.id, repr(allowed))
 
         state = self.states.current
-        allowed = self._judgements.get((asked.caller, query, state.id))
+        allowed = self._authorizations.get((asked.caller, query, state.id))
         found = None if allowed is None else work(state, allowed)
         if found is None or found not in known:
             return None
@@ -288,10 +297,10 @@ class Desk(Listings):
 
     def _judged(self, caller: Caller, query: Query, state: State) -> Allowed:
         key = caller, query, state.id
-        allowed = self._judgements.get(key)
+        allowed = self._authorizations.get(key)
         if allowed is None:
             allowed = self.gate.allow(caller, query, state.layer)
-            self._judgements.put(key, allowed)
+            self._authorizations.put(key, allowed)
         return allowed
 
     def _answer(self, state: State, allowed: Allowed, stop: Stop) -> Answer:
@@ -344,7 +353,7 @@ class Desk(Listings):
                 allowed = self._judged(asked.caller, query, state)
                 entry = replace(entry, role=allowed.role, metrics=versioned(allowed, state.layer))
                 done = work(state, allowed)
-            if isinstance(done, Handed):
+            if isinstance(done, Served):
                 entry = replace(entry, rows=done.answer.table.num_rows, cached=done.cached)
             elif kind == "query":
                 entry = replace(entry, cached=True)  # the client has the answer already
@@ -368,6 +377,6 @@ class Desk(Listings):
 
     def _moved(self, state: State) -> None:
         self.cache.forget(state.id)
-        self._judgements.clear()
+        self._authorizations.clear()
         with contextlib.suppress(CadranError):
             self.gate.check(state.layer)  # so that the first who asks need not wait for it

@@ -24,8 +24,7 @@ from cadran.errors import QueryError
 
 if TYPE_CHECKING:
     from cadran.core.project.cards import Card
-    from cadran.core.query.filters import Field
-    from cadran.core.query.request import Query
+    from cadran.core.query.request import Field, Query
     from cadran.core.warehouse import Warehouse
 
 

@@ -71,7 +71,7 @@ class Project:
             ) from None
         return in_one_specification(manifest)
 
-    @property
+    @cached_property
     def dialect(self) -> str:
         """The dialect of the warehouse's SQL; every profile that `database` takes is DuckDB's."""
         return dialects.DUCKDB

@@ -13,216 +13,20 @@ condition over templates.
 
 from __future__ import annotations
 
-import ast
 import datetime as dt
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from cadran.core.query.request import GroupBy
+from cadran.core.query.request import EXAMPLE, Field, Fields, GroupBy, field_of, template_refusal
 from cadran.errors import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from sqlglot import exp
-
-
-_GRAINS = (
-    *("nanosecond", "microsecond", "millisecond", "second", "minute", "hour"),
-    *("day", "week", "month", "quarter", "year"),
-)
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
-_EXAMPLE = "Write for instance {{ Dimension('customer__country') }} = 'FR'."
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Which names are times, entities and grains; every other one is a dimension."""
-
-    times: frozenset[str] = frozenset({"metric_time"})
-    entities: frozenset[str] = frozenset()
-    grains: frozenset[str] = frozenset(_GRAINS)
-
-    @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> Fields:
-        """The fields of a semantic manifest."""
-        models = manifest["semantic_models"]
-        configuration = manifest.get("project_configuration") or {}
-        spines = configuration.get("time_spines") or ()
-        custom = (grain for spine in spines for grain in spine.get("custom_granularities") or ())
-        times = {
-            dimension["name"]
-            for model in models
-            for dimension in model.get("dimensions") or ()
-            if dimension["type"] == "time"
-        }
-        entities = {entity["name"] for model in models for entity in model.get("entities") or ()}
-        entities |= {model.get("primary_entity") for model in models} - {None}
-        return cls(
-            times=frozenset(times | {"metric_time"}),
-            entities=frozenset(entities),
-            grains=frozenset([*_GRAINS, *(grain["name"] for grain in custom)]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """What a template names, in lower case but for metrics.
-
-    Attributes:
-        kind: `Dimension`, `TimeDimension`, `Entity` or `Metric`.
-        name: as MetricFlow names it, without a grain.
-        grain: of a time; None for its own.
-        path: entities through which it is reached, where the name does not say it.
-        date_part: of a time, instead of a grain.
-        by: the entities by which a metric is compared.
-    """
-
-    kind: str
-    name: str
-    grain: str | None = None
-    path: tuple[str, ...] = ()
-    date_part: str | None = None
-    by: tuple[str, ...] = ()
-
-    @property
-    def group(self) -> GroupBy:
-        """What a question would be grouped by."""
-        return GroupBy("__".join([*self.path, self.name]), self.grain, self.date_part)
-
-    @property
-    def template(self) -> str:
-        """It as MetricFlow reads it."""
-        grain = f", {self.grain!r}" if self.grain else ""
-        path = f", entity_path={list(self.path)!r}" if self.path else ""
-        part = f", date_part_name={self.date_part!r}" if self.date_part else ""
-        by = f", group_by={list(self.by)!r}" if self.kind == "Metric" else ""
-        return f"{{{{ {self.kind}({self.name!r}{grain}{path}{part}{by}) }}}}"
-
-    @classmethod
-    def named(cls, column: str, fields: Fields) -> Field | None:
-        """The field that a plain name means; None when it can be none."""
-        if not _NAME.fullmatch(column):
-            return None
-        name = column.lower()
-        base, _, last = name.rpartition("__")
-        if base and last in fields.grains:
-            return cls("TimeDimension", base, last)
-        if last in fields.times:
-            return cls("TimeDimension", name)
-        return cls("Entity" if last in fields.entities else "Dimension", name)
-
-
-# Keyword arguments by object, the positional ones first and in their order.
-_ARGUMENTS = {
-    "Dimension": ("name", "entity_path"),
-    "TimeDimension": ("name", "grain", "entity_path", "descending", "date_part"),
-    "Entity": ("name", "entity_path"),
-    "Metric": ("name", "group_by"),
-}
-_ALSO = {"time_granularity_name": "grain", "time_granularity": "grain", "dimension_name": "name",
-         "time_dimension_name": "name", "entity_name": "name", "metric_name": "name",
-         "date_part_name": "date_part"}  # fmt: skip
-_METHODS = ("grain", "date_part", "descending")
-_LONGEST_TEMPLATE = 400
-
-
-def field_of(text: str) -> tuple[Field, bool]:
-    """The field that a call such as `Dimension('x').grain('month')` names, and if descending.
-
-    Raises:
-        QueryError: it is no such call with constant arguments.
-    """
-    if len(text) > _LONGEST_TEMPLATE or "\\" in text:
-        raise _template_refusal(text)
-    try:
-        call: ast.expr = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise _template_refusal(text) from None
-    methods: dict[str, ast.expr | None] = {}
-    while isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-        name, arguments = call.func.attr, [*call.args, *(one.value for one in call.keywords)]
-        most, least = 1, 0 if name == "descending" else 1
-        if name not in _METHODS or name in methods or not least <= len(arguments) <= most:
-            raise _template_refusal(text)
-        methods[name] = arguments[0] if arguments else None
-        call = call.func.value
-    kind, given = _call(call, text)
-    for name in ("grain", "date_part"):
-        if name in methods and name in given:
-            raise _template_refusal(text)
-    parts = {
-        name: _text(node, text).lower()
-        for name in ("grain", "date_part")
-        if (node := methods.get(name) or given.get(name)) is not None and not _is_none(node)
-    }
-    field = Field(
-        "TimeDimension" if parts else kind,
-        _text(given["name"], text),
-        path=_texts(given["entity_path"], text) if "entity_path" in given else (),
-        by=_texts(given["group_by"], text) if "group_by" in given else (),
-        **parts,
-    )
-    if kind != "Metric":
-        field = replace(field, name=field.name.lower(), path=tuple(map(str.lower, field.path)))
-    descending = methods.get("descending", given.get("descending"))
-    is_descending = "descending" in methods and descending is None
-    if descending is not None:
-        if not isinstance(descending, ast.Constant) or not isinstance(
-            descending.value, bool | None
-        ):
-            raise _template_refusal(text)
-        is_descending = bool(descending.value)
-    return field, is_descending
-
-
-def _call(call: ast.expr, text: str) -> tuple[str, dict[str, ast.expr]]:
-    """The object that a call makes, and its arguments by their names."""
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise _template_refusal(text)
-    names = _ARGUMENTS.get(call.func.id, ())
-    if len(call.args) > len(names):
-        raise _template_refusal(text)
-    given = dict(zip(names, call.args, strict=False))
-    for keyword in call.keywords:
-        name = _ALSO.get(keyword.arg or "", keyword.arg or "")
-        if name not in names or name in given:
-            raise _template_refusal(text)
-        given[name] = keyword.value
-    if "name" not in given:
-        raise _template_refusal(text)
-    return call.func.id, given
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
-
-
-def _text(node: ast.expr, text: str) -> str:
-    if (
-        not isinstance(node, ast.Constant)
-        or not isinstance(node.value, str)
-        or not _NAME.fullmatch(node.value)
-    ):
-        raise _template_refusal(text)
-    return node.value
-
-
-def _texts(node: ast.expr, text: str) -> tuple[str, ...]:
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return tuple(_text(element, text) for element in node.elts)
-    return (_text(node, text),)
-
-
-def _template_refusal(text: str) -> QueryError:
-    shown = text.strip() if len(text) <= 80 else f"{text.strip()[:80]}…"  # noqa: PLR2004
-    return QueryError(
-        f"The template {{{{ {shown} }}}} is none that a filter may hold: Dimension, TimeDimension"
-        f" or Entity with a name in quotes, and a grain. {_EXAMPLE}"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,7 +227,7 @@ def read(
             if isinstance(node, Reviewed) or node.cast:
                 raise _refusal(text, "It does more than compare dimensions.")
             if node.field.kind == "Metric" or node.field.date_part:
-                raise _template_refusal(node.field.template.strip("{} "))
+                raise template_refusal(node.field.template.strip("{} "))
     return condition
 
 
@@ -466,7 +270,7 @@ def _cut(text: str) -> tuple[str, tuple[Field, ...]]:
     """A filter with a plain name in the place of each template, and what the templates name."""
     rest = _PIECES.sub(" ", text).lower()
     if _STAND_IN in rest:
-        raise QueryError(f"A filter cannot use the name {_STAND_IN}. {_EXAMPLE}")
+        raise QueryError(f"A filter cannot use the name {_STAND_IN}. {EXAMPLE}")
     if "{" in rest or "}" in rest:
         raise _refusal(text, "It holds a broken template.")
     found: list[Field] = []
@@ -476,7 +280,7 @@ def _cut(text: str) -> tuple[str, tuple[Field, ...]]:
             return piece[0]
         field, descending = field_of(piece[1])
         if descending:
-            raise _template_refusal(piece[1])
+            raise template_refusal(piece[1])
         found.append(field)
         # A blank on each side: two templates in a row must not become one name.
         return f" {_STAND_IN}{len(found) - 1} "

@@ -1,8 +1,10 @@
-"""A question, as a value: the same question always looks the same, however it was written."""
+"""A question as a value, and what it names: the same however it was written."""
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -206,3 +208,199 @@ def _instant(
         # A date that ends a range means its whole day: 23:59 of a metric by the minute is in it.
         return dt.datetime.combine(value, dt.time.max if closes_day else dt.time.min)
     raise QueryError(f"{what} is {value!r}; it takes a date or an ISO date as text.")
+
+
+_EVERY_GRAIN = (
+    *("nanosecond", "microsecond", "millisecond", "second", "minute", "hour"),
+    *("day", "week", "month", "quarter", "year"),
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+EXAMPLE = "Write for instance {{ Dimension('customer__country') }} = 'FR'."
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which names are times, entities and grains; every other one is a dimension."""
+
+    times: frozenset[str] = frozenset({"metric_time"})
+    entities: frozenset[str] = frozenset()
+    grains: frozenset[str] = frozenset(_EVERY_GRAIN)
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> Fields:
+        """The fields of a semantic manifest."""
+        models = manifest["semantic_models"]
+        configuration = manifest.get("project_configuration") or {}
+        spines = configuration.get("time_spines") or ()
+        custom = (grain for spine in spines for grain in spine.get("custom_granularities") or ())
+        times = {
+            dimension["name"]
+            for model in models
+            for dimension in model.get("dimensions") or ()
+            if dimension["type"] == "time"
+        }
+        entities = {entity["name"] for model in models for entity in model.get("entities") or ()}
+        entities |= {model.get("primary_entity") for model in models} - {None}
+        return cls(
+            times=frozenset(times | {"metric_time"}),
+            entities=frozenset(entities),
+            grains=frozenset([*_EVERY_GRAIN, *(grain["name"] for grain in custom)]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What a template names, in lower case but for metrics.
+
+    Attributes:
+        kind: `Dimension`, `TimeDimension`, `Entity` or `Metric`.
+        name: as MetricFlow names it, without a grain.
+        grain: of a time; None for its own.
+        path: entities through which it is reached, where the name does not say it.
+        date_part: of a time, instead of a grain.
+        by: the entities by which a metric is compared.
+    """
+
+    kind: str
+    name: str
+    grain: str | None = None
+    path: tuple[str, ...] = ()
+    date_part: str | None = None
+    by: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> GroupBy:
+        """What a question would be grouped by."""
+        return GroupBy("__".join([*self.path, self.name]), self.grain, self.date_part)
+
+    @property
+    def template(self) -> str:
+        """It as MetricFlow reads it."""
+        grain = f", {self.grain!r}" if self.grain else ""
+        path = f", entity_path={list(self.path)!r}" if self.path else ""
+        part = f", date_part_name={self.date_part!r}" if self.date_part else ""
+        by = f", group_by={list(self.by)!r}" if self.kind == "Metric" else ""
+        return f"{{{{ {self.kind}({self.name!r}{grain}{path}{part}{by}) }}}}"
+
+    @classmethod
+    def named(cls, column: str, fields: Fields) -> Field | None:
+        """The field that a plain name means; None when it can be none."""
+        if not _NAME.fullmatch(column):
+            return None
+        name = column.lower()
+        base, _, last = name.rpartition("__")
+        if base and last in fields.grains:
+            return cls("TimeDimension", base, last)
+        if last in fields.times:
+            return cls("TimeDimension", name)
+        return cls("Entity" if last in fields.entities else "Dimension", name)
+
+
+# Keyword arguments by object, the positional ones first and in their order.
+_ARGUMENTS = {
+    "Dimension": ("name", "entity_path"),
+    "TimeDimension": ("name", "grain", "entity_path", "descending", "date_part"),
+    "Entity": ("name", "entity_path"),
+    "Metric": ("name", "group_by"),
+}
+_ALSO = {"time_granularity_name": "grain", "time_granularity": "grain", "dimension_name": "name",
+         "time_dimension_name": "name", "entity_name": "name", "metric_name": "name",
+         "date_part_name": "date_part"}  # fmt: skip
+_METHODS = ("grain", "date_part", "descending")
+_LONGEST_TEMPLATE = 400
+
+
+def field_of(text: str) -> tuple[Field, bool]:
+    """The field that a call such as `Dimension('x').grain('month')` names, and if descending.
+
+    Raises:
+        QueryError: it is no such call with constant arguments.
+    """
+    if len(text) > _LONGEST_TEMPLATE or "\\" in text:
+        raise template_refusal(text)
+    try:
+        call: ast.expr = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise template_refusal(text) from None
+    methods: dict[str, ast.expr | None] = {}
+    while isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+        name, arguments = call.func.attr, [*call.args, *(one.value for one in call.keywords)]
+        most, least = 1, 0 if name == "descending" else 1
+        if name not in _METHODS or name in methods or not least <= len(arguments) <= most:
+            raise template_refusal(text)
+        methods[name] = arguments[0] if arguments else None
+        call = call.func.value
+    kind, given = _call(call, text)
+    for name in ("grain", "date_part"):
+        if name in methods and name in given:
+            raise template_refusal(text)
+    parts = {
+        name: _constant(node, text).lower()
+        for name in ("grain", "date_part")
+        if (node := methods.get(name) or given.get(name)) is not None and not _is_none(node)
+    }
+    field = Field(
+        "TimeDimension" if parts else kind,
+        _constant(given["name"], text),
+        path=_constants(given["entity_path"], text) if "entity_path" in given else (),
+        by=_constants(given["group_by"], text) if "group_by" in given else (),
+        **parts,
+    )
+    if kind != "Metric":
+        field = replace(field, name=field.name.lower(), path=tuple(map(str.lower, field.path)))
+    descending = methods.get("descending", given.get("descending"))
+    is_descending = "descending" in methods and descending is None
+    if descending is not None:
+        if not isinstance(descending, ast.Constant) or not isinstance(
+            descending.value, bool | None
+        ):
+            raise template_refusal(text)
+        is_descending = bool(descending.value)
+    return field, is_descending
+
+
+def _call(call: ast.expr, text: str) -> tuple[str, dict[str, ast.expr]]:
+    """The object that a call makes, and its arguments by their names."""
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise template_refusal(text)
+    names = _ARGUMENTS.get(call.func.id, ())
+    if len(call.args) > len(names):
+        raise template_refusal(text)
+    given = dict(zip(names, call.args, strict=False))
+    for keyword in call.keywords:
+        name = _ALSO.get(keyword.arg or "", keyword.arg or "")
+        if name not in names or name in given:
+            raise template_refusal(text)
+        given[name] = keyword.value
+    if "name" not in given:
+        raise template_refusal(text)
+    return call.func.id, given
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _constant(node: ast.expr, text: str) -> str:
+    if (
+        not isinstance(node, ast.Constant)
+        or not isinstance(node.value, str)
+        or not _NAME.fullmatch(node.value)
+    ):
+        raise template_refusal(text)
+    return node.value
+
+
+def _constants(node: ast.expr, text: str) -> tuple[str, ...]:
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return tuple(_constant(element, text) for element in node.elts)
+    return (_constant(node, text),)
+
+
+def template_refusal(text: str) -> QueryError:
+    """The error of a template that names no field."""
+    shown = text.strip() if len(text) <= 80 else f"{text.strip()[:80]}…"  # noqa: PLR2004
+    return QueryError(
+        f"The template {{{{ {shown} }}}} is none that a filter may hold: Dimension, TimeDimension"
+        f" or Entity with a name in quotes, and a grain. {EXAMPLE}"
+    )

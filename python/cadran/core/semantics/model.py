@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler import plan_cache as plans
 from cadran.core.project import cards as card_reader
-from cadran.core.query.filters import Condition, Fields, field_of, read
-from cadran.core.query.request import GroupBy, Query, ask
+from cadran.core.query.filters import Condition, read
+from cadran.core.query.request import Fields, GroupBy, Query, ask, field_of
 from cadran.core.semantics.governed import TIME, govern
 from cadran.core.semantics.metrics import MetricGraph
 from cadran.errors import QueryError, UnknownNameError

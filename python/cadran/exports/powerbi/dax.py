@@ -22,7 +22,7 @@ from cadran.exports.powerbi.model import NotSayableError, reference
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from cadran.core.query.filters import Field
+    from cadran.core.query.request import Field
     from cadran.exports.powerbi.model import Kind
     from cadran.exports.powerbi.star import Star
 

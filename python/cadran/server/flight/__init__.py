@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cadran.server.flight.server import Listening
-    from cadran.server.http import House
+    from cadran.server.http import ServerContext
 
 
-def start(house: House) -> tuple[Listening, int]:
+def start(house: ServerContext) -> tuple[Listening, int]:
     """A server that listens, in a thread of its own, and its port.
 
     Raises:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cadran.access.caller import Caller
     from cadran.server.flight.results import Answering
-    from cadran.serving.limits import Stop
+    from cadran.serving.execution import Stop
 
 _VIEW = "VIEW"
 _NO, _NAME = False, pa.string()

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from cadran.access.caller import Caller
     from cadran.server.flight.rows import Rows
     from cadran.server.flight.statements import Part, Statement
-    from cadran.serving.limits import Stop
+    from cadran.serving.execution import Stop
     from cadran.serving.response import Answer
-    from cadran.serving.service import Desk
+    from cadran.serving.service import QueryService
 
 
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
@@ -50,7 +50,7 @@ _SCHEMAS = {
 _SCHEMAS["metrics_for_dimensions"] = _SCHEMAS["metrics"]
 
 
-def listing_table(desk: Desk, caller: Caller, listing: Listing) -> pa.Table:
+def listing_table(desk: QueryService, caller: Caller, listing: Listing) -> pa.Table:
     """The rows of a listing, as far as the caller may know of them.
 
     Raises:
@@ -63,7 +63,7 @@ def listing_table(desk: Desk, caller: Caller, listing: Listing) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema(_SCHEMAS[listing.what]))
 
 
-def _metrics(desk: Desk, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _metrics(desk: QueryService, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     cards = {card.name: card for card in desk.kpis(caller)}
     for metric in desk.metrics(caller):
         card = cards.get(metric["name"])
@@ -74,11 +74,15 @@ def _metrics(desk: Desk, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[st
         yield {**metric, **told}
 
 
-def _dimensions(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterable[dict[str, Any]]:
+def _dimensions(
+    desk: QueryService, caller: Caller, names: tuple[str, ...]
+) -> Iterable[dict[str, Any]]:
     return desk.dimensions(caller, names)
 
 
-def _entities(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _entities(
+    desk: QueryService, caller: Caller, names: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
     """The entities of the models behind what the metrics can be grouped by."""
     seen = {item["name"].rpartition("__")[0] for item in desk.dimensions(caller, names)}
     listed: set[str] = set()
@@ -94,7 +98,9 @@ def _entities(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[di
             }  # fmt: skip
 
 
-def _measures(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _measures(
+    desk: QueryService, caller: Caller, names: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
     """The aggregations behind metrics: of the simple metrics that they are made of."""
     layer = desk.states.current.layer
     allowed = [metric["name"] for metric in desk.metrics(caller)]
@@ -113,7 +119,7 @@ def _measures(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[di
         }  # fmt: skip
 
 
-def _saved(desk: Desk, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _saved(desk: QueryService, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     for saved in desk.saved_queries(caller):
         query = saved["query"]
         yield {
@@ -123,7 +129,7 @@ def _saved(desk: Desk, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str,
         }  # fmt: skip
 
 
-def _grains(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _grains(desk: QueryService, caller: Caller, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     desk.dimensions(caller, names)  # refuses names that do not exist for the caller
     layer = desk.states.current.layer
     cards = [layer.card(name) for name in names if layer.is_kpi(name)]
@@ -132,7 +138,9 @@ def _grains(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[dict
             yield {"name": grain}
 
 
-def _metrics_for(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _metrics_for(
+    desk: QueryService, caller: Caller, names: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
     known = {item["name"] for item in desk.dimensions(caller, ())} | {"metric_time"}
     for name in names:
         if name not in known:
@@ -142,7 +150,7 @@ def _metrics_for(desk: Desk, caller: Caller, names: tuple[str, ...]) -> Iterator
             yield row
 
 
-_ROWS: dict[str, Callable[[Desk, Caller, tuple[str, ...]], Iterable[dict[str, Any]]]] = {
+_ROWS: dict[str, Callable[[QueryService, Caller, tuple[str, ...]], Iterable[dict[str, Any]]]] = {
     "metrics": _metrics, "dimensions": _dimensions, "entities": _entities, "measures": _measures,
     "saved_queries": _saved, "queryable_granularities": _grains,
     "metrics_for_dimensions": _metrics_for,
@@ -156,7 +164,7 @@ _MEGABYTES = 256  # that a statement in plain SQL may use
 class Answering:
     """Answers statements of callers from any thread."""
 
-    def __init__(self, desk: Desk, *, seconds: float) -> None:
+    def __init__(self, desk: QueryService, *, seconds: float) -> None:
         """Answer from a desk; a statement in plain SQL may run for so many seconds."""
         self._desk = desk
         self._seconds = seconds

@@ -22,7 +22,7 @@ from cadran.server.flight.messages import decoded, encoded, message, packed, unp
 from cadran.server.flight.promises import GoneError, Promises
 from cadran.server.flight.results import Answering
 from cadran.server.flight.rows import UnsupportedError, refusal
-from cadran.serving.limits import Stop
+from cadran.serving.execution import Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cadran.access.caller import Caller
     from cadran.server.flight.rows import Rows
     from cadran.server.flight.statements import Statement
-    from cadran.server.http import House
+    from cadran.server.http import ServerContext
 
     Context = Any  # grpc.aio.ServicerContext, which has no types
 
@@ -66,7 +66,7 @@ class Prepared:
 class Service:
     """The calls of Flight, in bytes; each raises what `refusals` turns into a status."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServerContext) -> None:
         """Serve the desk of a house."""
         self._house = house
         self._answering = Answering(house.desk, seconds=house.settings.seconds)
@@ -275,7 +275,7 @@ _OPTIONS = [
 class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
     """One gRPC server."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServerContext) -> None:
         """Start it; when this returns it listens.
 
         Raises:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
     from cadran.server.graphql.jobs import Job
     from cadran.server.graphql.types import GroupByInput, MetricInput, OrderByInput, WhereInput
-    from cadran.serving.limits import Stop
-    from cadran.serving.service import Desk
+    from cadran.serving.execution import Stop
+    from cadran.serving.service import QueryService
     from cadran.serving.snapshots import State
 
 
@@ -43,7 +43,7 @@ class Asking:
         unfinished: queries that were created or asked for, and have not ended.
     """
 
-    desk: Desk
+    desk: QueryService
     jobs: Jobs
     caller: Caller
     state: State
@@ -95,7 +95,7 @@ class Asking:
         """The SQL of a question.
 
         Raises:
-            CadranError: as `Desk.sql`.
+            CadranError: as `QueryService.sql`.
         """
         return self.desk.sql(Asked(self.caller, PROTOCOL), query)
 

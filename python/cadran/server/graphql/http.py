@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from cadran.access.caller import Caller
-    from cadran.server.http import House
+    from cadran.server.http import ServerContext
 
 
 MOST_BYTES = 512 * 1024  # of a request
@@ -250,14 +250,14 @@ _KEPT_BYTES = 32_000_000
 _STRANGER = "User is not authorized"  # dbt-sl-sdk knows a wrong token by this message
 
 
-def routes(house: House) -> list[Route]:
+def routes(house: ServerContext) -> list[Route]:
     """The two routes."""
     endpoint = Endpoint(house)
     return [Route(path, endpoint.post, methods=["POST"]) for path in ("/api/graphql", "/")]
 
 
 @contextlib.asynccontextmanager
-async def running(house: House) -> AsyncIterator[None]:
+async def running(house: ServerContext) -> AsyncIterator[None]:
     """Let go of old queries while the server runs, and of every one when it stops."""
     jobs = _jobs(house)
 
@@ -277,7 +277,7 @@ async def running(house: House) -> AsyncIterator[None]:
 class Endpoint:
     """Answers requests: what is quick on the event loop, the rest in a worker thread."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServerContext) -> None:
         """Take a house."""
         self._house = house
         self._jobs = _jobs(house)
@@ -388,7 +388,7 @@ class _Told:
             self._size -= len(left) + len(gone[-1])
 
 
-def _jobs(house: House) -> Jobs:
+def _jobs(house: ServerContext) -> Jobs:
     jobs = house.parts.setdefault(_JOBS, Jobs(house.workers))
     assert isinstance(jobs, Jobs)  # noqa: S101 - nobody else keeps anything under that name
     return jobs

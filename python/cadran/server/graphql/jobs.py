@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from cadran.errors import CadranError, LimitError, QueryError
-from cadran.serving.limits import Stop
+from cadran.serving.execution import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from cadran.access.caller import Caller
     from cadran.core.query.request import GroupBy
     from cadran.core.semantics.metrics import MetricGraph
-    from cadran.serving.service import Desk
+    from cadran.serving.service import QueryService
     from cadran.serving.snapshots import State
 
 
 class Listing:
     """Lists what one caller may know of one state."""
 
-    def __init__(self, desk: Desk, caller: Caller, state: State) -> None:
+    def __init__(self, desk: QueryService, caller: Caller, state: State) -> None:
         """Take who asks and what of."""
         self._desk, self._caller, self._layer = desk, caller, state.layer
         self._seen = desk.visible(caller)

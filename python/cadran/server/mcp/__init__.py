@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     from starlette.routing import BaseRoute
 
-    from cadran.server.http import House
+    from cadran.server.http import ServerContext
 
 _PART = "agents"
 
 
-def routes(house: House) -> list[BaseRoute]:
+def routes(house: ServerContext) -> list[BaseRoute]:
     """`/mcp`, in MCP's streamable HTTP."""
     door = house.parts[_PART] = Door(house, Agents(house).server)
     return [Route("/mcp", door)]
 
 
 @contextlib.asynccontextmanager
-async def running(house: House) -> AsyncIterator[None]:
+async def running(house: ServerContext) -> AsyncIterator[None]:
     """Keep the tasks in which requests are answered."""
     logging.getLogger("mcp").setLevel(logging.WARNING)
     door = cast("Door", house.parts[_PART])

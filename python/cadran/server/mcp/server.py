@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from cadran.access.caller import Caller
     from cadran.core.project.artifacts import Project
-    from cadran.server.http import House
+    from cadran.server.http import ServerContext
     from cadran.server.settings import Settings
 
 
@@ -57,7 +57,7 @@ class Agents:
         server: the SDK's server, for any transport.
     """
 
-    def __init__(self, house: House, caller: Caller | None = None) -> None:
+    def __init__(self, house: ServerContext, caller: Caller | None = None) -> None:
         """Take a house.
 
         Args:
@@ -141,7 +141,7 @@ _LARGEST = 1_000_000  # bytes of a request
 class Door:
     """The ASGI application at `/mcp`. It keeps no sessions: each request says who asks."""
 
-    def __init__(self, house: House, server: Server[Any]) -> None:
+    def __init__(self, house: ServerContext, server: Server[Any]) -> None:
         """Take the server behind it."""
         self._house = house
         self.manager = StreamableHTTPSessionManager(

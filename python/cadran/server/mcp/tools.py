@@ -22,7 +22,7 @@ from cadran.serving.response import columns, described
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cadran.serving.service import Asked, Desk
+    from cadran.serving.service import Asked, QueryService
 
 
 _CELL = {"type": ["string", "number", "boolean", "null"]}
@@ -214,7 +214,7 @@ class AgentTool:
     scope: str
     takes: type[Request]
     gives_schema: dict[str, Any]
-    work: Callable[[Desk, Asked, Any], Told]
+    work: Callable[[QueryService, Asked, Any], Told]
 
     @property
     def takes_schema(self) -> dict[str, Any]:
@@ -227,7 +227,7 @@ class AgentTool:
         }
 
 
-def _list_kpis(desk: Desk, asked: Asked, given: ListTool) -> Told:
+def _list_kpis(desk: QueryService, asked: Asked, given: ListTool) -> Told:
     cards = [
         card.to_dict(given.lang)
         for card in desk.kpis(asked.caller)
@@ -243,12 +243,12 @@ def _list_kpis(desk: Desk, asked: Asked, given: ListTool) -> Told:
     return told, kpis(told)
 
 
-def _kpi_card(desk: Desk, asked: Asked, given: CardTool) -> Told:
+def _kpi_card(desk: QueryService, asked: Asked, given: CardTool) -> Told:
     told: dict[str, Any] = plain(about(desk, asked.caller, given.kpi, given.lang))
     return told, card_text(told)
 
 
-def _query(desk: Desk, asked: Asked, given: QueryTool) -> Told:
+def _query(desk: QueryService, asked: Asked, given: QueryTool) -> Told:
     answer = desk.ask(asked, given.query).answer
     shown = answer.table.slice(0, given.max_rows)
     told: dict[str, Any] = {
@@ -273,7 +273,7 @@ def _query(desk: Desk, asked: Asked, given: QueryTool) -> Told:
     return told, answer_text(told, exact)
 
 
-def _dimension_values(desk: Desk, asked: Asked, given: ValuesTool) -> Told:
+def _dimension_values(desk: QueryService, asked: Asked, given: ValuesTool) -> Told:
     found = desk.values(asked, given.dimension, given.metrics)
     told = {
         "dimension": given.dimension,
@@ -283,7 +283,7 @@ def _dimension_values(desk: Desk, asked: Asked, given: ValuesTool) -> Told:
     return told, values(told)
 
 
-def _explain(desk: Desk, asked: Asked, given: ExplainTool) -> Told:
+def _explain(desk: QueryService, asked: Asked, given: ExplainTool) -> Told:
     if given.period is None:
         told: dict[str, Any] = plain(defined(desk, asked, given.kpi, given.lang))
         return told, definition(told)

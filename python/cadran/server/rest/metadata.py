@@ -9,16 +9,15 @@ from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
 from cadran.server.http import Reply, next_link
 from cadran.server.problems import RefusedError
-from cadran.server.rest.query import cursor_parts
 from cadran.serving.metadata import about
-from cadran.serving.response import MEDIA
+from cadran.serving.response import MEDIA, cursor_parts
 from cadran.serving.service import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cadran.access.caller import Caller
-    from cadran.server.http import Call, House
+    from cadran.server.http import Call, ServerContext
 
 _PAGE = 1000
 
@@ -26,7 +25,7 @@ _PAGE = 1000
 class Listing:
     """Answers the operations that list."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServerContext) -> None:
         """Take what knows."""
         self._house = house
         self._desk = house.desk

@@ -18,7 +18,7 @@ from cadran.serving.response import MEDIA
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cadran.server.http import Call, House
+    from cadran.server.http import Call, ServerContext
     from cadran.server.operations import Operation
     from cadran.server.requests import Request
 
@@ -115,7 +115,7 @@ _BODY = (413, 415)
 class Description:
     """Tells what there is."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServerContext) -> None:
         """Take the house: an open one asks for no token."""
         self._is_open = house.who.open
 
