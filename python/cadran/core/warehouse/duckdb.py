@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from cadran.core.warehouse import Confinement, Writing
+    from cadran.core.warehouse.protocol import Confinement, Writing
 
 
 # DuckDB sums integers into 128 bits, which Arrow can only hold as decimals.

@@ -1,0 +1,77 @@
+"""What the layer needs of an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+
+
+class Writing(Protocol):
+    """A connection that may write: statements in one transaction after the other."""
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+
+    def commit(self) -> None:
+        """Make the transaction last."""
+
+    def rollback(self) -> None:
+        """Undo the transaction."""
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run statements; `?` in one stands for a value."""
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a statement, by the names of their columns."""
+
+    def table(self, name: str, rows: pa.Table) -> AbstractContextManager[None]:
+        """Let statements read rows as a table of this name within the block."""
+
+
+class Warehouse(Protocol):
+    """What the layer needs of an engine."""
+
+    dialect: str  # of its SQL, one of `dialects`
+    catalog: str  # what compiled SQL calls the database
+    wait: float  # seconds to try again while another process holds the warehouse
+
+    @property
+    def engine(self) -> str:
+        """The engine and its version; another one may write the same rows in other numbers."""
+
+    def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
+        """The rows of a statement: every whole number is int64, and these columns are dates."""
+
+    def apart(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a statement that calls no macro of the file, and names tables in full."""
+
+    def column_types(self, sql: str) -> dict[str, str]:
+        """The columns of a statement with the engine's names of their types."""
+
+    def writing(self, wait: float) -> AbstractContextManager[Writing]:
+        """A connection that may write, for a batch of the ledger."""
+
+    def stopper(self) -> Callable[[], None]:
+        """What stops the statement of this thread, to be called from another one."""
+
+    def close(self) -> None:
+        """Let go of the warehouse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a warehouse that answers a network may use; it reaches no file but its own.
+
+    Attributes:
+        memory: most memory of all statements together, such as "4GB"; None for the engine's own.
+        threads: most threads; None for one a core.
+    """
+
+    memory: str | None = None
+    threads: int | None = None
