@@ -283,11 +283,13 @@ def test_it_listens_before_what_is_heavy_is_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("prot: 1", "'prot' is no setting; did you mean 'port'?"),
-        ("limits: {bdy: 1}", "'limits.bdy' is no setting; did you mean 'body'?"),
-        ("checks: [{service: a}]", "checks.0: a check has exactly one of http, tcp and tls."),
-        ("port: high", "port: Input should be a valid integer"),
+        ("prot: 1", "key 'prot': is unknown; did you mean 'port'."),
+        ("limits: {bdy: 1}", "key 'limits.bdy': is unknown; did you mean 'body'."),
+        ("checks: [{service: a}]", "'checks.1.': a check has exactly one of http, tcp and tls."),
+        ("port: high", "key 'port': is 'high'; it takes a whole number from 0 to 65535."),
+        ("flush: 61", "key 'flush': is 61; it takes a number above 0 and at most 60."),
         ("services: [{name: A b}, {name: a-b}]", "services names a_b more than once"),
+        ("port: 1\nport: 2", "line 2: the key 'port' stands twice, on line 1 and on line 2."),
         ("[", "is no YAML"),
     ],
 )

@@ -9,12 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from cadran.access import policy
 from cadran.core.ledger import settings as ledger
-from cadran.core.project import contracts
+from cadran.core.project import checks, contracts
 from cadran.core.versions import record
 from cadran.errors import CadranError, CardError, PolicyError, ProjectError
 from cadran.formats import strict_yaml
 from cadran.formats.validation import faults, validated
-from cadran.governance import settings as checks
 from cadran.governance.rules import registered
 from cadran.server import settings as server
 

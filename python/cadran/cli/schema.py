@@ -56,10 +56,12 @@ def schemas() -> dict[str, dict[str, Any]]:
     from cadran.core.project.checks import Settings
     from cadran.core.versions.record import RecordFile
     from cadran.server.settings import ServerFile
+    from cadran.telemetry import settings as collector
 
     kinds = {
         "card": (CardBlock, "A KPI card: what stands under config.meta.kpi of a metric"),
         "cadran_checks": (Settings, "cadran_checks.yml: what a project decides about its checks"),
+        "cadran_collect": (collector.Settings, "cadran_collect.yml: how a collector runs"),
         "cadran_ledger": (LedgerSettings, "cadran_ledger.yml: what is published of which KPI"),
         "cadran_policy": (PolicySettings, "cadran_policy.yml: what each role may see"),
         "cadran_server": (ServerFile, "cadran_server.yml: how a server runs"),

@@ -337,15 +337,31 @@ def _described(node: dict[str, Any], schema: dict[str, Any]) -> str:
     return " or ".join(dict.fromkeys(told)) or "something else"
 
 
+def _numbered(words: str, node: dict[str, Any]) -> str:
+    """A number with the limits that it has to keep."""
+    if "minimum" in node and "maximum" in node:
+        return f"{words} from {node['minimum']} to {node['maximum']}"
+    if "minimum" in node:
+        return f"{words} from {node['minimum']} up"
+    above = f" above {node['exclusiveMinimum']}" if "exclusiveMinimum" in node else ""
+    most = f"{' and' if above else ''} at most {node['maximum']}" if "maximum" in node else ""
+    return f"{words}{above}{most}"
+
+
+def _worded(node: dict[str, Any]) -> str:
+    """A text with the form or length that it has to have."""
+    if "pattern" in node:
+        return f"a text of the form {node['pattern']}"
+    if "maxLength" in node:
+        return f"a text of {node.get('minLength', 0)} to {node['maxLength']} characters"
+    form = node.get("format")
+    return f"a date such as {DATE_EXAMPLE}" if form == "date" else f"a {form or 'text'}"
+
+
 def _typed(node: dict[str, Any], schema: dict[str, Any]) -> str:
     kind = node.get("type")
     if kind in {"integer", "number"}:
-        words = "a whole number" if kind == "integer" else "a number"
-        if "minimum" in node:
-            return f"{words} from {node['minimum']:g} up"
-        return (
-            f"{words} above {node['exclusiveMinimum']:g}" if "exclusiveMinimum" in node else words
-        )
+        return _numbered("a whole number" if kind == "integer" else "a number", node)
     if kind == "array":
         items = node.get("items") or {}
         choices = _choices(items, schema)
@@ -354,11 +370,8 @@ def _typed(node: dict[str, Any], schema: dict[str, Any]) -> str:
         texts = any(branch.get("type") == "string" for branch in _branches(items, schema))
         bound = f"at most {node['maxItems']} " if texts and "maxItems" in node else ""
         return f"a list of {bound}texts" if texts else "a list"
-    if kind == "string" and "format" in node:
-        example = {"date": f"a date such as {DATE_EXAMPLE}"}
-        return example.get(node["format"], f"a {node['format']}")
-    least, most = node.get("minLength", 0), node.get("maxLength")
+    if kind == "string":
+        return _worded(node)
     return {
-        "string": "a text" if most is None else f"a text of {least} to {most} characters",
         "boolean": "true or false", "object": "keys and values",
     }.get(str(kind), "something else")  # fmt: skip

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cadran.errors import QueryError
+from cadran.formats import strict_yaml
 from cadran.reliability import status
 
 if TYPE_CHECKING:
@@ -82,10 +83,7 @@ def _cannot(slo: Status) -> str | None:
 def _read_series(file: Path | None) -> dict[str, dict[str, str]]:
     if file is None:
         return {}
-    try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as problem:
-        raise QueryError(f"{file}: {' '.join(str(problem).split())}.") from problem
+    raw = strict_yaml.read(file, QueryError)
     for kpi, entry in (raw or {}).items():
         unknown = set(entry) - set(SERIES) if isinstance(entry, dict) else {"no mapping"}
         if unknown:

@@ -28,10 +28,10 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cadran.errors import ProjectError, near_misses
+from cadran.errors import ProjectError
+from cadran.formats import strict_yaml
 
 FILE = "cadran_collect.yml"
 MEGABYTE = 1 << 20
@@ -218,41 +218,13 @@ def read(root: Path, flags: dict[str, Any]) -> Settings:
         ProjectError: a key is unknown, or holds what it cannot hold.
     """
     path = root / FILE
-    values: Any = {}
-    if path.exists():
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as problem:
-            raise ProjectError(f"{path} is no YAML: {problem}") from None
-        if not isinstance(values, dict):
-            raise ProjectError(f"{path} holds {values!r}; it takes keys and values.")
-    values |= {name: value for name, value in flags.items() if value is not None}
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as problem:
-        raise ProjectError(f"{path}: {_sentence(problem)}") from None
+    content = strict_yaml.read(path, ProjectError) if path.exists() else None
+    given = {name: value for name, value in flags.items() if value is not None}
+    if content is None or isinstance(content, dict):
+        content = {**(content or {}), **given}
+    settings = strict_yaml.held(Settings, content, str(path), ProjectError)
     placed: dict[str, Any] = {"folder": root / settings.folder, "tokens": root / settings.tokens}
     if settings.tls:
         files = {"certificate": root / settings.tls.certificate, "key": root / settings.tls.key}
         placed["tls"] = Tls(**files)
     return settings.model_copy(update=placed)
-
-
-def _sentence(problem: ValidationError) -> str:
-    error = problem.errors()[0]
-    where = ".".join(str(part) for part in error["loc"]) or "the file"
-    if error["type"] != "extra_forbidden":
-        return f"{where}: {error['msg'].removeprefix('Value error, ')}."
-    allowed = _keys(Settings, error["loc"][:-1])
-    meant = near_misses(str(error["loc"][-1]), allowed)
-    hint = f"did you mean '{meant[0]}'?" if meant else f"allowed: {', '.join(allowed)}."
-    return f"'{where}' is no setting; {hint}"
-
-
-def _keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """The keys that may stand at a place in the file."""
-    parts: dict[str, type[BaseModel]] = {
-        "tls": Tls, "services": Service, "metrics": Mapping, "logs": LogFile, "checks": Check,
-        "limits": Limits, "keep": Keep,
-    }  # fmt: skip
-    return list((parts[path[0]] if path else model).model_fields)

@@ -53,9 +53,11 @@ def _some_grain(grains: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _slos(written: tuple[Any, ...]) -> tuple[Slo, ...]:
+    if not written:
+        return ()
     from cadran.core.project import slos  # pydantic models, which few cards need
 
-    return slos.read(list(written)) if written else ()
+    return slos.read(list(written))
 
 
 @dataclass(frozen=True, slots=True)
