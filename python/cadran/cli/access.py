@@ -8,18 +8,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cadran.access import policy as policies
 from cadran.access import tokens
+from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller, Limits
 from cadran.audit import log, usage
 from cadran.cli.common import add_format, add_project, examples, open_layer, write, write_rows
 from cadran.core.query.request import Query
+from cadran.core.semantics.governed import TIME
 from cadran.errors import CadranError, PolicyError, QueryError, UnknownNameError
 from cadran.server import settings
 
 if TYPE_CHECKING:
     import argparse
 
-    from cadran.access.authorize import PolicyGate
     from cadran.access.policy import Policy
     from cadran.core.layer import Layer
 
@@ -137,8 +139,6 @@ def _settings(parsed: argparse.Namespace) -> Any:
 
 def _check_roles(policy: Path, roles: list[str]) -> None:
     """Refuse a role that the policy does not know, where there is one."""
-    from cadran.access import policy as policies
-
     if not policy.exists():
         return
     known = policies.read(policy).roles
@@ -226,8 +226,6 @@ def _show(parsed: argparse.Namespace) -> int:
 
 def _rights(gate: PolicyGate, policy: Policy, name: str, layer: Layer) -> list[dict[str, Any]]:
     """Each metric that a role may see, with what it may be grouped by and what is counted."""
-    from cadran.core.semantics.governed import TIME
-
     role = policy.roles[name]
     seen = gate.visible(Caller(name, (name,)), layer)
     rows = []
@@ -287,9 +285,6 @@ def _test(parsed: argparse.Namespace) -> int:
 
 def _gate(parsed: argparse.Namespace, layer: Layer) -> tuple[PolicyGate, Policy]:
     """The gate of the project's policy, which fits its definitions and knows the roles asked."""
-    from cadran.access import policy as policies
-    from cadran.access.authorize import PolicyGate
-
     file = settings.read(layer.project.root, {"policy": parsed.policy}).policy
     if not file.exists():
         raise PolicyError(

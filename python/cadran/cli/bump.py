@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_project, examples, open_layer
 from cadran.core.project import dbt, git
+from cadran.core.versions.record import share_steps
 from cadran.errors import ProjectError, QueryError
 from cadran.formats.numbers import measure, sparkline
+from cadran.governance import bump as service
+from cadran.governance.approval import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cadran.core.project.cards import Card
-    from cadran.governance.approval import Decision
     from cadran.governance.bump import Bumped
     from cadran.governance.impact import Pair
 
@@ -88,8 +90,6 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _share_steps(root: Path | None) -> int:
-    from cadran.core.versions.record import share_steps
-
     if root is None:
         raise ProjectError("A manifest alone has no records: run it in a project.")
     for path in share_steps(root):
@@ -98,8 +98,6 @@ def _share_steps(root: Path | None) -> int:
 
 
 def _bump(parsed: argparse.Namespace) -> int:
-    from cadran.governance import bump as service
-
     if dbt.refresh(open_layer(parsed).project):
         print("cadran: the artefacts were older than the files; ran `dbt parse`", file=sys.stderr)
     layer = open_layer(parsed)
@@ -129,8 +127,6 @@ def _bump(parsed: argparse.Namespace) -> int:
 
 def _decision(parsed: argparse.Namespace, author: str) -> Decision:
     """The decision that the flags hold, and the answers to what they leave open."""
-    from cadran.governance.approval import Decision
-
     kind = _asked(parsed.kind, "kind", f"kind of change ({', '.join(_KINDS)})")
     expected = parsed.expected
     if expected is None and kind != "equivalent":

@@ -15,6 +15,8 @@ from cadran.cli.common import (
     open_layer,
     write_rows,
 )
+from cadran.core.ledger.verify import verify
+from cadran.core.project import lock
 from cadran.errors import QueryError
 from cadran.formats import files
 from cadran.formats.encoding import json_text
@@ -196,8 +198,6 @@ def _restatement(parsed: argparse.Namespace) -> Restatement | None:
 
 def _verify(parsed: argparse.Namespace) -> int:
     from cadran.core.ledger import settings
-    from cadran.core.ledger.verify import verify
-    from cadran.core.project import lock
 
     layer = open_layer(parsed)
     root = layer.project.root

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_format, add_language, add_project, open_layer, write_rows
 from cadran.errors import QueryError
+from cadran.reliability import status
+from cadran.reliability.sla_statement import amount, csv_text, html, percent
 
 if TYPE_CHECKING:
     import argparse
@@ -53,8 +55,6 @@ def _contracts(parsed: argparse.Namespace) -> dict[str, Contract]:
 
 def running_month(layer: Layer, contract: Contract) -> dt.date:
     """The month of the last minute that there is, in the contract's zone."""
-    from cadran.reliability import status
-
     reached = status.watermark(layer, contract.kpi)
     if reached is None:
         raise QueryError(f"There is no data of KPI '{contract.kpi}' yet.")
@@ -64,7 +64,6 @@ def running_month(layer: Layer, contract: Contract) -> dt.date:
 
 def _status(parsed: argparse.Namespace) -> int:
     from cadran.reliability.sla import contract_of, settle
-    from cadran.reliability.sla_statement import amount, percent
 
     layer, contracts = open_layer(parsed), _contracts(parsed)
     rows = []
@@ -86,7 +85,6 @@ def _status(parsed: argparse.Namespace) -> int:
 
 def _statement(parsed: argparse.Namespace) -> int:
     from cadran.reliability.sla import contract_of, settle
-    from cadran.reliability.sla_statement import csv_text, html
 
     try:
         month = dt.date.fromisoformat(f"{parsed.month}-01")

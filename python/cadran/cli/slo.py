@@ -17,8 +17,12 @@ from cadran.cli.common import (
     open_layer,
     write_rows,
 )
+from cadran.cli.sla import add_actions
 from cadran.errors import QueryError
 from cadran.formats import numbers, periods
+from cadran.reliability import status
+from cadran.reliability.lint import lint
+from cadran.reliability.simulate import simulate
 
 if TYPE_CHECKING:
     from cadran.reliability.status import Status
@@ -52,8 +56,6 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
     """Describe the command's arguments."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     if name == "sla":
-        from cadran.cli.sla import add_actions
-
         add_actions(actions)
         examples(parser, "cadran sla status", "cadran sla statement partners_api 2026-10 --lang fr")
         return
@@ -129,8 +131,6 @@ def _decimal(text: str) -> Decimal:
 
 
 def _status(parsed: argparse.Namespace) -> int:
-    from cadran.reliability import status
-
     found = status.statuses(open_layer(parsed), parsed.slos)
     if parsed.format != "table":
         write_rows([_row(slo) for slo in found], parsed.format, parsed.output)
@@ -212,8 +212,6 @@ def _duration(hours: float | None, lang: str) -> str:
 
 
 def _show(parsed: argparse.Namespace) -> int:
-    from cadran.reliability import status
-
     layer = open_layer(parsed)
     found = status.statuses(layer, [parsed.slo])
     if len(found) > 1:
@@ -258,8 +256,6 @@ def _show(parsed: argparse.Namespace) -> int:
 
 
 def _lint(parsed: argparse.Namespace) -> int:
-    from cadran.reliability.lint import lint
-
     findings = lint(open_layer(parsed))
     rows = [
         {"code": f.code, "severity": f.severity, "slo": f.slo, "message": f.message}
@@ -273,8 +269,6 @@ def _lint(parsed: argparse.Namespace) -> int:
 
 
 def _simulate(parsed: argparse.Namespace) -> int:
-    from cadran.reliability.simulate import simulate
-
     replay = simulate(
         open_layer(parsed), parsed.slo, target=parsed.target, policy=parsed.policy, days=parsed.days
     )
@@ -307,8 +301,6 @@ def _simulate(parsed: argparse.Namespace) -> int:
 
 
 def _history(parsed: argparse.Namespace) -> int:
-    from cadran.reliability import status
-
     layer = open_layer(parsed)
     slo_ids = [slo.slo_id for slo in status.statuses(layer, parsed.slos)]
     rows = status.history(layer, slo_ids, parsed.grain)
