@@ -52,7 +52,7 @@ class Kpi:
             start: first day; by default two years of months, or the like.
             end: last day.
             known_at: what the ledger held at this instant, instead of now.
-            view: "published", "restated", "both" or "spliced"; see `cadran.published`.
+            view: "published", "restated", "both" or "spliced"; see `cadran.core.ledger.reader`.
 
         Raises:
             CadranError: as `Layer.query`.

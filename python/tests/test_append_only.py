@@ -12,7 +12,7 @@ from jinja2 import Environment
 
 from cadran.core.warehouse.ledger_sql import CREATE
 
-# The tables of `cadran.warehouse.duckdb_ledger`, in types that every engine has; the marks of a
+# The tables of `cadran.core.warehouse.ledger_sql`, in types that every engine has; the marks of a
 # batch's rows are one text there.
 LEDGER = {
     "kpi_ledger_batches": """

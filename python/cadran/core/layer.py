@@ -89,7 +89,7 @@ class Layer(SemanticModel):
             confined: conditions on the rows that whoever asks may see. They hold before anything
                 is aggregated, as `where` does; a card need not list what they name.
             known_at: what the ledger held at this instant, "2026-09-30T18:00Z", instead of now.
-            view: "published", "restated", "both" or "spliced"; see `cadran.published`.
+            view: "published", "restated", "both" or "spliced"; see `cadran.core.ledger.reader`.
             version: a version of one KPI, by its frozen SQL; when what that reads is gone, by
                 what was published of it, and the result's note says so. With `known_at`, what the
                 ledger held of it.
