@@ -12,7 +12,6 @@ from typing import Any
 from cadran.core.project.measures import in_one_specification
 from cadran.core.warehouse import dialects
 from cadran.errors import ProjectError
-from cadran.formats import strict_yaml
 
 
 class Project:
@@ -163,6 +162,8 @@ def find(
 
 
 def _profile_database(root: Path) -> Path:
+    from cadran.formats import strict_yaml
+
     name = (strict_yaml.read(root / "dbt_project.yml", ProjectError) or {}).get("profile")
     folders = [os.environ.get("DBT_PROFILES_DIR"), root, Path.home() / ".dbt"]
     paths = [Path(folder) / "profiles.yml" for folder in folders if folder]
