@@ -85,11 +85,11 @@ def generate(  # noqa: PLR0913 - each is a choice of the user, named when called
     folder = Path(out).absolute()
     _bring_back(folder)
     mark = {"version": VERSION, "seed": seed, "end": plan.end.isoformat(), "scale": scale}
-    there = _read_mark(folder)
-    if not force and {key: there.get(key) for key in mark} == mark:
+    previous_mark = _read_mark(folder)
+    if not force and {key: previous_mark.get(key) for key in mark} == mark:
         say(f"The demo data of {plan.end} is already in {out}.")
-        return Summary(folder, there["rows"], time.perf_counter() - began, is_new=False)
-    if not there and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        return Summary(folder, previous_mark["rows"], time.perf_counter() - began, is_new=False)
+    if not previous_mark and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(
             f"{out} holds something else than demo data and would be replaced; "
             "name another folder or empty this one."
@@ -118,9 +118,9 @@ def _fill(folder: Path, plan: Plan, say: Callable[[str], None]) -> dict[str, Any
         faults = draw_lines(plan, shop, shop_folder)
         say("Tickets and satisfaction answers ...")
         tickets, *events = draw_tickets(plan, shop, incidents)
-        mood, answered, score_faults = draw_answers(plan, shop, tickets, incidents, desk)
+        mood, responders, score_faults = draw_answers(plan, shop, tickets, incidents, desk)
         ticket, kind, moment = events
-        ticket_faults = write_tickets(plan, tickets, (ticket, kind, moment), answered, desk)
+        ticket_faults = write_tickets(plan, tickets, (ticket, kind, moment), responders, desk)
         say("Probes, deployments and requests ...")
         write_operations(operations, telemetry)
         probes = write_probes(plan, incidents, telemetry)

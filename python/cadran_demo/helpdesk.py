@@ -111,29 +111,32 @@ class _Office:
         """The instants after so many minutes of work; to the second."""
         place = np.minimum((instant - self._base) // MINUTE, len(self._worked) - 1)
         goal = self._worked[place] + np.ceil(minutes).astype(np.int64)
-        found = np.searchsorted(self._worked, goal)
-        return self._base + found * MINUTE + instant % MINUTE // SECOND * SECOND
+        index = np.searchsorted(self._worked, goal)
+        return self._base + index * MINUTE + instant % MINUTE // SECOND * SECOND
 
 
 def _usual(plan: Plan, rng: Generator, shop: Shop) -> tuple[Ints, Ints, Ints]:
     """Customer, topic and opening of the tickets that no incident brings."""
-    asked = np.flatnonzero(rng.random(len(shop.orders)) < PER_ORDER)
-    day = plan.day_of(shop.orders.ordered[asked]) + rng.geometric(0.28, len(asked))
+    placed = np.flatnonzero(rng.random(len(shop.orders)) < PER_ORDER)
+    day = plan.day_of(shop.orders.ordered[placed]) + rng.geometric(0.28, len(placed))
     in_time = day < len(plan.days)
-    asked, day = asked[in_time], day[in_time]
-    customers, topics = [shop.orders.customer[asked]], [_topics(rng, _ORDER_TOPICS, len(asked))]
-    opened = [plan.instant(day, clock(rng, len(asked), SHOP_DAY))]
+    placed, day = placed[in_time], day[in_time]
+    customers, topics = (
+        [shop.orders.customer[placed]],
+        [_topics(rng, _ORDER_TOPICS, len(placed))],
+    )
+    opened = [plan.instant(day, clock(rng, len(placed), SHOP_DAY))]
     for volume, topic, demand, shape in (
         (API_TICKETS, _API_TOPICS, office_demand(plan) * growth(plan, 0.30), OFFICE_DAY),
         (ACCOUNT_TICKETS, _ACCOUNT_TOPICS, shop_demand(plan) * growth(plan, 0.14), SHOP_DAY),
     ):
         counts = rng.poisson(demand * (volume * plan.scale / demand.sum()))
         day = np.repeat(np.arange(len(counts)), counts)
-        when = plan.instant(day, clock(rng, len(day), shape))
-        known = np.searchsorted(shop.book.signed_up, when)
-        customers.append((rng.random(len(when)) * known).astype(np.int64))
-        topics.append(_topics(rng, topic, len(when)))
-        opened.append(when)
+        moment = plan.instant(day, clock(rng, len(day), shape))
+        known = np.searchsorted(shop.book.signed_up, moment)
+        customers.append((rng.random(len(moment)) * known).astype(np.int64))
+        topics.append(_topics(rng, topic, len(moment)))
+        opened.append(moment)
     customer = np.concatenate(customers)
     customer[rng.random(len(customer)) < ANONYMOUS] = -1
     return customer, np.concatenate(topics), np.concatenate(opened)
@@ -152,17 +155,17 @@ def _of_incident(
 ) -> tuple[Ints, Ints]:
     """Customer and opening of the tickets an incident brings, most within a few hours."""
     count = rng.poisson(incident.tickets * plan.scale)
-    when = incident.started + (rng.gamma(1.8, 1.3, count) * 3600).astype(np.int64) * SECOND
-    when += 4 * MINUTE
-    when = when[when <= plan.last_instant]
-    seen = np.unique(shop.hit_customer[shop.hit_incident == number])
-    if len(seen):
-        customer = rng.choice(seen, len(when))
+    moment = incident.started + (rng.gamma(1.8, 1.3, count) * 3600).astype(np.int64) * SECOND
+    moment += 4 * MINUTE
+    moment = moment[moment <= plan.last_instant]
+    affected = np.unique(shop.hit_customer[shop.hit_incident == number])
+    if len(affected):
+        customer = rng.choice(affected, len(moment))
     else:
         known = int(np.searchsorted(shop.book.signed_up, incident.started))
-        customer = rng.integers(0, max(known, 1), len(when))
-    customer[rng.random(len(when)) < ANONYMOUS] = -1
-    return customer, when
+        customer = rng.integers(0, max(known, 1), len(moment))
+    customer[rng.random(len(moment)) < ANONYMOUS] = -1
+    return customer, moment
 
 
 def _draw(plan: Plan, shop: Shop, incidents: list[Incident]) -> Tickets:
@@ -214,9 +217,9 @@ def _events(plan: Plan, tickets: Tickets) -> tuple[Ints, Ints, Ints]:
         (comes_back, reopened, 3),
         (ends, again, 2),
     )
-    ticket = np.concatenate([np.flatnonzero(there) for there, _, _ in steps])
-    moment = np.concatenate([when[there] for there, when, _ in steps])
-    kind = np.concatenate([np.full(int(there.sum()), code) for there, _, code in steps])
+    ticket = np.concatenate([np.flatnonzero(mask) for mask, _, _ in steps])
+    moment = np.concatenate([when[mask] for mask, when, _ in steps])
+    kind = np.concatenate([np.full(int(mask.sum()), code) for mask, _, code in steps])
     order = np.argsort(moment, kind="stable")
     return ticket[order], kind[order], moment[order]
 
@@ -230,11 +233,11 @@ def draw_tickets(
 
 
 def write_tickets(
-    plan: Plan, tickets: Tickets, events: tuple[Ints, Ints, Ints], answered: Ints, folder: Path
+    plan: Plan, tickets: Tickets, events: tuple[Ints, Ints, Ints], responders: Ints, folder: Path
 ) -> dict[str, int]:
     """Write tickets and events; return the faults put in, on tickets nobody answered about."""
     quiet = tickets.incident < 0
-    quiet[answered] = False
+    quiet[responders] = False
     not_opened = faulty_rows(plan, NOT_OPENED, quiet)
     missing = np.zeros(len(tickets.opened), dtype=bool)
     missing[not_opened] = True
@@ -298,38 +301,38 @@ def _incident_remembered(shop: Shop, customer: Ints, moment: Ints) -> Ints:
     origin = int(shop.hit_at.min()) - DAY
     span = np.int64(1) << 34  # seconds: more than any period
     keys = shop.hit_customer * span + (shop.hit_at - origin) // SECOND
-    asked = customer * span + np.maximum((moment - origin) // SECOND, 0)
-    place = np.searchsorted(keys, asked, side="right") - 1
-    found = np.maximum(place, 0)
+    purchase_key = customer * span + np.maximum((moment - origin) // SECOND, 0)
+    place = np.searchsorted(keys, purchase_key, side="right") - 1
+    index = np.maximum(place, 0)
     remembered = (
         (place >= 0)
-        & (shop.hit_customer[found] == customer)
-        & (moment - shop.hit_at[found] <= MEMORY_DAYS * DAY)
+        & (shop.hit_customer[index] == customer)
+        & (moment - shop.hit_at[index] <= MEMORY_DAYS * DAY)
     )
-    return np.where(remembered, shop.hit_incident[found], -1)
+    return np.where(remembered, shop.hit_incident[index], -1)
 
 
 def _after_purchases(plan: Plan, shop: Shop) -> tuple[Ints, Ints]:
     """Customer and time of the answers after purchases, one to six days later."""
     rng = plan.stream("answers after purchases")
     orders = shop.orders
-    asked = np.flatnonzero((rng.random(len(orders)) < AFTER_PURCHASE) & ~orders.cancelled)
-    day = plan.day_of(orders.ordered[asked]) + rng.integers(1, 7, len(asked))
+    sampled = np.flatnonzero((rng.random(len(orders)) < AFTER_PURCHASE) & ~orders.cancelled)
+    day = plan.day_of(orders.ordered[sampled]) + rng.integers(1, 7, len(sampled))
     in_time = day < len(plan.days)
-    when = plan.instant(day[in_time], clock(rng, int(in_time.sum()), SHOP_DAY))
-    return orders.customer[asked][in_time], when
+    moment = plan.instant(day[in_time], clock(rng, int(in_time.sum()), SHOP_DAY))
+    return orders.customer[sampled][in_time], moment
 
 
 def _after_support(plan: Plan, tickets: Tickets) -> tuple[Ints, Ints]:
     """Ticket and time of the answers after tickets, within a day or so of their solution."""
     rng = plan.stream("answers after tickets")
-    asked = np.flatnonzero(
+    sampled = np.flatnonzero(
         (rng.random(len(tickets.opened)) < AFTER_SUPPORT) & (tickets.resolved > 0)
     )
-    delay = (rng.exponential(9.0, len(asked)) * HOUR / SECOND).astype(np.int64) * SECOND
-    when = tickets.resolved[asked] + delay + 60 * SECOND
-    in_time = when <= plan.last_instant
-    return asked[in_time], when[in_time]
+    delay = (rng.exponential(9.0, len(sampled)) * HOUR / SECOND).astype(np.int64) * SECOND
+    moment = tickets.resolved[sampled] + delay + 60 * SECOND
+    in_time = moment <= plan.last_instant
+    return sampled[in_time], moment[in_time]
 
 
 def draw_answers(

@@ -112,8 +112,8 @@ def _sales(plan: Plan, shop: Shop, catalogue: Catalogue) -> _Lines:
             here = np.flatnonzero((month == calendar_month) & ((segment == DEVELOPER) == developer))
             product[here] = np.searchsorted(bounds, luck[here] * bounds[-1], side="right")
     product = np.minimum(product, len(catalogue.price) - 1)
-    _, kept = np.unique(order * (len(catalogue.price) + 1) + product, return_index=True)
-    order, product, segment = order[kept], product[kept], segment[kept]
+    _, first_lines = np.unique(order * (len(catalogue.price) + 1) + product, return_index=True)
+    order, product, segment = order[first_lines], product[first_lines], segment[first_lines]
 
     quantity = 1 + rng.choice(4, len(order), p=[0.80, 0.15, 0.035, 0.015])
     quantity = quantity + np.where(segment == BUSINESS, rng.poisson(1.6, len(order)), 0)
@@ -153,9 +153,9 @@ def _refunds(plan: Plan, shop: Shop, sales: _Lines, catalogue: Catalogue) -> tup
     chance = usual[catalogue.category[sales.product]]
     delay = (np.clip(rng.gamma(3.0, 4.0, count), 2, 45) * DAY).astype(np.int64)
     when = sales.booked + delay
-    stands = ~shop.orders.cancelled[sales.order]
-    asked = (rng.random(count) < chance) & stands & (when <= plan.last_instant)
-    at = np.flatnonzero(asked)
+    is_valid = ~shop.orders.cancelled[sales.order]
+    is_requested = (rng.random(count) < chance) & is_valid & (when <= plan.last_instant)
+    at = np.flatnonzero(is_requested)
     _, first = np.unique(sales.order[at], return_index=True)
     at = at[first]
     goods = rng.random(len(at)) >= CONCESSION

@@ -200,32 +200,32 @@ def draw_operations(plan: Plan) -> Operations:
     """The deployments and incidents of the period."""
     service, deployed, failed = _deployments(plan)
     rng = plan.stream("incidents")
-    wanted = int(rng.integers(42, 54))
-    kept: list[tuple[Incident, int]] = []
+    deployment_count = int(rng.integers(42, 54))
+    accepted: list[tuple[Incident, int]] = []
 
     def consider(spot: _Spot) -> None:
         incident = _course(rng, spot)
         in_time = incident.restored < plan.last_instant - HOUR
         alone = all(
             incident.started > k.restored + QUIET or incident.restored < k.started - QUIET
-            for k, _ in kept
+            for k, _ in accepted
         )
         if in_time and alone:
-            kept.append((incident, spot.deployment))
+            accepted.append((incident, spot.deployment))
 
     for spot in _fixed_spots(plan):
         consider(spot)
     for spot in _drawn_spots(plan, rng, service, deployed, failed):
-        if len(kept) >= wanted:
+        if len(accepted) >= deployment_count:
             break
         consider(spot)
 
-    kept.sort(key=lambda pair: pair[0].started)
+    accepted.sort(key=lambda pair: pair[0].started)
     of_deployment = np.full(len(service), -1, dtype=np.int64)
-    for number, (_, deployment) in enumerate(kept):
+    for number, (_, deployment) in enumerate(accepted):
         if deployment >= 0:
             of_deployment[deployment] = number
-    return Operations([i for i, _ in kept], service, deployed, failed, of_deployment)
+    return Operations([i for i, _ in accepted], service, deployed, failed, of_deployment)
 
 
 PROBE_MINUTES = 5
@@ -269,9 +269,9 @@ def write_probes(plan: Plan, incidents: list[Incident], folder: Path) -> tuple[I
         },
         unique=["probed_at"],
     )
-    made = np.array([b - a for a, b, _ in spans], dtype=np.int64)
+    lengths = np.array([b - a for a, b, _ in spans], dtype=np.int64)
     failed = np.array([down[a:b, s].sum() for a, b, s in spans], dtype=np.int64)
-    return made, failed
+    return lengths, failed
 
 
 def write_operations(operations: Operations, folder: Path) -> None:

@@ -223,8 +223,8 @@ def draw_requests(plan: Plan, incidents: list[Incident], folder: Path) -> Reques
                 parts.setdefault(of_month, []).append((part, counters[at]))
         # The last month but one waits: the last seven days may reach into it.
         done = [m for m in parts if m < name - 1 or month.stop == len(plan.days)]
-        for ready in sorted(done):
-            _write_month(ready, parts.pop(ready), truth, folder)
+        for parts_done in sorted(done):
+            _write_month(parts_done, parts.pop(parts_done), truth, folder)
     return truth
 
 
@@ -245,13 +245,13 @@ def _write_month(
         truth.count[number] += hit[:, 0].sum()
         truth.bad[number] += hit[:, 1:3].sum()
         truth.bad_expected[number] += hit[:, 0].sum() * (ERROR_5XX + TIMEOUT)
-    seen = counters[:, 0] > 0
+    has_requests = counters[:, 0] > 0
     text = str(np.datetime64(month, "M"))
     truth.minute_rows += write(
         folder / "requests" / f"month={text}" / "part.parquet",
         {
-            **_service_and_route(route[seen]),
-            "minute_at": times(minute[seen]),
-            **{name: integers(counters[seen, n]) for n, name in enumerate(_COLUMNS)},
+            **_service_and_route(route[has_requests]),
+            "minute_at": times(minute[has_requests]),
+            **{name: integers(counters[has_requests, n]) for n, name in enumerate(_COLUMNS)},
         },
     )

@@ -312,11 +312,11 @@ def french_holidays(year: int) -> list[date]:
 
 def promotions(plan: Plan) -> list[Promotion]:
     """The sales of the period: the week of Black Friday to Cyber Monday, and one in June."""
-    found = []
+    calendar = []
     for year in range(plan.start.year, plan.end.year + 1):
         november = date(year, 11, 1)
         friday = november + timedelta(days=(3 - november.weekday()) % 7 + 22)
-        found += [
+        calendar += [
             Promotion("june_sale", date(year, 6, 15), date(year, 6, 24), 1.30, 1.16, 0.12),
             Promotion(
                 "black_friday",
@@ -327,7 +327,7 @@ def promotions(plan: Plan) -> list[Promotion]:
                 0.18,
             ),
         ]
-    return [p for p in found if p.last >= plan.start and p.first <= plan.end]
+    return [p for p in calendar if p.last >= plan.start and p.first <= plan.end]
 
 
 def promotion_days(plan: Plan, promotion: Promotion) -> Flags:

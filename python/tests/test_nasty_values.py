@@ -242,7 +242,7 @@ def test_power_bi_finds_each(root, tmp_path):
     for at in AT:
         measures.of(f"nasty_{at}")
     tables = (dates.table(), *star.tables)
-    model = Model("tiny", tables, tuple(star.relationships), tuple(measures.made.values()))
+    model = Model("tiny", tables, tuple(star.relationships), tuple(measures.by_key.values()))
     pbip.write(
         opened, Plan(model, {dates.TABLE: dates.rows(opened)}), tmp_path / "project",
         data=tmp_path / "data", data_as=None, say=lambda _: None,

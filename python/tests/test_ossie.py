@@ -19,7 +19,7 @@ from cadran.core.versions.record import VersionRecord
 from cadran.errors import ProjectError
 from cadran.exports import ossie
 from cadran.exports import ossie as ossie_document
-from cadran.exports.expressions import UnsayableError
+from cadran.exports.expressions import NotExpressibleError
 from cadran.exports.ossie import Expressions
 
 FORM = json.loads(
@@ -181,7 +181,7 @@ def test_a_filter_on_another_table_is_not_said_wrongly(given):
     template = "{{ Dimension('customer__country') }} = 'FR'"
     filters = {"where_filters": [{"where_sql_template": template}]}
     metrics["orders_placed"] = metrics["orders_placed"] | {"filter": filters}
-    with pytest.raises(UnsayableError, match="customer__country"):
+    with pytest.raises(NotExpressibleError, match="customer__country"):
         Expressions(MetricGraph({"metrics": list(metrics.values())}), models).of("order_count")
 
 

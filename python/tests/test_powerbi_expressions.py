@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cadran.exports.powerbi.dax import Translator, Value
-from cadran.exports.powerbi.model import NotSayableError
+from cadran.exports.powerbi.model import NotInDaxError
 
 KINDS = {"a": "int64", "b": "int64", "c": "decimal", "t": "string", "f": "boolean"}
 SHORT = {"int64": "int", "decimal": "fixed", "string": "text", "boolean": "bool"}
@@ -165,7 +165,7 @@ def test_dax_gives_what_sql_gives_for_any_expression(cells, sql):
     ],
 )
 def test_what_has_no_exact_counterpart_is_refused(sql):
-    with pytest.raises(NotSayableError):
+    with pytest.raises(NotInDaxError):
         Translator(NAMES).value(sql)
 
 

@@ -14,7 +14,7 @@ from cadran.exports import powerbi
 from cadran.exports.powerbi import pbip
 from cadran.exports.powerbi import star as dates
 from cadran.exports.powerbi.measures import Measures
-from cadran.exports.powerbi.model import Model, NotSayableError
+from cadran.exports.powerbi.model import Model, NotInDaxError
 from cadran.exports.powerbi.planner import Plan
 from cadran.exports.powerbi.star import Star
 
@@ -44,10 +44,10 @@ def made(tiny, tmp_path_factory):
     for name in (*SAID, *REFUSED):
         try:
             measures.of(name)
-        except NotSayableError as reason:
+        except NotInDaxError as reason:
             reasons[name] = str(reason)
     tables = (dates.table(), *star.tables)
-    model = Model("tiny", tables, tuple(star.relationships), tuple(measures.made.values()))
+    model = Model("tiny", tables, tuple(star.relationships), tuple(measures.by_key.values()))
     folder = tmp_path_factory.mktemp("tiny_powerbi") / "project"
     pbip.write(
         layer, Plan(model, {dates.TABLE: dates.rows(layer)}), folder,

@@ -24,7 +24,7 @@ from cadran.core.semantics.metrics import MetricGraph
 from cadran.core.warehouse import duckdb_local as duckdb_file
 from cadran.errors import CardError, QueryError, ServiceError
 from cadran.exports import superset
-from cadran.exports.expressions import UnsayableError, summable
+from cadran.exports.expressions import NotExpressibleError, summable
 from cadran.exports.superset import model as superset_model
 from cadran.exports.superset import model as superset_values
 from cadran.exports.superset import payload as superset_payload
@@ -267,7 +267,7 @@ def test_what_has_a_value_without_rows_is_not_put_into_a_cube(layer, change, rea
     metrics = {m["name"]: m for m in layer.project.semantic_manifest["metrics"]}
     block = metrics["orders_placed"]
     given = block["type_params"] | change["type_params"]
-    with pytest.raises(UnsayableError, match=reason):
+    with pytest.raises(NotExpressibleError, match=reason):
         summable(graph_of(metrics, block | {"type_params": given}), "order_count")
 
 
@@ -277,13 +277,13 @@ def test_a_filter_on_top_of_a_part_is_not_lost(layer):
         "where_filters": [{"where_sql_template": "{{ Dimension('order_id__channel') }} = 'web'"}]
     }
     ratio = metrics["refund_rate"] | {"filter": filters}
-    with pytest.raises(UnsayableError, match="filters"):
+    with pytest.raises(NotExpressibleError, match="filters"):
         summable(graph_of(metrics, ratio), "refund_rate")
 
 
 def test_a_kpi_without_a_longer_period_on_its_card_is_not_offered_by_it(layer):
     card = replace(layer.card("order_count"), grains=("day", "month"))
-    with pytest.raises(UnsayableError, match="'week'"):
+    with pytest.raises(NotExpressibleError, match="'week'"):
         superset_model._shape(card)
 
 

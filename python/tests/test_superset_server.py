@@ -102,7 +102,7 @@ def pushed(client, layer, tmp_path_factory):
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("files of it")
     path = str(folder / superset.FILE)
-    list(superset.export(layer, folder, seen=path))
+    list(superset.export(layer, folder, path=path))
     model = superset_model.make(layer)
     done = push(client, model, path)
     return SimpleNamespace(model=model, path=path, folder=folder, done=done)

@@ -49,21 +49,24 @@ class Newest:
         """The oldest among the marts of the KPI: it is no fresher than its stalest part."""
         models = self.layer.metric_graph.semantic_models(card.name)
         ages = {name: self._newest(name) for name in sorted(models)}
-        known = {name: newest for name, newest in ages.items() if newest is not None}
-        if not known:
+        times = {name: newest for name, newest in ages.items() if newest is not None}
+        if not times:
             return None
-        model = min(known, key=known.__getitem__)
+        model = min(times, key=times.__getitem__)
         promise = periods.length(card.refresh.late_after)
-        return Freshness(model, known[model], max(self.now - known[model], dt.timedelta()), promise)
+        return Freshness(model, times[model], max(self.now - times[model], dt.timedelta()), promise)
 
     def _newest(self, name: str) -> dt.datetime | None:
         if name not in self._known:
-            self._known[name] = self._asked(self._models[name])
+            self._known[name] = self._query_newest(self._models[name])
         return self._known[name]
 
-    def _asked(self, model: dict[str, Any]) -> dt.datetime | None:
+    def _query_newest(self, model: dict[str, Any]) -> dt.datetime | None:
         default = (model.get("defaults") or {}).get("agg_time_dimension")
-        times = {one["name"]: one["expr"] or one["name"] for one in model["dimensions"]}
+        times = {
+            dimension["name"]: dimension["expr"] or dimension["name"]
+            for dimension in model["dimensions"]
+        }
         column = times.get(default or "")
         if column is None:
             return None
@@ -119,12 +122,12 @@ def version_history(layer: Layer, card: Card) -> list[Version]:
         history = records(root, card.name) if root is not None else []
     except CadranError:
         history = []
-    found = [
-        Version(card.name, int(one.version), *(_text(one, name) for name in _NAMES))
-        for one in history
+    versions = [
+        Version(card.name, int(record.version), *(_text(record, name) for name in _NAMES))
+        for record in history
     ]
-    found = found or [Version(card.name, card.version, None)]
-    return sorted(found, key=lambda one: -one.version)
+    versions = versions or [Version(card.name, card.version, None)]
+    return sorted(versions, key=lambda record: -record.version)
 
 
 _NAMES = (
@@ -142,13 +145,13 @@ def edits(root: Path | None) -> list[Edit]:
         root, "log", f"-{MOST_EDITS}", "--no-merges", f"--format={form}", "--name-only",
         "--", *DEFINITIONS,
     )  # fmt: skip
-    found = []
+    entries = []
     for entry in (log or "").split("\x1e"):
         parts = entry.split("\x1f")
         if len(parts) == FIELDS:
             files = tuple(line for line in parts[2].splitlines() if line)
-            found.append(Edit(dt.date.fromisoformat(parts[0].strip()), parts[1], files))
-    return found
+            entries.append(Edit(dt.date.fromisoformat(parts[0].strip()), parts[1], files))
+    return entries
 
 
 def _text(record: Any, name: str) -> Any:
@@ -212,13 +215,13 @@ def gather(layer: Layer) -> Facts:
     until = layer.last_day()
     now = dt.datetime.now(dt.UTC)
     cards = layer.kpis()
-    shown = scorecard.make(layer, "month")
-    rows = {row.card.name: row for row in shown.rows}
+    board = scorecard.make(layer, "month")
+    rows = {row.card.name: row for row in board.rows}
     series = _series(layer, cards, until)
-    wanted = scorecard.targets(layer)
-    whole = tree.read(layer)
+    targets = scorecard.targets(layer)
+    kpi_tree = tree.read(layer)
     checks: dict[str, list[tree_check.Check]] = {}
-    for check in tree_check.check(layer, whole):
+    for check in tree_check.check(layer, kpi_tree):
         checks.setdefault(check.kpi, []).append(check)
     members: dict[str, list[Any]] = {}
     ages = Newest(layer, now)
@@ -230,11 +233,11 @@ def gather(layer: Layer) -> Facts:
             grain=grain,
             series=series.get(card.name, []),
             row=rows.get(card.name),
-            targets=[target for target in wanted if target.kpi == card.name],
+            targets=[target for target in targets if target.kpi == card.name],
             sql=layer.sql([card.name], f"metric_time__{grain}"),
             origin=_origin(layer, card.name),
             dimensions=_dimensions(layer, card, members),
-            breakdown=_breakdown(layer, card, shown.period),
+            breakdown=_breakdown(layer, card, board.period),
             freshness=ages.of(card),
             versions=version_history(layer, card),
             used_by=_used_by(layer, card.name),
@@ -244,12 +247,12 @@ def gather(layer: Layer) -> Facts:
     return Facts(
         kpis=kpis,
         objectives=scorecard.objectives(layer),
-        tree=whole,
+        tree=kpi_tree,
         until=until,
-        period=shown.period,
+        period=board.period,
         made_at=now,
         project=_project(layer),
-        failures=shown.failures,
+        failures=board.failures,
     )
 
 
@@ -257,13 +260,13 @@ def _series(layer: Layer, cards: list[Card], until: dt.date) -> dict[str, list[d
     names = [card.name for card in cards if "month" in card.grains]
     latest = periods.last_complete(until, "month")
     first = periods.shifted(latest, "month", 1 - MONTHS)
-    found, _ = scorecard.values_of(layer, names, "month", first, latest)
+    values, _ = scorecard.values_of(layer, names, "month", first, latest)
     starts = [periods.shifted(first, "month", step) for step in range(MONTHS)]
     return {
         name: [
-            {"metric_time__month": start, name: found[start][name]}
+            {"metric_time__month": start, name: values[start][name]}
             for start in starts
-            if found.get(start, {}).get(name) is not None
+            if values.get(start, {}).get(name) is not None
         ]
         for name in names
     }
@@ -277,8 +280,8 @@ def _origin(layer: Layer, kpi: str) -> lineage.Node | None:
 
 
 def _dimensions(layer: Layer, card: Card, members: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    known = {one["name"]: one for one in layer.dimensions([card.name])}
-    found = []
+    dimensions = {dimension["name"]: dimension for dimension in layer.dimensions([card.name])}
+    entries = []
     for name in card.dimensions:
         if name not in members:
             try:
@@ -286,15 +289,15 @@ def _dimensions(layer: Layer, card: Card, members: dict[str, list[Any]]) -> list
             except CadranError:
                 members[name] = []
         values = members[name]
-        found.append(
+        entries.append(
             {
                 "name": name,
-                "description": known.get(name, {}).get("description", ""),
+                "description": dimensions.get(name, {}).get("description", ""),
                 "samples": [str(value) for value in values[:SAMPLES]],
                 "count": len(values),
             }
         )
-    return found
+    return entries
 
 
 def _breakdown(layer: Layer, card: Card, period: dt.date) -> list[dict[str, Any]]:
@@ -312,7 +315,7 @@ def _breakdown(layer: Layer, card: Card, period: dt.date) -> list[dict[str, Any]
 
 
 def _used_by(layer: Layer, kpi: str) -> list[dict[str, str]]:
-    found = [
+    uses = [
         {"kind": "saved_query", "name": query["name"], "label": query["label"] or query["name"],
          "description": query["description"] or "", "url": ""}
         for query in layer.project.semantic_manifest["saved_queries"]
@@ -321,15 +324,16 @@ def _used_by(layer: Layer, kpi: str) -> list[dict[str, str]]:
     try:
         exposures = layer.project.dbt_manifest.get("exposures", {}).values()
     except ProjectError:
-        return found
-    for one in exposures:
-        nodes = one.get("depends_on", {}).get("nodes", [])
+        return uses
+    for exposure in exposures:
+        nodes = exposure.get("depends_on", {}).get("nodes", [])
         if any(node.startswith("metric.") and node.endswith(f".{kpi}") for node in nodes):
-            found.append(
-                {"kind": "exposure", "name": one["name"], "label": one.get("label") or one["name"],
-                 "description": one.get("description") or "", "url": one.get("url") or ""}
+            uses.append(
+                {"kind": "exposure", "name": exposure["name"],
+                 "label": exposure.get("label") or exposure["name"],
+                 "description": exposure.get("description") or "", "url": exposure.get("url") or ""}
             )  # fmt: skip
-    return found
+    return uses
 
 
 def _project(layer: Layer) -> str:
@@ -381,14 +385,14 @@ def models(layer: Layer, kpis_of: dict[str, list[str]]) -> list[Model]:
         return []
     types = _types(layer)
     tests = _tests(manifest)
-    found = []
+    tables = []
     for key, node in manifest["nodes"].items():
         folders = node["fqn"][1:-1]
         if node["resource_type"] != "model" or not folders or folders[0] not in FOLDERS:
             continue
         place = (node["schema"], node.get("alias") or node["name"])
         names = [parent.split(".", 2)[2] for parent in node["depends_on"]["nodes"]]
-        found.append(
+        tables.append(
             Model(
                 name=node["name"],
                 folder=folders[0],
@@ -401,7 +405,7 @@ def models(layer: Layer, kpis_of: dict[str, list[str]]) -> list[Model]:
                 kpis=tuple(kpis_of.get(node["name"], ())),
             )
         )
-    return sorted(found, key=lambda m: (FOLDERS.index(m.folder), m.group, m.name))
+    return sorted(tables, key=lambda m: (FOLDERS.index(m.folder), m.group, m.name))
 
 
 def _columns(
@@ -409,25 +413,25 @@ def _columns(
 ) -> tuple[Column, ...]:
     described = node["columns"]
     names = [*described, *(name for name in types if name not in described)]
-    found = []
+    columns = []
     for name in names:
-        given = described.get(name, {})
-        entity, dimension = given.get("entity") or {}, given.get("dimension") or {}
+        description = described.get(name, {})
+        entity, dimension = description.get("entity") or {}, description.get("dimension") or {}
         role = ""
         if entity:
             role = "key" if entity.get("type") in {"primary", "unique"} else "foreign"
         elif dimension:
             role = "time" if dimension.get("type") == "time" else "dimension"
-        found.append(
+        columns.append(
             Column(
                 name=name,
-                type=(types.get(name) or given.get("data_type") or "").lower(),
-                description=" ".join((given.get("description") or "").split()),
+                type=(types.get(name) or description.get("data_type") or "").lower(),
+                description=" ".join((description.get("description") or "").split()),
                 role=role,
                 tests=tuple(sorted(set(tests.get(name, ())))),
             )
         )
-    return tuple(found)
+    return tuple(columns)
 
 
 def _types(layer: Layer) -> dict[tuple[str, str], dict[str, str]]:
@@ -438,18 +442,18 @@ def _types(layer: Layer) -> dict[tuple[str, str], dict[str, str]]:
         ).to_pylist()
     except WarehouseError:
         return {}
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    types: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
         place = (row["table_schema"], row["table_name"])
-        found.setdefault(place, {})[row["column_name"]] = row["data_type"]
-    return found
+        types.setdefault(place, {})[row["column_name"]] = row["data_type"]
+    return types
 
 
 def _tests(manifest: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
-    found: dict[str, dict[str, list[str]]] = {}
+    tests: dict[str, dict[str, list[str]]] = {}
     for node in manifest["nodes"].values():
         column, key = node.get("column_name"), node.get("attached_node")
         if node["resource_type"] == "test" and column and key:
             name = (node.get("test_metadata") or {}).get("name") or node["name"]
-            found.setdefault(key, {}).setdefault(column, []).append(name)
-    return found
+            tests.setdefault(key, {}).setdefault(column, []).append(name)
+    return tests

@@ -27,11 +27,11 @@ def over_time(kpi: KpiFacts, w: Words) -> dict[str, Markup]:
         return {}
     breaks = [
         charts.Break(
-            start_of(one.effective_from, "month"),
-            f"v{one.version} {KINDS[w.lang].get(one.kind, one.kind)}".strip(),
+            start_of(version.effective_from, "month"),
+            f"v{version.version} {KINDS[w.lang].get(version.kind, version.kind)}".strip(),
         )
-        for one in kpi.versions
-        if one.effective_from is not None and one.version > 1
+        for version in kpi.versions
+        if version.effective_from is not None and version.version > 1
     ]
     target = float(kpi.row.target.target) if kpi.row and kpi.row.target else None
     title = w("picture_of", label=kpi.card.localized(w.lang).label)

@@ -46,12 +46,16 @@ class Lists:
         lang = self.w.lang
         return [
             self._group(
-                one[f"label_{lang}"],
-                one[f"description_{lang}"],
-                [n for n, k in self.facts.kpis.items() if k.card.objective == one["objective"]],
-                one["owner"],
+                objective[f"label_{lang}"],
+                objective[f"description_{lang}"],
+                [
+                    n
+                    for n, k in self.facts.kpis.items()
+                    if k.card.objective == objective["objective"]
+                ],
+                objective["owner"],
             )
-            for one in self.facts.objectives
+            for objective in self.facts.objectives
         ]
 
     def by_tier(self) -> list[dict[str, Any]]:
@@ -108,14 +112,14 @@ REVIEW_DAYS = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Site:
     """What was written, and the exact relations that do not hold in the figures."""
 
     pages: list[Path]
     broken: list[Check]
 
 
-def build(layer: Layer, out: Path) -> Made:
+def build(layer: Layer, out: Path) -> Site:
     """The pages of the catalogue, written to a folder that is made anew.
 
     Args:
@@ -137,17 +141,17 @@ def build(layer: Layer, out: Path) -> Made:
     (out / MARK).write_text("written by `cadran catalog`\n", encoding="utf-8")
     shutil.copytree(_files("assets"), out / "assets")
     environment = _environment()
-    written = [_write(out / "index.html", environment.get_template("landing.html").render())]
+    files = [_write(out / "index.html", environment.get_template("landing.html").render())]
     with charts.quick():
         courses = {
             name: pictures.course(kpi.row.history) for name, kpi in gathered.kpis.items() if kpi.row
         }
         for lang in LANGUAGES:
             pages = _Pages(environment, gathered, tables, Words(lang), out, courses)
-            written += pages.write(edits)
+            files += pages.write(edits)
     checks = [check for kpi in gathered.kpis.values() for check in kpi.checks]
     broken = [check for check in checks if check.expression and not check.holds]
-    return Made(written, broken)
+    return Site(files, broken)
 
 
 class _Pages:
@@ -251,10 +255,21 @@ class _Pages:
         """The targets of the periods that run now, and all others from this year on."""
         today = self.facts.until
         order = {"month": 0, "quarter": 1, "year": 2}
-        own = [one for one in kpi.targets if one.grain in order and one.start.year >= today.year]
-        own.sort(key=lambda one: (-order[one.grain], one.start))
-        now = [one for one in own if one.start == periods.start_of(today, one.grain)]
-        return {"now": now[::-1], "others": [one for one in own if one not in now]}
+        open_targets = [
+            target
+            for target in kpi.targets
+            if target.grain in order and target.start.year >= today.year
+        ]
+        open_targets.sort(key=lambda target: (-order[target.grain], target.start))
+        now = [
+            target
+            for target in open_targets
+            if target.start == periods.start_of(today, target.grain)
+        ]
+        return {
+            "now": now[::-1],
+            "others": [target for target in open_targets if target not in now],
+        }
 
     def _relation_text(self, relation: Any) -> str:
         """The relation with labels in the place of names."""
@@ -276,37 +291,37 @@ class _Pages:
 
     def _index(self) -> list[dict[str, str]]:
         w = self.w
-        found = [
+        entries = [
             {"t": card.label, "n": name, "k": w("kpi"), "u": f"kpis/{name}.html",
              "d": f"{card.description} {card.formula} {card.owner.business} {w(card.scope)}"}
             for name, card in self.shown.items()
         ]  # fmt: skip
         for table in self.tables:
             url = f"tables/{table.name}.html"
-            found.append(
+            entries.append(
                 {"t": table.name, "n": "", "k": w("table"), "u": url, "d": table.description}
             )
-            found += [
+            entries += [
                 {"t": column.name, "n": table.name, "k": w("column"),
                  "u": f"{url}#{column.name}", "d": column.description}
                 for column in table.columns
             ]  # fmt: skip
-        found += [
+        entries += [
             {"t": term["term"], "n": "", "k": w("glossary"), "u": f"glossary.html#{term['key']}",
              "d": term["text"]}
             for term in self.lists.terms()
         ]  # fmt: skip
-        return found
+        return entries
 
 
 def _kpis_of(gathered: Facts) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    kpis: dict[str, list[str]] = {}
     for name, kpi in gathered.kpis.items():
         for model in _models(kpi):
-            found.setdefault(model, []).append(name)
+            kpis.setdefault(model, []).append(name)
         for use in kpi.used_by:
-            found.setdefault(use["name"], []).append(name)
-    return found
+            kpis.setdefault(use["name"], []).append(name)
+    return kpis
 
 
 def _models(kpi: KpiFacts) -> list[str]:

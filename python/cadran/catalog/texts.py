@@ -372,8 +372,8 @@ class Words:
         count, unit = text.split()
         if self.lang == "en":
             return text
-        one, many = _DURATIONS[unit.removesuffix("s")]
-        return f"{count} {one if count == '1' else many}"
+        singular, plural = _DURATIONS[unit.removesuffix("s")]
+        return f"{count} {singular if count == '1' else plural}"
 
     def age(self, age: dt.timedelta) -> str:
         """How old something is, in one unit."""

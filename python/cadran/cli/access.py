@@ -79,15 +79,15 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
 
 
 def _create(parsed: argparse.Namespace) -> int:
-    found = _settings(parsed)
-    _check_roles(found.policy, parsed.role)
-    given: dict[str, Any] = {name: getattr(parsed, name) for name, _, _ in _LIMITS}
+    settings = _settings(parsed)
+    _check_roles(settings.policy, parsed.role)
+    limits: dict[str, Any] = {name: getattr(parsed, name) for name, _, _ in _LIMITS}
     secret, token = tokens.create(
-        found.tokens,
+        settings.tokens,
         parsed.name,
         roles=tuple(parsed.role),
         scopes=tuple(parsed.scope or ("query", "metadata")),
-        limits=Limits(**given),
+        limits=Limits(**limits),
         expires=_until(parsed.expires, dt.datetime.now(dt.UTC)),
     )
     until = f"until {token.expires:%Y-%m-%d %H:%M} UTC" if token.expires else "without an end"
@@ -141,10 +141,10 @@ def _check_roles(policy: Path, roles: list[str]) -> None:
     """Refuse a role that the policy does not know, where there is one."""
     if not policy.exists():
         return
-    known = policies.read(policy).roles
+    roles_of_policy = policies.read(policy).roles
     for role in roles:
-        if role not in known:
-            raise UnknownNameError("role", role, known, where=f" in {policy.name}")
+        if role not in roles_of_policy:
+            raise UnknownNameError("role", role, roles_of_policy, where=f" in {policy.name}")
 
 
 def _until(text: str, now: dt.datetime) -> dt.datetime | None:
@@ -227,16 +227,16 @@ def _show(parsed: argparse.Namespace) -> int:
 def _rights(gate: PolicyGate, policy: Policy, name: str, layer: Layer) -> list[dict[str, Any]]:
     """Each metric that a role may see, with what it may be grouped by and what is counted."""
     role = policy.roles[name]
-    seen = gate.visible(Caller(name, (name,)), layer)
+    visible = gate.visible(Caller(name, (name,)), layer)
     rows = []
-    for metric in sorted(seen.metrics or ()):
+    for metric in sorted(visible.metrics or ()):
         card = layer.card(metric) if layer.is_kpi(metric) else None
         dimensions = [item["name"] for item in layer.dimensions(metric)]
         rows.append(
             {
                 "metric": metric,
                 "is_kpi": card is not None,
-                "dimensions": [d for d in dimensions if d != TIME and seen.dimension(d)],
+                "dimensions": [d for d in dimensions if d != TIME and visible.dimension(d)],
                 "rows": list(role.rows),
                 "minimum_cell": max(role.minimum_cell, card.minimum_cell)
                 if card is not None and card.minimum_cell
@@ -278,8 +278,8 @@ def _test(parsed: argparse.Namespace) -> int:
     print(layer.compiled(allowed.query))
     if not parsed.sql_only:
         result = layer.answer(allowed.query)
-        shown = gate.shown(result.to_arrow(), allowed, layer)
-        write(shown.slice(0, parsed.limit), parsed.format, parsed.output)
+        table = gate.shown(result.to_arrow(), allowed, layer)
+        write(table.slice(0, parsed.limit), parsed.format, parsed.output)
     return ALLOWED
 
 
@@ -319,14 +319,17 @@ def _run_usage(parsed: argparse.Namespace) -> int:
     """Print one row for each KPI, those asked most first."""
     layer = open_layer(parsed)
     folder = parsed.audit or usage.folder_of(layer.project.root or Path())
-    found = log.read(folder, _since(parsed.since))
-    for place in found.torn[:10]:
+    entries = log.read(folder, _since(parsed.since))
+    for place in entries.torn[:10]:
         print(f"cadran: {place} is torn and was skipped", file=sys.stderr)
-    if not found.entries:
+    if not entries.entries:
         print(f"cadran: no question is recorded in {folder}", file=sys.stderr)
     kpis = [card.name for card in layer.kpis()]
-    used = usage.of(found.entries, kpis).values()
-    rows = [one.row() for one in sorted(used, key=lambda one: (-one.questions, one.name))]
+    used = usage.of(entries.entries, kpis).values()
+    rows = [
+        kpi_usage.row()
+        for kpi_usage in sorted(used, key=lambda kpi_usage: (-kpi_usage.questions, kpi_usage.name))
+    ]
     write_rows(rows, parsed.format, parsed.output)
     return 0
 

@@ -73,8 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     command = arguments[0]
     if not command.startswith("-") and command not in COMMANDS:
-        meant = near_misses(command, COMMANDS)
-        hint = f"did you mean {meant[0]}?" if meant else f"there are {listing(COMMANDS)}."
+        suggestions = near_misses(command, COMMANDS)
+        hint = (
+            f"did you mean {suggestions[0]}?" if suggestions else f"there are {listing(COMMANDS)}."
+        )
         print(f"cadran: there is no command '{command}': {hint}", file=sys.stderr)
         return WRONG
     for stream in (sys.stdout, sys.stderr):

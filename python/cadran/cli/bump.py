@@ -127,21 +127,19 @@ def _bump(parsed: argparse.Namespace) -> int:
 
 def _decision(parsed: argparse.Namespace, author: str) -> Decision:
     """The decision that the flags hold, and the answers to what they leave open."""
-    kind = _asked(parsed.kind, "kind", f"kind of change ({', '.join(_KINDS)})")
+    kind = _ask(parsed.kind, "kind", f"kind of change ({', '.join(_KINDS)})")
     expected = parsed.expected
     if expected is None and kind != "equivalent":
-        expected = _asked(
-            None, "expected", "expected change in percent, least and greatest", _range
-        )
+        expected = _ask(None, "expected", "expected change in percent, least and greatest", _range)
     return Decision(
         kind=kind,
-        reason=_asked(parsed.reason, "reason", "reason, in a sentence"),
+        reason=_ask(parsed.reason, "reason", "reason, in a sentence"),
         author=author,
-        approver=_asked(parsed.approver, "approver", "approver (an e-mail address)"),
+        approver=_ask(parsed.approver, "approver", "approver (an e-mail address)"),
         effective_from=parsed.effective_from
-        or _asked(None, "effective-from", "first day", _date, default=_today().isoformat()),
+        or _ask(None, "effective-from", "first day", _date, default=_today().isoformat()),
         restatement=parsed.restatement
-        or _asked(None, "restatement", f"restated ({', '.join(_RESTATEMENTS)})", default="none"),
+        or _ask(None, "restatement", f"restated ({', '.join(_RESTATEMENTS)})", default="none"),
         window=tuple(parsed.window) if parsed.window else None,
         ticket=parsed.ticket,
         overlap=parsed.overlap,
@@ -149,17 +147,17 @@ def _decision(parsed: argparse.Namespace, author: str) -> Decision:
     )
 
 
-def _asked(
-    given: Any, flag: str, what: str, read: Callable[[str], Any] = str, *, default: str = ""
+def _ask(
+    value: Any, flag: str, prompt: str, read: Callable[[str], Any] = str, *, default: str = ""
 ) -> Any:
     """What was given, else the answer at a terminal, else the default."""
-    if given is not None:
-        return given
+    if value is not None:
+        return value
     if not sys.stdin.isatty():
         if not default:
-            raise QueryError(f"A new version needs --{flag}: {what}.")
+            raise QueryError(f"A new version needs --{flag}: {prompt}.")
         return read(default)
-    answer = input(f"{what}{f' [{default}]' if default else ''}: ").strip() or default
+    answer = input(f"{prompt}{f' [{default}]' if default else ''}: ").strip() or default
     try:
         return read(answer)
     except argparse.ArgumentTypeError as problem:
@@ -189,7 +187,7 @@ def _table(card: Card, bumped: Bumped) -> str:
     """Old beside new, period by period, and both as a line."""
     from tabulate import tabulate
 
-    def told(value: Any) -> str:
+    def cell(value: Any) -> str:
         return "" if value is None else measure(value, card.unit, decimals=card.decimals)
 
     def change(pair: Pair) -> str:
@@ -198,7 +196,13 @@ def _table(card: Card, bumped: Bumped) -> str:
     pairs = bumped.pairs
     greatest = max((abs(pair.change) for pair in pairs if pair.change is not None), default=0.0)
     rows = [
-        (pair.period, told(pair.old), told(pair.new), change(pair), _bar(pair.change, greatest))
+        (
+            pair.period,
+            cell(pair.old),
+            cell(pair.new),
+            change(pair),
+            _bar(pair.change, greatest),
+        )
         for pair in pairs
     ]
     names = f"v{bumped.record.version - 1}", f"v{bumped.record.version}"
@@ -207,8 +211,8 @@ def _table(card: Card, bumped: Bumped) -> str:
         colalign=("left", "right", "right", "right", "left"),
     )  # fmt: skip
     # On one scale, so that what lies lower looks lower.
-    drawn = sparkline([pair.old for pair in pairs] + [pair.new for pair in pairs])
-    return f"{table}\n\n{names[0]}  {drawn[: len(pairs)]}\n{names[1]}  {drawn[len(pairs) :]}"
+    curve = sparkline([pair.old for pair in pairs] + [pair.new for pair in pairs])
+    return f"{table}\n\n{names[0]}  {curve[: len(pairs)]}\n{names[1]}  {curve[len(pairs) :]}"
 
 
 def _bar(change: float | None, greatest: float) -> str:
@@ -228,8 +232,8 @@ def _chart(card: Card, bumped: Bumped) -> str:
         for side in ("old", "new")
     )
     names = f"v{bumped.record.version - 1}", f"v{bumped.record.version}"
-    drawn = charts.overlap(old, new, card, names=names, effective=bumped.record.effective_from)
-    return charts.svg(drawn, f"{card.label}, {names[0]} and {names[1]}")
+    chart = charts.overlap(old, new, card, names=names, effective=bumped.record.effective_from)
+    return charts.svg(chart, f"{card.label}, {names[0]} and {names[1]}")
 
 
 def _today() -> dt.date:
@@ -251,7 +255,7 @@ def _share(text: str) -> float:
 
 
 def _range(text: str) -> tuple[float, ...]:
-    found = tuple(_share(word) for word in text.replace(",", " ").split())
-    if len(found) != 2:  # noqa: PLR2004 - least and greatest
+    shares = tuple(_share(word) for word in text.replace(",", " ").split())
+    if len(shares) != 2:  # noqa: PLR2004 - least and greatest
         raise argparse.ArgumentTypeError(f"'{text}' is no range of percents such as -2 0")
-    return found
+    return shares

@@ -64,12 +64,12 @@ def _say(table: str) -> None:
     print(f"cadran: looking at {table} ...", file=sys.stderr)
 
 
-def _places(words: list[str] | None) -> str | dict[str, str] | None:
-    if not words:
+def _places(texts: list[str] | None) -> str | dict[str, str] | None:
+    if not texts:
         return None
-    if len(words) == 1 and "=" not in words[0]:
-        return words[0]
-    pairs = [word.partition("=") for word in words]
+    if len(texts) == 1 and "=" not in texts[0]:
+        return texts[0]
+    pairs = [text.partition("=") for text in texts]
     if any(not middle for _, middle, _ in pairs):
         raise QueryError(
             "Several places need the name of their source before them: "

@@ -30,23 +30,23 @@ IN_ONE_LANGUAGE = ("superset", "ossie")
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's targets and their arguments."""
     targets = parser.add_subparsers(title="targets", metavar="TARGET", required=True)
-    shown = []
+    lines = []
     for target, (module, summary) in TARGETS.items():
-        made = importlib.import_module(module)
+        target_module = importlib.import_module(module)
         described = targets.add_parser(
             target,
             help=summary,
             description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        made.add(described)
+        target_module.add(described)
         if target in IN_ONE_LANGUAGE:
             add_language(described)
         add_project(described)
-        examples(described, made.EXAMPLE)
-        described.set_defaults(run=made.run)
-        shown.append(made.EXAMPLE)
-    examples(parser, *shown)
+        examples(described, target_module.EXAMPLE)
+        described.set_defaults(run=target_module.run)
+        lines.append(target_module.EXAMPLE)
+    examples(parser, *lines)
 
 
 NOTES = """\
@@ -75,14 +75,14 @@ def _catalog(parsed: argparse.Namespace) -> int:
     from cadran import catalog
 
     out = parsed.out or parsed.project_dir / "target" / "catalog"
-    made = catalog.build(open_layer(parsed), out)
-    print(f"{len(made.pages)} pages: open {out / 'index.html'}")
-    for check in made.broken:
+    site = catalog.build(open_layer(parsed), out)
+    print(f"{len(site.pages)} pages: open {out / 'index.html'}")
+    for check in site.broken:
         print(
             f"{check.kpi}: its {check.kind} does not hold in the figures"
             f" ({check.note or f'differs by up to {check.gap:.2g}'})"
         )
-    return 1 if made.broken else 0
+    return 1 if site.broken else 0
 
 
 def add_tables(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -112,9 +112,9 @@ def _tables(parsed: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
         return 1 if different else 0
-    written = dbt_models.write(layer, parsed.project_dir)
-    for path in written:
+    paths = dbt_models.write(layer, parsed.project_dir)
+    for path in paths:
         print(path)
-    if not written:
+    if not paths:
         print("cadran: the KPI tables are as they are defined", file=sys.stderr)
     return 0

@@ -111,8 +111,8 @@ def _draw(chart: alt.LayerChart, file: Path) -> None:
 
     if file.suffix not in (".svg", ".png"):
         raise QueryError(f"--chart is '{file}'; it takes a file that ends with .svg or .png.")
-    drawn = charts.svg(chart).encode() if file.suffix == ".svg" else charts.png(chart)
-    files.write(file, drawn)
+    image = charts.svg(chart).encode() if file.suffix == ".svg" else charts.png(chart)
+    files.write(file, image)
 
 
 def _add_author(parser: argparse.ArgumentParser) -> None:
@@ -137,14 +137,14 @@ def _publish(parsed: argparse.Namespace) -> int:
 
     layer = open_layer(parsed)
     number = len(parsed.kpis) or sum(card.status != "draft" for card in layer.kpis())
-    told: list[Published] = []
+    results: list[Published] = []
 
     def tell(done: Published) -> None:
-        told.append(done)
+        results.append(done)
         restated = f", {done.restated:,} of them restated" if done.restated else ""
         waits = f", {len(done.waiting):,} wait for approval" if done.waiting else ""
-        said = "refused" if done.refused else f"{done.rows:,} values published{restated}{waits}"
-        print(f"[{len(told)}/{number}] {done.kpi}: {said}", flush=True)
+        outcome = "refused" if done.refused else f"{done.rows:,} values published{restated}{waits}"
+        print(f"[{len(results)}/{number}] {done.kpi}: {outcome}", flush=True)
 
     publish(
         layer,
@@ -157,11 +157,13 @@ def _publish(parsed: argparse.Namespace) -> int:
         incomplete=parsed.incomplete,
         progress=tell,
     )
-    for note in dict.fromkeys(text for done in told for text in (done.note, done.warning) if text):
-        kpis = [done.kpi for done in told if note in (done.note, done.warning)]
-        which = kpis[0] if len(kpis) == 1 else f"{len(kpis)} KPIs"
-        print(f"cadran: {which}: {note}", file=sys.stderr)
-    waiting = [(done.kpi, row) for done in told for row in done.waiting]
+    for note in dict.fromkeys(
+        text for done in results for text in (done.note, done.warning) if text
+    ):
+        kpis = [done.kpi for done in results if note in (done.note, done.warning)]
+        names = kpis[0] if len(kpis) == 1 else f"{len(kpis)} KPIs"
+        print(f"cadran: {names}: {note}", file=sys.stderr)
+    waiting = [(done.kpi, row) for done in results for row in done.waiting]
     for kpi, row in waiting[:10]:
         owner = layer.card(kpi).owner.business
         state = "is final" if row["is_final"] else "holds a period that is final"
@@ -171,7 +173,7 @@ def _publish(parsed: argparse.Namespace) -> int:
             " to approve it (--restate PERIOD --kind --reason --approver)",
             file=sys.stderr,
         )
-    refused = [done.refused for done in told if done.refused]
+    refused = [done.refused for done in results if done.refused]
     for sentence in refused:
         print(f"cadran: {sentence}", file=sys.stderr)
     return 1 if waiting or refused else 0
@@ -201,34 +203,43 @@ def _verify(parsed: argparse.Namespace) -> int:
 
     layer = open_layer(parsed)
     root = layer.project.root
-    told = settings.read(root)
-    witnesses = settings.witnesses(told, root)
-    found = verify(layer.warehouse, parsed.lock or lock.path_of(root), witnesses, told.abandoned)
-    for damage in found.damages:
+    config = settings.read(root)
+    witnesses = settings.witnesses(config, root)
+    verification = verify(
+        layer.warehouse, parsed.lock or lock.path_of(root), witnesses, config.abandoned
+    )
+    for damage in verification.damages:
         print(f"cadran: {damage}", file=sys.stderr)
-    if found.holds:
-        print(f"{found.rows:,} rows in {found.head.batch:,} batches hold; {_held_against(found)}")
+    if verification.holds:
+        print(
+            f"{verification.rows:,} rows in {verification.head.batch:,} batches hold;"
+            f" {_held_against(verification)}"
+        )
         if parsed.export:
-            lock.anchor(parsed.export, found.hashes, is_export=True)
-    return 0 if found.holds else 1
+            lock.anchor(parsed.export, verification.hashes, is_export=True)
+    return 0 if verification.holds else 1
 
 
-def _held_against(found: Verification) -> str:
+def _held_against(verification: Verification) -> str:
     """What the ledger was held against, in words."""
-    if found.anchor is None:
+    if verification.anchor is None:
         return "nothing was published"
-    states = found.outside.states
-    told = [f"{states} states of the lock in git" if states else "git knows no state of the lock"]
-    lock = found.outside.lock.name if found.outside.lock else ""
-    witnesses = {each.place for each in found.outside.known if not each.place.startswith(lock)}
-    told += [f"{len(witnesses)} heads of witnesses"] if witnesses else ["no witness is named"]
-    return f"anchored at batch {found.anchor.head.batch}, {', '.join(told)}"
+    states = verification.outside.states
+    sources = [
+        f"{states} states of the lock in git" if states else "git knows no state of the lock"
+    ]
+    lock = verification.outside.lock.name if verification.outside.lock else ""
+    witnesses = {
+        head.place for head in verification.outside.known if not head.place.startswith(lock)
+    }
+    sources += [f"{len(witnesses)} heads of witnesses"] if witnesses else ["no witness is named"]
+    return f"anchored at batch {verification.anchor.head.batch}, {', '.join(sources)}"
 
 
 def _close(parsed: argparse.Namespace) -> int:
     from cadran.governance.close import close
 
-    made = close(
+    closed = close(
         open_layer(parsed),
         parsed.period,
         parsed.kpis,
@@ -238,15 +249,15 @@ def _close(parsed: argparse.Namespace) -> int:
         wait=parsed.wait,
         incomplete=parsed.incomplete,
     )
-    for done in made:
+    for done in closed:
         if not done.refused:
             print(f"{done.kpi}: {done.rows:,} values are final")
-    for done in made:
+    for done in closed:
         if done.refused:
             print(f"cadran: {done.refused}", file=sys.stderr)
-    if not made:
+    if not closed:
         print(f"cadran: {parsed.period} was closed before", file=sys.stderr)
-    return 1 if any(done.refused for done in made) else 0
+    return 1 if any(done.refused for done in closed) else 0
 
 
 def _explain(parsed: argparse.Namespace) -> int:
@@ -256,13 +267,13 @@ def _explain(parsed: argparse.Namespace) -> int:
     if parsed.history:
         write_rows(revisions(layer, parsed.kpi, parsed.period), parsed.format, parsed.output)
         return 0
-    found = bridge(layer, parsed.kpi, parsed.period, known_at=parsed.known_at, by=parsed.by)
+    explained = bridge(layer, parsed.kpi, parsed.period, known_at=parsed.known_at, by=parsed.by)
     if parsed.chart:
-        _draw(found.plot(parsed.lang), parsed.chart)
+        _draw(explained.plot(parsed.lang), parsed.chart)
     if parsed.format == "json" and not parsed.output:
-        print(json_text(found.to_dict()))
+        print(json_text(explained.to_dict()))
         return 0
-    write_rows(found.rows(), parsed.format, parsed.output)
-    for note in found.notes:
+    write_rows(explained.rows(), parsed.format, parsed.output)
+    for note in explained.notes:
         print(f"cadran: {note}", file=sys.stderr)
     return 0

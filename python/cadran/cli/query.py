@@ -194,10 +194,10 @@ def _list(parsed: argparse.Namespace) -> int:
 
 
 def _line(card: Card, lang: str) -> dict[str, Any]:
-    shown = card.localized(lang)
+    localized = card.localized(lang)
     return {
         "name": card.name,
-        "label": shown.label,
+        "label": localized.label,
         "tier": card.tier,
         "scope": card.scope,
         "unit": card.unit,

@@ -67,7 +67,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "cadran_server": (ServerFile, "cadran_server.yml: how a server runs"),
         "version": (RecordFile, "versions/<kpi>/v<number>.yml: one meaning of a KPI"),
     }
-    found = {
+    documents = {
         f"{name}.schema.json": {
             "$schema": DIALECT,
             **_documented(schema_of(kind)),
@@ -75,7 +75,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         }
         for name, (kind, title) in kinds.items()
     }
-    return {"metrics.schema.json": _metrics(found["card.schema.json"]), **found}
+    return {"metrics.schema.json": _metrics(documents["card.schema.json"]), **documents}
 
 
 def _metrics(card: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _documented(schema: Any) -> Any:
     attributes = _ATTRIBUTES.search(str(schema.get("description", "")))
     if attributes is not None and "properties" in schema:
         schema["description"] = schema["description"][: attributes.start()]
-        for name, words in _ATTRIBUTE.findall(attributes["lines"]):
+        for name, text in _ATTRIBUTE.findall(attributes["lines"]):
             if name in schema["properties"]:
-                schema["properties"][name]["description"] = " ".join(words.split())
+                schema["properties"][name]["description"] = " ".join(text.split())
     return schema

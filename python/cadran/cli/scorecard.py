@@ -117,7 +117,10 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
             page += [words[tier], *body[:count], ""]
             body = body[count:]
     for row in lines:
-        page += [f"* {sentence(one, row.card, board.grain, lang)}" for one in row.breaks]
+        page += [
+            f"* {sentence(version_break, row.card, board.grain, lang)}"
+            for version_break in row.breaks
+        ]
     return "\n".join(page).rstrip()
 
 

@@ -59,13 +59,13 @@ def run(parsed: argparse.Namespace) -> int:
     from cadran.server.run import serve
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    found = artifacts.find(parsed.project_dir, parsed.manifest, parsed.database)
+    project = artifacts.find(parsed.project_dir, parsed.manifest, parsed.database)
     flags = {name: getattr(parsed, name) for name in (*_FLAGS, "insecure")}
-    serve(found, settings.read(found.root, flags), _told)
+    serve(project, settings.read(project.root, flags), _announce)
     return 0
 
 
-def _told(running: Running) -> None:
+def _announce(running: Running) -> None:
     print(f"HTTP        {running.http}  (REST: /api/v1, GraphQL: /api/graphql, health: /health)")
     if running.flight:
         print(f"Flight SQL  {running.flight}")
@@ -97,6 +97,6 @@ def _run_mcp(parsed: argparse.Namespace) -> int:
 
     # What is printed would be read as MCP: everything that is said goes to the errors.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    found = artifacts.find(parsed.project_dir, parsed.manifest, parsed.database)
-    anyio.run(serve, found, settings.read(found.root, {}), os.environ.get(TOKEN))
+    project = artifacts.find(parsed.project_dir, parsed.manifest, parsed.database)
+    anyio.run(serve, project, settings.read(project.root, {}), os.environ.get(TOKEN))
     return 0

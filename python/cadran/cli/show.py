@@ -121,13 +121,13 @@ def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
         if target.grain in periods.GRAINS and periods.start_of(today, target.grain) == target.start
     ]
 
-    def said(value: Any) -> str:
+    def formatted(value: Any) -> str:
         return numbers.measure(value, card.unit, decimals=card.decimals, lang=lang)
 
     return [
-        f"{periods.label(target.start, target.grain, lang):<16}{said(target.target)}"
-        f"  ({words['warning']} {said(target.warning)},"
-        f" {words['critical']} {said(target.critical)})"
+        f"{periods.label(target.start, target.grain, lang):<16}{formatted(target.target)}"
+        f"  ({words['warning']} {formatted(target.warning)},"
+        f" {words['critical']} {formatted(target.critical)})"
         for target in current
     ] or [words["none"]]
 
@@ -141,19 +141,21 @@ def _values(layer: Layer, card: Card, lang: str) -> list[str]:
     name = f"metric_time__{grain}"
     try:
         result = layer.query([card.name], name, start=starts[0], end=periods.last_of(latest, grain))
-        breaks = [f"* {sentence(one, card, grain, lang)}" for one in result.breaks]
+        breaks = [
+            f"* {sentence(version_break, card, grain, lang)}" for version_break in result.breaks
+        ]
     except CadranError as problem:
         return [str(problem)]
-    found = {row[name]: row[card.name] for row in result.to_arrow().to_pylist()}
-    values = [found.get(start) for start in starts]
+    value_of = {row[name]: row[card.name] for row in result.to_arrow().to_pylist()}
+    values = [value_of.get(start) for start in starts]
     first, last = (periods.label(start, grain, lang) for start in (starts[0], latest))
     span = f"{first} {numbers.DASH} {last}"
-    shown = [
+    cells = [
         f"{periods.label(start, grain, lang):<16}"
-        + numbers.measure(found.get(start), card.unit, decimals=card.decimals, lang=lang)
+        + numbers.measure(value_of.get(start), card.unit, decimals=card.decimals, lang=lang)
         for start in starts[-3:]
     ]
-    return [f"{numbers.sparkline(values)}  {span}", *shown, *breaks]
+    return [f"{numbers.sparkline(values)}  {span}", *cells, *breaks]
 
 
 def _lineage(layer: Layer, card: Card, _lang: str) -> list[str]:

@@ -91,19 +91,21 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
     add_language(history)
     history.set_defaults(run=_history)
 
-    taken = _action(actions, "import", "OpenSLO documents as the `slos` of cards, to paste there")
-    taken.add_argument("file", type=Path, metavar="FILE")
-    taken.add_argument("--kpi", help="the KPI of indicators that name none")
-    taken.set_defaults(run=_import)
+    importer = _action(
+        actions, "import", "OpenSLO documents as the `slos` of cards, to paste there"
+    )
+    importer.add_argument("file", type=Path, metavar="FILE")
+    importer.add_argument("--kpi", help="the KPI of indicators that name none")
+    importer.set_defaults(run=_import)
 
-    given = _action(actions, "export", "the SLOs as OpenSLO documents or Prometheus rules")
-    given.add_argument("slos", nargs="*", metavar="SLO", help="only these")
-    given.add_argument("--as", dest="form", choices=("openslo", "prometheus"), default="openslo")
-    given.add_argument(
+    exporter = _action(actions, "export", "the SLOs as OpenSLO documents or Prometheus rules")
+    exporter.add_argument("slos", nargs="*", metavar="SLO", help="only these")
+    exporter.add_argument("--as", dest="form", choices=("openslo", "prometheus"), default="openslo")
+    exporter.add_argument(
         "--series", type=Path, metavar="FILE", help="YAML: the good and total series of each KPI"
     )
-    given.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
-    given.set_defaults(run=_export)
+    exporter.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
+    exporter.set_defaults(run=_export)
     examples(
         parser,
         "cadran slo status",
@@ -131,11 +133,11 @@ def _decimal(text: str) -> Decimal:
 
 
 def _status(parsed: argparse.Namespace) -> int:
-    found = status.statuses(open_layer(parsed), parsed.slos)
+    slos = status.statuses(open_layer(parsed), parsed.slos)
     if parsed.format != "table":
-        write_rows([_row(slo) for slo in found], parsed.format, parsed.output)
+        write_rows([_row(slo) for slo in slos], parsed.format, parsed.output)
         return 0
-    page = text(found, parsed.lang, is_coloured=_is_coloured(parsed))
+    page = text(slos, parsed.lang, is_coloured=_is_coloured(parsed))
     if parsed.output:
         parsed.output.write_text(page + "\n", encoding="utf-8")
     else:
@@ -151,19 +153,19 @@ def _row(slo: Status) -> dict[str, Any]:
     return {name: getattr(slo, name) for name in slo.__slots__} | {"state": slo.state}
 
 
-def text(found: list[Status], lang: str = "en", *, is_coloured: bool = False) -> str:
+def text(slos: list[Status], lang: str = "en", *, is_coloured: bool = False) -> str:
     """The statuses as a page of text."""
     from tabulate import tabulate
 
     words = WORDS[lang]
-    until = max((slo.as_of for slo in found if slo.as_of), default=None)
+    until = max((slo.as_of for slo in slos if slo.as_of), default=None)
     title = words["title"].format(until=f"{until:%Y-%m-%d %H:%M}" if until else "-")
     heads = [
         words[k]
         for k in ("slo", "window", "target", "sli", "remaining", "burn", "exhausted", "state")
     ]
     sides = ("left", "left", "right", "right", "right", "right", "right", "left")
-    cells = [_cells(slo, lang, is_coloured=is_coloured) for slo in found]
+    cells = [_cells(slo, lang, is_coloured=is_coloured) for slo in slos]
     table = tabulate(cells, headers=heads, tablefmt="simple", colalign=sides, disable_numparse=True)
     return f"{title}\n\n{table}" if cells else title
 
@@ -213,13 +215,13 @@ def _duration(hours: float | None, lang: str) -> str:
 
 def _show(parsed: argparse.Namespace) -> int:
     layer = open_layer(parsed)
-    found = status.statuses(layer, [parsed.slo])
-    if len(found) > 1:
+    slos = status.statuses(layer, [parsed.slo])
+    if len(slos) > 1:
         raise QueryError(
-            f"SLO '{parsed.slo}' has several subjects: {', '.join(slo.slo_id for slo in found)}."
+            f"SLO '{parsed.slo}' has several subjects: {', '.join(slo.slo_id for slo in slos)}."
         )
-    (slo,) = found
-    print(text(found, parsed.lang))
+    (slo,) = slos
+    print(text(slos, parsed.lang))
     words = WORDS[parsed.lang]
     print(f"\nKPI {slo.kpi}, {slo.budgeting}, {slo.time_zone}, {slo.owner}")
     print(
@@ -288,14 +290,14 @@ def _simulate(parsed: argparse.Namespace) -> int:
             f" {replay.false_alarms} firings outside of any."
         )
         for incident in replay.incidents:
-            told = (
+            summary = (
                 f"{incident.caught_by} after {incident.minutes_to_alert:.0f} min"
                 if incident.caught_by and incident.minutes_to_alert is not None
                 else "not caught"
             )
             print(
                 f"  {incident.incident_id} {incident.severity}"
-                f" {incident.started_at:%Y-%m-%d %H:%M}: {told}"
+                f" {incident.started_at:%Y-%m-%d %H:%M}: {summary}"
             )
     return 0
 
@@ -307,7 +309,7 @@ def _history(parsed: argparse.Namespace) -> int:
     if parsed.format != "table":
         write_rows(rows, parsed.format, parsed.output)
         return 0
-    shown = [
+    table = [
         {
             "slo": row["slo_id"],
             parsed.grain: periods.label(row["period_start"], parsed.grain, parsed.lang),
@@ -319,7 +321,7 @@ def _history(parsed: argparse.Namespace) -> int:
         }
         for row in rows
     ]
-    write_rows(shown, "table", parsed.output)
+    write_rows(table, "table", parsed.output)
     return 0
 
 

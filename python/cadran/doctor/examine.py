@@ -25,7 +25,7 @@ HAS_ZONE = "TIMESTAMP WITH TIME ZONE"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SourceTable:
     """A table that is there: what reads it, and how to call it to a person."""
 
     table: Table
@@ -34,37 +34,37 @@ class Found:
     columns: dict[str, str]
 
 
-def padded(there: Found) -> str:
+def padded(source: SourceTable) -> str:
     """What reads the table with the optional columns that it lacks, all empty."""
     lacking = [
         f"null as {column.name}"
-        for column in there.table.columns
-        if column.name not in there.columns and not column.required
+        for column in source.table.columns
+        if column.name not in source.columns and not column.required
     ]
     if not lacking:
-        return there.relation
+        return source.relation
     return (
-        f"(select * from {there.relation} union all by name select {', '.join(lacking)} "
+        f"(select * from {source.relation} union all by name select {', '.join(lacking)} "
         "where false) as padded"
     )
 
 
-def missing(models: Models, there: Found) -> list[Finding]:
+def missing(models: Models, source: SourceTable) -> list[Finding]:
     """One finding for each column of the contract that the table lacks."""
-    lacking = [column for column in there.table.columns if column.name not in there.columns]
+    lacking = [column for column in source.table.columns if column.name not in source.columns]
     if not lacking:
         return []
     try:
-        models.relation(f"stg_{there.table.source}__{there.table.name}")
+        models.relation(f"stg_{source.table.source}__{source.table.name}")
         builds = True
     except NotRenderableError:
         builds = False
-    return [_missing_column(there, column, builds=builds) for column in lacking]
+    return [_missing_column(source, column, builds=builds) for column in lacking]
 
 
-def _missing_column(there: Found, column: Column, *, builds: bool) -> Finding:
-    known = {wanted.name for wanted in there.table.columns}
-    spare = [name for name in there.columns if name not in known]
+def _missing_column(source: SourceTable, column: Column, *, builds: bool) -> Finding:
+    known = {expected.name for expected in source.table.columns}
+    spare = [name for name in source.columns if name not in known]
     near = difflib.get_close_matches(column.name, spare, n=1)
     hint = f" There is a column {near[0]}: is that it?" if near else ""
     if column.required:
@@ -78,8 +78,8 @@ def _missing_column(there: Found, column: Column, *, builds: bool) -> Finding:
         )
     return Finding(
         level=level,
-        table=there.table.full_name,
-        file=there.file,
+        table=source.table.full_name,
+        file=source.file,
         column=column.name,
         problem="the column is missing",
         expected=column.expected(),
@@ -87,25 +87,25 @@ def _missing_column(there: Found, column: Column, *, builds: bool) -> Finding:
     )
 
 
-def times(scratch: Scratch, there: Found) -> list[Finding]:
+def times(scratch: Scratch, source: SourceTable) -> list[Finding]:
     """A note for each column of times with a zone or an offset: the build reads them in UTC."""
     findings = []
-    for column in there.table.columns:
-        kind = there.columns.get(column.name)
+    for column in source.table.columns:
+        kind = source.columns.get(column.name)
         if not column.data_type.startswith("timestamp") or kind not in {HAS_ZONE, "VARCHAR"}:
             continue
         name = f'"{column.name}"'
         instant = f"try_cast({name} as timestamptz) at time zone 'UTC'"
         moved = "true" if kind == HAS_ZONE else f"try_cast({name} as timestamp) <> {instant}"
         count, example = scratch.rows(
-            f"select count(*), any_value({name}) from {there.relation} where {moved}"
+            f"select count(*), any_value({name}) from {source.relation} where {moved}"
         )[0]
         if count:
             findings.append(
                 Finding(
                     level=Level.NOTE,
-                    table=there.table.full_name,
-                    file=there.file,
+                    table=source.table.full_name,
+                    file=source.file,
                     column=column.name,
                     problem="the times have a zone or an offset",
                     expected="times in UTC without a zone",
@@ -151,7 +151,7 @@ def judge(scratch: Scratch, models: Models, table: Table, file: str) -> list[Fin
         )
         if not model:
             return findings
-    shown = [column.name for column in table.columns]
+    columns = [column.name for column in table.columns]
     scratch.execute(
         f"create or replace temp table rejected_rows as "
         f"select {reason} as reason, * from {model} where {reason} is not null"
@@ -165,7 +165,7 @@ def judge(scratch: Scratch, models: Models, table: Table, file: str) -> list[Fin
     """)
     have = {row[0] for row in scratch.rows("describe rejected_rows")}
     for plain, rows, sample in grouped:
-        example = _example(scratch, table, sample, [name for name in shown if name in have])
+        example = _example(scratch, table, sample, [name for name in columns if name in have])
         findings.append(_finding(table, file, plain, rows, example))
     return findings
 
@@ -173,24 +173,25 @@ def judge(scratch: Scratch, models: Models, table: Table, file: str) -> list[Fin
 def _example(scratch: Scratch, table: Table, sample: str, columns: list[str]) -> str | None:
     unread = UNREAD.match(sample)
     about = _column(table, sample)
-    wanted = [name for name in table.key if name in columns]
-    if about and about.name in columns and about.name not in wanted:
-        wanted.append(about.name)
+    id_columns = [name for name in table.key if name in columns]
+    if about and about.name in columns and about.name not in id_columns:
+        id_columns.append(about.name)
     if not about:  # a rule over several columns: those that it names, or else all of them
-        wanted += [name for name in columns if name in sample and name not in wanted]
+        id_columns += [name for name in columns if name in sample and name not in id_columns]
     rows = scratch.rows(
-        f"select {', '.join(wanted) or '1'} from rejected_rows where reason = ? limit 1", [sample]
+        f"select {', '.join(id_columns) or '1'} from rejected_rows where reason = ? limit 1",
+        [sample],
     )
     if not rows:
         return None
-    values = dict(zip(wanted, rows[0], strict=False))
+    values = dict(zip(id_columns, rows[0], strict=False))
     if unread and unread["value"] is not None:
         values[unread["column"]] = unread["value"]
-    words = [
+    parts = [
         f"{name}={'(empty)' if value is None else str(value)[:EXAMPLE_WIDTH]}"
         for name, value in values.items()
     ]
-    return ", ".join(words)
+    return ", ".join(parts)
 
 
 def _column(table: Table, reason: str) -> Column | None:
@@ -255,36 +256,36 @@ def examine(
     scratch = Scratch()
     attached = _attach(scratch, loaded, database)
     findings: list[Finding] = []
-    found: list[Found] = []
+    source_tables: list[SourceTable] = []
     counts: dict[str, int] = {}
     for table in loaded.tables:
-        there = _find(scratch, loaded, table, attached=attached)
-        if isinstance(there, Finding):
-            findings.append(there)
+        source = _find(scratch, loaded, table, attached=attached)
+        if isinstance(source, Finding):
+            findings.append(source)
         else:
-            found.append(there)
+            source_tables.append(source)
     # As the build reads them, and with the optional columns that lack, to say all in one run.
     plain = Models(loaded, scratch.cursor())
-    raw = {(there.table.source, there.table.name): padded(there) for there in found}
+    raw = {(source.table.source, source.table.name): padded(source) for source in source_tables}
     models = Models(loaded, scratch, raw)
-    for there in found:
+    for source in source_tables:
         if progress:
-            progress(there.table.full_name)
+            progress(source.table.full_name)
         try:
-            counts[there.table.full_name] = scratch.count(there.relation)
-            shape = missing(plain, there)
-            judged = judge(scratch, models, there.table, there.file)
+            counts[source.table.full_name] = scratch.count(source.relation)
+            shape = missing(plain, source)
+            judged = judge(scratch, models, source.table, source.file)
             if any(finding.level is Level.STOPS for finding in shape):
                 judged = [finding for finding in judged if finding.level is not Level.NOTE]
-            findings += shape + times(scratch, there) + judged
+            findings += shape + times(scratch, source) + judged
         except WarehouseError as problem:
-            findings.append(_unreadable(there.table, there.file, problem))
-        if counts.get(there.table.full_name) == 0:
+            findings.append(_unreadable(source.table, source.file, problem))
+        if counts.get(source.table.full_name) == 0:
             findings.append(
                 Finding(
                     level=Level.NOTE,
-                    table=there.table.full_name,
-                    file=there.file,
+                    table=source.table.full_name,
+                    file=source.file,
                     problem="there is no row",
                     expected="rows, or a reason for having none",
                     remedy="Nothing to do if the table is empty by nature.",
@@ -330,7 +331,7 @@ def _attach(scratch: Scratch, loaded: Contracts, database: Path | None) -> str |
 
 def _find(
     scratch: Scratch, loaded: Contracts, table: Table, *, attached: str | None
-) -> Found | Finding:
+) -> SourceTable | Finding:
     place = loaded.place(table.source)
     if place is None:
         return _stops(
@@ -368,7 +369,7 @@ def _find(
         )
     except WarehouseError as problem:
         return _unreadable(table, file, problem)
-    return Found(table, relation, file, {name.lower(): kind for name, kind, *_ in described})
+    return SourceTable(table, relation, file, {name.lower(): kind for name, kind, *_ in described})
 
 
 def _missing(table: Table, place: Path) -> Finding:

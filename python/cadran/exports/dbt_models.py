@@ -69,7 +69,7 @@ def write(layer: Layer, project_dir: Path | str = ".") -> list[Path]:
     """
     root = Path(project_dir)
     changed = []
-    for path, text in _wanted(layer, root).items():
+    for path, text in _expected_files(layer, root).items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -83,27 +83,27 @@ def write(layer: Layer, project_dir: Path | str = ".") -> list[Path]:
 def differences(layer: Layer, project_dir: Path | str = ".") -> list[str]:
     """What the generated models say that their definitions no longer say, as unified diffs."""
     root = Path(project_dir)
-    found = []
-    for path, text in _wanted(layer, root).items():
+    messages = []
+    for path, text in _expected_files(layer, root).items():
         present = path.read_text(encoding="utf-8") if path.exists() else ""
         if present != text:
-            found.append(_difference(path.relative_to(root), present, text))
-    found.extend(
+            messages.append(_difference(path.relative_to(root), present, text))
+    messages.extend(
         _difference(path.relative_to(root), path.read_text(encoding="utf-8"), "")
         for path in _stale(layer, root)
     )
-    return found
+    return messages
 
 
-def _difference(name: Path, present: str, wanted: str) -> str:
+def _difference(name: Path, present: str, expected: str) -> str:
     lines = difflib.unified_diff(
-        present.splitlines(), wanted.splitlines(), f"{name} (in the project)",
+        present.splitlines(), expected.splitlines(), f"{name} (in the project)",
         f"{name} (from the definition)", lineterm="",
     )  # fmt: skip
     return "\n".join(lines)
 
 
-def _wanted(layer: Layer, root: Path) -> dict[Path, str]:
+def _expected_files(layer: Layer, root: Path) -> dict[Path, str]:
     files: dict[Path, str] = {}
     for table in kpi_tables(layer):
         files[root / table.path.with_suffix(".sql")] = table.sql
@@ -112,9 +112,9 @@ def _wanted(layer: Layer, root: Path) -> dict[Path, str]:
 
 
 def _stale(layer: Layer, root: Path) -> list[Path]:
-    wanted = set(_wanted(layer, root))
-    there = {path for ending in ("sql", "yml") for path in (root / FOLDER).rglob(f"*.{ending}")}
-    return sorted(there - wanted)
+    expected = set(_expected_files(layer, root))
+    present = {path for ending in ("sql", "yml") for path in (root / FOLDER).rglob(f"*.{ending}")}
+    return sorted(present - expected)
 
 
 def kpi_tables(layer: Layer) -> list[KpiTable]:
@@ -130,14 +130,14 @@ def _kpi_table(layer: Layer, dbt: dict[str, Any], saved: dict[str, Any]) -> KpiT
     options = _options(saved)
     query = layer.saved_query(name)
     parts = _additive_parts(layer, query.metrics)
-    asked = {
+    arguments = {
         "metrics": [*query.metrics, *(part for part in parts if part not in query.metrics)],
         "group_by": query.group_by,
         "where": query.where,
         "governed": False,
         "ordered": False,
     }
-    sql = layer.sql(**asked)
+    sql = layer.sql(**arguments)
     types = layer.warehouse.column_types(sql)
     described = {item["name"]: item["description"] for item in layer.dimensions(query.metrics)}
     groups = {
@@ -245,7 +245,7 @@ def _model(sql: str, columns: list[Column], groups: list[str], options: dict[str
     )
 
 
-def _said(card: Card) -> dict[str, Any]:
+def _catalog_meta(card: Card) -> dict[str, Any]:
     """What data catalogues look for in `meta`, from the card."""
     return {"owner": card.owner.business, "unit": card.unit, "version": card.version}
 
@@ -258,7 +258,9 @@ def _documentation(
         meta: dict[str, Any] = {}
         if column.additivity:
             meta = {"additive": column.additivity == ADDITIVE, "additivity": column.additivity}
-            meta |= {"kpi": column.kpi, **_said(layer.card(column.kpi))} if column.kpi else {}
+            meta |= (
+                {"kpi": column.kpi, **_catalog_meta(layer.card(column.kpi))} if column.kpi else {}
+            )
             meta |= {"part_of": list(column.part_of)} if column.part_of else {}
         entry: dict[str, Any] = {
             "name": column.name,

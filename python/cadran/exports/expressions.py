@@ -29,11 +29,11 @@ _HOLISTIC = {
 }
 
 
-class UnsayableError(Exception):
+class NotExpressibleError(Exception):
     """A metric has no such expression; the text is the reason, to go after "because"."""
 
 
-def said(
+def metric_expression(
     graph: MetricGraph,
     name: str,
     leaf: Callable[[dict[str, Any], tuple[dict[str, Any], ...]], exp.Expression],
@@ -48,7 +48,7 @@ def said(
         filters: filters of the metrics that read this one.
 
     Raises:
-        UnsayableError: it has none, or `leaf` finds that a part has none.
+        NotExpressibleError: it has none, or `leaf` finds that a part has none.
     """
     metric = graph.metrics[name]
     kind = metric["type"]
@@ -56,14 +56,14 @@ def said(
     if kind == "simple":
         return leaf(metric, filters)
     if kind == "cumulative":
-        raise UnsayableError("it adds up earlier periods")
+        raise NotExpressibleError("it adds up earlier periods")
     if kind == "conversion":
-        raise UnsayableError("it pairs events of two tables in time")
+        raise NotExpressibleError("it pairs events of two tables in time")
 
     def part(read: Input) -> exp.Expression:
         if read.is_shifted:
-            raise UnsayableError("it reads another period")
-        return said(graph, read.name, leaf, (*filters, *read.filters))
+            raise NotExpressibleError("it reads another period")
+        return metric_expression(graph, read.name, leaf, (*filters, *read.filters))
 
     if kind == "ratio":
         above, below = map(part, graph.inputs(name))
@@ -74,8 +74,8 @@ def said(
     def put(node: exp.Expression) -> exp.Expression:
         if not isinstance(node, exp.Column) or node.name not in inputs:
             return node
-        found = inputs[node.name].copy()
-        return found if isinstance(found, exp.Func) else exp.paren(found, copy=False)
+        operand = inputs[node.name].copy()
+        return operand if isinstance(operand, exp.Func) else exp.paren(operand, copy=False)
 
     expression = metric["type_params"]["expr"]
     return sqlglot.parse_one(expression, dialect=graph.dialect).transform(put).unnest()
@@ -85,32 +85,34 @@ def summable(graph: MetricGraph, name: str) -> list[str]:
     """The simple metrics that an expression of the metric aggregates, in its order.
 
     Raises:
-        UnsayableError: the metric has no such expression, or a part of it may not be aggregated
-            again from groups.
+        NotExpressibleError: the metric has no such expression, or a part of it may not be
+            aggregated again from groups.
     """
-    found: list[str] = []
+    metrics: list[str] = []
 
     def leaf(metric: dict[str, Any], filters: tuple[dict[str, Any], ...]) -> exp.Expression:
         if len(filters) > len(filters_of(metric)):
-            raise UnsayableError(f"it filters {metric['name']} once more")
+            raise NotExpressibleError(f"it filters {metric['name']} once more")
         refuse_unless_additive(metric)
-        found.append(metric["name"])
+        metrics.append(metric["name"])
         return exp.column(metric["name"])
 
-    said(graph, name, leaf)
-    return list(dict.fromkeys(found))
+    metric_expression(graph, name, leaf)
+    return list(dict.fromkeys(metrics))
 
 
 def refuse_unless_additive(metric: dict[str, Any]) -> None:
     """Let a simple metric pass whose groups can be put together again.
 
     Raises:
-        UnsayableError: they cannot.
+        NotExpressibleError: they cannot.
     """
     aggregation = metric["type_params"]["metric_aggregation_params"]
     if aggregation["agg"] not in (*SUMMING, *EXTREMES):
-        raise UnsayableError(_HOLISTIC.get(aggregation["agg"], f"it is a {aggregation['agg']}"))
+        raise NotExpressibleError(
+            _HOLISTIC.get(aggregation["agg"], f"it is a {aggregation['agg']}")
+        )
     if aggregation["non_additive_dimension"]:
-        raise UnsayableError("it is a stock, which may not be added up over time")
+        raise NotExpressibleError("it is a stock, which may not be added up over time")
     if fills_gaps(metric):
-        raise UnsayableError("it has a value where there are no rows")
+        raise NotExpressibleError("it has a value where there are no rows")

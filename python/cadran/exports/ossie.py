@@ -27,7 +27,7 @@ from cadran.core.versions import record
 from cadran.core.versions.definition import Definition, Question
 from cadran.core.versions.record import VersionRecord
 from cadran.errors import ProjectError
-from cadran.exports.expressions import UnsayableError, said
+from cadran.exports.expressions import NotExpressibleError, metric_expression
 from cadran.exports.texts import text
 from cadran.formats import files
 from cadran.insight.scorecard import Target, targets
@@ -48,7 +48,7 @@ _AGGREGATES: dict[str, type[exp.AggFunc]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SqlExpression:
     """An expression, the datasets whose fields it reads, and the fields that are their time."""
 
     sql: str
@@ -64,11 +64,11 @@ class Expressions:
     models: Mapping[str, dict[str, Any]]
     columns: dict[str, set[str]] = field(default_factory=dict)
 
-    def of(self, name: str) -> Said:
+    def of(self, name: str) -> SqlExpression:
         """The expression of a metric.
 
         Raises:
-            UnsayableError: the format has none for it.
+            NotExpressibleError: the format has none for it.
         """
         datasets: list[str] = []
         times: list[str] = []
@@ -82,8 +82,8 @@ class Expressions:
             return self._aggregate(metric, aggregation, filters)
 
         # Postgres' dialect is the nearest to the standard: its division of integers is whole.
-        sql = said(self.graph, name, leaf).sql(dialect="postgres")
-        return Said(str(sql), tuple(dict.fromkeys(datasets)), tuple(dict.fromkeys(times)))
+        sql = metric_expression(self.graph, name, leaf).sql(dialect="postgres")
+        return SqlExpression(str(sql), tuple(dict.fromkeys(datasets)), tuple(dict.fromkeys(times)))
 
     def _aggregate(
         self,
@@ -92,16 +92,16 @@ class Expressions:
         filters: tuple[dict[str, Any], ...],
     ) -> exp.Expression:
         if aggregation["non_additive_dimension"]:
-            raise UnsayableError("it is a stock, read at one moment of each period")
+            raise NotExpressibleError("it is a stock, read at one moment of each period")
         if fills_gaps(metric):
-            raise UnsayableError("it has a value where there are no rows")
+            raise NotExpressibleError("it has a value where there are no rows")
         model = aggregation["semantic_model"]
         row = self._qualified(metric["type_params"]["expr"] or metric["name"], model)
         agg = aggregation["agg"]
         if agg == "sum_boolean":
             row, agg = exp.case().when(row, "1").else_("0"), "sum"
-        for one in filters:
-            row = exp.case().when(self._condition(one["where_sql_template"], model), row)
+        for condition in filters:
+            row = exp.case().when(self._condition(condition["where_sql_template"], model), row)
         if agg in _AGGREGATES:
             return _AGGREGATES[agg](this=row)
         if agg == "count_distinct":
@@ -113,7 +113,7 @@ class Expressions:
             kind = exp.PercentileDisc if discrete else exp.PercentileCont
             order = exp.Order(expressions=[exp.Ordered(this=row)])
             return exp.WithinGroup(this=kind(this=exp.Literal.number(share)), expression=order)
-        raise UnsayableError(f"standard SQL has no aggregate for {agg}")
+        raise NotExpressibleError(f"standard SQL has no aggregate for {agg}")
 
     def _qualified(self, sql: str, model: str) -> exp.Expression:
         """A row's expression with each column as `dataset.column`."""
@@ -128,15 +128,15 @@ class Expressions:
 
     def _condition(self, template: str, model: str) -> exp.Expression:
         """A filter with each template as the expression of the dataset's own dimension."""
-        dimensions = {one["name"]: one for one in self.models[model]["dimensions"]}
+        dimensions = {d["name"]: d for d in self.models[model]["dimensions"]}
         key = primary_entity(self.models[model])
 
         def put(field: Field) -> str:
             if field.kind == "Metric" or field.grain or field.date_part:
-                raise UnsayableError(f"its filter reads {field.template}")
+                raise NotExpressibleError(f"its filter reads {field.template}")
             entity, _, name = field.group.name.rpartition("__")
             if entity != key or name not in dimensions:
-                raise UnsayableError(
+                raise NotExpressibleError(
                     f"its filter reads {field.template}, which is of another table"
                 )
             return f"({dimensions[name]['expr']})" if dimensions[name]["expr"] else name
@@ -155,33 +155,33 @@ def primary_entity(model: dict[str, Any]) -> str | None:
 
 def of_version(record: VersionRecord) -> dict[str, Any]:
     """A version record as JSON types."""
-    said: dict[str, Any] = _plain(asdict(record))
-    return said
+    payload: dict[str, Any] = _plain(asdict(record))
+    return payload
 
 
-def to_version(said: dict[str, Any]) -> VersionRecord:
+def to_version(payload: dict[str, Any]) -> VersionRecord:
     """The version record that `of_version` wrote."""
-    given = dict(said)
-    meaning = given.pop("definition")
-    window, impact = given.pop("window"), given.pop("expected_impact")
+    fields = dict(payload)
+    meaning = fields.pop("definition")
+    window, impact = fields.pop("window"), fields.pop("expected_impact")
     definition = Definition(
         **meaning
         | {
             "questions": tuple(
-                Question(tuple(one["grains"]), tuple(one["dimensions"]), one["sql"])
-                for one in meaning["questions"]
+                Question(tuple(entry["grains"]), tuple(entry["dimensions"]), entry["sql"])
+                for entry in meaning["questions"]
             ),
-            "nodes": tuple(Node(**one) for one in meaning["nodes"]),
+            "nodes": tuple(Node(**entry) for entry in meaning["nodes"]),
         }
     )
     return VersionRecord(
-        **given
+        **fields
         | {
-            "effective_from": dt.date.fromisoformat(given["effective_from"]),
+            "effective_from": dt.date.fromisoformat(fields["effective_from"]),
             "window": tuple(dt.date.fromisoformat(day) for day in window) if window else None,
             "expected_impact": tuple(impact) if impact else None,
-            "tools": tuple(given["tools"]),
-            "question_hashes": tuple(given["question_hashes"]),
+            "tools": tuple(fields["tools"]),
+            "question_hashes": tuple(fields["question_hashes"]),
             "definition": definition,
         }
     )
@@ -189,17 +189,17 @@ def to_version(said: dict[str, Any]) -> VersionRecord:
 
 def of_target(target: Target) -> dict[str, Any]:
     """A target as JSON types; an exact number is a text."""
-    said: dict[str, Any] = _plain(asdict(target))
-    return said
+    payload: dict[str, Any] = _plain(asdict(target))
+    return payload
 
 
-def to_target(said: dict[str, Any]) -> Target:
+def to_target(payload: dict[str, Any]) -> Target:
     """The target that `of_target` wrote."""
     values = {
-        name: Decimal(said[name]) if isinstance(said[name], str) else said[name]
+        name: Decimal(payload[name]) if isinstance(payload[name], str) else payload[name]
         for name in ("target", "warning", "critical")
     }
-    return Target(**said | values | {"start": dt.date.fromisoformat(said["start"])})
+    return Target(**payload | values | {"start": dt.date.fromisoformat(payload["start"])})
 
 
 def _plain(value: Any) -> Any:
@@ -223,9 +223,9 @@ _VENDORS = {"0.2.0.dev0": "CADRAN", "0.1.1": "COMMON"}
 _ONE_SIDE = ("primary", "unique", "natural")
 
 
-def make(given: Exchange, *, spec: str, lang: str) -> tuple[dict[str, Any], dict[str, str]]:
+def make(contents: Exchange, *, spec: str, lang: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The document, and the metrics that have no expression in it, each with the reason."""
-    return _Maker(given, spec, lang).document()
+    return _Maker(contents, spec, lang).document()
 
 
 def opened(document: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, dict[str, Any]]]:
@@ -236,24 +236,28 @@ def opened(document: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, dic
         KeyError: it lacks something.
     """
     (model,) = document["semantic_model"]
-    whole = _ours(model)
-    told = {one["metric"]["name"]: one for one in map(_ours, model["metrics"])}
-    told |= {one["metric"]["name"]: one for one in whole["not_expressed"]}
-    metrics = {name: one["metric"] for name, one in told.items()}
-    metrics |= {metric["name"]: metric for metric in whole["building_blocks"]}
-    manifest = whole["semantic_manifest"] | {
+    extension = _ours(model)
+    entries = {entry["metric"]["name"]: entry for entry in map(_ours, model["metrics"])}
+    entries |= {entry["metric"]["name"]: entry for entry in extension["not_expressed"]}
+    metrics = {name: entry["metric"] for name, entry in entries.items()}
+    metrics |= {metric["name"]: metric for metric in extension["building_blocks"]}
+    manifest = extension["semantic_manifest"] | {
         "semantic_models": [_ours(dataset)["semantic_model"] for dataset in model["datasets"]],
-        "metrics": [metrics[name] for name in whole["order"]],
+        "metrics": [metrics[name] for name in extension["order"]],
     }
-    return model["name"], manifest, {n: one for n, one in told.items() if "versions" in one}
+    return (
+        model["name"],
+        manifest,
+        {n: entry for n, entry in entries.items() if "versions" in entry},
+    )
 
 
 class _Maker:
     """Makes one document."""
 
-    def __init__(self, given: Exchange, spec: str, lang: str) -> None:
-        self.given, self.spec, self.lang = given, spec, lang
-        self.manifest = given.semantic_manifest
+    def __init__(self, contents: Exchange, spec: str, lang: str) -> None:
+        self.contents, self.spec, self.lang = contents, spec, lang
+        self.manifest = contents.semantic_manifest
         self.models = {model["name"]: model for model in self.manifest["semantic_models"]}
         graph = MetricGraph(self.manifest)
         self.metrics = graph.metrics
@@ -266,20 +270,20 @@ class _Maker:
                 continue
             try:
                 metrics.append(self._metric(metric))
-            except UnsayableError as reason:
-                apart.append({"reason": str(reason), **self._told(metric)})
+            except NotExpressibleError as reason:
+                apart.append({"reason": str(reason), **self._definition(metric)})
                 reasons[name] = str(reason)
         blocks = [m for m in self.manifest["metrics"] if m["type_params"].get("is_private")]
         rest = {k: v for k, v in self.manifest.items() if k not in {"metrics", "semantic_models"}}
         model: dict[str, Any] = {
-            "name": self.given.project,
+            "name": self.contents.project,
             "ai_context": {
                 "instructions": (
                     "Each metric is governed. Ask it only at the grains and by the dimensions that"
                     " its custom extension lists on the card."
                 )
             },
-            "datasets": [self._dataset(one) for one in self.models.values()],
+            "datasets": [self._dataset(semantic_model) for semantic_model in self.models.values()],
             "relationships": list(self._relationships()),
             "metrics": metrics,
             "custom_extensions": self._extension(
@@ -294,46 +298,46 @@ class _Maker:
         return {"version": self.spec, "semantic_model": [model]}, reasons
 
     def _metric(self, metric: dict[str, Any]) -> dict[str, Any]:
-        said = self.expressions.of(metric["name"])
-        card = self.given.cards.get(metric["name"])
-        shown = card.localized(self.lang) if card else None
-        description = shown.description if shown else _line(metric["description"])
-        entry: dict[str, Any] = {"name": metric["name"], "expression": _expression(said.sql)}
+        expression = self.expressions.of(metric["name"])
+        card = self.contents.cards.get(metric["name"])
+        localized = card.localized(self.lang) if card else None
+        description = localized.description if localized else _line(metric["description"])
+        entry: dict[str, Any] = {"name": metric["name"], "expression": _expression(expression.sql)}
         if description:
             entry["description"] = description
-        entry["ai_context"] = self._context(card, said)
-        return entry | {"custom_extensions": self._extension(self._told(metric))}
+        entry["ai_context"] = self._context(card, expression)
+        return entry | {"custom_extensions": self._extension(self._definition(metric))}
 
-    def _context(self, card: Card | None, said: Said) -> dict[str, Any]:
+    def _context(self, card: Card | None, expression: SqlExpression) -> dict[str, Any]:
         """What the format has no key for and a reader must know: times, joins, limits, names."""
-        sentences = [f"Its time is {', '.join(said.times)}."]
-        if len(said.datasets) > 1:
-            names = ", ".join(said.datasets)
+        sentences = [f"Its time is {', '.join(expression.times)}."]
+        if len(expression.datasets) > 1:
+            names = ", ".join(expression.datasets)
             sentences.append(f"Aggregate each of {names} by itself, then join the groups.")
         if card is None:
             return {"instructions": " ".join(sentences)}
-        shown = card.localized(self.lang)
-        sentences.append(text("formula", self.lang, formula=shown.formula))
-        if shown.not_for:
-            sentences.append(text("not_for", self.lang, uses="; ".join(shown.not_for)))
-        synonyms = list(dict.fromkeys([shown.label, card.label, card.fr.label]))
+        localized = card.localized(self.lang)
+        sentences.append(text("formula", self.lang, formula=localized.formula))
+        if localized.not_for:
+            sentences.append(text("not_for", self.lang, uses="; ".join(localized.not_for)))
+        synonyms = list(dict.fromkeys([localized.label, card.label, card.fr.label]))
         return {"instructions": " ".join(sentences), "synonyms": synonyms}
 
-    def _told(self, metric: dict[str, Any]) -> dict[str, Any]:
+    def _definition(self, metric: dict[str, Any]) -> dict[str, Any]:
         """A metric's definition whole; for a KPI its versions and targets too."""
-        told: dict[str, Any] = {"metric": metric}
-        if metric["name"] in self.given.cards:
-            records = self.given.versions.get(metric["name"], ())
-            told["versions"] = [of_version(record) for record in records]
-            wanted = (t for t in self.given.targets if t.kpi == metric["name"])
-            told["targets"] = [of_target(target) for target in wanted]
-        return told
+        definition: dict[str, Any] = {"metric": metric}
+        if metric["name"] in self.contents.cards:
+            records = self.contents.versions.get(metric["name"], ())
+            definition["versions"] = [of_version(record) for record in records]
+            targets = (t for t in self.contents.targets if t.kpi == metric["name"])
+            definition["targets"] = [of_target(target) for target in targets]
+        return definition
 
     def _dataset(self, model: dict[str, Any]) -> dict[str, Any]:
         relation = model["node_relation"]
         names = (relation["database"], relation["schema_name"], relation["alias"])
-        keys = [_column(one) for one in model["entities"] if one["type"] == "primary"]
-        unique = [[_column(one)] for one in model["entities"] if one["type"] == "unique"]
+        keys = [_column(e) for e in model["entities"] if e["type"] == "primary"]
+        unique = [[_column(e)] for e in model["entities"] if e["type"] == "unique"]
         entry: dict[str, Any] = {"name": model["name"], "source": ".".join(filter(None, names))}
         if keys:
             entry["primary_key"] = keys
@@ -346,25 +350,25 @@ class _Maker:
 
     def _fields(self, model: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Keys by their columns, dimensions, and what metrics read; each name once."""
-        known: set[str] = set()
-        for one in (*model["entities"], *model["dimensions"]):
-            is_dimension = "is_partition" in one
-            name = one["name"] if is_dimension else _column(one)
-            if name in known:
+        names: set[str] = set()
+        for element in (*model["entities"], *model["dimensions"]):
+            is_dimension = "is_partition" in element
+            name = element["name"] if is_dimension else _column(element)
+            if name in names:
                 continue
-            known.add(name)
-            entry: dict[str, Any] = {"name": name, "expression": _expression(_column(one))}
+            names.add(name)
+            entry: dict[str, Any] = {"name": name, "expression": _expression(_column(element))}
             if is_dimension:
-                entry["dimension"] = {"is_time": one["type"] == "time"}
-            if one["label"]:
-                entry["label"] = one["label"]
-            if one["description"]:
-                entry["description"] = _line(one["description"])
+                entry["dimension"] = {"is_time": element["type"] == "time"}
+            if element["label"]:
+                entry["label"] = element["label"]
+            if element["description"]:
+                entry["description"] = _line(element["description"])
             if is_dimension:
-                asked = f"{primary_entity(model)}__{one['name']}"
-                entry["ai_context"] = {"synonyms": [asked]}
+                group_by = f"{primary_entity(model)}__{element['name']}"
+                entry["ai_context"] = {"synonyms": [group_by]}
             yield entry
-        for name in sorted(self.expressions.columns.get(model["name"], set()) - known):
+        for name in sorted(self.expressions.columns.get(model["name"], set()) - names):
             yield {"name": name, "expression": _expression(name)}
 
     def _relationships(self) -> Iterator[dict[str, Any]]:
@@ -387,18 +391,18 @@ class _Maker:
                                 "to_columns": [_column(key)],
                             }
 
-    def _extension(self, said: dict[str, Any]) -> list[dict[str, str]]:
-        data = json.dumps({OURS: said}, ensure_ascii=False)
+    def _extension(self, content: dict[str, Any]) -> list[dict[str, str]]:
+        data = json.dumps({OURS: content}, ensure_ascii=False)
         return [{"vendor_name": _VENDORS[self.spec], "data": data}]
 
 
 def _ours(element: dict[str, Any]) -> dict[str, Any]:
     for extension in element.get("custom_extensions") or ():
         if extension["vendor_name"] in _VENDORS.values():
-            said = json.loads(extension["data"])
-            if OURS in said:
-                found: dict[str, Any] = said[OURS]
-                return found
+            data = json.loads(extension["data"])
+            if OURS in data:
+                own: dict[str, Any] = data[OURS]
+                return own
     raise ValueError(f"'{element.get('name')}' has no extension of this export")
 
 
@@ -406,12 +410,12 @@ def _expression(sql: str) -> dict[str, Any]:
     return {"dialects": [{"dialect": DIALECT, "expression": sql}]}
 
 
-def _column(one: dict[str, Any]) -> str:
-    return str(one["expr"] or one["name"])
+def _column(entity: dict[str, Any]) -> str:
+    return str(entity["expr"] or entity["name"])
 
 
-def _line(given: str | None) -> str:
-    return " ".join((given or "").split())
+def _line(description: str | None) -> str:
+    return " ".join((description or "").split())
 
 
 FILE = "ossie.json"
@@ -466,11 +470,13 @@ def run(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def write(given: Exchange, path: Path, *, spec: str = SPECS[0], lang: str = "en") -> dict[str, str]:
+def write(
+    contents: Exchange, path: Path, *, spec: str = SPECS[0], lang: str = "en"
+) -> dict[str, str]:
     """Write a document.
 
     Args:
-        given: what it is to carry.
+        contents: what it is to carry.
         path: the file; an old one is replaced at once.
         spec: the version of the specification.
         lang: the language of descriptions.
@@ -481,7 +487,7 @@ def write(given: Exchange, path: Path, *, spec: str = SPECS[0], lang: str = "en"
     Raises:
         OSError: the file cannot be written.
     """
-    document, reasons = make(given, spec=spec, lang=lang)
+    document, reasons = make(contents, spec=spec, lang=lang)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     return reasons
@@ -494,13 +500,13 @@ def exchange(layer: Layer) -> Exchange:
         CardError: a card or a version record is broken.
         ProjectError: dbt's manifest is not there.
     """
-    found = {card.name: card for card in layer.kpis()}
+    cards = {card.name: card for card in layer.kpis()}
     root = layer.project.root
     return Exchange(
         str(layer.project.dbt_manifest["metadata"]["project_name"]),
-        found,
-        {name: tuple(record.records(root, name)) if root else () for name in found},
-        _sorted(target for target in targets(layer) if target.kpi in found),
+        cards,
+        {name: tuple(record.records(root, name)) if root else () for name in cards},
+        _sorted(target for target in targets(layer) if target.kpi in cards),
         layer.project.semantic_manifest,
     )
 
@@ -525,11 +531,11 @@ def read(path: Path | str) -> Exchange:
             for metric in manifest["metrics"]
             if cards.carried_by(metric) is not None
         },
-        {name: tuple(to_version(one) for one in kpi["versions"]) for name, kpi in kpis.items()},
-        _sorted(to_target(one) for kpi in kpis.values() for one in kpi["targets"]),
+        {name: tuple(to_version(p) for p in kpi["versions"]) for name, kpi in kpis.items()},
+        _sorted(to_target(p) for kpi in kpis.values() for p in kpi["targets"]),
         manifest,
     )
 
 
-def _sorted(found: Iterable[Target]) -> tuple[Target, ...]:
-    return tuple(sorted(found, key=lambda target: (target.kpi, target.grain, target.start)))
+def _sorted(targets: Iterable[Target]) -> tuple[Target, ...]:
+    return tuple(sorted(targets, key=lambda target: (target.kpi, target.grain, target.start)))

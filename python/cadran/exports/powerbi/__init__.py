@@ -99,10 +99,10 @@ def export(  # noqa: PLR0913 - what the command asks
     plan = Planner(layer, say).plan(title)
     pbip.write(layer, plan, output, data=data, data_as=data_as, say=say)
     model = plan.model
-    shown = sum(not measure.is_hidden for measure in model.measures)
-    for one in model.left_out:
-        say(f"left out: {one.what}: {one.reason}; instead: {one.instead}")
-    say(f"{output / f'{title}.pbip'}: {shown} measures, {len(model.tables)} tables")
+    visible = sum(not measure.is_hidden for measure in model.measures)
+    for omission in model.left_out:
+        say(f"left out: {omission.what}: {omission.reason}; instead: {omission.instead}")
+    say(f"{output / f'{title}.pbip'}: {visible} measures, {len(model.tables)} tables")
     return model
 
 

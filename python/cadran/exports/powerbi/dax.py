@@ -17,7 +17,7 @@ from sqlglot.errors import SqlglotError
 
 from cadran.core.query.filters import read
 from cadran.core.warehouse import dialects
-from cadran.exports.powerbi.model import NotSayableError, reference
+from cadran.exports.powerbi.model import NotInDaxError, reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -101,26 +101,26 @@ class Translator:
         """The expression in DAX; it may read `variables`, names by what they stand for.
 
         Raises:
-            NotSayableError: something in it has no exact counterpart.
+            NotInDaxError: something in it has no exact counterpart.
         """
         return self._value(self._parsed(sql))
 
     def conditions(self, sql: str) -> list[str]:
         """Conditions that hold together exactly where the SQL condition is true."""
-        return [self._is(node, wanted=True) for node in _conjuncts(self._parsed(sql))]
+        return [self._is(node, truth=True) for node in _conjuncts(self._parsed(sql))]
 
     def _parsed(self, sql: str) -> exp.Expression:
         try:
             tree = parse_one(sql, read=self._dialect, into=exp.Condition)
         except SqlglotError as error:
-            raise NotSayableError(f"`{' '.join(sql.split())}` cannot be read") from error
+            raise NotInDaxError(f"`{' '.join(sql.split())}` cannot be read") from error
         return tree
 
     def _value(self, node: exp.Expression) -> Value:
-        said = self._VALUES.get(type(node))
-        if said is None:
+        handler = self._VALUES.get(type(node))
+        if handler is None:
             raise _unknown(node)
-        return said(self, node)
+        return handler(self, node)
 
     def _inner(self, node: exp.Paren) -> Value:
         return self._value(node.this)
@@ -151,7 +151,7 @@ class Translator:
     def _number(self, node: exp.Expression) -> Value:
         value = self._value(node)
         if value.kind not in {"int64", "decimal", "double"}:
-            raise NotSayableError(f"`{node.sql()}` is no number")
+            raise NotInDaxError(f"`{node.sql()}` is no number")
         return value
 
     def _sum(self, node: exp.Add | exp.Sub) -> Value:
@@ -193,19 +193,24 @@ class Translator:
         return Value(text, "double", True, either_strict(above, under))  # noqa: FBT003
 
     def _first_known(self, node: exp.Coalesce) -> Value:
-        values = [self._value(one) for one in (node.this, *node.expressions)]
-        kept = []
+        values = [self._value(argument) for argument in (node.this, *node.expressions)]
+        options = []
         for value in values:
-            kept.append(value)
+            options.append(value)
             if not value.may_be_blank:
                 break
-        if len(kept) == 1:
-            return kept[0]
-        kind = kept[0].kind
-        for value in kept[1:]:
+        if len(options) == 1:
+            return options[0]
+        kind = options[0].kind
+        for value in options[1:]:
             kind = wider(Value("", kind), value)
-        text = f"COALESCE({', '.join(value.text for value in kept)})"
-        return Value(text, kind, kept[-1].may_be_blank, all(value.is_strict for value in kept))
+        text = f"COALESCE({', '.join(value.text for value in options)})"
+        return Value(
+            text,
+            kind,
+            options[-1].may_be_blank,
+            all(value.is_strict for value in options),
+        )
 
     def _case(self, node: exp.Case) -> Value:
         if node.this is not None:
@@ -214,7 +219,7 @@ class Translator:
         for branch in node.args["ifs"]:
             result = self._value(branch.args["true"])
             results.append(result)
-            lines.append(f"{self._is(branch.this, wanted=True)}, {result.text}")
+            lines.append(f"{self._is(branch.this, truth=True)}, {result.text}")
         default = node.args.get("default")
         results.append(self._value(default) if default is not None else Value(BLANK, "double"))
         lines.append(results[-1].text)
@@ -228,56 +233,56 @@ class Translator:
             f"SWITCH(\n\tTRUE(),\n{body}\n)", kind, blank, all(r.is_strict for r in results)
         )
 
-    def _is(self, node: exp.Expression, *, wanted: bool) -> str:
+    def _is(self, node: exp.Expression, *, truth: bool) -> str:
         """DAX that is true exactly where the SQL condition is true, or false if that is wanted."""
-        said = self._CONDITIONS.get(type(node))
-        if said is None:
+        handler = self._CONDITIONS.get(type(node))
+        if handler is None:
             raise _unknown(node)
-        return said(self, node, wanted)
+        return handler(self, node, truth)
 
-    def _joined(self, node: exp.And | exp.Or, wanted: bool) -> str:  # noqa: FBT001 - see _is
-        sides = [self._is(side, wanted=wanted) for side in (node.left, node.right)]
-        sign = "&&" if isinstance(node, exp.And) == wanted else "||"
+    def _joined(self, node: exp.And | exp.Or, truth: bool) -> str:  # noqa: FBT001 - see _is
+        sides = [self._is(side, truth=truth) for side in (node.left, node.right)]
+        sign = "&&" if isinstance(node, exp.And) == truth else "||"
         return f" {sign} ".join(f"({side})" for side in sides)
 
-    def _missing(self, node: exp.Is, wanted: bool) -> str:  # noqa: FBT001 - see _is
+    def _missing(self, node: exp.Is, truth: bool) -> str:  # noqa: FBT001 - see _is
         if not isinstance(node.expression, exp.Null):
             raise _unknown(node)
         text = f"ISBLANK({self._value(node.this).text})"
-        return text if wanted else f"NOT({text})"
+        return text if truth else f"NOT({text})"
 
-    def _one_of(self, node: exp.In, wanted: bool) -> str:  # noqa: FBT001 - see _is
+    def _one_of(self, node: exp.In, truth: bool) -> str:  # noqa: FBT001 - see _is
         if not node.expressions:
             raise _unknown(node)
-        equal = [exp.EQ(this=node.this, expression=one) for one in node.expressions]
-        sides = [self._is(one, wanted=wanted) for one in equal]
-        return (" || " if wanted else " && ").join(f"({side})" for side in sides)
+        equal = [exp.EQ(this=node.this, expression=member) for member in node.expressions]
+        sides = [self._is(member, truth=truth) for member in equal]
+        return (" || " if truth else " && ").join(f"({side})" for side in sides)
 
-    def _between(self, node: exp.Between, wanted: bool) -> str:  # noqa: FBT001 - see _is
+    def _between(self, node: exp.Between, truth: bool) -> str:  # noqa: FBT001 - see _is
         low = exp.GTE(this=node.this, expression=node.args["low"])
         high = exp.LTE(this=node.this, expression=node.args["high"])
-        return self._is(exp.And(this=low, expression=high), wanted=wanted)
+        return self._is(exp.And(this=low, expression=high), truth=truth)
 
-    def _ordered(self, node: exp.Expression, wanted: bool) -> str:  # noqa: FBT001 - see _is
+    def _ordered(self, node: exp.Expression, truth: bool) -> str:  # noqa: FBT001 - see _is
         left, right = self._named_sides(self._number(node.left), self._number(node.right))
-        sign = _COMPARED[type(node)][0 if wanted else 1]
+        sign = _COMPARED[type(node)][0 if truth else 1]
         return self._known(f"{left.part} {sign} {right.part}", left, right)
 
-    def _flag(self, node: exp.Expression, wanted: bool) -> str:  # noqa: FBT001 - see _is
+    def _flag(self, node: exp.Expression, truth: bool) -> str:  # noqa: FBT001 - see _is
         value = self._value(node)
         if value.kind != "boolean":
             raise _unknown(node)
-        return f"{value.text} == {'TRUE()' if wanted else 'FALSE()'}"
+        return f"{value.text} == {'TRUE()' if truth else 'FALSE()'}"
 
     def _named_sides(self, *sides: Value) -> tuple[Value, ...]:
-        return tuple(self._twice(one) if one.may_be_blank else one for one in sides)
+        return tuple(self._twice(side) if side.may_be_blank else side for side in sides)
 
-    def _equal(self, node: exp.Expression, wanted: bool) -> str:  # noqa: FBT001 - see _is
-        wanted = isinstance(node, exp.EQ) == wanted
+    def _equal(self, node: exp.Expression, truth: bool) -> str:  # noqa: FBT001 - see _is
+        truth = isinstance(node, exp.EQ) == truth
         left, right = self._named_sides(self._value(node.left), self._value(node.right))
         if left.kind != right.kind and "string" in {left.kind, right.kind}:
-            raise NotSayableError(f"`{node.sql()}` compares a text with something else")
-        if not wanted:
+            raise NotInDaxError(f"`{node.sql()}` compares a text with something else")
+        if not truth:
             return self._known(f"{left.part} <> {right.part}", left, right)
         if left.may_be_blank and right.may_be_blank:
             return self._known(f"{left.part} == {right.part}", left, right)
@@ -312,8 +317,8 @@ class Translator:
         exp.Cast: _cast,
     }
     _CONDITIONS: ClassVar[dict[type, Callable[[Any, Any, bool], str]]] = {
-        exp.Paren: lambda self, node, wanted: self._is(node.this, wanted=wanted),
-        exp.Not: lambda self, node, wanted: self._is(node.this, wanted=not wanted),
+        exp.Paren: lambda self, node, wanted: self._is(node.this, truth=wanted),
+        exp.Not: lambda self, node, wanted: self._is(node.this, truth=not wanted),
         exp.And: _joined,
         exp.Or: _joined,
         exp.Is: _missing,
@@ -334,9 +339,9 @@ def _conjuncts(node: exp.Expression) -> list[exp.Expression]:
     return [node]
 
 
-def _unknown(node: exp.Expression) -> NotSayableError:
+def _unknown(node: exp.Expression) -> NotInDaxError:
     sql = node.sql(dialect=dialects.DEFAULT)
-    return NotSayableError(f"`{sql}` has no exact counterpart in DAX")
+    return NotInDaxError(f"`{sql}` has no exact counterpart in DAX")
 
 
 _TABLE = re.compile(r"'((?:[^']|'')+)'\[")
@@ -352,7 +357,7 @@ def conditions(star: Star, facts: Iterable[str], template: str) -> list[str]:
         template: the filter, such as "{{ Dimension('ticket__is_resolved') }}".
 
     Raises:
-        NotSayableError: it names more than dimensions, or something without a counterpart in DAX.
+        NotInDaxError: it names more than dimensions, or something without a counterpart in DAX.
         QueryError: the template is broken.
     """
     facts = sorted(facts)
@@ -361,21 +366,21 @@ def conditions(star: Star, facts: Iterable[str], template: str) -> list[str]:
     places: dict[Field, str] = {}
     for field in condition.fields:
         if field.kind not in ("Dimension", "TimeDimension") or field.grain or field.date_part:
-            raise NotSayableError(f"the filter `{template}` names more than dimensions")
+            raise NotInDaxError(f"the filter `{template}` names more than dimensions")
         # Rows of several facts are filtered through the table that they share.
-        found = {
+        columns_of = {
             star.dimension(fact, field.group.name, is_hidden=True, own=len(facts) == 1)
             for fact in facts
         }
-        if len(found) != 1:
-            raise NotSayableError(f"the filter `{template}` means different columns in {facts}")
-        table, column = found.pop()
+        if len(columns_of) != 1:
+            raise NotInDaxError(f"the filter `{template}` means different columns in {facts}")
+        table, column = columns_of.pop()
         places[field] = f"cadran_field_{len(places)}"
         columns[places[field]] = Value(reference(table, column.name), column.kind)
         if column.kind == "string":
             star.compare(table, column, list(condition.texts))
-    said = Translator(columns, star.dialect).conditions(condition.sql(places.__getitem__))
-    for text in said:
+    texts = Translator(columns, star.dialect).conditions(condition.sql(places.__getitem__))
+    for text in texts:
         if len(set(_TABLE.findall(_DAX_TEXT.sub("", text)))) != 1:
-            raise NotSayableError(f"the filter `{template}` mixes several tables in one condition")
-    return said
+            raise NotInDaxError(f"the filter `{template}` mixes several tables in one condition")
+    return texts

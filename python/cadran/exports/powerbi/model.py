@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Kind = Literal["string", "int64", "decimal", "double", "boolean", "date", "dateTime"]
 
 
-class NotSayableError(CadranError):
+class NotInDaxError(CadranError):
     """DAX has no expression that gives the same number; the message is the reason."""
 
 
@@ -156,13 +156,13 @@ def table_name(mart: str) -> str:
 
 def described(card: Card, language: str) -> str:
     """The description of a measure: what it is, its formula, its limits and who answers for it."""
-    shown = card.localized(language)
+    localized = card.localized(language)
     formula, not_for, status, version, ask = _HEADINGS[language]
     colon = " :" if language == "fr" else ":"
     state = _STATUSES[card.status] if language == "fr" else card.status
-    lines = [shown.description, f"{formula}{colon} {shown.formula}"]
-    if shown.not_for:
-        lines.append(f"{not_for}{colon} {', '.join(shown.not_for)}")
+    lines = [localized.description, f"{formula}{colon} {localized.formula}"]
+    if localized.not_for:
+        lines.append(f"{not_for}{colon} {', '.join(localized.not_for)}")
     lines.append(
         f"{status}{colon} {state}. {version} {card.version}. {ask}{colon} {card.owner.business}"
     )
@@ -190,8 +190,8 @@ def lineage(*parts: str) -> str:
     return str(uuid.uuid5(_SPACE, "/".join(parts)))
 
 
-def unique(wanted: str, taken: set[str], otherwise: str) -> str:
+def unique(candidate: str, taken: set[str], otherwise: str) -> str:
     """The name, or with the technical one in brackets where it is taken; Power BI ignores case."""
-    name = wanted if wanted.casefold() not in taken else f"{wanted} ({otherwise})"
+    name = candidate if candidate.casefold() not in taken else f"{candidate} ({otherwise})"
     taken.add(name.casefold())
     return name

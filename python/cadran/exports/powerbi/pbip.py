@@ -102,15 +102,15 @@ def rows_of(layer: Layer, table: Table) -> pa.Table:
 def _parquet(layer: Layer, table: Table, rows: pa.Table | None, folder: Path) -> int:
     import pyarrow.parquet as pq
 
-    found = rows_of(layer, table) if rows is None else rows
-    pq.write_table(found, folder / f"{table.file}.parquet", compression="snappy")
-    return int(found.num_rows)
+    table_rows = rows_of(layer, table) if rows is None else rows
+    pq.write_table(table_rows, folder / f"{table.file}.parquet", compression="snappy")
+    return int(table_rows.num_rows)
 
 
 def _files(model: Model, folder: str) -> dict[str, str]:
     name = model.name
     semantic, report = f"{name}.SemanticModel", f"{name}.Report"
-    made = {
+    files = {
         f"{semantic}/definition/{path}": text for path, text in tmdl.files(model, folder).items()
     }
     page = "kpis"
@@ -155,9 +155,9 @@ def _files(model: Model, folder: str) -> dict[str, str]:
             "width": 1280,
         },
     }
-    made |= {path: json.dumps(text, indent=2) + "\n" for path, text in documents.items()}
-    made["LEFT_OUT.md"] = left_out(model)
-    return made
+    files |= {path: json.dumps(text, indent=2) + "\n" for path, text in documents.items()}
+    files["LEFT_OUT.md"] = left_out(model)
+    return files
 
 
 def left_out(model: Model) -> str:

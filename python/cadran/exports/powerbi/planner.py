@@ -20,7 +20,7 @@ from cadran.exports.powerbi.model import (
     LeftOut,
     Measure,
     Model,
-    NotSayableError,
+    NotInDaxError,
     Relationship,
     Table,
     measure_reference,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
-    from cadran.exports.powerbi.measures import Said
+    from cadran.exports.powerbi.measures import DaxExpression
     from cadran.exports.powerbi.model import Kind
 
 
@@ -69,11 +69,11 @@ def guarded(
         if grain not in grains:
             finer = order[: order.index(grain)]
             scope = [f"ISINSCOPE({reference(TABLE, COLUMNS[grain])})"]
-            scope += [f"NOT(ISINSCOPE({reference(TABLE, COLUMNS[one])}))" for one in finer]
+            scope += [f"NOT(ISINSCOPE({reference(TABLE, COLUMNS[term])}))" for term in finer]
             refused.append(" && ".join(scope))
     if not refused:
         return dax
-    conditions = "\n\t\t|| ".join(f"({one})" if "&&" in one else one for one in refused)
+    conditions = "\n\t\t|| ".join(f"({term})" if "&&" in term else term for term in refused)
     body = dax.replace("\n", "\n\t")
     return f"IF(\n\t{conditions},\n\t{BLANK},\n\t{body}\n)"
 
@@ -93,14 +93,14 @@ def kpi_table_rows(layer: Layer, card: Card) -> pa.Table:
     """
     import pyarrow as pa
 
-    found = []
+    tables = []
     for grain in kpi_table_grains(card):
         for dimension in (None, *card.dimensions):
             groups = [GroupBy("metric_time", grain), *([GroupBy(dimension)] if dimension else [])]
             answer = layer.query([card.name], groups, ordered=False).to_arrow()
             count = answer.num_rows
             member = answer.column(1) if dimension else pa.nulls(count)
-            found.append(
+            tables.append(
                 pa.table(
                     {
                         "grain": pa.repeat(grain, count),
@@ -111,7 +111,7 @@ def kpi_table_rows(layer: Layer, card: Card) -> pa.Table:
                     }
                 )
             )
-    kpi_table = pa.concat_tables(found, promote_options="permissive")
+    kpi_table = pa.concat_tables(tables, promote_options="permissive")
     return kpi_table.filter(kpi_table.column("value").is_valid())
 
 
@@ -122,7 +122,7 @@ def kpi_table(card: Card, name: str, values: pa.Table) -> tuple[Table, Relations
         source = name.lower()
         return Column(name, source, kind, source, is_hidden=not text, description=text)
 
-    made = Table(
+    table = Table(
         name,
         f"kpi_{card.name}",
         (
@@ -135,7 +135,7 @@ def kpi_table(card: Card, name: str, values: pa.Table) -> tuple[Table, Relations
         description=f"Values of {card.label} as the semantic layer gives them. Never add them up.",
         caption_fr=f"{card.fr.label} (valeurs)",
     )
-    return made, Relationship(name, "Period", TABLE, DATE)
+    return table, Relationship(name, "Period", TABLE, DATE)
 
 
 def kpi_table_measure(name: str) -> str:
@@ -143,7 +143,7 @@ def kpi_table_measure(name: str) -> str:
     own = reference(name, "").removesuffix("[]")
     grain, by = reference(name, "Grain"), reference(name, "Dimension")
     scopes = ",\n".join(
-        f'\t\tISINSCOPE({reference(TABLE, column)}), "{one}"' for one, column in COLUMNS.items()
+        f'\t\tISINSCOPE({reference(TABLE, column)}), "{level}"' for level, column in COLUMNS.items()
     )
     return (
         f"VAR _grain =\n\tSWITCH(\n\t\tTRUE(),\n{scopes},\n\t\tSELECTEDVALUE({grain})\n\t)\n"
@@ -162,40 +162,40 @@ def table_name(card: Card, taken: set[str]) -> str:
 
 def finer_grains(cards: Iterable[Card]) -> list[LeftOut]:
     """KPIs whose cards have grains finer than the days of the date table."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    kpis_by_grains: dict[tuple[str, ...], list[str]] = {}
     for card in cards:
         finer = tuple(grain for grain in card.grains if grain not in dates.COLUMNS)
         if finer:
-            found.setdefault(finer, []).append(card.name)
+            kpis_by_grains.setdefault(finer, []).append(card.name)
     return [
         LeftOut(
             f"{', '.join(kpis)} by {' and '.join(finer)}",
             "the model's dates are days",
             "`cadran query`",
         )
-        for finer, kpis in found.items()
+        for finer, kpis in kpis_by_grains.items()
     ]
 
 
 def undated(layer: Layer, star: Star, days: pa.Table) -> list[LeftOut]:
     """Rows whose day is not in the date table: Power BI shows them under a blank date."""
     first, last = days.column("date")[0].as_py(), days.column("date")[-1].as_py()
-    found = []
-    for one in star.relationships:
-        if one.to_table != dates.TABLE:
+    omissions = []
+    for relationship in star.relationships:
+        if relationship.to_table != dates.TABLE:
             continue
-        table = next(table for table in star.tables if table.name == one.table)
-        day = table.column(one.column).sql
-        asked = (
+        table = next(table for table in star.tables if table.name == relationship.table)
+        day = table.column(relationship.column).sql
+        sql = (
             f"select count(*) as beyond from {table.relation}"
             f" where {day} < date '{first}' or {day} > date '{last}'"
         )
-        beyond = layer.warehouse.arrow(asked).to_pylist()[0]["beyond"]
+        beyond = layer.warehouse.arrow(sql).to_pylist()[0]["beyond"]
         if beyond:
-            what = f"{beyond:,} rows of {table.file} by {one.column}"
+            what = f"{beyond:,} rows of {table.file} by {relationship.column}"
             reason = f"they lie outside the years of the time spine, {first} to {last}"
-            found.append(LeftOut(what, reason, "a longer time spine"))
-    return found
+            omissions.append(LeftOut(what, reason, "a longer time spine"))
+    return omissions
 
 
 MEASURES = "KPIs"
@@ -215,7 +215,7 @@ class _Attempt:
 
     star: Star
     measures: Measures
-    said: dict[str, Said] = field(default_factory=dict)
+    expressions: dict[str, DaxExpression] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     places: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
@@ -261,35 +261,35 @@ class Planner:
                 if key not in checked or not literals <= checked[key]
             }
             checked |= texts
-            found = {key for key, literals in texts.items() if self._is_merged(*key, literals)}
-            merged |= found
+            new_merged = {key for key, literals in texts.items() if self._is_merged(*key, literals)}
+            merged |= new_merged
             reasons |= attempt.refused
-            names = [one for one in names if one not in attempt.refused]
-            if not found and not attempt.refused:
+            names = [kpi_name for kpi_name in names if kpi_name not in attempt.refused]
+            if not new_merged and not attempt.refused:
                 break
-        tables, rows, made = [dates.table(), *attempt.star.tables], {}, {}
+        tables, rows, kpi_tables = [dates.table(), *attempt.star.tables], {}, {}
         rows[dates.TABLE] = dates.rows(self._layer)
-        taken = {table.name.casefold() for table in tables} | {MEASURES.casefold()}
+        titles = {table.name.casefold() for table in tables} | {MEASURES.casefold()}
         relationships = list(attempt.star.relationships)
         for kpi in reasons:
             card = self._cards[kpi]
             if not kpi_table_grains(card):
                 continue
             self._say(f"{kpi}: asking the layer, since {reasons[kpi]}")
-            title = table_name(card, taken)
+            title = table_name(card, titles)
             rows[title] = kpi_table_rows(self._layer, card)
             table, relationship = kpi_table(card, title, rows[title])
             tables.append(table)
             relationships.append(relationship)
-            made[kpi] = title
+            kpi_tables[kpi] = title
         measures = [
-            self._kpi(card, attempt, tables, made)
+            self._kpi(card, attempt, tables, kpi_tables)
             for card in self._cards.values()
-            if card.name in attempt.said or card.name in made
+            if card.name in attempt.expressions or card.name in kpi_tables
         ]
         measures += self._parts(attempt)
         left_out = [
-            *(self._told(kpi, reason, made) for kpi, reason in reasons.items()),
+            *(self._left_out(kpi, reason, kpi_tables) for kpi, reason in reasons.items()),
             *attempt.left_out,
             *finer_grains(self._cards.values()),
             *undated(self._layer, attempt.star, rows[dates.TABLE]),
@@ -304,76 +304,76 @@ class Planner:
             for dimension in self._cards[kpi].dimensions:
                 try:
                     place = self._place(star, kpi, dimension)
-                except NotSayableError as reason:
+                except NotInDaxError as reason:
                     what = f"{kpi} by {dimension}"
                     attempt.left_out.append(LeftOut(what, str(reason), f"`cadran query {kpi}`"))
                 else:
                     attempt.places.setdefault(kpi, set()).add(place)
         for kpi in names:
             try:
-                attempt.said[kpi] = self._checked(kpi, attempt.measures)
-            except NotSayableError as reason:
+                attempt.expressions[kpi] = self._checked(kpi, attempt.measures)
+            except NotInDaxError as reason:
                 attempt.refused[kpi] = str(reason)
         return attempt
 
     def _place(self, star: Star, kpi: str, dimension: str) -> tuple[str, str]:
         """The table and column by which all marts of a KPI are looked at by a dimension."""
         facts = self._layer.metric_graph.semantic_models(kpi)
-        found = {star.dimension(fact, dimension) for fact in sorted(facts)}
-        places = {(table, column.name) for table, column in found}
+        columns = {star.dimension(fact, dimension) for fact in sorted(facts)}
+        places = {(table, column.name) for table, column in columns}
         if len(places) != 1:
-            raise NotSayableError("its marts do not share it")
+            raise NotInDaxError("its marts do not share it")
         return places.pop()
 
-    def _checked(self, kpi: str, measures: Measures) -> Said:
+    def _checked(self, kpi: str, measures: Measures) -> DaxExpression:
         """How a KPI is said, if that is exact at every grain of its card."""
         grains = kpi_table_grains(self._cards[kpi])
-        said = measures.body(self._layer.metric(kpi))
-        inexact = [grain for grain in grains if grain not in said.grains]
+        expression = measures.body(self._layer.metric(kpi))
+        inexact = [grain for grain in grains if grain not in expression.grains]
         if inexact:
-            raise NotSayableError(f"by {', '.join(inexact)} DAX would give another number")
+            raise NotInDaxError(f"by {', '.join(inexact)} DAX would give another number")
         if not grains:
-            raise NotSayableError("its card has only grains finer than a day")
-        return said
+            raise NotInDaxError("its card has only grains finer than a day")
+        return expression
 
     def _apart(self, names: Iterable[str]) -> set[str]:
         """Entities whose mart holds facts, and is looked at from another mart's facts."""
         graph, names = self._layer.metric_graph, tuple(names)
         facts = graph.semantic_models(*names)
         star = Star(self._layer, kinds=self._kinds)
-        found = set()
+        apart = set()
         for kpi in names:
             for dimension in self._cards[kpi].dimensions:
                 for fact in graph.semantic_models(kpi):
                     try:
-                        there = star.fields.find(fact, dimension)
-                    except NotSayableError:
+                        field_ = star.fields.find(fact, dimension)
+                    except NotInDaxError:
                         continue
-                    if there.foreign_key is not None and there.owner in facts:
-                        found.add(there.entity)
-        return found
+                    if field_.foreign_key is not None and field_.owner in facts:
+                        apart.add(field_.entity)
+        return apart
 
     def _is_merged(self, relation: str, sql: str, literals: set[str]) -> bool:
         """Whether Power BI, which ignores capitals and spaces at the end, would merge texts."""
         rows = f"select {sql} as answer from {relation}"
         for text in sorted(literals):
             rows += f" union all select {literal(text)} as answer"
-        asked = (
+        query = (
             "select count(distinct answer) as a, count(distinct lower(rtrim(answer))) as b"
             f" from ({rows}) as texts"
         )
-        found = self._layer.warehouse.arrow(asked).to_pylist()[0]
-        return bool(found["a"] != found["b"])
+        counts = self._layer.warehouse.arrow(query).to_pylist()[0]
+        return bool(counts["a"] != counts["b"])
 
     def _kpi(
-        self, card: Card, attempt: _Attempt, tables: list[Table], made: dict[str, str]
+        self, card: Card, attempt: _Attempt, tables: list[Table], kpi_tables: dict[str, str]
     ) -> Measure:
-        said = attempt.said.get(card.name)
-        if said is not None:
-            dax, allowed = said.value.text, attempt.places.get(card.name, set())
+        expression = attempt.expressions.get(card.name)
+        if expression is not None:
+            dax, allowed = expression.value.text, attempt.places.get(card.name, set())
             grains = kpi_table_grains(card)
         else:
-            title = made[card.name]
+            title = kpi_tables[card.name]
             dax, grains = kpi_table_measure(title), list(dates.COLUMNS)
             allowed = {(title, column) for column in ("Grain", "Dimension", "Member")}
         folder, french = self._folders(card)
@@ -396,10 +396,10 @@ class Planner:
 
     def _parts(self, attempt: _Attempt) -> list[Measure]:
         """The measures behind the KPIs; those that may be added up are shown beside their ratio."""
-        alone = {said.value.text for said in attempt.said.values()}
+        alone = {expression.value.text for expression in attempt.expressions.values()}
         folders: dict[str, list[tuple[str, str]]] = {}
         graph = self._layer.metric_graph
-        for kpi in attempt.said:
+        for kpi in attempt.expressions:
             card = self._cards[kpi]
             if card.additivity == ADDITIVE:
                 continue
@@ -412,25 +412,25 @@ class Planner:
                     )
                     if pair not in folders.setdefault(leaf, []):
                         folders[leaf].append(pair)
-        found = []
-        for metric, measure in attempt.measures.made.items():
-            shown = folders.get(metric)
-            if shown and measure_reference(measure.name) not in alone:
-                kind = attempt.measures.said[metric].value.kind
+        parts = []
+        for metric, measure in attempt.measures.by_key.items():
+            folder_pairs = folders.get(metric)
+            if folder_pairs and measure_reference(measure.name) not in alone:
+                kind = attempt.measures.expressions[metric].value.kind
                 measure = replace(  # noqa: PLW2901 - the same measure, shown
                     measure,
                     is_hidden=False,
                     format="#,0" if kind == "int64" else "#,0.00",
-                    folder=";".join(english for english, _ in shown),
-                    folder_fr=";".join(french for _, french in shown),
+                    folder=";".join(english for english, _ in folder_pairs),
+                    folder_fr=";".join(french for _, french in folder_pairs),
                 )
-            found.append(measure)
-        return found
+            parts.append(measure)
+        return parts
 
-    def _told(self, kpi: str, reason: str, made: dict[str, str]) -> LeftOut:
+    def _left_out(self, kpi: str, reason: str, kpi_tables: dict[str, str]) -> LeftOut:
         instead = f"`cadran query {kpi}`"
-        if kpi in made:
-            instead = f"the table '{made[kpi]}', read by the measure [{self._labels[kpi]}]"
+        if kpi in kpi_tables:
+            instead = f"the table '{kpi_tables[kpi]}', read by the measure [{self._labels[kpi]}]"
         return LeftOut(kpi, reason, instead)
 
 

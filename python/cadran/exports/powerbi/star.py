@@ -16,7 +16,7 @@ from cadran.exports.powerbi import model as words
 from cadran.exports.powerbi.model import (
     Column,
     Kind,
-    NotSayableError,
+    NotInDaxError,
     Relationship,
     Table,
     reference,
@@ -106,10 +106,10 @@ def _bounds(layer: Layer) -> tuple[dt.date, dt.date]:
     name = daily[0]["primary_column"]["name"]
     relation = daily[0]["node_relation"]["relation_name"]
     sql = f"select cast(min({name}) as date) as a, cast(max({name}) as date) as b from {relation}"
-    found = layer.warehouse.arrow(sql).to_pylist()[0]
-    if found["a"] is None:
+    bounds = layer.warehouse.arrow(sql).to_pylist()[0]
+    if bounds["a"] is None:
         raise ProjectError(f"The time spine {relation} is empty: build the project first.")
-    return found["a"], found["b"]
+    return bounds["a"], bounds["b"]
 
 
 KEYS = ("primary", "unique")
@@ -146,11 +146,11 @@ class Fields:
         """The dimension `entity__dimension` as the semantic model `fact` reaches it.
 
         Raises:
-            NotSayableError: it is no plain column of the mart itself or of one joined by one key.
+            NotInDaxError: it is no plain column of the mart itself or of one joined by one key.
         """
         entity, _, dimension = name.rpartition("__")
         if not entity or "__" in entity:
-            raise NotSayableError(f"{name} is more than one join away")
+            raise NotInDaxError(f"{name} is more than one join away")
         model = self.models[fact]
         own = self._dimension(model, dimension)
         linked = _entity(model, entity)
@@ -159,32 +159,38 @@ class Fields:
             key = expression(linked) if linked else None
             return _plain(name, Field(fact, entity, own, key, None))
         if linked is None:
-            raise NotSayableError(f"{name} cannot be joined to {fact}")
-        found = []
+            raise NotInDaxError(f"{name} cannot be joined to {fact}")
+        fields = []
         for other in self.models.values():
-            there = _entity(other, entity)
-            held = self._dimension(other, dimension)
-            if other is not model and there and held and there["type"] in KEYS:
-                found.append(
-                    Field(other["name"], entity, held, expression(there), expression(linked))
+            joined = _entity(other, entity)
+            column = self._dimension(other, dimension)
+            if other is not model and joined and column and joined["type"] in KEYS:
+                fields.append(
+                    Field(
+                        other["name"],
+                        entity,
+                        column,
+                        expression(joined),
+                        expression(linked),
+                    )
                 )
-        if len(found) != 1:
-            raise NotSayableError(
-                f"{name} stands in {len(found)} marts; a relationship leads to one"
+        if len(fields) != 1:
+            raise NotInDaxError(
+                f"{name} stands in {len(fields)} marts; a relationship leads to one"
             )
-        return _plain(name, found[0])
+        return _plain(name, fields[0])
 
     def time(self, fact: str, name: str) -> dict[str, Any]:
         """A time dimension of a semantic model."""
-        found = self._dimension(self.models[fact], name)
-        if found is None or found["type"] != "time":
-            raise NotSayableError(f"{fact} has no time {name}")
-        return found
+        time = self._dimension(self.models[fact], name)
+        if time is None or time["type"] != "time":
+            raise NotInDaxError(f"{fact} has no time {name}")
+        return time
 
     def is_daily(self, fact: str, name: str) -> bool:
         """Whether a time dimension holds days, and not instants."""
-        given = self.time(fact, name).get("type_params") or {}
-        return bool(given.get("time_granularity") == "day")
+        params = self.time(fact, name).get("type_params") or {}
+        return bool(params.get("time_granularity") == "day")
 
     def is_versioned(self, model: str) -> bool:
         """Whether its rows are valid for a time, so that a key stands in several of them."""
@@ -197,9 +203,9 @@ class Fields:
         return next((d for d in model["dimensions"] if d["name"] == name), None)
 
 
-def expression(named: dict[str, Any]) -> str:
+def expression(element: dict[str, Any]) -> str:
     """The SQL of a dimension or an entity."""
-    return str(named.get("expr") or named["name"])
+    return str(element.get("expr") or element["name"])
 
 
 def _entity(model: dict[str, Any], name: str) -> dict[str, Any] | None:
@@ -208,7 +214,7 @@ def _entity(model: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 def _plain(name: str, field: Field) -> Field:
     if field.dimension["type"] != "categorical":
-        raise NotSayableError(f"{name} is a time; only metric_time has the date table")
+        raise NotInDaxError(f"{name} is a time; only metric_time has the date table")
     return field
 
 
@@ -252,13 +258,13 @@ class Star:
     @property
     def texts(self) -> dict[tuple[str, str], set[str]]:
         """Relations and expressions of all texts in the model, each with what it is compared to."""
-        found: dict[tuple[str, str], set[str]] = {}
+        texts: dict[tuple[str, str], set[str]] = {}
         for table in self.tables:
             for column in table.columns:
                 if column.kind == "string" and table.relation:
                     key = table.relation, column.sql
-                    found[key] = self._compared.get(key, set())
-        return found
+                    texts[key] = self._compared.get(key, set())
+        return texts
 
     def compare(self, table: str, column: Column, literals: Collection[str]) -> None:
         """Note that a filter compares a column with these texts."""
@@ -267,11 +273,11 @@ class Star:
 
     def fact(self, model: str) -> str:
         """The name of the table that holds the facts of a semantic model."""
-        found = self.fields.models[model]
+        definition = self.fields.models[model]
         if self.fields.is_versioned(model):
-            raise NotSayableError(f"the rows of {model} are valid for a time only")
-        keys = {e["name"] for e in found["entities"] if e["type"] in {"primary", "unique"}}
-        mart = found["node_relation"]["alias"]
+            raise NotInDaxError(f"the rows of {model} are valid for a time only")
+        keys = {e["name"] for e in definition["entities"] if e["type"] in {"primary", "unique"}}
+        mart = definition["node_relation"]["alias"]
         name = words.table_name(mart) + (" facts" if keys & self._apart else "")
         return self._table(name, model, mart)
 
@@ -285,7 +291,7 @@ class Star:
             kind: the kind to cast it to; by default its own.
 
         Raises:
-            NotSayableError: Power BI has no such type, or would take its texts for one another.
+            NotInDaxError: Power BI has no such type, or would take its texts for one another.
         """
         return self._column(self.fact(model), sql, name, kind=kind)
 
@@ -306,12 +312,12 @@ class Star:
             own: take the fact's own column where it has one, even if others share it.
 
         Raises:
-            NotSayableError: there is no one way from the fact to it.
+            NotInDaxError: there is no one way from the fact to it.
         """
         tables, relationships = dict(self._tables), list(self.relationships)
         try:
             return self._dimension(fact, self.fields.find(fact, name), is_hidden=is_hidden, own=own)
-        except NotSayableError:
+        except NotInDaxError:
             self._tables, self.relationships = tables, relationships
             raise
 
@@ -320,33 +326,33 @@ class Star:
     ) -> tuple[str, Column]:
         if field.foreign_key is None and (own or field.entity not in self._apart):
             table = self.fact(fact)
-            return table, self._shown(table, field, is_hidden=is_hidden)
+            return table, self._field_column(table, field, is_hidden=is_hidden)
         if self.fields.is_versioned(field.owner):
-            raise NotSayableError(f"the rows of {field.owner} are valid for a time only")
+            raise NotInDaxError(f"the rows of {field.owner} are valid for a time only")
         mart = self.fields.models[field.owner]["node_relation"]["alias"]
         table = self._table(words.table_name(mart), field.owner, mart)
         if field.key is None:
-            raise NotSayableError(f"{field.owner} has no column that identifies a {field.entity}")
+            raise NotInDaxError(f"{field.owner} has no column that identifies a {field.entity}")
         key = self._column(table, field.key, f"{field.entity}__key", is_key=True)
         linked = field.foreign_key or field.key
         here = self._column(self.fact(fact), linked, f"{field.entity}__key")
         if here.kind != key.kind:
-            raise NotSayableError(f"{fact} is joined to {field.owner} by keys of two types")
+            raise NotInDaxError(f"{fact} is joined to {field.owner} by keys of two types")
         if any(c != here.name for c in self._keys_between(self.fact(fact), table)):
-            raise NotSayableError(f"{fact} is joined to {field.owner} in two ways")
+            raise NotInDaxError(f"{fact} is joined to {field.owner} in two ways")
         self._relate(Relationship(self.fact(fact), here.name, table, key.name))
-        return table, self._shown(table, field, is_hidden=is_hidden)
+        return table, self._field_column(table, field, is_hidden=is_hidden)
 
     def day(self, fact: str, time: str) -> tuple[str, bool]:
         """The date of a fact as DAX names it, and whether dates reach it without being told."""
-        found = self.fields.time(fact, time)
+        dimension = self.fields.time(fact, time)
         is_daily = self.fields.is_daily(fact, time)
         table = self.fact(fact)
-        sql = f"cast({expression(found)} as date)"
+        sql = f"cast({expression(dimension)} as date)"
         column = self._column(table, sql, time if is_daily else f"{time}__day")
         usual = (self.fields.models[fact].get("defaults") or {}).get("agg_time_dimension")
         others = self._keys_between(table, TABLE)
-        is_active = usual == time if usual else all(one == column.name for one in others)
+        is_active = usual == time if usual else all(key == column.name for key in others)
         self._relate(Relationship(table, column.name, TABLE, DATE, is_active))
         return reference(table, column.name), is_active
 
@@ -360,29 +366,29 @@ class Star:
         ]
         others = [r.to_table for r in self.relationships if r.table == name]
         joined = [", ".join(own)] if own else []
-        shared = dict.fromkeys(one for one in others if one != TABLE)
-        return [*joined, *(reference(one, "").removesuffix("[]") for one in shared)]
+        shared = dict.fromkeys(other for other in others if other != TABLE)
+        return [*joined, *(reference(other, "").removesuffix("[]") for other in shared)]
 
     def _table(self, name: str, model: str, mart: str) -> str:
         if name not in self._tables:
-            found = self.fields.models[model]
-            text = " ".join((found.get("description") or "").split())
-            relation = found["node_relation"]["relation_name"]
+            definition = self.fields.models[model]
+            text = " ".join((definition.get("description") or "").split())
+            relation = definition["node_relation"]["relation_name"]
             stem = mart if not name.endswith(" facts") else f"{mart}__facts"
             self._tables[name] = Table(name, stem, (), relation, text)
         return name
 
-    def _shown(self, table: str, field: Field, *, is_hidden: bool) -> Column:
-        given = field.dimension
-        label = given.get("label") or words.in_words(given["name"])
-        column = self._column(table, field.sql, given["name"], name=label)
+    def _field_column(self, table: str, field: Field, *, is_hidden: bool) -> Column:
+        dimension = field.dimension
+        label = dimension.get("label") or words.in_words(dimension["name"])
+        column = self._column(table, field.sql, dimension["name"], name=label)
         if column.is_hidden and not is_hidden:
-            described = " ".join((given.get("description") or "").split())
+            described = " ".join((dimension.get("description") or "").split())
             column = replace(
                 column,
                 is_hidden=False,
                 description=described,
-                layer=f"{field.entity}__{given['name']}",
+                layer=f"{field.entity}__{dimension['name']}",
             )
             self._put(table, column)
         return column
@@ -397,41 +403,41 @@ class Star:
         kind: Kind | None = None,
         is_key: bool = False,
     ) -> Column:
-        there = self._tables[table]
-        relation = str(there.relation)
+        item = self._tables[table]
+        relation = str(item.relation)
         own, is_cast = self._kind(relation, sql)
         if kind is not None and kind != own:
             own, is_cast = kind, True
         if is_cast:
             sql = f"cast({sql} as {own})"
         if own == "string" and (relation, sql) in self._merged:
-            raise NotSayableError(
-                f"{sql} of {there.file} holds texts that differ only by capitals or spaces at the"
-                " end, which Power BI takes for one"
+            raise NotInDaxError(
+                f"{sql} of {item.file} holds texts that differ only by capitals or spaces at"
+                " the end, which Power BI takes for one"
             )
-        for column in there.columns:
+        for column in item.columns:
             if column.sql == sql and column.kind == own:
                 if is_key and not column.is_key:
                     self._put(table, replace(column, is_key=True))
                 return column
-        sources = {column.source.casefold() for column in there.columns}
-        names = {column.name.casefold() for column in there.columns}
+        sources = {column.source.casefold() for column in item.columns}
+        names = {column.name.casefold() for column in item.columns}
         source = sql if sql.isidentifier() else source
         source = words.unique(source, sources, str(len(sources)))
-        shown = words.unique(name or source, names, source)
-        column = Column(shown, source, own, sql, is_key=is_key)
-        self._tables[table] = there.with_column(column)
+        title = words.unique(name or source, names, source)
+        column = Column(title, source, own, sql, is_key=is_key)
+        self._tables[table] = item.with_column(column)
         return column
 
     def _put(self, table: str, column: Column) -> None:
-        there = self._tables[table]
-        columns = tuple(column if one.name == column.name else one for one in there.columns)
-        self._tables[table] = replace(there, columns=columns)
+        definition = self._tables[table]
+        columns = tuple(column if old.name == column.name else old for old in definition.columns)
+        self._tables[table] = replace(definition, columns=columns)
 
     def _keys_between(self, table: str, other: str) -> list[str]:
         """The columns by which rows of the other table reach the fact without being told."""
-        found = self.relationships
-        return [r.column for r in found if (r.table, r.to_table) == (table, other) and r.is_active]
+        links = self.relationships
+        return [r.column for r in links if (r.table, r.to_table) == (table, other) and r.is_active]
 
     def _relate(self, relationship: Relationship) -> None:
         if relationship not in self.relationships:
@@ -442,18 +448,18 @@ class Star:
         if (relation, sql) not in self._kinds:
             import pyarrow as pa
 
-            asked = f"select {sql} as answer from {relation} limit 0"
-            found = self._layer.warehouse.arrow(asked).schema.field("answer").type
-            kind = kind_of(found, sql)
-            self._kinds[relation, sql] = kind, kind == "double" and pa.types.is_decimal(found)
+            query = f"select {sql} as answer from {relation} limit 0"
+            data_type = self._layer.warehouse.arrow(query).schema.field("answer").type
+            kind = kind_of(data_type, sql)
+            self._kinds[relation, sql] = kind, kind == "double" and pa.types.is_decimal(data_type)
         return self._kinds[relation, sql]
 
 
-def kind_of(found: pa.DataType, what: str) -> Kind:
+def kind_of(data_type: pa.DataType, sql: str) -> Kind:
     """The kind of column that holds an Arrow type.
 
     Raises:
-        NotSayableError: Power BI has no such type.
+        NotInDaxError: Power BI has no such type.
     """
     import pyarrow as pa
 
@@ -467,9 +473,9 @@ def kind_of(found: pa.DataType, what: str) -> Kind:
         (pa.types.is_large_string, "string"),
         (pa.types.is_dictionary, "string"),
     ):
-        if check(found):
+        if check(data_type):
             return cast("Kind", kind)
-    if not pa.types.is_decimal(found):
-        raise NotSayableError(f"{what} is of the type {found}, which Power BI does not have")
-    fits = found.precision <= MOST_DIGITS and found.scale <= MOST_DECIMALS
+    if not pa.types.is_decimal(data_type):
+        raise NotInDaxError(f"{sql} is of the type {data_type}, which Power BI does not have")
+    fits = data_type.precision <= MOST_DIGITS and data_type.scale <= MOST_DECIMALS
     return "decimal" if fits else "double"

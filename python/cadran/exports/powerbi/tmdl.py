@@ -42,18 +42,18 @@ def files(model: Model, folder: str) -> dict[str, str]:
         folder: where Power BI finds the data, with a separator at its end.
     """
     names = [MEASURES, *(table.name for table in model.tables)]
-    made = {
+    documents = {
         "database.tmdl": f"database {quoted(model.name)}\n\tcompatibilityLevel: {LEVEL}\n",
         "model.tmdl": _model(names),
         "expressions.tmdl": _parameter(folder),
-        "relationships.tmdl": "\n".join(_relationship(one) for one in model.relationships),
+        "relationships.tmdl": "\n".join(_relationship(r) for r in model.relationships),
         f"tables/{MEASURES}.tmdl": _measures(model.measures),
     }
     for table in model.tables:
-        made[f"tables/{_file_name(table.name)}.tmdl"] = _table(table)
+        documents[f"tables/{_file_name(table.name)}.tmdl"] = _table(table)
     for culture, language in _CULTURES.items():
-        made[f"cultures/{culture}.tmdl"] = _culture(model, culture, language)
-    return {path: f"{text}\n" for path, text in made.items()}
+        documents[f"cultures/{culture}.tmdl"] = _culture(model, culture, language)
+    return {path: f"{text}\n" for path, text in documents.items()}
 
 
 def quoted(name: str) -> str:
@@ -90,13 +90,13 @@ def _parameter(folder: str) -> str:
     )
 
 
-def _relationship(one: Relationship) -> str:
-    name = lineage("relationship", one.table, one.column, one.to_table)
-    inactive = "" if one.is_active else "\tisActive: false\n"
+def _relationship(relationship: Relationship) -> str:
+    name = lineage("relationship", relationship.table, relationship.column, relationship.to_table)
+    inactive = "" if relationship.is_active else "\tisActive: false\n"
     return (
         f"relationship {name}\n{inactive}"
-        f"\tfromColumn: {quoted(one.table)}.{quoted(one.column)}\n"
-        f"\ttoColumn: {quoted(one.to_table)}.{quoted(one.to_column)}\n"
+        f"\tfromColumn: {quoted(relationship.table)}.{quoted(relationship.column)}\n"
+        f"\ttoColumn: {quoted(relationship.to_table)}.{quoted(relationship.to_column)}\n"
     )
 
 

@@ -53,7 +53,7 @@ def write(model: Model, path: Path, database: str) -> None:
 def files(model: Model, database: str) -> dict[str, Any]:
     """The content of each file of the archive, by its name."""
     connection = {**superset_payload.database(model, database), "extra": {}, "version": "1.0.0"}
-    found: dict[str, Any] = {
+    documents: dict[str, Any] = {
         "metadata.yaml": {
             "version": "1.0.0",
             "type": "assets",
@@ -61,18 +61,18 @@ def files(model: Model, database: str) -> dict[str, Any]:
         },
         "databases/kpis.yaml": connection,
     }
-    for made in model.datasets:
-        payload = superset_payload.dataset(model, made)
+    for dataset in model.datasets:
+        payload = superset_payload.dataset(model, dataset)
         metrics = [_opened(metric) for metric in payload["metrics"]]
         for metric in metrics:
             del metric["uuid"]  # the format has no place for it
-        found[f"datasets/kpis/{made.name}.yaml"] = {
+        documents[f"datasets/kpis/{dataset.name}.yaml"] = {
             **_opened(payload),
             "metrics": metrics,
             "version": "1.0.0",
             "database_uuid": connection["uuid"],
         }
-    return found
+    return documents
 
 
 def _opened(payload: dict[str, Any]) -> dict[str, Any]:
@@ -124,37 +124,37 @@ def run(parsed: argparse.Namespace) -> int:
     """
     layer = open_layer(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
     folder = parsed.output or parsed.project_dir / "target" / "superset"
-    seen = parsed.file_in_superset or str((folder / FILE).resolve())
-    for line in export(layer, folder, lang=parsed.lang, seen=seen):
+    path = parsed.file_in_superset or str((folder / FILE).resolve())
+    for line in export(layer, folder, lang=parsed.lang, path=path):
         sys.stdout.write(f"{line}\n")
     if parsed.url:
         model = superset_model.make(layer, parsed.lang)
         with Client(parsed.url, plain=parsed.plain_http) as client:
-            done = superset_push.push(client, model, seen)
+            done = superset_push.push(client, model, path)
         for line in (*done.changes, f"{done.unchanged} datasets were as they should be"):
             sys.stdout.write(f"{line}\n")
     return 0
 
 
-def export(layer: Layer, folder: Path, *, lang: str = "en", seen: str) -> Iterator[str]:
+def export(layer: Layer, folder: Path, *, lang: str = "en", path: str) -> Iterator[str]:
     """Write the database file and the archive; yields what to say of each.
 
     Args:
         layer: the layer of a built project.
         folder: where they go.
         lang: the language of labels and descriptions.
-        seen: the path of the database file, as Superset sees it.
+        path: the path of the database file, as Superset sees it.
 
     Raises:
         CadranError: a card is broken, or the warehouse cannot be read.
     """
     model = superset_model.make(layer, lang)
-    tables = {made.name: made.rows() for made in model.datasets}
+    tables = {dataset.name: dataset.rows() for dataset in model.datasets}
     write_duckdb(folder / FILE, tables)
-    write(model, folder / ARCHIVE, seen)
-    for made in model.datasets:
-        kpis = ", ".join(metric.card.name for metric in made.metrics)
-        yield f"{made.name}: {tables[made.name].num_rows} rows; {kpis}"
+    write(model, folder / ARCHIVE, path)
+    for dataset in model.datasets:
+        kpis = ", ".join(metric.card.name for metric in dataset.metrics)
+        yield f"{dataset.name}: {tables[dataset.name].num_rows} rows; {kpis}"
     for name, reason in model.left_out.items():
         yield f"{name}: left out, because {reason}"
     yield f"{folder / FILE}, {folder / ARCHIVE}"

@@ -112,17 +112,17 @@ class Client:
         Raises:
             ServiceError: Superset cannot be reached, or refuses.
         """
-        found: list[dict[str, Any]] = []
+        items: list[dict[str, Any]] = []
         while True:
-            page = self.get(path, page=len(found) // _PAGE, page_size=_PAGE, **query)
-            found += page["result"]
+            page = self.get(path, page=len(items) // _PAGE, page_size=_PAGE, **query)
+            items += page["result"]
             if len(page["result"]) < _PAGE:
-                return found
+                return items
 
     def _token(self) -> str:
-        given = os.environ.get(TOKEN)
-        if given:
-            return given
+        token = os.environ.get(TOKEN)
+        if token:
+            return token
         user, password = os.environ.get(USER), os.environ.get(PASSWORD)
         if not user or not password:
             raise QueryError(
@@ -145,16 +145,16 @@ class Client:
                 f" or {TOKEN}."
             )
         try:
-            found = answer.json()
+            payload = answer.json()
         except ValueError:
-            found = None
-        if not answer.is_success or not isinstance(found, dict):
-            says = found.get("message") if isinstance(found, dict) else None
+            payload = None
+        if not answer.is_success or not isinstance(payload, dict):
+            says = payload.get("message") if isinstance(payload, dict) else None
             raise ServiceError(
                 f"Superset at {self.url} refused {method} {path} ({answer.status_code})"
                 + (f": {json.dumps(says, ensure_ascii=False)}" if says else ".")
             )
-        return found
+        return payload
 
 
 def _is_here(host: str) -> bool:
@@ -181,90 +181,101 @@ _AS_JSON = ("extra", "currency")
 
 
 def changed(
-    model: Model, made: Dataset, wanted: dict[str, Any], known: dict[str, Any], *, is_new: bool
+    model: Model,
+    dataset: Dataset,
+    desired: dict[str, Any],
+    current: dict[str, Any],
+    *,
+    is_new: bool,
 ) -> dict[str, Any]:
     """The keys of a dataset to send; none when it is as it should be.
 
     Args:
         model: whose dataset it is.
-        made: the dataset.
-        wanted: its payload.
-        known: what Superset says of it.
+        dataset: the dataset.
+        desired: its payload.
+        current: what Superset says of it.
         is_new: it was made just now, so that nobody can have added anything.
 
     Raises:
         ServiceError: someone else gave a metric the name of a KPI.
     """
     lists = {
-        "columns": ("column_name", _columns(wanted, known)),
-        "metrics": ("metric_name", _metrics(model, made, wanted, known, is_new=is_new)),
+        "columns": ("column_name", _columns(desired, current)),
+        "metrics": ("metric_name", _metrics(model, dataset, desired, current, is_new=is_new)),
     }
     body = {
         key: value
-        for key, value in wanted.items()
-        if key not in {*lists, "uuid"} and differs(key, known.get(key), value)
+        for key, value in desired.items()
+        if key not in {*lists, "uuid"} and differs(key, current.get(key), value)
     }
     for key, (name, entries) in lists.items():
-        there = [_sent(entry, name) for entry in known[key]]
-        if _comparable(entries, name) != _comparable(there, name):
+        existing = [_sent(entry, name) for entry in current[key]]
+        if _comparable(entries, name) != _comparable(existing, name):
             body[key] = entries
     return body
 
 
-def differs(key: str, known: Any, wanted: Any) -> bool:
+def differs(key: str, current: Any, desired: Any) -> bool:
     """True where a value that Superset has is not the one it should have."""
-    return bool(_read(key, known) != _read(key, wanted))
+    return bool(_read(key, current) != _read(key, desired))
 
 
-def _columns(wanted: dict[str, Any], known: dict[str, Any]) -> list[dict[str, Any]]:
-    there = {column["column_name"]: column for column in known["columns"]}
+def _columns(desired: dict[str, Any], current: dict[str, Any]) -> list[dict[str, Any]]:
+    existing = {column["column_name"]: column for column in current["columns"]}
     ours = [
-        {**_sent(there[column["column_name"]], "column_name"), **column}
-        for column in wanted["columns"]
+        {**_sent(existing[column["column_name"]], "column_name"), **column}
+        for column in desired["columns"]
     ]
-    calculated = [column for column in there.values() if column["expression"]]
+    calculated = [column for column in existing.values() if column["expression"]]
     return ours + [_sent(column, "column_name") for column in calculated]
 
 
 def _metrics(
-    model: Model, made: Dataset, wanted: dict[str, Any], known: dict[str, Any], *, is_new: bool
+    model: Model,
+    dataset: Dataset,
+    desired: dict[str, Any],
+    current: dict[str, Any],
+    *,
+    is_new: bool,
 ) -> list[dict[str, Any]]:
-    there = {metric["metric_name"]: metric for metric in known["metrics"]}
+    existing = {metric["metric_name"]: metric for metric in current["metrics"]}
     entries = []
-    for metric in wanted["metrics"]:
-        found = there.pop(metric["metric_name"], None)
-        if found is not None and not _is_ours(model, made, found):
+    for metric in desired["metrics"]:
+        namesake = existing.pop(metric["metric_name"], None)
+        if namesake is not None and not _is_ours(model, dataset, namesake):
             raise ServiceError(
-                f"The dataset '{made.name}' in Superset has a metric '{metric['metric_name']}' that"
-                " this export did not make, and there is a KPI of that name. Rename the metric."
+                f"The dataset '{dataset.name}' in Superset has a metric '{metric['metric_name']}'"
+                " that this export did not make, and there is a KPI of that name. Rename the"
+                " metric."
             )
-        entries.append({**(_sent(found, "metric_name") if found else {}), **metric})
+        entries.append({**(_sent(namesake, "metric_name") if namesake else {}), **metric})
     if is_new:  # Superset begins with a count of rows, which counts nothing of the business
         return entries
-    others = (metric for metric in there.values() if not _is_ours(model, made, metric))
-    return entries + [_sent(metric, "metric_name") for metric in others]
+    foreign = (metric for metric in existing.values() if not _is_ours(model, dataset, metric))
+    return entries + [_sent(metric, "metric_name") for metric in foreign]
 
 
-def _is_ours(model: Model, made: Dataset, metric: dict[str, Any]) -> bool:
-    mark = identity(model.project, made.name, metric["metric_name"])
+def _is_ours(model: Model, dataset: Dataset, metric: dict[str, Any]) -> bool:
+    mark = identity(model.project, dataset.name, metric["metric_name"])
     says = (_read("extra", metric.get("extra")) or {}).get("cadran") or {}
     return metric["uuid"] == mark or says.get("project") == model.project
 
 
 def _sent(entry: dict[str, Any], name: str) -> dict[str, Any]:
-    kept = {key: entry[key] for key in _SENT[name] if key in entry}
-    if "currency" in kept:
-        kept["currency"] = _read("currency", kept["currency"])
-    return kept
+    fields = {key: entry[key] for key in _SENT[name] if key in entry}
+    if "currency" in fields:
+        fields["currency"] = _read("currency", fields["currency"])
+    return fields
 
 
 def _comparable(entries: list[dict[str, Any]], name: str) -> dict[str, dict[str, Any]]:
     """Entries by name; JSON is read, and what is empty is left out."""
     return {
         entry[name]: {
-            key: found
+            key: content
             for key, value in entry.items()
-            if (found := _read(key, value)) not in (None, "", {})
+            if (content := _read(key, value)) not in (None, "", {})
         }
         for entry in entries
     }
@@ -299,8 +310,8 @@ def push(client: Client, model: Model, path: str) -> Done:
         ServiceError: Superset cannot be reached, refuses, or has a name of ours from someone else.
     """
     pushed = _Push(client, model, path)
-    for made in model.datasets:
-        pushed.dataset(made)
+    for dataset in model.datasets:
+        pushed.dataset(dataset)
     pushed.gone()
     return pushed.done
 
@@ -312,7 +323,9 @@ class _Push:
         self.client, self.model, self.done = client, model, Done()
         self.database = self._database(path)
         self.all = client.all("/dataset/")
-        self.there = {str(e["uuid"]): e for e in self.all if e["database"]["id"] == self.database}
+        self.existing = {
+            str(e["uuid"]): e for e in self.all if e["database"]["id"] == self.database
+        }
         self.people = {
             user["extra"]["email"].casefold(): int(user["value"])
             for user in client.all("/dataset/related/owners")
@@ -320,12 +333,12 @@ class _Push:
         }
 
     def _database(self, path: str) -> int:
-        wanted = payload.database(self.model, path)
-        name = wanted["database_name"]
+        desired = payload.database(self.model, path)
+        name = desired["database_name"]
         for entry in self.client.all("/database/"):
-            if str(entry["uuid"]) == wanted["uuid"]:
-                known = self.client.get(f"/database/{entry['id']}/connection")["result"]
-                body = {k: v for k, v in wanted.items() if k != "uuid" and known.get(k, v) != v}
+            if str(entry["uuid"]) == desired["uuid"]:
+                current = self.client.get(f"/database/{entry['id']}/connection")["result"]
+                body = {k: v for k, v in desired.items() if k != "uuid" and current.get(k, v) != v}
                 if body:
                     self.client.put(f"/database/{entry['id']}", body)
                     self.done.changes.append(f"database {name}: changed")
@@ -334,35 +347,35 @@ class _Push:
                 raise ServiceError(
                     f"Superset has a database '{name}' that this export did not make. Rename it."
                 )
-        number = int(self.client.post("/database/", wanted)["id"])
+        number = int(self.client.post("/database/", desired)["id"])
         self.done.changes.append(f"database {name}: created")
         return number
 
-    def dataset(self, made: Dataset) -> None:
-        wanted = payload.dataset(self.model, made)
-        entry = self.there.get(wanted["uuid"])
-        number = self._created(wanted) if entry is None else int(entry["id"])
-        known = self.client.get(f"/dataset/{number}")["result"]
-        stored = {c["column_name"] for c in known["columns"] if not c["expression"]}
-        if stored != {column["column_name"] for column in wanted["columns"]}:
+    def dataset(self, dataset: Dataset) -> None:
+        desired = payload.dataset(self.model, dataset)
+        entry = self.existing.get(desired["uuid"])
+        number = self._created(desired) if entry is None else int(entry["id"])
+        current = self.client.get(f"/dataset/{number}")["result"]
+        stored = {c["column_name"] for c in current["columns"] if not c["expression"]}
+        if stored != {column["column_name"] for column in desired["columns"]}:
             self.client.put(f"/dataset/{number}/refresh")
-            known = self.client.get(f"/dataset/{number}")["result"]
-        body = changed(self.model, made, wanted, known, is_new=entry is None)
-        mails = {metric.card.owner.technical.casefold() for metric in made.metrics}
+            current = self.client.get(f"/dataset/{number}")["result"]
+        body = changed(self.model, dataset, desired, current, is_new=entry is None)
+        mails = {metric.card.owner.technical.casefold() for metric in dataset.metrics}
         owners = {self.people[mail] for mail in mails if mail in self.people}
-        current = {owner["id"] for owner in known["owners"]}
-        if not owners <= current:
-            body["owners"] = sorted(owners | current)
+        owner_ids = {owner["id"] for owner in current["owners"]}
+        if not owners <= owner_ids:
+            body["owners"] = sorted(owners | owner_ids)
         if body:
             self.client.put(f"/dataset/{number}", body)
             what = "created" if entry is None else f"changed ({', '.join(body)})"
-            self.done.changes.append(f"dataset {made.name}: {what}")
+            self.done.changes.append(f"dataset {dataset.name}: {what}")
         else:
             self.done.unchanged += 1
 
-    def _created(self, wanted: dict[str, Any]) -> int:
-        head = {key: wanted[key] for key in ("table_name", "schema", "uuid")}
-        for other in self.there.values():
+    def _created(self, desired: dict[str, Any]) -> int:
+        head = {key: desired[key] for key in ("table_name", "schema", "uuid")}
+        for other in self.existing.values():
             if (other["schema"], other["table_name"]) == (head["schema"], head["table_name"]):
                 raise ServiceError(
                     f"Superset has a dataset '{head['table_name']}' on this database that this"
@@ -370,30 +383,30 @@ class _Push:
                 )
         try:
             return int(self.client.post("/dataset/", {**head, "database": self.database})["id"])
-        except ServiceError as refused:
+        except ServiceError as error:
             for other in self.all:
                 if other["table_name"] == head["table_name"]:
                     raise ServiceError(
-                        f"{refused} The database '{other['database']['database_name']}' has a"
+                        f"{error} The database '{other['database']['database_name']}' has a"
                         " dataset of that name, and some Supersets allow a name only once."
                     ) from None
             raise
 
     def gone(self) -> None:
         """Remove each dataset that is no longer exported, or mark it where charts still use it."""
-        wanted = {payload.identity(self.model.project, made.name) for made in self.model.datasets}
-        for mark, entry in self.there.items():
+        exported = {payload.identity(self.model.project, d.name) for d in self.model.datasets}
+        for mark, entry in self.existing.items():
             number, name = entry["id"], entry["table_name"]
-            if mark in wanted or mark != payload.identity(self.model.project, name):
+            if mark in exported or mark != payload.identity(self.model.project, name):
                 continue
             used = self.client.get(f"/dataset/{number}/related_objects")["charts"]["count"]
             if not used:
                 self.client.delete(f"/dataset/{number}")
                 self.done.changes.append(f"dataset {name}: removed")
                 continue
-            known = self.client.get(f"/dataset/{number}")["result"]
-            marked = payload.gone(known, self.model.lang)
-            if any(differs(key, known[key], value) for key, value in marked.items()):
+            current = self.client.get(f"/dataset/{number}")["result"]
+            marked = payload.gone(current, self.model.lang)
+            if any(differs(key, current[key], value) for key, value in marked.items()):
                 self.client.put(f"/dataset/{number}", marked)
                 self.done.changes.append(
                     f"dataset {name}: no longer exported; kept and marked, for {used} of its charts"

@@ -17,7 +17,7 @@ from cadran.core.query.request import DAY_OR_COARSER, GRAINS
 from cadran.core.semantics.governed import TIME
 from cadran.core.warehouse.dialects import DUCKDB
 from cadran.errors import CardError
-from cadran.exports.expressions import EXTREMES, UnsayableError, said, summable
+from cadran.exports.expressions import EXTREMES, NotExpressibleError, metric_expression, summable
 from cadran.exports.texts import plain, text
 from cadran.formats import periods
 
@@ -54,26 +54,26 @@ def value_rows(layer: Layer, cards: Iterable[Card]) -> pa.Table:
     import pyarrow as pa
 
     cards = list(cards)
-    found: dict[Key, dict[str, str]] = {}
+    values: dict[Key, dict[str, str]] = {}
     for card in cards:
         for grain in (grain for grain in card.grains if grain in periods.GRAINS):
             for dimension in (None, *card.dimensions):
                 groups = [f"{TIME}__{grain}", *([dimension] if dimension else [])]
                 answer = layer.query(card.name, groups, ordered=False).to_arrow()
-                _keep(found, answer.to_pylist(), card.name, grain, dimension)
-    _beside(found)
-    ordered = sorted(found, key=lambda key: (*key[1:3], key[0], key[3] or ""))
+                _keep(values, answer.to_pylist(), card.name, grain, dimension)
+    _beside(values)
+    ordered = sorted(values, key=lambda key: (*key[1:3], key[0], key[3] or ""))
     columns: dict[str, Any] = {
         name: [key[place] for key in ordered] for place, name in enumerate(KEYS)
     }
-    columns |= {card.name: [found[key].get(card.name) for key in ordered] for card in cards}
+    columns |= {card.name: [values[key].get(card.name) for key in ordered] for card in cards}
     text = pa.string()
     types = [pa.date32(), text, text, text, *(text for _ in cards)]
     return pa.table(columns, pa.schema(list(zip(columns, types, strict=True))))
 
 
 def _keep(
-    found: dict[Key, dict[str, str]],
+    values: dict[Key, dict[str, str]],
     answer: list[dict[str, Any]],
     kpi: str,
     grain: str,
@@ -90,23 +90,23 @@ def _keep(
             dimension or ALL,
             None if member is None else str(member),
         )
-        found.setdefault(key, {})[kpi] = str(value)
+        values.setdefault(key, {})[kpi] = str(value)
 
 
-def _beside(found: dict[Key, dict[str, str]]) -> None:
+def _beside(values: dict[Key, dict[str, str]]) -> None:
     """Put an empty row beside each that stands alone in a longer period."""
     starts: dict[tuple[str, str, str | None], set[dt.date]] = {}
-    for period, *series in found:
+    for period, *series in values:
         starts.setdefault(tuple(series), set()).add(period)  # type: ignore[arg-type]
-    for (grain, dimension, member), there in starts.items():
+    for (grain, dimension, member), present in starts.items():
         for longer in (other for other in periods.GRAINS if periods.is_coarser(other, grain)):
             within: dict[dt.date, list[dt.date]] = {}
-            for period in there:
+            for period in present:
                 within.setdefault(periods.start_of(period, longer), []).append(period)
             for whole, alone in within.items():
                 if len(alone) == 1:
                     other = _neighbour(alone[0], grain, longer, whole)
-                    found.setdefault((other, grain, dimension, member), {})
+                    values.setdefault((other, grain, dimension, member), {})
 
 
 def _neighbour(period: dt.date, grain: str, longer: str, whole: dt.date) -> dt.date:
@@ -178,7 +178,7 @@ def make(layer: Layer, lang: str = "en") -> Model:
         try:
             summable(graph, card.name)
             groups.setdefault(_shape(card), []).append(card)
-        except UnsayableError as reason:
+        except NotExpressibleError as reason:
             apart[card.name] = str(reason)
     if not groups and not apart:
         raise CardError("The project has no KPI: no metric carries a card under config.meta.kpi.")
@@ -200,12 +200,14 @@ def _shape(card: Card) -> tuple[str, tuple[str, ...]]:
     """The finest grain and the dimensions of the cube of a card.
 
     Raises:
-        UnsayableError: Superset would offer a period that is not on the card.
+        NotExpressibleError: Superset would offer a period that is not on the card.
     """
     finest = next(grain for grain in GRAINS if grain in card.grains)
     for grain in GRAINS[GRAINS.index(finest) :]:
         if grain not in card.grains:
-            raise UnsayableError(f"its card has no grain '{grain}', which Superset would offer")
+            raise NotExpressibleError(
+                f"its card has no grain '{grain}', which Superset would offer"
+            )
     return finest, tuple(sorted(card.dimensions))
 
 
@@ -223,7 +225,7 @@ def _cube(
         for model in layer.project.semantic_manifest["semantic_models"]
     }
     facts = sorted({relations[model] for model in graph.semantic_models(*parts)})
-    shown = [card.localized(lang) for card in cards]
+    localized = [card.localized(lang) for card in cards]
     time = Column(TIME, text("time", lang), text("start", lang, grain=text(grain, lang)), "time")
     by = _dimensions(layer, [card.name for card in cards], dimensions)
     return Dataset(
@@ -233,10 +235,10 @@ def _cube(
             lang,
             rows=", ".join((text(grain, lang), *(column.label for column in by))),
             grain=text(grain, lang),
-            kpis=", ".join(card.label for card in shown),
+            kpis=", ".join(card.label for card in localized),
         ),
         (time, *by, *(_part(graph, part, lang) for part in parts)),
-        tuple(Metric(card, _over(graph, card.name)) for card in shown),
+        tuple(Metric(card, _over(graph, card.name)) for card in localized),
         grain,
         partial(_rows, layer, parts, dimensions, grain),
     )
@@ -252,7 +254,7 @@ def _over(graph: MetricGraph, name: str) -> str:
         kind = extremes.get(graph.aggregation(metric["name"])["agg"], exp.Sum)
         return kind(this=exp.column(metric["name"]))
 
-    tree = said(graph, name, leaf)
+    tree = metric_expression(graph, name, leaf)
     flat = tree.sql(dialect=DUCKDB)
     return str(flat if len(flat) <= LONG else tree.sql(dialect=DUCKDB, pretty=True))
 
@@ -281,24 +283,24 @@ def _told_apart(cubes: list[Dataset]) -> Iterable[Dataset]:
         yield replace(cube, name=f"{cube.name}_of_{first}") if again else cube
 
 
-def _values(layer: Layer, why: dict[str, str], lang: str) -> Dataset:
-    cards = [layer.card(name) for name in why]
-    shown = [card.localized(lang) for card in cards]
+def _values(layer: Layer, reasons: dict[str, str], lang: str) -> Dataset:
+    cards = [layer.card(name) for name in reasons]
+    localized = [card.localized(lang) for card in cards]
     keys = [
         Column(key, text(key, lang), text(f"{key}_text", lang), role) for key, role in KEYS.items()
     ]
     parts = [Column(card.name, "", text("stored", lang), "part") for card in cards]
     return Dataset(
         TABLE,
-        text("values", lang, kpis=", ".join(card.label for card in shown)),
+        text("values", lang, kpis=", ".join(card.label for card in localized)),
         (*keys, *parts),
         tuple(
             Metric(
                 card,
                 value_expression(card.name),
-                text("note", lang, why=why[card.name]),
+                text("note", lang, why=reasons[card.name]),
             )
-            for card in shown
+            for card in localized
         ),
         None,
         partial(value_rows, layer, cards),

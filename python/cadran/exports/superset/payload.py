@@ -49,19 +49,19 @@ def database(model: Model, path: str) -> dict[str, Any]:
     }
 
 
-def dataset(model: Model, made: Dataset) -> dict[str, Any]:
+def dataset(model: Model, source: Dataset) -> dict[str, Any]:
     """A dataset: every key that Superset keeps of it, with its columns and metrics."""
-    time = next(column.name for column in made.columns if column.role == "time")
+    time = next(column.name for column in source.columns if column.role == "time")
     return {
-        "table_name": made.name,
+        "table_name": source.name,
         "schema": SCHEMA,
-        "uuid": identity(model.project, made.name),
-        "description": made.description,
+        "uuid": identity(model.project, source.name),
+        "description": source.description,
         "main_dttm_col": time,
         "is_managed_externally": True,
         "extra": _json({"cadran": {"project": model.project}}),
-        "columns": [_column(column) for column in made.columns],
-        "metrics": [_metric(model, made, metric) for metric in made.metrics],
+        "columns": [_column(column) for column in source.columns],
+        "metrics": [_metric(model, source, metric) for metric in source.metrics],
     }
 
 
@@ -89,25 +89,25 @@ def _column(column: Column) -> dict[str, Any]:
     }
 
 
-def _metric(model: Model, made: Dataset, metric: Metric) -> dict[str, Any]:
+def _metric(model: Model, dataset: Dataset, metric: Metric) -> dict[str, Any]:
     card, lang = metric.card, model.lang
     is_money = _CURRENCY.fullmatch(card.unit) is not None
-    said = [card.description, text("formula", lang, formula=card.formula)]
+    sentences = [card.description, text("formula", lang, formula=card.formula)]
     if card.not_for:
-        said.append(text("not_for", lang, uses="; ".join(card.not_for)))
+        sentences.append(text("not_for", lang, uses="; ".join(card.not_for)))
     if not is_money and card.unit != "%":
-        said.append(text("unit", lang, unit=card.unit))
+        sentences.append(text("unit", lang, unit=card.unit))
     if metric.note:
-        said.append(metric.note)
+        sentences.append(metric.note)
     return {
         "metric_name": card.name,
         "verbose_name": card.label,
         "expression": metric.expression,
-        "description": " ".join(said),
+        "description": " ".join(sentences),
         "d3format": d3format(card),
         "currency": {"symbol": card.unit, "symbolPosition": "suffix"} if is_money else None,
         "extra": _json(_extra(model, card)),
-        "uuid": identity(model.project, made.name, card.name),
+        "uuid": identity(model.project, dataset.name, card.name),
     }
 
 
