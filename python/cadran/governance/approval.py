@@ -33,10 +33,10 @@ def check_approver(layer: Layer, kpis: Iterable[str], approver: str, author: str
     """
     if approver.casefold() == author.casefold():
         raise QueryError(f"{author} is at work here, so somebody else must approve it.")
-    known = settings.read(layer.project.root, set(registered()))
+    owners = settings.read(layer.project.root, set(registered()))
     for kpi in kpis:
         owner = layer.card(kpi).owner.business
-        allowed = (owner, *known.delegates(owner))
+        allowed = (owner, *owners.delegates(owner))
         if approver.casefold() not in {name.casefold() for name in allowed}:
             others = f", or {' or '.join(allowed[1:])} in the owner's place" if allowed[1:] else ""
             raise QueryError(
@@ -46,8 +46,8 @@ def check_approver(layer: Layer, kpis: Iterable[str], approver: str, author: str
 
 def who(layer: Layer) -> str:
     """Who is at work: CADRAN_AUTHOR, git's user, or the user of this machine."""
-    named = os.environ.get("CADRAN_AUTHOR")
-    return named or git.user(_folder(layer)) or getpass.getuser()
+    author = os.environ.get("CADRAN_AUTHOR")
+    return author or git.user(_folder(layer)) or getpass.getuser()
 
 
 def revision(layer: Layer) -> str | None:

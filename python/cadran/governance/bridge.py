@@ -101,35 +101,35 @@ def effect_of(additivity: str, sides: Sides) -> list[Step]:
     """The effect of a definition by member; as one step where it cannot be split."""
     old, new = sides.before, sides.after
     assert new is not None  # noqa: S101 - `bridge` fills it
-    whole = new.exact - old.exact
+    difference = new.exact - old.exact
     zero = Value(Decimal(0), Fraction(0), Fraction(0))
     ratio = None
     if old.numerator is not None and old.denominator and new.denominator:
         ratio = old.numerator / old.denominator
     before, after = sides.members_before, sides.members_after
     if not before or not after or (ratio is None and additivity != "additive"):
-        return [Step("definition", None, whole)] if whole else []
+        return [Step("definition", None, difference)] if difference else []
     steps = []
     for member in sorted({*before, *after}, key=str):
-        one, two = before.get(member, zero), after.get(member, zero)
+        earlier, later = before.get(member, zero), after.get(member, zero)
         if ratio is None:
-            amount = two.exact - one.exact
+            amount = later.exact - earlier.exact
         else:
-            exact = _share(two, new, ratio) - _share(one, old, ratio)
+            exact = _share(later, new, ratio) - _share(earlier, old, ratio)
             amount = (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(_PLACES)
         steps.append(Step("definition", member, amount))
-    left = whole - sum((step.amount for step in steps), Decimal(0))
-    if left and abs(left) <= _ROUNDING * max(abs(new.exact), Decimal(1)):
+    remainder = difference - sum((step.amount for step in steps), Decimal(0))
+    if remainder and abs(remainder) <= _ROUNDING * max(abs(new.exact), Decimal(1)):
         largest = max(range(len(steps)), key=lambda at: abs(steps[at].amount))
         rounded = steps[largest]
-        steps[largest] = Step(rounded.step, rounded.member, rounded.amount + left)
-        left = Decimal(0)
-    return [*steps, Step("unallocated", None, left)] if left else steps
+        steps[largest] = Step(rounded.step, rounded.member, rounded.amount + remainder)
+        remainder = Decimal(0)
+    return [*steps, Step("unallocated", None, remainder)] if remainder else steps
 
 
-def _share(part: Value, whole: Value, ratio: Fraction) -> Fraction:
+def _share(part: Value, total: Value, ratio: Fraction) -> Fraction:
     top, below = part.numerator or Fraction(0), part.denominator or Fraction(0)
-    return (top - ratio * below) / (whole.denominator or Fraction(1))
+    return (top - ratio * below) / (total.denominator or Fraction(1))
 
 
 def revisions(layer: Layer, kpi: str, period: str) -> list[dict[str, Any]]:
@@ -140,7 +140,7 @@ def revisions(layer: Layer, kpi: str, period: str) -> list[dict[str, Any]]:
     """
     layer.card(kpi)
     grain, start, _ = read_period(period)
-    shown: list[dict[str, Any]] = []
+    changes: list[dict[str, Any]] = []
     before: Decimal | None = None
     version: int | None = None
     for row in published_rows(layer, kpi, grain, start):
@@ -151,7 +151,7 @@ def revisions(layer: Layer, kpi: str, period: str) -> list[dict[str, Any]]:
         # A record tells why its version was made, not why data changed afterwards.
         is_told = row["kind"] == "restatement" or row["version"] != version
         version = row["version"]
-        shown.append(
+        changes.append(
             {
                 "published_at": row["published_at"], "value": value, "change": change,
                 "status": row["status"], "version": row["version"],
@@ -161,9 +161,9 @@ def revisions(layer: Layer, kpi: str, period: str) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
         before = value if value is not None else before
-    if not shown:
+    if not changes:
         raise QueryError(f"No value of {kpi} for {period} was published.")
-    return shown
+    return changes
 
 
 def published_rows(layer: Layer, kpi: str, grain: str, start: dt.date) -> list[dict[str, Any]]:
@@ -204,14 +204,14 @@ class Bridge:
 
     def rows(self) -> list[dict[str, Any]]:
         """The steps with the value reached after each: a table, or a waterfall chart."""
-        shown: list[dict[str, Any]] = []
+        listed: list[dict[str, Any]] = []
         with localcontext(prec=_PRECISION):
             reached = Decimal(0)
             for step in self.steps:
                 reached = step.amount if step.step == "now" else reached + step.amount
                 row = {"step": step.step, "member": step.member, "amount": _plain(step.amount)}
-                shown.append(row | {"reached": _plain(reached)})
-        return shown
+                listed.append(row | {"reached": _plain(reached)})
+        return listed
 
     def to_dict(self) -> dict[str, Any]:
         """The bridge as JSON types, amounts as exact decimals."""
@@ -234,28 +234,28 @@ class Bridge:
         words = WORDS[lang]
         period = periods.label(self.period, self.grain, lang)
         day = periods.label(self.published_at.date(), "day", lang)
-        told: list[dict[str, Any]] = []
+        bars: list[dict[str, Any]] = []
         for step in self._drawn(words["others"]):
             key = "whole" if step.step == "definition" and step.member is None else step.step
             label = words[key].format(
                 day=day, old=self.versions[0], new=self.versions[1], member=step.member
             )
             kind = "total" if step.step in ("published", "now") else "step"
-            told.append({"label": label, "value": step.amount, "kind": kind})
+            bars.append({"label": label, "value": step.amount, "kind": kind})
         title = alt.Title(f"{self.card.localized(lang).label}, {period}", anchor="start", offset=14)
-        return charts.waterfall(told, self.card, lang=lang).properties(title=title)
+        return charts.waterfall(bars, self.card, lang=lang).properties(title=title)
 
     def _drawn(self, others: str) -> list[Step]:
         """The steps but those of nothing, and small ones of many members in one."""
         split = [step for step in self.steps if step.member is not None and step.amount]
         split.sort(key=lambda step: -abs(step.amount))
         small = split[MOST_MEMBERS - 1 :] if len(split) > MOST_MEMBERS else []
-        kept = [step for step in self.steps if step.amount or step.step in ("published", "now")]
-        kept = [step for step in kept if step not in small]
+        steps = [step for step in self.steps if step.amount or step.step in ("published", "now")]
+        steps = [step for step in steps if step not in small]
         if small:
             rest = sum((step.amount for step in small), Decimal(0))
-            kept.insert(-1, Step("definition", others.format(number=len(small)), rest))
-        return kept
+            steps.insert(-1, Step("definition", others.format(number=len(small)), rest))
+        return steps
 
 
 MOST_MEMBERS = 10  # that are drawn by themselves
@@ -293,15 +293,15 @@ def bridge(
     grain, start, _ = read_period(period)
     rows = published_rows(layer, kpi, grain, start)
     until = instant(known_at) if known_at else None
-    whole = [row for row in rows if row["dimensions"] == "{}" and row["value"] is not None]
-    known = [row for row in whole if until is None or row["published_at"] <= until]
-    if not known:
+    totals = [row for row in rows if row["dimensions"] == "{}" and row["value"] is not None]
+    available = [row for row in totals if until is None or row["published_at"] <= until]
+    if not available:
         by_then = f" by {until}" if until else ""
         raise QueryError(f"No value of {kpi} for {period} was published{by_then}.")
-    then = known[-1] if until else known[0]
+    then = available[-1] if until else available[0]
     by = by or next(iter(card.dimensions), None)
-    asked = _Now(layer, kpi, grain, start)
-    now = asked.values(()).get(None)
+    source = _Now(layer, kpi, grain, start)
+    now = source.values(()).get(None)
     if now is None:
         raise QueryError(f"{kpi} has no value for {period} now.")
     notes: list[str] = []
@@ -311,7 +311,7 @@ def bridge(
         if then["version"] != card.version:
             sides = Sides.of(rows, then["version"], card.version, by)
             if sides.after is None:
-                sides = replace(sides, after=now, members_after=asked.values((by,)) if by else {})
+                sides = replace(sides, after=now, members_after=source.values((by,)) if by else {})
             effect = effect_of(card.additivity, sides)
             notes = sides.notes(then["version"], card)
         revised = current - published - sum((step.amount for step in effect), Decimal(0))
@@ -336,24 +336,24 @@ class _Now:
     def values(self, dimensions: tuple[str, ...]) -> dict[Any, Value]:
         """The values by member; by None for the whole."""
         names = {"numerator": self._parts.numerator, "denominator": self._parts.denominator}
-        asked = {key: name for key, name in names.items() if name}
+        metrics = {key: name for key, name in names.items() if name}
         time = f"metric_time__{self._grain}"
         rows = (
             self._layer.query(
-                [self._kpi, *asked.values()], [time, *dimensions],
+                [self._kpi, *metrics.values()], [time, *dimensions],
                 start=self._start, end=self._start, governed=False,
             )
             .to_arrow()
             .to_pylist()
         )  # fmt: skip
-        found = {}
+        values = {}
         for row in rows:
             if _day(row[time]) != self._start or row[self._kpi] is None:
                 continue
             member = row[dimensions[0]] if dimensions else None
-            told = {key: row[name] for key, name in asked.items()} | {"value": row[self._kpi]}
-            found[_text(member) if dimensions else None] = Value.of(told)
-        return found
+            cells = {key: row[name] for key, name in metrics.items()} | {"value": row[self._kpi]}
+            values[_text(member) if dimensions else None] = Value.of(cells)
+        return values
 
 
 def _text(member: Any) -> str | None:

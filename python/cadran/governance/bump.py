@@ -54,8 +54,8 @@ def renumber(root: Path, file: str, kpi: str, number: int) -> bool:
     block = rest[: following.start()] if following else rest
     # On a line of its own, else within braces.
     for pattern in (r"^(\s*version: )\d+", r"([{,]\s*version: )\d+"):
-        changed, found = re.subn(pattern, rf"\g<1>{number}", block, count=1, flags=re.MULTILINE)
-        if found:
+        changed, count = re.subn(pattern, rf"\g<1>{number}", block, count=1, flags=re.MULTILINE)
+        if count:
             files.write(path, text[: start.end()] + changed + rest[len(block) :])
             return True
     return False
@@ -135,7 +135,7 @@ def first(layer: Layer, kpis: list[str], author: str) -> list[Path]:
         UnknownNameError: there is no such KPI.
         ProjectError: the project cannot be compiled.
     """
-    root, meanings, written = _root(layer), layer.meanings, []
+    root, meanings, paths = _root(layer), layer.meanings, []
     for kpi in kpis:
         if versions.records(root, kpi) and kpi in lock.read(root):
             continue
@@ -144,26 +144,26 @@ def first(layer: Layer, kpis: list[str], author: str) -> list[Path]:
             kind="first", reason="What the KPI meant when its versions began to be recorded.",
             author=author, approver=card.owner.business, effective_from=BEGINNING, overlap="",
         )  # fmt: skip
-        written.append(_write(root, _record(meanings, now, decision, card.version)))
-    return written
+        paths.append(_write(root, _record(meanings, now, decision, card.version)))
+    return paths
 
 
 def changelog_row(record: VersionRecord) -> str:
     """The row that CHANGELOG.md should have."""
     impact = record.measured_impact
     if record.kind == "equivalent":
-        told = "none, proved"
+        measured = "none, proved"
     elif impact.get("least") is None:
-        told = "not measured"
+        measured = "not measured"
     else:
-        told = f"{impact['least']:+.1%} to {impact['greatest']:+.1%} by {impact['grain']}"
+        measured = f"{impact['least']:+.1%} to {impact['greatest']:+.1%} by {impact['grain']}"
     restated = {
         "none": "no", "effective": f"from {record.effective_from}", "full": "all history",
         "window": f"{record.window[0]} to {record.window[1]}" if record.window else "a window",
     }[record.restatement]  # fmt: skip
     return (
         f"| {record.kpi} | v{record.version - 1} | v{record.version} | {record.effective_from} |"
-        f" {restated} | {told} | {record.reason} |"
+        f" {restated} | {measured} | {record.reason} |"
     )
 
 
@@ -176,8 +176,8 @@ def _root(layer: Layer) -> Path:
 def _history(root: Path, kpi: str, *, again: bool) -> list[VersionRecord]:
     """The versions that the next one follows: those that the lock names."""
     locked = lock.read(root).get(kpi)
-    found = versions.records(root, kpi)
-    history = [record for record in found if locked and record.version <= locked.version]
+    records = versions.records(root, kpi)
+    history = [record for record in records if locked and record.version <= locked.version]
     if not history:
         raise QueryError(f"{kpi} has no version yet: write the first with `cadran bump --first`.")
     if again:

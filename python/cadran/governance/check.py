@@ -78,20 +78,20 @@ def check(
         for rule in chosen or rules.values()
         if chosen or severity_of(rule, settings) is not Severity.OFF
     ]
-    found = [
+    findings = [
         _completed(finding, rule, context)
         for rule in running
         if rule.code != UNUSED
         for finding in rule.find(context)
     ]
-    kept, waived = _weighed(found, context)
+    live, waived = _weighed(findings, context)
     if any(rule.code == UNUSED for rule in running):
         ran = {rule.code for rule in running}
-        kept += _idle_waivers(rules[UNUSED], context, waived, ran)
+        live += _idle_waivers(rules[UNUSED], context, waived, ran)
     weights = list(Severity)
     return Report(
         findings=tuple(
-            sorted(kept, key=lambda f: (f.kpi or "", weights.index(f.severity), f.code, f.message))
+            sorted(live, key=lambda f: (f.kpi or "", weights.index(f.severity), f.code, f.message))
         ),
         waived=tuple(waived),
         kpis=len(context.raw),
@@ -125,39 +125,39 @@ def _completed(finding: Finding, rule: Rule, context: Context) -> Finding:
 
 
 def _weighed(
-    found: list[Finding], context: Context
+    findings: list[Finding], context: Context
 ) -> tuple[list[Finding], list[tuple[Finding, Waiver]]]:
     valid = {
         (waiver.rule, waiver.kpi): waiver
         for waiver in context.settings.waivers
         if waiver.until >= context.today
     }
-    kept, waived = [], []
-    for finding in dict.fromkeys(found):
+    live, waived = [], []
+    for finding in dict.fromkeys(findings):
         waiver = valid.get((finding.code, finding.kpi or ""))
         if waiver:
             waived.append((finding, waiver))
         else:
-            kept.append(finding)
-    return kept, waived
+            live.append(finding)
+    return live, waived
 
 
 def _idle_waivers(
     rule: Rule, context: Context, waived: list[tuple[Finding, Waiver]], ran: set[str]
 ) -> list[Finding]:
     used = {id(waiver) for _, waiver in waived}
-    found = []
+    findings = []
     for waiver in context.settings.waivers:
-        what = f"the waiver of {waiver.rule}"
+        subject = f"the waiver of {waiver.rule}"
         if waiver.kpi not in context.raw:
-            message = f"{what} is for '{waiver.kpi}', which is no KPI"
+            message = f"{subject} is for '{waiver.kpi}', which is no KPI"
         elif waiver.until < context.today:
-            message = f"{what} ended on {waiver.until.isoformat()}"
+            message = f"{subject} ended on {waiver.until.isoformat()}"
         elif id(waiver) not in used and waiver.rule in ran:
-            message = f"{what} covers nothing any more"
+            message = f"{subject} covers nothing any more"
         else:
             continue
         kpi = waiver.kpi if waiver.kpi in context.raw else None
         finding = Finding(kpi=kpi, message=message, file=settings_reader.FILE, line=1)
-        found.append(_completed(finding, rule, context))
-    return found
+        findings.append(_completed(finding, rule, context))
+    return findings

@@ -60,11 +60,11 @@ def period(text: str) -> tuple[str, dt.date, dt.date]:
         QueryError: it is not written as 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31.
     """
     for form, grain in _FORMS:
-        found = re.fullmatch(form, text.strip(), re.IGNORECASE)
-        if not found:
+        match = re.fullmatch(form, text.strip(), re.IGNORECASE)
+        if not match:
             continue
         try:
-            start = _start(grain, found)
+            start = _start(grain, match)
         except ValueError:
             break
         return grain, start, shifted(start, grain, 1)
@@ -73,13 +73,13 @@ def period(text: str) -> tuple[str, dt.date, dt.date]:
     )
 
 
-def _start(grain: str, found: re.Match[str]) -> dt.date:
+def _start(grain: str, match: re.Match[str]) -> dt.date:
     if grain == "day":
-        return dt.date.fromisoformat(found[1])
+        return dt.date.fromisoformat(match[1])
     if grain == "week":
-        return dt.date.fromisocalendar(int(found[1]), int(found[2]), 1)
-    month = {"year": 1, "quarter": 3 * int(found[found.lastindex or 1]) - 2}
-    return dt.date(int(found[1]), month.get(grain, int(found[found.lastindex or 1])), 1)
+        return dt.date.fromisocalendar(int(match[1]), int(match[2]), 1)
+    month = {"year": 1, "quarter": 3 * int(match[match.lastindex or 1]) - 2}
+    return dt.date(int(match[1]), month.get(grain, int(match[match.lastindex or 1])), 1)
 
 
 def close(  # noqa: PLR0913 - each is one decision of who closes
@@ -119,7 +119,7 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     _, start, end = period(text)
     if end > dt.datetime.now(dt.UTC).date():
         raise QueryError(f"{text} is not over: it can be closed from {end} on.")
-    asked = [layer.card(name).name for name in kpis]
+    chosen = [layer.card(name).name for name in kpis]
     author = author or who(layer)
     lock = lock or anchor.path_of(layer.project.root)
     settings = ledger_settings.read(layer.project.root)
@@ -127,28 +127,28 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     outside = known_outside(lock, witnesses, settings.abandoned)
     refuse(batch_hashes(layer.warehouse), outside)
     measurer = Measurer(layer)
-    whole = _Whole(Wholeness(layer, measurer), measurer, text, end, incomplete)
+    completeness = _Whole(Wholeness(layer, measurer), measurer, text, end, incomplete)
     newest = _newest(layer)
-    names = asked or sorted(newest)
+    names = chosen or sorted(newest)
     missing = [name for name in names if name not in newest]
     if missing or not names:
-        what = ", ".join(missing) or "anything"
-        raise QueryError(f"Nothing of {what} was published: run `cadran publish` first.")
-    known = {card.name for card in layer.kpis()}
+        label = ", ".join(missing) or "anything"
+        raise QueryError(f"Nothing of {label} was published: run `cadran publish` first.")
+    registered = {card.name for card in layer.kpis()}
     if approver is not None:
-        check_approver(layer, [name for name in names if name in known], approver, author)
-    refusals = {kpi: whole.refusal(kpi, newest[kpi]) for kpi in names if kpi in known}
+        check_approver(layer, [name for name in names if name in registered], approver, author)
+    refusals = {kpi: completeness.refusal(kpi, newest[kpi]) for kpi in names if kpi in registered}
     git_revision = revision(layer)
-    made = []
+    results = []
     with layer.warehouse.writing(wait) as connection:
         writer = LedgerWriter(connection, layer.warehouse.catalog)
         writer.check(replace(outside, anchor=anchor.anchored(lock)))
         for kpi in names:
-            found = closed(writer, kpi)
-            if any(first <= str(start) and str(end) <= until for first, until in found):
+            spans = closed(writer, kpi)
+            if any(first <= str(start) and str(end) <= until for first, until in spans):
                 continue
             if refusals.get(kpi):
-                made.append(Closed(kpi, refused=refusals[kpi]))
+                results.append(Closed(kpi, refused=refusals[kpi]))
                 continue
             agreed = {"incomplete": incomplete} if incomplete else {}
             header = newest[kpi] | {
@@ -169,14 +169,14 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
                 f"{COLUMNS}, 'final' as status, version, definition_hash",
                 f"""
                 ({sql.latest(published)}) as last_row
-                where status = 'provisional' and ({within(_joined(found, start, end))})
+                where status = 'provisional' and ({within(_joined(spans, start, end))})
                 """,
                 header,
             )
-            made.append(Closed(kpi, rows))
+            results.append(Closed(kpi, rows))
         hashes = writer.commit(lock)
     hand_over(witnesses, hashes)
-    return made
+    return results
 
 
 def _newest(layer: Layer) -> dict[str, dict[str, Any]]:
@@ -213,10 +213,10 @@ class _Whole:
         return refused
 
 
-def _joined(found: list[tuple[str, str]], start: dt.date, end: dt.date) -> list[tuple[str, str]]:
+def _joined(spans: list[tuple[str, str]], start: dt.date, end: dt.date) -> list[tuple[str, str]]:
     """Closed ranges with one more; those that touch become one."""
     joined: list[tuple[str, str]] = []
-    for first, until in sorted([*found, (str(start), str(end))]):
+    for first, until in sorted([*spans, (str(start), str(end))]):
         if joined and first <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(until, joined[-1][1]))
         else:

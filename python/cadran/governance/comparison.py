@@ -74,9 +74,9 @@ def compare(
     inexact = dict.fromkeys(("value", "numerator", "denominator"), False)
     sets = []
     writer.connection.execute(differing.STAGED)
-    for one in measured:
-        inexact = _stage(writer, one)
-        sets.append(f"{one.grain} {','.join(one.dimensions)}")
+    for table in measured:
+        inexact = _stage(writer, table)
+        sets.append(f"{table.grain} {','.join(table.dimensions)}")
     first, last = subject.span
     writer.connection.execute(
         differing.compare(
@@ -102,18 +102,20 @@ def compare(
     )
 
 
-def _stage(writer: LedgerWriter, one: Measured) -> dict[str, bool]:
-    kinds = {item.name: str(item.type) for item in one.table.schema}
+def _stage(writer: LedgerWriter, source: Measured) -> dict[str, bool]:
+    kinds = {item.name: str(item.type) for item in source.table.schema}
     columns = {
-        "value": one.kpi, "numerator": one.parts.numerator, "denominator": one.parts.denominator,
-    }  # fmt: skip
+        "value": source.kpi,
+        "numerator": source.parts.numerator,
+        "denominator": source.parts.denominator,
+    }
     texts = {n: differing.canonical(f'"{c}"', kinds[c]) if c else None for n, c in columns.items()}
-    observed = one.parts.observations
+    observed = source.parts.observations
     texts["observations"] = f'cast("{observed}" as bigint)' if observed else None
-    names = {"grain": one.grain, "time": one.time, "dimensions": ",".join(one.dimensions)}
-    with writer.connection.table("measured", one.table):
+    names = {"grain": source.grain, "time": source.time, "dimensions": ",".join(source.dimensions)}
+    with writer.connection.table("measured", source.table):
         writer.connection.execute(differing.stage("measured", texts, names))
-    return {n: bool(c) and differing.is_inexact(kinds[c or one.kpi]) for n, c in columns.items()}
+    return {n: bool(c) and differing.is_inexact(kinds[c or source.kpi]) for n, c in columns.items()}
 
 
 def append(
@@ -121,19 +123,19 @@ def append(
     restatement: Restatement | None,
 ) -> Published:  # fmt: skip
     """Append what `compare` found, a batch for each place it goes to."""
-    done = Published(subject.kpi, note=subject.defined.note)
+    outcome = Published(subject.kpi, note=subject.defined.note)
     counts = {
         row["goes"]: row["rows"]
         for row in writer.rows("select goes, count(*) as rows from placed group by goes")
     }
-    told = subject.scope.details if subject.scope else {}
+    decision = subject.scope.details if subject.scope else {}
     agreed = restatement.details() if restatement else {}
     automatic = {"kind": "data", "reason": "data changed by less than is material"}
     by = {"tools": " ".join(tools()), "note": subject.defined.note}
     reasons: dict[str, tuple[str, str, dict[str, Any]]] = {
-        "publish": ("publish", "provisional", told),
-        "version": ("restatement", "provisional", told),
-        "restating": ("restatement", "restated", told),
+        "publish": ("publish", "provisional", decision),
+        "version": ("restatement", "provisional", decision),
+        "restating": ("restatement", "restated", decision),
         "approved": ("restatement", "restated", agreed),
         "immaterial": ("restatement", "restated", automatic),
     }  # fmt: skip
@@ -145,15 +147,15 @@ def append(
             f" {subject.version}::integer as version,"
             f" '{subject.defined.hash}' as definition_hash"
         )
-        found = writer.append(
+        count = writer.append(
             columns,
             f"placed where goes = '{goes}'",
             header | {"kind": kind, "details": header["details"] | details | by},
         )
-        done.rows += found
-        done.restated += found if kind == "restatement" else 0
-    done.waiting = _wait(writer, subject, header, is_waiting=bool(counts.get("waiting")))
-    return done
+        outcome.rows += count
+        outcome.restated += count if kind == "restatement" else 0
+    outcome.waiting = _wait(writer, subject, header, is_waiting=bool(counts.get("waiting")))
+    return outcome
 
 
 def _wait(
@@ -173,29 +175,29 @@ def _wait(
         f"select 1 as one from (({before} except all {now}) union all ({now} except all {before}))"
         " limit 1"
     )
-    known = writer.rows(sql.waiting_seals(f"kpi = {kpi}"))
+    seals = writer.rows(sql.waiting_seals(f"kpi = {kpi}"))
     if different:
         writer.connection.execute(f"delete from {sql.WAITING} where {mine}")
         writer.connection.execute(
             f"insert into {sql.WAITING} select {kpi}, *, now()::timestamp from ({now})"
         )
-    if different or (is_waiting and not known):
+    if different or (is_waiting and not seals):
         sealed = writer.rows(sql.waiting_hashes(where=f"kpi = {kpi}"))
-        told = {"waiting": 0, "waiting_hash": None}
+        counts = {"waiting": 0, "waiting_hash": None}
         for row in sealed:
-            told = {name: row[name] for name in told}
-        writer.note(header | {"kind": "waiting", "details": header["details"] | told})
+            counts = {name: row[name] for name in counts}
+        writer.note(header | {"kind": "waiting", "details": header["details"] | counts})
     return writer.rows(f"{listed} order by period, grain, dimensions") if is_waiting else []
 
 
 def closed(writer: LedgerWriter, kpi: str) -> list[tuple[str, str]]:
     """The ranges in which a KPI's values are final, those that touch as one."""
-    found = writer.rows(
+    closings = writer.rows(
         "select details->>'from' as start, details->>'until' as until"
         f" from {sql.BATCHES} where kind = 'close' and kpi = '{kpi}' order by start"
     )
     ranges: list[tuple[str, str]] = []
-    for row in found:
+    for row in closings:
         start, until = row["start"], row["until"]
         if ranges and start <= ranges[-1][1]:
             ranges[-1] = (ranges[-1][0], max(until, ranges[-1][1]))

@@ -144,13 +144,13 @@ class Context:
     @cached_property
     def raw(self) -> dict[str, dict[str, Any]]:
         """Each KPI's card as it is written, `label` and `description` of the metric with it."""
-        found = {}
+        cards = {}
         for name, metric in sorted(self.metrics.items()):
             card = card_reader.carried_by(metric)
             if card is not None:
                 own = {"label": metric["label"], "description": metric["description"]}
-                found[name] = own | (card if isinstance(card, dict) else {})
-        return found
+                cards[name] = own | (card if isinstance(card, dict) else {})
+        return cards
 
     @cached_property
     def _read(self) -> tuple[dict[str, Card], dict[str, CardError]]:
@@ -221,9 +221,9 @@ class Context:
         return self._seed("cadran_targets", "target_values")
 
     def _seed(self, variable: str, default: str) -> list[SeedRow]:
-        wanted = self._variable(variable) or default
+        name = self._variable(variable) or default
         for node in self.dbt.get("nodes", {}).values():
-            if node["resource_type"] == "seed" and node["name"] == wanted and self.root:
+            if node["resource_type"] == "seed" and node["name"] == name and self.root:
                 file = node["original_file_path"]
                 if not (self.root / file).exists():  # the seed of an installed package
                     continue

@@ -47,12 +47,12 @@ def side_by_side(
         raise QueryError(f"The two versions of {after.kpi} share no grain.")
     grain = "month" if "month" in grains else grains[-1]
     time = f"{TIME}__{grain}"
-    told = sql.side_by_side(
+    statement = sql.side_by_side(
         _sql(layer, before, old[grain], grain), _sql(layer, after, new[grain], grain),
         time=time, kpi=after.kpi, months=months,
     )  # fmt: skip
     dates = {"period"} if grain in DAY_OR_COARSER else set()
-    rows = layer.warehouse.arrow(told, dates).to_pylist()
+    rows = layer.warehouse.arrow(statement, dates).to_pylist()
     return grain, [Pair(row["period"], row["old"], row["new"], row["change"]) for row in rows]
 
 
@@ -88,15 +88,15 @@ def prove_equal(layer: Layer, before: Definition, after: Definition) -> dict[str
     old, new, compared = before.by_label, after.by_label, []
     for label in labels:
         keys = [f"{TIME}__{grain}", *label.split()[1:]]
-        told = sql.differences(
+        statement = sql.differences(
             _sql(layer, before, old[label], grain), _sql(layer, after, new[label], grain),
             keys=keys, kpi=after.kpi,
         )  # fmt: skip
-        compared.append({"question": label, **layer.warehouse.arrow(told).to_pylist()[0]})
+        compared.append({"question": label, **layer.warehouse.arrow(statement).to_pylist()[0]})
     return {
         "grain": grain,
-        "rows": sum(int(one["rows"]) for one in compared),
-        "differences": sum(int(one["differences"]) for one in compared),
+        "rows": sum(int(row["rows"]) for row in compared),
+        "differences": sum(int(row["differences"]) for row in compared),
         "compared": compared,
         "compared_at": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }

@@ -47,29 +47,29 @@ class Unchanged:
         self._relations = sorted({node["relation_name"] for node in nodes})
         self._marks: dict[str, list[str]] = {}
 
-    def key(self, kpi: str, statements: Iterable[str], *told: Any) -> str:
+    def key(self, kpi: str, statements: Iterable[str], *details: Any) -> str:
         """The key of a comparison as it would be made now.
 
         Args:
             kpi: the KPI.
             statements: its questions in SQL: their text is a part of it, and what they read.
-            told: everything else that decides what would be written, as JSON types.
+            details: everything else that decides what would be written, as JSON types.
 
         Raises:
             WarehouseError: a table cannot be read.
         """
         texts = sorted(statements)
-        read = [name for name in self._relations if any(name in text for text in texts)]
-        marks = [self._mark(name) for name in read or self._relations]
-        return key_of(kpi, texts, marks, self._layer.warehouse.engine, told)
+        relations = [name for name in self._relations if any(name in text for text in texts)]
+        marks = [self._mark(name) for name in relations or self._relations]
+        return key_of(kpi, texts, marks, self._layer.warehouse.engine, details)
 
     def holds(self, kpi: str, key: str) -> bool:
         """Whether that comparison was made, and the ledger says of the KPI what it said then."""
-        kept = self._cache.get(key)
-        if kept is None or not has_ledger(self._layer.warehouse):
+        head = self._cache.get(key)
+        if head is None or not has_ledger(self._layer.warehouse):
             return False
         last = self._layer.warehouse.arrow(sql.last_of(kpi)).to_pylist()
-        return bool(last) and kept == last[0]["hash"]
+        return bool(last) and head == last[0]["hash"]
 
     def keep(self, key: str, head: str) -> None:
         """Remember that it was made, and the KPI's last batch after it."""
@@ -128,19 +128,19 @@ def publish(  # noqa: PLR0913 - each is one decision of who publishes
         restatement.check()
         check_approver(layer, names, restatement.approver, author)
     lock = lock or anchor.path_of(layer.project.root)
-    done = []
+    results = []
     before, layer.warehouse.wait = layer.warehouse.wait, wait
     try:
         run = _Run(layer, names, author, lock, wait, restatement, since, incomplete)
         for group in run.measurer.groups(names):
             for published in run.group(group):
-                done.append(published)
+                results.append(published)
                 progress(published)
         if run.witnesses:
             hand_over(run.witnesses, batch_hashes(layer.warehouse))
     finally:
         layer.warehouse.wait = before
-    return done
+    return results
 
 
 class _Run:
@@ -165,7 +165,7 @@ class _Run:
 
     def group(self, kpis: Sequence[str]) -> Iterator[Published]:
         """Publish KPIs that are measured together, until none was overtaken by another process."""
-        asked = self.measurer.questions(kpis, self.publications)
+        questions = self.measurer.questions(kpis, self.publications)
         pending = []
         for kpi in kpis:
             broken_off = self.wholeness.refusal(kpi, needs_reach=not self.incomplete)
@@ -173,7 +173,7 @@ class _Run:
                 yield Published(kpi, refused=broken_off)
                 continue
             try:
-                subject, refused = self._subject(kpi, asked)
+                subject, refused = self._subject(kpi, questions)
             except CardError as broken:
                 yield Published(kpi, refused=str(broken))
                 continue
@@ -184,20 +184,20 @@ class _Run:
             else:
                 pending.append(subject)
         while pending:
-            done, pending = self._published(pending)
-            yield from done
+            results, pending = self._published(pending)
+            yield from results
 
-    def _subject(self, kpi: str, asked: list[Question]) -> tuple[Subject, str]:
+    def _subject(self, kpi: str, questions: list[Question]) -> tuple[Subject, str]:
         version, publication = self.layer.card(kpi).version, self.publications[kpi]
         defined, scope = self.definitions.of(kpi), self.definitions.scope(kpi)
-        known: list[dict[str, Any]] = []
+        definitions: list[dict[str, Any]] = []
         if has_ledger(self.layer.warehouse):
-            known = self.layer.warehouse.arrow(sql.defined(kpi, version)).to_pylist()
-        refused = self.definitions.refusal(kpi, defined, known)
+            definitions = self.layer.warehouse.arrow(sql.defined(kpi, version)).to_pylist()
+        refused = self.definitions.refusal(kpi, defined, definitions)
         span, start = self.measurer.bounds(), self.measurer.start()
         days = [instant.date() for instant in span]
         key = "" if refused else self.unchanged.key(
-            kpi, [self.measurer.sql(question) for question in asked if kpi in question.kpis],
+            kpi, [self.measurer.sql(question) for question in questions if kpi in question.kpis],
             version, defined.hash, repr(publication), repr(scope), str(start),
             repr(span if {"hour", "minute"} & set(publication.grains) else days),
         )  # fmt: skip
@@ -206,37 +206,37 @@ class _Run:
     def _published(self, subjects: list[Subject]) -> tuple[list[Published], list[Subject]]:
         """What became of KPIs; and those that another process published meanwhile."""
         computed_at = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-        seen = self._last_batches(subjects)
-        measured: dict[str, list[Measured]] = {one.kpi: [] for one in subjects}
+        batches = self._last_batches(subjects)
+        measured: dict[str, list[Measured]] = {item.kpi: [] for item in subjects}
         for question in self.measurer.questions(list(measured), self.publications):
             for values in self.measurer.measure(question):
                 measured[values.kpi].append(values)
-        headers = [self._header(one, measured[one.kpi], computed_at) for one in subjects]
-        done, overtaken = [], []
+        headers = [self._header(item, measured[item.kpi], computed_at) for item in subjects]
+        results, overtaken = [], []
         with self.layer.warehouse.writing(self.wait) as connection:
             for subject, header in zip(subjects, headers, strict=True):
                 writer = LedgerWriter(connection, self.layer.warehouse.catalog)
                 writer.check(replace(self.outside, anchor=anchor.anchored(self.lock)))
-                if writer.rows(sql.last_of(subject.kpi)) != seen[subject.kpi]:
+                if writer.rows(sql.last_of(subject.kpi)) != batches[subject.kpi]:
                     # Somebody else published it meanwhile; clocks do not tell, they may go back.
                     connection.rollback()
                     overtaken.append(subject)
                     continue
                 compare(writer, subject, measured[subject.kpi], self.restatement)
-                done.append(append(writer, subject, header, self.restatement))
+                results.append(append(writer, subject, header, self.restatement))
                 last = writer.rows(sql.last_of(subject.kpi))
                 writer.commit(self.lock)
-                done[-1].warning = self.wholeness.note(subject.kpi)
-                if last and not done[-1].waiting:
+                results[-1].warning = self.wholeness.note(subject.kpi)
+                if last and not results[-1].waiting:
                     self.unchanged.keep(subject.key, last[0]["hash"])
-        return done, overtaken
+        return results, overtaken
 
     def _last_batches(self, subjects: list[Subject]) -> dict[str, list[dict[str, Any]]]:
         """The last batch of each KPI, before it is measured."""
         if not is_there(self.layer.warehouse):
             return {subject.kpi: [] for subject in subjects}
         arrow = self.layer.warehouse.arrow
-        return {one.kpi: arrow(sql.last_of(one.kpi)).to_pylist() for one in subjects}
+        return {item.kpi: arrow(sql.last_of(item.kpi)).to_pylist() for item in subjects}
 
     def _header(
         self, subject: Subject, measured: list[Measured], computed_at: dt.datetime

@@ -24,11 +24,11 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 def to_text(report: Report) -> str:
     """The findings by KPI, for a person, and a summary."""
     lines: list[str] = []
-    shown: set[str] = set()
+    details: set[str] = set()
     for kpi, findings in groupby(report.findings, key=lambda finding: finding.kpi):
         lines.append(kpi or "the project")
         for _, alike in groupby(findings, key=lambda finding: (finding.code, finding.remedy)):
-            lines += _paragraphs(list(alike), shown)
+            lines += _paragraphs(list(alike), details)
         lines.append("")
     lines += [
         f"waived until {waiver.until}: {finding.code} {finding.kpi}: {waiver.reason}"
@@ -37,18 +37,18 @@ def to_text(report: Report) -> str:
     return "\n".join([*lines, _summary(report)])
 
 
-def _paragraphs(alike: list[Finding], shown: set[str]) -> list[str]:
+def _paragraphs(alike: list[Finding], details: set[str]) -> list[str]:
     """Findings of one rule, and once how to mend them; a detail that was shown is not repeated."""
     lines = []
     for finding in alike:
         place = _place(finding)
         lines.append(f"  {finding.severity.value:<8}{finding.code:<7} {finding.message}")
         lines += [f"{'':<18}at    {place}"] if place else []
-        if finding.detail in shown:
+        if finding.detail in details:
             lines.append(f"{'':<18}as above")
         elif finding.detail:
             lines += [f"{'':<18}{line}".rstrip() for line in finding.detail.splitlines()]
-            shown.add(finding.detail)
+            details.add(finding.detail)
     return [*lines, f"{'':<18}mend  {alike[0].remedy}"]
 
 
@@ -135,14 +135,14 @@ def _result(finding: Finding, codes: tuple[str, ...]) -> dict[str, Any]:
     if finding.line:
         place["region"] = {"startLine": finding.line}
     # The line moves when something above it changes; the finding stays the same one.
-    known = f"{finding.code}/{finding.kpi or ''}/{finding.message}"
+    fingerprint = f"{finding.code}/{finding.kpi or ''}/{finding.message}"
     return {
         "ruleId": finding.code,
         "ruleIndex": codes.index(finding.code),
         "level": _level(finding.severity),
         "message": {"text": f"{about}. {finding.remedy}"},
         "locations": [{"physicalLocation": place}],
-        "partialFingerprints": {"finding/v1": known},
+        "partialFingerprints": {"finding/v1": fingerprint},
     }
 
 
@@ -152,9 +152,9 @@ def to_github(report: Report) -> str:
     for finding in report.findings:
         about = f"{finding.kpi}: {finding.message}" if finding.kpi else finding.message
         properties = {"file": finding.file, "line": finding.line, "title": finding.code}
-        named = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
+        fields = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
         text = _data(f"{about}. {finding.remedy}")
-        lines.append(f"::{finding.severity.value} {named}::{text}")
+        lines.append(f"::{finding.severity.value} {fields}::{text}")
     return "\n".join([*lines, _summary(report)])
 
 
@@ -213,8 +213,8 @@ def ordered() -> list[Rule]:
     families = list(FAMILIES)
 
     def place(rule: Rule) -> tuple[int, str]:
-        known = rule.family in FAMILIES
-        return (families.index(rule.family) if known else len(families), rule.code)
+        is_registered = rule.family in FAMILIES
+        return (families.index(rule.family) if is_registered else len(families), rule.code)
 
     return sorted(registered().values(), key=place)
 

@@ -129,9 +129,9 @@ class Measurer:
     def bounds(self) -> tuple[dt.datetime, dt.datetime]:
         """The first and last instant of which any source of any KPI knows, up to now."""
         if self._span is None:
-            found = self._reaches_of(*(card.name for card in self._layer.kpis()))
-            first = min((reach.first for reach in found), default=self._now)
-            self._span = first, max((reach.last for reach in found), default=self._now)
+            reaches = self._reaches_of(*(card.name for card in self._layer.kpis()))
+            first = min((reach.first for reach in reaches), default=self._now)
+            self._span = first, max((reach.last for reach in reaches), default=self._now)
         return self._span
 
     def start(self) -> dt.date:
@@ -150,12 +150,12 @@ class Measurer:
         self, kpis: Sequence[str], publications: Mapping[str, Publication]
     ) -> list[Question]:
         """What has to be asked so that each KPI is measured as it is published."""
-        asked: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        kpis_by_shape: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for kpi in kpis:
             for names in publications[kpi].dimension_sets:
                 for grain in publications[kpi].grains:
-                    asked.setdefault((grain, names), []).append(kpi)
-        return [Question(grain, names, tuple(who)) for (grain, names), who in asked.items()]
+                    kpis_by_shape.setdefault((grain, names), []).append(kpi)
+        return [Question(grain, names, tuple(who)) for (grain, names), who in kpis_by_shape.items()]
 
     def sql(self, question: Question) -> str:
         """The statement that answers a question."""
@@ -191,8 +191,8 @@ class Measurer:
         time, grain = self._time_of(leaf)
         if time not in self._reaches:
             name = f"{time}__{grain}"
-            found = self._layer.query((), [name], min_max_only=True).to_arrow()
-            instants = [_instant(column[0].as_py()) for column in found.columns]
+            table = self._layer.query((), [name], min_max_only=True).to_arrow()
+            instants = [_instant(column[0].as_py()) for column in table.columns]
             ends = [instant for instant in instants if instant is not None]
             self._reaches[time] = (
                 self._reach_of(time, grain, min(ends), max(ends)) if ends else None
@@ -203,27 +203,27 @@ class Measurer:
         self, time: str, grain: str, first: dt.datetime, last: dt.datetime
     ) -> Reach | None:
         table = self._layer.query((), [f"{time}__day"], ordered=False).to_arrow()
-        found = map(_instant, table.column(0).to_pylist())
-        days = sorted({day for day in found if day is not None})
+        moments = map(_instant, table.column(0).to_pylist())
+        days = sorted({day for day in moments if day is not None})
         # The business day may be ahead of UTC.
         latest = self._now + _DAY
-        known = [day for day in days if day <= latest]
-        if not known:
+        past = [day for day in days if day <= latest]
+        if not past:
             return None
         future = last if last > latest else None
         if future is not None:
-            last = known[-1]
-        gaps = sorted(after - before for before, after in itertools.pairwise(known)) or [_DAY]
+            last = past[-1]
+        gaps = sorted(after - before for before, after in itertools.pairwise(past)) or [_DAY]
         gap = gaps[min(len(gaps) - 1, int(len(gaps) * _USUAL))]
         step = {"minute": dt.timedelta(minutes=1), "hour": dt.timedelta(hours=1)}.get(grain, _DAY)
         return Reach(first, last, last + (_DAY if future else step), gap, future)
 
     def _time_of(self, leaf: str) -> tuple[str, str]:
         """The time dimension that a simple metric is counted by, and its own grain."""
-        given = self._layer.metric_graph.aggregation(leaf)
+        measure = self._layer.metric_graph.aggregation(leaf)
         models = self._layer.project.semantic_manifest["semantic_models"]
-        model = next(model for model in models if model["name"] == given["semantic_model"])
-        time = next(d for d in model["dimensions"] if d["name"] == given["agg_time_dimension"])
+        model = next(model for model in models if model["name"] == measure["semantic_model"])
+        time = next(d for d in model["dimensions"] if d["name"] == measure["agg_time_dimension"])
         primary = [entity["name"] for entity in model["entities"] if entity["type"] == "primary"]
         entity = model["primary_entity"] or primary[0]
         return f"{entity}__{time['name']}", time["type_params"]["time_granularity"]
@@ -292,20 +292,20 @@ class Definitions:
         """
         if not self._why_not:
             record = self._record(kpi)
-            said = [record.version, record.hash, text_of(record.definition)] if record else []
-            key = key_of("meaning", self._files, tools(), kpi, said)
-            kept: dict[str, Any] | None = self._cache.get(key)
-            if kept is None:
+            recorded = [record.version, record.hash, text_of(record.definition)] if record else []
+            key = key_of("meaning", self._files, tools(), kpi, recorded)
+            entry: dict[str, Any] | None = self._cache.get(key)
+            if entry is None:
                 try:
-                    kept = self._compared(kpi, record)
+                    entry = self._compared(kpi, record)
                 except CardError:
                     raise
                 except CadranError as reason:
                     self._why_not = str(reason).rstrip(".")
                 else:
-                    self._cache.put(key, kept)
-            if kept is not None:
-                return Defined(kept["hash"], "", kept["is_changed"], tuple(kept["causes"]))
+                    self._cache.put(key, entry)
+            if entry is not None:
+                return Defined(entry["hash"], "", entry["is_changed"], tuple(entry["causes"]))
         card = self._layer.card(kpi)
         texts = [
             self._layer.sql([kpi], [f"metric_time__{grain}"], ordered=False)
@@ -316,33 +316,33 @@ class Definitions:
 
     def _compared(self, kpi: str, record: VersionRecord | None) -> dict[str, Any]:
         if record is None:
-            found = compare.hash_of(self._layer.meanings, kpi)
-            return {"hash": found, "is_changed": False, "causes": []}
+            digest = compare.hash_of(self._layer.meanings, kpi)
+            return {"hash": digest, "is_changed": False, "causes": []}
         change = compare.compare(self._layer.meanings, record)
         return {"hash": record.hash, "is_changed": change.changed, "causes": list(change.causes)}
 
-    def refusal(self, kpi: str, now: Defined, known: Sequence[dict[str, Any]]) -> str:
+    def refusal(self, kpi: str, now: Defined, published: Sequence[dict[str, Any]]) -> str:
         """Why a KPI must not be published: it means something else than its version; else empty.
 
         Args:
             kpi: the KPI.
             now: what it means now.
-            known: the last publication by the present version, `definition_hash` and `tools`;
+            published: the last publication by the present version, `definition_hash` and `tools`;
                 empty when there is none.
         """
         version = self._layer.card(kpi).version
         mend = f"give it a new version with `cadran bump {kpi}`, or take the change back"
         if now.is_changed:
             causes = f" ({', '.join(now.causes)})" if now.causes else ""
-            said = f"version {version}, by which it would be published{causes}"
-            return f"{kpi} means something else than {said}: {mend}."
+            named = f"version {version}, by which it would be published{causes}"
+            return f"{kpi} means something else than {named}: {mend}."
         if self._record(kpi) is not None and not now.note:
             return ""
-        if not known or known[0]["definition_hash"] == now.hash:
+        if not published or published[0]["definition_hash"] == now.hash:
             return ""
         # Other tools, or another kind of hash, say nothing of the meaning.
-        kinds = {hash_.startswith(BY_SQL) for hash_ in (known[0]["definition_hash"], now.hash)}
-        if known[0]["tools"] != " ".join(tools()) or len(kinds) > 1:
+        kinds = {hash_.startswith(BY_SQL) for hash_ in (published[0]["definition_hash"], now.hash)}
+        if published[0]["tools"] != " ".join(tools()) or len(kinds) > 1:
             return ""
         return f"{kpi} means something else than what was published as version {version}: {mend}."
 
@@ -379,8 +379,8 @@ class Definitions:
             return None
         if kpi not in self._records:
             path = versions.path_of(self._root, kpi, self._layer.card(kpi).version)
-            found = version_file.read(self._root, path) if path.exists() else None
-            self._records[kpi] = found
+            record = version_file.read(self._root, path) if path.exists() else None
+            self._records[kpi] = record
         return self._records[kpi]
 
 

@@ -69,30 +69,30 @@ class Wholeness:
             names = {name for name in names if name in behind or behind & self._tested(name)}
             if not names:
                 return ""
-        which = ", ".join(sorted(name.split(".")[2] for name in names)[:3])
+        nodes = ", ".join(sorted(name.split(".")[2] for name in names)[:3])
         return (
             f"{kpi} rests on a build that did not end well"
-            f" ({state}{f': {which}' if which else ''}): run `dbt build`, then again."
+            f" ({state}{f': {nodes}' if nodes else ''}): run `dbt build`, then again."
         )
 
     @cached_property
     def _pending(self) -> tuple[str, set[str]] | None:
         """How the last build ended, and what of it is unfinished; None when nothing is."""
         arrow = self._layer.warehouse.arrow
-        there = {
+        tables = {
             row["table_name"]
             for row in arrow(
                 "select table_name from information_schema.tables where table_schema = 'governance'"
             ).to_pylist()
         }
-        if "build_pending" in there:
+        if "build_pending" in tables:
             rows = arrow(_PENDING).to_pylist()
             if rows:
                 states = {row["state"] for row in rows}
                 state = "failed" if "failed" in states else "killed while building"
                 return state, {row["unique_id"] for row in rows}
             return None
-        marks = arrow(_MARKS).to_pylist() if "build_marks" in there else []
+        marks = arrow(_MARKS).to_pylist() if "build_marks" in tables else []
         bad = [mark for mark in marks if mark["state"] != "finished"]
         return (str(bad[0]["state"]), set()) if bad else None
 
@@ -122,12 +122,12 @@ class Wholeness:
         reached = self._measurer.reach(card.name)
         if reached is None:
             return ""
-        wanted = until or self._measurer.bounds()[1]
+        deadline = until or self._measurer.bounds()[1]
         amount, unit = card.refresh.late_after.split()
         late = dt.timedelta(seconds=int(amount) * _UNITS[unit.removesuffix("s")])
-        if reached.until + late + 2 * (reached.gap - _DAY) >= wanted:
+        if reached.until + late + 2 * (reached.gap - _DAY) >= deadline:
             return ""
-        others = f"{until:%Y-%m-%d} is wanted" if until else f"those of others {wanted:%Y-%m-%d}"
+        others = f"{until:%Y-%m-%d} is wanted" if until else f"those of others {deadline:%Y-%m-%d}"
         return (
             f"{card.name} is not whole: its data reach {reached.last:%Y-%m-%d %H:%M},"
             f" {others} (it may be late by {card.refresh.late_after}). Load its sources and build,"

@@ -29,14 +29,14 @@ def meaning_of(context: Context, kpi: str) -> str | None:
     except CadranError:
         return None
     key = key_of("same", sql, version("sqlglot"))
-    found: str | None = context.cache.get(key)
-    if found is None:
+    meaning: str | None = context.cache.get(key)
+    if meaning is None:
         try:
-            found = checksum(canonical(sql, context.layer.project.dialect))
+            meaning = checksum(canonical(sql, context.layer.project.dialect))
         except NotCanonical:
-            found = checksum(sql.replace(kpi, "_kpi"))
-        context.cache.put(key, found)
-    return found
+            meaning = checksum(sql.replace(kpi, "_kpi"))
+        context.cache.put(key, meaning)
+    return meaning
 
 
 @rule(
@@ -81,12 +81,12 @@ def same_meaning(context: Context) -> Iterator[Finding]:
 def same_label(context: Context) -> Iterator[Finding]:
     """Find labels, in either language, that an earlier KPI carries."""
     for language in ("English", "French"):
-        seen: dict[str, str] = {}
+        first_by_label: dict[str, str] = {}
         for name, card in context.raw.items():
             french = card.get("fr")
             own = card["label"] if language == "English" else (french or {}).get("label")
             label = " ".join(str(own or "").split())
-            first = seen.setdefault(label.casefold(), name)
+            first = first_by_label.setdefault(label.casefold(), name)
             if label and first != name:
                 message = f"the {language} label '{label}' is that of '{first}' too"
                 yield Finding(kpi=name, message=message)

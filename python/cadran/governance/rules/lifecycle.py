@@ -57,11 +57,11 @@ exposures:
 def deprecated_unused(context: Context) -> Iterator[Finding]:
     """Find exposures, saved queries and live KPIs that use a deprecated KPI."""
     for card in _deprecated(context):
-        for what, node in _users(context, card.name):
+        for kind, node in _users(context, card.name):
             hint = f"use '{card.replaced_by}' there" if card.replaced_by else ""
             yield Finding(
                 kpi=card.name,
-                message=f"it is deprecated, and the {what} '{node['name']}' still uses it",
+                message=f"it is deprecated, and the {kind} '{node['name']}' still uses it",
                 file=node["original_file_path"],
                 line=context.line(node["original_file_path"], node["name"]),
                 remedy=hint,
@@ -126,13 +126,13 @@ replaced_by: net_revenue
 def replacement_named(context: Context) -> Iterator[Finding]:
     """Find deprecated KPIs without a living replacement."""
     for card in _deprecated(context):
-        other = context.raw.get(card.replaced_by or "")
+        replacement = context.raw.get(card.replaced_by or "")
         if not card.replaced_by:
             yield Finding(kpi=card.name, message="it is deprecated and names no replacement")
-        elif other is None:
+        elif replacement is None:
             message = f"its replacement '{card.replaced_by}' is no KPI"
             yield Finding(kpi=card.name, message=message)
-        elif other.get("status") == "deprecated":
+        elif replacement.get("status") == "deprecated":
             message = f"its replacement '{card.replaced_by}' is deprecated too"
             yield Finding(kpi=card.name, message=message)
 

@@ -18,14 +18,14 @@ TARGET_GRAINS = ("month", "quarter", "year")
 
 
 def _serves(context: Context, tier: str) -> Iterator[Finding]:
-    known = {row["objective"] for row in context.objectives}
+    objectives = {row["objective"] for row in context.objectives}
     for name, card in context.raw.items():
         if card.get("tier") != tier:
             continue
         objective = card.get("objective")
         if not objective:
             yield Finding(kpi=name, message=f"the {tier} KPI names no objective")
-        elif objective not in known:
+        elif objective not in objectives:
             yield Finding(kpi=name, message=f"the objective '{objective}' is not among those known")
 
 
@@ -146,10 +146,10 @@ def target_is_whole(context: Context) -> Iterator[Finding]:
             for column in ("target", "baseline")
             if row.number(column) is None
         ]
-        known = context.settings.owners
+        owners = context.settings.owners
         if not owner:
             wrong.append("nobody is named as owner")
-        elif known is not None and owner not in known:
+        elif owners is not None and owner not in owners:
             wrong.append(f"the owner {owner} is not known to the project")
         if wrong:
             yield _of_row(context, row, "; ".join(wrong))
@@ -209,8 +209,8 @@ target,warning,critical
 def thresholds_in_order(context: Context) -> Iterator[Finding]:
     """Find targets whose warning or critical threshold is out of order."""
     for row, sign in _judged(context):
-        given = [(name, row.number(name)) for name in ("target", "warning", "critical")]
-        steps = [(name, value) for name, value in given if value is not None]
+        numbers = [(name, row.number(name)) for name in ("target", "warning", "critical")]
+        steps = [(name, value) for name, value in numbers if value is not None]
         for (better, first), (worse, second) in pairwise(steps):
             if sign * first < sign * second:
                 message = f"{worse} {second:g} is on the better side of {better} {first:g}"

@@ -40,14 +40,14 @@ def stems(text: str) -> set[str]:
 def significant(text: str) -> set[str]:
     """The stems of the words that say something; all of them where none does."""
     empty = {_stem(word) for word in _EMPTY}
-    found = {stem for stem in stems(text) if len(stem) >= _LEAST or stem.isdigit()}
-    return {stem for stem in found - empty if not stem.isdigit()} or found
+    words = {stem for stem in stems(text) if len(stem) >= _LEAST or stem.isdigit()}
+    return {stem for stem in words - empty if not stem.isdigit()} or words
 
 
 def is_circular(text: str, name: str, label: str) -> bool:
     """True when a text holds no word that says something beside those of the name and the label."""
-    said = significant(text)
-    return said <= stems(name) | stems(label) | {_stem(word) for word in _EMPTY}
+    words = significant(text)
+    return words <= stems(name) | stems(label) | {_stem(word) for word in _EMPTY}
 
 
 def is_operation(text: str) -> bool:
@@ -67,9 +67,16 @@ def is_near(name: str, other: str, least: float = 0.9) -> bool:
 
 
 def _stem(word: str) -> str:
-    for ending, put in (("ies", "y"), ("ings", ""), ("ing", ""), ("ed", ""), ("es", ""), ("s", "")):
+    for ending, new in (
+        ("ies", "y"),
+        ("ings", ""),
+        ("ing", ""),
+        ("ed", ""),
+        ("es", ""),
+        ("s", ""),
+    ):
         if word.endswith(ending) and len(word) - len(ending) >= _LEAST and not word.endswith("ss"):
-            word = word[: -len(ending)] + put
+            word = word[: -len(ending)] + new
             break
     return word.rstrip("e") if len(word) > _LEAST else word
 
@@ -157,12 +164,12 @@ def technical_owner(context: Context) -> Iterator[Finding]:
 
 
 def _owner(context: Context, role: str) -> Iterator[Finding]:
-    known = context.settings.owners
+    owners = context.settings.owners
     for name, card in context.raw.items():
         owner = _text(_block(card, "owner").get(role))
         if not owner:
             yield Finding(kpi=name, message=f"nobody is named as {role} owner")
-        elif known is not None and owner not in known:
+        elif owners is not None and owner not in owners:
             yield Finding(kpi=name, message=f"the {role} owner {owner} is not known to the project")
 
 
@@ -237,11 +244,11 @@ def formula_names_inputs(context: Context) -> Iterator[Finding]:
         text = _text(card.get("formula"))
         if _only_repeats(text, name, card):
             continue
-        said = stems(text)
+        words = stems(text)
         for part in context.layer.metric_graph.inputs(name) if text else ():
             metric = context.metrics.get(part.name) or {}
-            asked = significant(f"{part.name} {part.alias} {metric.get('label')}")
-            if asked and not asked & said:
+            name_stems = significant(f"{part.name} {part.alias} {metric.get('label')}")
+            if name_stems and not name_stems & words:
                 yield Finding(
                     kpi=name,
                     message=f"the formula '{text}' does not name the input {part.name}",

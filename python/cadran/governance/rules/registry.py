@@ -112,7 +112,7 @@ def of_code(code: str) -> Rule:
     Raises:
         UnknownNameError: there is none.
     """
-    found = _RULES.get(code.upper())
-    if found is None:
+    rule = _RULES.get(code.upper())
+    if rule is None:
         raise UnknownNameError("rule", code, _RULES)
-    return found
+    return rule

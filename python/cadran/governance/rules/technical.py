@@ -214,15 +214,15 @@ sources:
 )
 def source_freshness(context: Context) -> Iterator[Finding]:
     """Find sources below a KPI without a stated freshness."""
-    told: set[str] = set()
+    reported: set[str] = set()
     stated = {s["source_name"] for s in context.dbt.get("sources", {}).values() if _late_after(s)}
     for name in context.raw:
         for source in _sources(context, name):
             # null is a table's own word; where nothing is said, dbt has thresholds without counts.
             is_excused = source.get("freshness") is None and source["source_name"] in stated
             is_silent = not _late_after(source) and not is_excused
-            if is_silent and source["source_name"] not in told:
-                told.add(source["source_name"])
+            if is_silent and source["source_name"] not in reported:
+                reported.add(source["source_name"])
                 yield Finding(
                     message=f"the source {source['source_name']} does not say how fresh it is",
                     file=source["original_file_path"],
@@ -248,8 +248,8 @@ def _late_after(source: dict[str, Any]) -> str | None:
     """The age from which a source is late, such as "2 hours"; None when it does not say."""
     freshness = source.get("freshness") or {}
     for key in ("warn_after", "error_after"):
-        given = freshness.get(key) or {}
-        if given.get("count"):
-            plural = "s" if given["count"] > 1 else ""
-            return f"{given['count']} {given['period']}{plural}"
+        limit = freshness.get(key) or {}
+        if limit.get("count"):
+            plural = "s" if limit["count"] > 1 else ""
+            return f"{limit['count']} {limit['period']}{plural}"
     return None

@@ -39,11 +39,11 @@ def changed_with_version(context: Context) -> Iterator[Finding]:
         change = context.versions.change(name)
         if change.changed:
             caused = "; ".join(change.causes) or "its questions"
-            asked = f" ({change.note})" if change.note else ""
+            note = f" ({change.note})" if change.note else ""
             yield Finding(
                 kpi=name, file=_cause_file(context, change),
                 message=f"it means something else than its version {history[-1].version}, caused"
-                f" by {caused}{asked}",
+                f" by {caused}{note}",
                 detail=change.difference,
                 remedy=f"Take the change back, or record it: `cadran bump {name}`.",
             )  # fmt: skip
@@ -72,9 +72,9 @@ def version_with_change(context: Context) -> Iterator[Finding]:
     """Find records whose meaning is that of the record before."""
     for name, history in context.versions.live():
         for before, after in pairwise(history):
-            said = before.definition, after.definition
-            same = versions.text_of(said[0]) == versions.text_of(said[1]) or (
-                before.hash == after.hash and said[0].rules == said[1].rules
+            definitions = before.definition, after.definition
+            same = versions.text_of(definitions[0]) == versions.text_of(definitions[1]) or (
+                before.hash == after.hash and definitions[0].rules == definitions[1].rules
             )
             if same:
                 yield Finding(
@@ -102,12 +102,15 @@ def impact_as_expected(context: Context) -> Iterator[Finding]:
     """
     for name, history in context.versions.live():
         for record in history:
-            said = record.exceeds
+            text = record.exceeds
             if record.kind not in {"first", "equivalent"} and record.expected_impact is None:
-                said = "no impact was expected of it"
-            if said:
+                text = "no impact was expected of it"
+            if text:
                 yield Finding(
-                    kpi=name, file=record.file, line=1, message=f"version {record.version}: {said}"
+                    kpi=name,
+                    file=record.file,
+                    line=1,
+                    message=f"version {record.version}: {text}",
                 )
         if context.with_values and len(history) > 1 and not history[-1].exceeds:
             yield from _measured_anew(context, *history[-2:])
@@ -124,11 +127,11 @@ def _measured_anew(
         ))  # fmt: skip
     except CadranError:
         return  # what the old one reads is gone: the record's own figures stand
-    said = versions.exceeding(after.expected_impact, measured)
-    if said:
+    text = versions.exceeding(after.expected_impact, measured)
+    if text:
         yield Finding(
             kpi=after.kpi, file=after.file, line=1,
-            message=f"version {after.version}, in this warehouse: {said}",
+            message=f"version {after.version}, in this warehouse: {text}",
         )  # fmt: skip
 
 
@@ -155,17 +158,17 @@ def equivalent_is_proved(context: Context) -> Iterator[Finding]:
         for before, after in pairwise(history):
             proof = after.proof
             grain, labels = shared(before.definition, after.definition)
-            compared = [one.get("question") for one in proof.get("compared") or ()]
+            compared = [comparison.get("question") for comparison in proof.get("compared") or ()]
             if after.kind != "equivalent":
                 continue
             if not proof.get("rows") or proof.get("grain") != grain or set(compared) != set(labels):
-                said = f"is called equivalent without proof by {grain}, over {', '.join(labels)}"
+                text = f"is called equivalent without proof by {grain}, over {', '.join(labels)}"
             elif proof.get("differences") != 0:
-                said = f"is called equivalent, and {proof.get('differences')} of its values differ"
+                text = f"is called equivalent, and {proof.get('differences')} of its values differ"
             else:
                 continue
             yield Finding(
-                kpi=name, file=after.file, line=1, message=f"version {after.version} {said}"
+                kpi=name, file=after.file, line=1, message=f"version {after.version} {text}"
             )
 
 
@@ -185,9 +188,10 @@ def version_covers_card(context: Context) -> Iterator[Finding]:
     for name, history in context.versions.live():
         change = context.versions.change(name)
         if change.asks_more and not change.changed:
-            asked = ", ".join(change.asks_more)
+            fields = ", ".join(change.asks_more)
             yield Finding(
-                kpi=name, message=f"its version {history[-1].version} was recorded without {asked}"
+                kpi=name,
+                message=f"its version {history[-1].version} was recorded without {fields}",
             )
 
 
@@ -218,16 +222,16 @@ def records_unedited(context: Context) -> Iterator[Finding]:
             path = versions.path_of(root, name, number)
             file = path.relative_to(root).as_posix()
             if not path.exists():
-                said = f"the record of version {number} is gone"
+                text = f"the record of version {number} is gone"
             elif number not in seals:
-                said = f"the record of version {number} is not sealed in {lock.FILE}"
+                text = f"the record of version {number} is not sealed in {lock.FILE}"
             elif not versions.holds(path, seals[number]):
-                said = f"the record of version {number} was edited"
+                text = f"the record of version {number} was edited"
             elif file in context.versions.merged.altered:
-                said = f"the record of version {number} was edited after it was merged"
+                text = f"the record of version {number} was edited after it was merged"
             else:
                 continue
-            yield Finding(kpi=name, message=said, file=file if path.exists() else lock.FILE, line=1)
+            yield Finding(kpi=name, message=text, file=file if path.exists() else lock.FILE, line=1)
 
 
 @rule(
@@ -256,15 +260,15 @@ def approved_by_owner(context: Context) -> Iterator[Finding]:
             if record.file in context.versions.merged.there:
                 continue
             if record.approver.lower() == record.author.lower():
-                said = f"{record.author} approved a version {record.version} of their own"
+                text = f"{record.author} approved a version {record.version} of their own"
             elif record.approver not in allowed:
-                said = (
+                text = (
                     f"{record.approver}, who approved version {record.version}, is neither"
                     f" {owner} nor a delegate"
                 )
             else:
                 continue
-            yield Finding(kpi=name, file=record.file, line=1, message=said)
+            yield Finding(kpi=name, file=record.file, line=1, message=text)
 
 
 @rule(
@@ -303,13 +307,13 @@ def numbers_agree(context: Context) -> Iterator[Finding]:
         numbers = [record.version for record in history]
         card, entry = context.cards[name].version, context.versions.locked.get(name)
         if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-            said = f"its records {', '.join(map(str, numbers))} have a gap"
+            text = f"its records {', '.join(map(str, numbers))} have a gap"
         elif card != numbers[-1]:
-            said = f"its card says version {card}, its last record is version {numbers[-1]}"
+            text = f"its card says version {card}, its last record is version {numbers[-1]}"
         elif entry is None:
-            said = "it is not in the lock"
+            text = "it is not in the lock"
         elif entry.version != numbers[-1] or entry.hash != history[-1].hash:
-            said = f"the lock does not have its version {numbers[-1]}"
+            text = f"the lock does not have its version {numbers[-1]}"
         else:
             continue
-        yield Finding(kpi=name, message=said)
+        yield Finding(kpi=name, message=text)
