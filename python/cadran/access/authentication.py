@@ -89,17 +89,17 @@ class Bearers:
             raise UnauthenticatedError("The token is longer than any token here is.")
         if self._logins is not None and not bearer.startswith(tokens.PREFIX):
             return self._logins.caller(bearer)
-        wanted = tokens.hashed(bearer)
+        digest = tokens.hashed(bearer)
         # What is looked up is a hash of 256 random bits: how long it takes tells nothing of them.
-        found = self._by_hash.get(wanted)
-        if found is None or not hmac.compare_digest(found.hash, wanted):
+        token = self._by_hash.get(digest)
+        if token is None or not hmac.compare_digest(token.hash, digest):
             raise UnauthenticatedError("The token is not known here.")
-        ended = found.ended(dt.datetime.now(dt.UTC))
+        ended = token.ended(dt.datetime.now(dt.UTC))
         if ended is not None:
             raise UnauthenticatedError(
-                f"The token of {found.name} ending in {found.last} is {ended}: ask for a new one."
+                f"The token of {token.name} ending in {token.last} is {ended}: ask for a new one."
             )
-        return found.caller
+        return token.caller
 
     def _look(self) -> None:
         """Read the file again if it changed; it is looked at once a second at most."""
@@ -120,10 +120,10 @@ class Bearers:
 
     def _stamp_now(self) -> tuple[int, int, int] | None:
         try:
-            found = os.stat(self._path)  # noqa: PTH116 - a path's own method is slower
+            stat = os.stat(self._path)  # noqa: PTH116 - a path's own method is slower
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_ino, found.st_size
+        return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
 
 ALGORITHMS = ("RS256", "ES256")
@@ -187,9 +187,9 @@ class Logins:
         """
         digest = hashlib.sha256(bearer.encode("utf-8", "surrogatepass")).hexdigest()
         with self._lock:
-            known = self._known.get(digest)
-        if known is not None and known[1] > time.time():
-            return known[0]
+            cached = self._known.get(digest)
+        if cached is not None and cached[1] > time.time():
+            return cached[0]
         caller, until = self._checked(bearer)
         with self._lock:
             self._known[digest] = caller, until
@@ -224,12 +224,12 @@ class Logins:
             raise UnauthenticatedError(f"The login says no name: it has no {provider.name_claim}.")
         roles = _claim(claims, provider.roles_claim)
         words = roles.split() if isinstance(roles, str) else roles
-        given = [str(word) for word in words] if isinstance(words, list) else []
+        names_ = [str(word) for word in words] if isinstance(words, list) else []
         if provider.roles:
-            given = [provider.roles[word] for word in given if word in provider.roles]
+            names_ = [provider.roles[word] for word in names_ if word in provider.roles]
         # The same person in two browsers spends from one purse.
-        who = f"oidc:{claims.get('sub') or name}"
-        caller = Caller(name, tuple(dict.fromkeys(given)), _SCOPES, token=who)
+        subject = f"oidc:{claims.get('sub') or name}"
+        caller = Caller(name, tuple(dict.fromkeys(names_)), _SCOPES, token=subject)
         return caller, float(claims["exp"])
 
     def _key(self, kid: str) -> Any:
@@ -252,14 +252,14 @@ class Logins:
                 return
             self._tried = time.monotonic()
             try:
-                found = _keys(self._provider.jwks_url)
+                keys = _keys(self._provider.jwks_url)
             except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
                 _LOG.warning("the keys of %s: %s", self._provider.issuer, problem)
                 return
             with self._lock:
-                if found.keys() != self._keys.keys():
+                if keys.keys() != self._keys.keys():
                     self._known.clear()  # a key that was withdrawn lets nobody in any more
-                self._keys, self._fetched = found, time.monotonic()
+                self._keys, self._fetched = keys, time.monotonic()
 
 
 def _keys(url: str) -> dict[str, Any]:
@@ -274,27 +274,27 @@ def _keys(url: str) -> dict[str, Any]:
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - checked when read
     with urllib.request.urlopen(request, timeout=_WAIT) as answer:  # noqa: S310 - so is it
         text = answer.read(_MOST_BYTES)
-    found = {}
-    for given in json.loads(text)["keys"]:
-        if given.get("use", "sig") != "sig" or "kid" not in given:
+    keys = {}
+    for entry in json.loads(text)["keys"]:
+        if entry.get("use", "sig") != "sig" or "kid" not in entry:
             continue
         try:
-            key = jwt.PyJWK(given)
+            key = jwt.PyJWK(entry)
         except jwt.PyJWTError:
             continue  # of a kind that this server does not take
         if key.algorithm_name in ALGORITHMS:
-            found[str(given["kid"])] = key
-    return found
+            keys[str(entry["kid"])] = key
+    return keys
 
 
 def _claim(claims: dict[str, Any], path: str) -> Any:
     """A claim by its name, or by a path of names with dots between them."""
     if path in claims:
         return claims[path]
-    found: Any = claims
+    value: Any = claims
     for name in path.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _is_local(host: str | None) -> bool:

@@ -101,9 +101,11 @@ class Asking:
     @cached_property
     def _known(self) -> list[dict[str, str]]:
         """What these metrics can be grouped by and the role may see."""
-        known = self._names.known(self._resolved.metrics)
+        dimensions = self._names.known(self._resolved.metrics)
         return [
-            item for item in known if item["name"] == TIME or self._rights.dimension(item["name"])
+            item
+            for item in dimensions
+            if item["name"] == TIME or self._rights.dimension(item["name"])
         ]
 
     @staticmethod
@@ -126,7 +128,7 @@ class Asking:
         Raises:
             CadranError: it may not, or they have not.
         """
-        fields = [field.group for one in conditions for field in one.fields]
+        fields = [field.group for condition in conditions for field in condition.fields]
         groups = [self._names.plain(group) for group in (*query.group_by, *saved, *fields)]
         if self._rights.role is None:
             for group in groups:
@@ -160,9 +162,9 @@ class Asking:
                 if kind in ("text", "nothing") or field.kind == "TimeDimension":
                     continue
                 name = field.group.name
-                asked = self._layer.sql(metrics, [GroupBy(name)], governed=False, ordered=False)
+                sql = self._layer.sql(metrics, [GroupBy(name)], governed=False, ordered=False)
                 try:
-                    types = self._layer.warehouse.column_types(asked)
+                    types = self._layer.warehouse.column_types(sql)
                 except WarehouseError:
                     raise QueryError("The warehouse cannot apply the filter now.") from None
                 if not types[name].upper().startswith(_NOT_TEXT):
@@ -182,7 +184,7 @@ class Asking:
         if not people:
             return False
         of = f"{people[0]} is about people"
-        fields = [field for one in conditions for field in one.fields]
+        fields = [field for condition in conditions for field in condition.fields]
         bounds = [bound.time() for bound in (query.start, query.end) if bound is not None]
         ordered = {item.removeprefix("-") for item in query.order_by}
         if self._names.looks_around(tuple(people)):
@@ -220,12 +222,12 @@ class Asking:
         } | self._names.fields.entities
         # MetricFlow filters the first events of a conversion only; those that follow are found by
         # their entity. What tells rows apart must be said of that entity: then it holds of both.
-        held = all(
+        is_grouped = all(
             group.name.rpartition("__")[0] == entity
             for group in rights.by
             for entity in self._names.conversions(query.metrics)
         )
-        if not held or any(group.name not in reached for group in rights.by):
+        if not is_grouped or any(group.name not in reached for group in rights.by):
             raise NotAllowedError(
                 f"{', '.join(query.metrics)} cannot be told apart for the rows that the role"
                 f" {rights.role} may see, so it may not see it."
@@ -233,8 +235,8 @@ class Asking:
         columns = {self._names.plain(group).column for group in query.group_by}
         missing = [group for group in rights.by if group.column not in columns]
         if missing and not self._is_of_now:
-            shown = [group.column for group in missing if rights.dimension(group.name)]
-            by = f": group by {', '.join(shown)}" if len(shown) == len(missing) else ""
+            visible = [group.column for group in missing if rights.dimension(group.name)]
+            by = f": group by {', '.join(visible)}" if len(visible) == len(missing) else ""
             raise NotAllowedError(
                 f"What was published holds all rows, and the role {rights.role} may see some"
                 f" of them: only what is grouped by what tells them apart can be given out{by}."
@@ -244,7 +246,9 @@ class Asking:
 
 def _reordered(query: Query, before: tuple[GroupBy, ...]) -> Query:
     """The question ordered by its columns as they are called now that each has its grain."""
-    now = {one.name: group.column for one, group in zip(before, query.group_by, strict=True)}
+    now = {
+        previous.name: group.column for previous, group in zip(before, query.group_by, strict=True)
+    }
     order_by = tuple(
         item[: item.startswith("-")] + now.get(item.removeprefix("-"), item.removeprefix("-"))
         for item in query.order_by
@@ -287,23 +291,25 @@ class PolicyGate:
             QueryError: a filter is not what may come from a network.
             UnknownNameError: a name does not exist, or not for this caller.
         """
-        names, held = self._held(caller, layer)
+        names, roles = self._held(caller, layer)
         if query.saved_query is not None:
             self._saved(caller, query.saved_query, layer)
         metrics = layer.resolved(query).metrics
         for name in metrics:
-            if name not in names.metrics or not any(one.metric(name) for one in held):
-                seen = (names.listed if one.metrics is None else one.metrics for one in held)
-                raise UnknownNameError("metric", name, frozenset[str]().union(*seen))
-        able = [one for one in held if all(one.metric(name) for name in metrics)]
+            if name not in names.metrics or not any(entry.metric(name) for entry in roles):
+                listed = (
+                    names.listed if entry.metrics is None else entry.metrics for entry in roles
+                )
+                raise UnknownNameError("metric", name, frozenset[str]().union(*listed))
+        able = [entry for entry in roles if all(entry.metric(name) for name in metrics)]
         if not able:
             raise NotAllowedError(
                 f"No role of {caller.name} may ask {', '.join(metrics)} together: ask them apart."
             )
         refused: CadranError | None = None
-        for one in able:
+        for entry in able:
             try:
-                return self._judged(query, one, names, layer)
+                return self._judged(query, entry, names, layer)
             except CadranError as problem:
                 refused = refused or problem
         assert refused is not None  # noqa: S101 - there was at least one role
@@ -311,12 +317,12 @@ class PolicyGate:
 
     def visible(self, caller: Caller, layer: Layer) -> Visible:
         """What any role of the caller may see."""
-        names, held = self._held(caller, layer)
+        names, roles = self._held(caller, layer)
         metrics = dimensions = None
-        if all(one.metrics is not None for one in held):
-            metrics = frozenset(name for one in held for name in one.metrics or ())
-        if all(one.dimensions is not None for one in held):
-            dimensions = frozenset(name for one in held for name in one.dimensions or ())
+        if all(entry.metrics is not None for entry in roles):
+            metrics = frozenset(name for entry in roles for name in entry.metrics or ())
+        if all(entry.dimensions is not None for entry in roles):
+            dimensions = frozenset(name for entry in roles for name in entry.dimensions or ())
         return Visible(metrics, dimensions, names.personal)
 
     def everyone(self) -> list[Caller]:
@@ -328,15 +334,15 @@ class PolicyGate:
     def limits(self, caller: Caller) -> Limits:
         """What a caller may spend: its own limits, and the widest of its roles; the less holds."""
         roles = self.policy.roles if self.policy is not None else {}
-        held = [roles[name].limits for name in caller.roles if name in roles]
-        if not held:
+        limits_held = [roles[name].limits for name in caller.roles if name in roles]
+        if not limits_held:
             return caller.limits
         spent: dict[str, Any] = {
-            one.name: _less(
-                getattr(caller.limits, one.name),
-                _most([getattr(limits, one.name) for limits in held]),
+            field.name: _less(
+                getattr(caller.limits, field.name),
+                _most([getattr(limits, field.name) for limits in limits_held]),
             )
-            for one in fields(Limits)
+            for field in fields(Limits)
         }
         return Limits(**spent)
 
@@ -353,18 +359,18 @@ class PolicyGate:
         names, by_role = self._of(layer)
         if self.policy is None:
             return names, [Rights()]
-        held = [by_role[name] for name in caller.roles if name in by_role]
-        if not held:
+        roles = [by_role[name] for name in caller.roles if name in by_role]
+        if not roles:
             raise NotAllowedError(
                 f"{caller.name} has no role that may see anything here: ask whoever keeps the"
                 " policy."
             )
-        return names, held
+        return names, roles
 
     def _of(self, layer: Layer) -> tuple[Names, dict[str, Rights]]:
         with self._lock:
-            found = self._read.get(layer)
-            if found is None:
+            entry = self._read.get(layer)
+            if entry is None:
                 names, by_role = Names(layer), {}
                 try:
                     by_role = rights.of(self.policy, names) if self.policy is not None else {}
@@ -372,8 +378,8 @@ class PolicyGate:
                     # A build took away what the policy names: nobody sees anything until it is
                     # mended, since nobody knows what was meant.
                     _LOG.error("the policy does not fit the definitions: %s", problem)
-                found = self._read[layer] = names, by_role
-            return found
+                entry = self._read[layer] = names, by_role
+            return entry
 
     def _saved(self, caller: Caller, name: str, layer: Layer) -> None:
         """Refuse a saved query that the caller may not ask as one that does not exist.
@@ -384,52 +390,54 @@ class PolicyGate:
         if self.policy is None:
             layer.saved_query(name)
             return
-        names, held = self._held(caller, layer)
-        known = [
+        names, roles = self._held(caller, layer)
+        saved_queries = [
             saved["name"]
             for saved in layer.saved_queries()
-            if any(self._may(saved["name"], one, names, layer) for one in held)
+            if any(self._may(saved["name"], entry, names, layer) for entry in roles)
         ]
-        if name not in known:
-            raise UnknownNameError("saved query", name, known)
+        if name not in saved_queries:
+            raise UnknownNameError("saved query", name, saved_queries)
 
-    def _may(self, saved_query: str, one: Rights, names: Names, layer: Layer) -> bool:
+    def _may(self, saved_query: str, role_rights: Rights, names: Names, layer: Layer) -> bool:
         saved = Query(saved_query=saved_query)
-        if not all(one.metric(name) for name in layer.resolved(saved).metrics):
+        if not all(role_rights.metric(name) for name in layer.resolved(saved).metrics):
             return False
         try:
-            self._judged(saved, one, names, layer)
+            self._judged(saved, role_rights, names, layer)
         except CadranError:
             return False
         return True
 
-    def _judged(self, query: Query, one: Rights, names: Names, layer: Layer) -> Allowed:
-        allowed = Asking(query, one, names, layer).allowed()
-        if one.role is not None:
+    def _judged(self, query: Query, role_rights: Rights, names: Names, layer: Layer) -> Allowed:
+        allowed = Asking(query, role_rights, names, layer).allowed()
+        if role_rights.role is not None:
             # Its plan is made here, so that no later sentence can name what is hidden.
             try:
                 layer.compiled(allowed.query)
             except CadranError as problem:
-                raise self._without_hidden(problem, one, names) from None
+                raise self._without_hidden(problem, role_rights, names) from None
         return allowed
 
     @staticmethod
-    def _without_hidden(problem: CadranError, one: Rights, names: Names) -> CadranError:
+    def _without_hidden(problem: CadranError, role_rights: Rights, names: Names) -> CadranError:
         """An error whose sentence names nothing that the role may not know of."""
-        said = set(re.findall(r"\w+", str(problem)))
-        hidden = {name for name in names.metrics if not one.metric(name)}
-        hidden |= {name for name in names.dimensions if not one.dimension(name)} | names.personal
-        if not said & hidden and "MetricFlow" not in said:
+        words = set(re.findall(r"\w+", str(problem)))
+        hidden = {name for name in names.metrics if not role_rights.metric(name)}
+        hidden |= {
+            name for name in names.dimensions if not role_rights.dimension(name)
+        } | names.personal
+        if not words & hidden and "MetricFlow" not in words:
             return problem
-        _LOG.info("refused to role %s: %s", one.role, problem)
+        _LOG.info("refused to role %s: %s", role_rights.role, problem)
         return QueryError(
             "The question cannot be answered as it is asked: its metrics, dimensions and filters"
             " do not go together."
         )
 
 
-def _less(one: float | None, other: float | None) -> float | None:
-    return min((x for x in (one, other) if x is not None), default=None)
+def _less(first: float | None, second: float | None) -> float | None:
+    return min((x for x in (first, second) if x is not None), default=None)
 
 
 def _most(values: list[float | None]) -> float | None:

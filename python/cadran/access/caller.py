@@ -83,13 +83,13 @@ class Meter:
         most = caller.limits.per_minute
         if most is None:
             return
-        now, who = time.monotonic(), caller.token or caller.name
+        now, key = time.monotonic(), caller.token or caller.name
         with self._lock:
-            left, at = self._buckets.get(who, (float(most), now))
-            left = min(float(most), left + (now - at) * most / _MINUTE)
-            self._buckets[who] = (left - 1 if left >= 1 else left), now
-        if left < 1:
-            wait = (1 - left) * _MINUTE / most
+            tokens, at = self._buckets.get(key, (float(most), now))
+            tokens = min(float(most), tokens + (now - at) * most / _MINUTE)
+            self._buckets[key] = (tokens - 1 if tokens >= 1 else tokens), now
+        if tokens < 1:
+            wait = (1 - tokens) * _MINUTE / most
             raise LimitError(
                 f"{caller.name} may ask {most} questions in a minute: ask again in {wait:.1f} s.",
                 retry_after=wait,
@@ -102,18 +102,18 @@ class Meter:
         Raises:
             LimitError: as many as the caller may run at once are running.
         """
-        most, who = caller.limits.at_once, caller.token or caller.name
+        most, key = caller.limits.at_once, caller.token or caller.name
         with self._lock:
-            if most is not None and self._running[who] >= most:
+            if most is not None and self._running[key] >= most:
                 raise LimitError(
                     f"{caller.name} may run {most} questions at once: wait for one of them.",
                     retry_after=1.0,
                 )
-            self._running[who] += 1
+            self._running[key] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._running[who] -= 1
-                if not self._running[who]:
-                    del self._running[who]
+                self._running[key] -= 1
+                if not self._running[key]:
+                    del self._running[key]

@@ -59,7 +59,7 @@ class Visible:
             return True
         if self.dimensions is not None and name not in self.dimensions:
             return False
-        return not any(f"__{one}__" in f"__{name}__" for one in self.personal)
+        return not any(f"__{item}__" in f"__{name}__" for item in self.personal)
 
 
 class Gate(Protocol):

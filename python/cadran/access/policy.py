@@ -126,8 +126,8 @@ def read(path: Path) -> Policy:
     Raises:
         PolicyError: it cannot be read, a key is unknown or holds what it cannot hold.
     """
-    written = strict_yaml.read_as(PolicySettings, path, PolicyError, file=path.name)
-    return Policy(written.roles, path.name)
+    settings = strict_yaml.read_as(PolicySettings, path, PolicyError, file=path.name)
+    return Policy(settings.roles, path.name)
 
 
 class Names:
@@ -155,28 +155,28 @@ class Names:
     @cached_property
     def metrics(self) -> frozenset[str]:
         """Every metric, hidden ones included."""
-        found = self._layer.project.semantic_manifest["metrics"]
-        return frozenset(metric["name"] for metric in found)
+        metrics = self._layer.project.semantic_manifest["metrics"]
+        return frozenset(metric["name"] for metric in metrics)
 
     @cached_property
     def personal(self) -> frozenset[str]:
         """What shows persons, by the names under which it can be asked: `customer__email`."""
         project = self._layer.project
         personal = checks.read(project.root).personal
-        found = privacy.items(project, personal)
-        return frozenset(name for item in found for name in item.asked_as)
+        items = privacy.items(project, personal)
+        return frozenset(name for item in items for name in item.asked_as)
 
     @cached_property
     def dimensions(self) -> frozenset[str]:
         """Every dimension and entity that does not show persons."""
-        found = {item["name"] for item in self._layer.dimensions()} | self.fields.entities
-        found |= {name for card in self.cards.values() for name in card.dimensions}
-        return frozenset(name for name in found if not self.is_personal(name))
+        names = {item["name"] for item in self._layer.dimensions()} | self.fields.entities
+        names |= {name for card in self.cards.values() for name in card.dimensions}
+        return frozenset(name for name in names if not self.is_personal(name))
 
     def is_personal(self, name: str) -> bool:
         """Whether something to group by shows persons, at whatever grain and through any path."""
         around = f"__{name.lower()}__"
-        return any(f"__{one.lower()}__" in around for one in self.personal)
+        return any(f"__{item.lower()}__" in around for item in self.personal)
 
     def plain(self, group: GroupBy) -> GroupBy:
         """Something to group by in the form in which it is compared: lower case, grain apart."""
@@ -189,10 +189,10 @@ class Names:
 
     def known(self, metrics: tuple[str, ...]) -> list[dict[str, str]]:
         """What these metrics can be grouped by, whatever their cards say, but for persons."""
-        found = self._layer.dimensions(metrics, governed=False)
-        names = {item["name"] for item in found}
+        dimensions = self._layer.dimensions(metrics, governed=False)
+        names = {item["name"] for item in dimensions}
         extra = [] if TIME in names else [{"name": TIME, "type": "time", "description": ""}]
-        return [item for item in [*found, *extra] if not self.is_personal(item["name"])]
+        return [item for item in [*dimensions, *extra] if not self.is_personal(item["name"])]
 
     def conversions(self, metrics: tuple[str, ...]) -> set[str]:
         """The entities by which the conversions among these metrics, or below them, are joined."""
@@ -256,13 +256,13 @@ class _RightsReader:
             for selector in role.metrics
             for metric in self.selected(f"{place}.metrics", selector)
         )
-        read = [self.row(f"{place}.rows", text) for text in role.rows]
+        rows = [self.row(f"{place}.rows", text) for text in role.rows]
         return Rights(
             role=name,
             metrics=metrics,
             dimensions=self.dimensions(f"{place}.dimensions", role.dimensions),
-            confined=tuple(text for text, _ in read),
-            by=tuple(dict.fromkeys(group for _, groups in read for group in groups)),
+            confined=tuple(text for text, _ in rows),
+            by=tuple(dict.fromkeys(group for _, groups in rows for group in groups)),
             minimum_cell=role.minimum_cell,
         )
 
@@ -274,44 +274,44 @@ class _RightsReader:
                 self.wrong(place, "metric", selector, self.names.listed)
             return (selector,)
         for key, value in selector.card.items():
-            known = {str(getattr(card, key)) for card in self.names.cards.values()}
-            if value not in known:
-                self.wrong(f"{place}.{key}", key, value, known)
+            values = {str(getattr(card, key)) for card in self.names.cards.values()}
+            if value not in values:
+                self.wrong(f"{place}.{key}", key, value, values)
         return [
             card.name
             for card in self.names.cards.values()
             if all(str(getattr(card, key)) == value for key, value in selector.card.items())
         ]
 
-    def dimensions(self, place: str, given: tuple[str, ...]) -> frozenset[str] | None:
-        if EVERYTHING in given:
+    def dimensions(self, place: str, names: tuple[str, ...]) -> frozenset[str] | None:
+        if EVERYTHING in names:
             return None
-        for name in given:
+        for name in names:
             if self.names.is_personal(name):
                 raise PolicyError(
                     f"{self.file}, key '{place}': {name} shows persons, which no role may see."
                 )
             if name not in self.names.dimensions:
                 self.wrong(place, "dimension", name, self.names.dimensions)
-        return frozenset(given)
+        return frozenset(names)
 
     def row(self, place: str, text: str) -> tuple[str, list[GroupBy]]:
         try:
             condition = read_filter(text, self.names.fields, remote=True)
         except QueryError as problem:
             raise PolicyError(f"{self.file}, key '{place}': {problem}") from None
-        for named in condition.fields:
-            if named.kind == "TimeDimension":
+        for reference in condition.fields:
+            if reference.kind == "TimeDimension":
                 raise PolicyError(
-                    f"{self.file}, key '{place}': {named.name} is a time, by which rows cannot be"
+                    f"{self.file}, key '{place}': {reference.name} is a time, by which rows cannot be"
                     " kept apart: metrics look back and forth in time."
                 )
-            name = named.group.name
+            name = reference.group.name
             if name not in self.names.dimensions and not self.names.is_personal(name):
                 self.wrong(place, "dimension", name, self.names.dimensions)
         return condition, [self.names.plain(field.group) for field in condition.fields]
 
-    def wrong(self, place: str, kind: str, name: str, known: Iterable[str]) -> NoReturn:
-        hint = near_misses(name, known)
-        meant = f" Did you mean {' or '.join(repr(one) for one in hint)}?" if hint else ""
-        raise PolicyError(f"{self.file}, key '{place}': there is no {kind} '{name}'.{meant}")
+    def wrong(self, place: str, kind: str, name: str, names: Iterable[str]) -> NoReturn:
+        hint = near_misses(name, names)
+        suggestion = f" Did you mean {' or '.join(repr(near) for near in hint)}?" if hint else ""
+        raise PolicyError(f"{self.file}, key '{place}': there is no {kind} '{name}'.{suggestion}")

@@ -74,14 +74,14 @@ class Sums:
 
 def _less(row: Row, other: Row, times: int) -> Row:
     """One row less another, so many times."""
-    found = dict(row)
+    difference = dict(row)
     for cell, factor in other.items():
-        value = (found.get(cell, 0) - times * factor) % _PRIME
+        value = (difference.get(cell, 0) - times * factor) % _PRIME
         if value:
-            found[cell] = value
+            difference[cell] = value
         else:
-            found.pop(cell, None)
-    return found
+            difference.pop(cell, None)
+    return difference
 
 
 Key: TypeAlias = "tuple[Any, ...]"
@@ -123,10 +123,10 @@ class Tables:
             choices[time[0]][1:1] = list(time[1])
         views = {}
         for view in sorted(product(*choices), key=_coarseness, reverse=True):
-            found: dict[Key, int] = defaultdict(int)
+            numbers: dict[Key, int] = defaultdict(int)
             for key, count in counts.items():
-                found[seen(key, view)] += count
-            views[view] = found
+                numbers[seen(key, view)] += count
+            views[view] = numbers
         return cls(views, (SAME,) * width)
 
 
@@ -137,12 +137,12 @@ def hidden(tables: Tables, least: int) -> dict[View, set[Key]]:
         tables: a table and its totals.
         least: observations that a cell needs.
     """
-    found: dict[View, set[Key]] = {}
+    keys: dict[View, set[Key]] = {}
     for view, counts in tables.counts.items():  # the coarsest first
         small = {key for key, count in counts.items() if count < least}
-        found[view] = set(small)
+        keys[view] = set(small)
         totals = [
-            _Total(found[other], _lines(counts, other), tables.counts[other])
+            _Total(keys[other], _lines(counts, other), tables.counts[other])
             for other in tables.counts
             if other != view and _is_total(other, view)
         ]
@@ -150,9 +150,9 @@ def hidden(tables: Tables, least: int) -> dict[View, set[Key]]:
             continue
         open_ = True
         while open_:
-            _close(found[view], counts, least, totals)
-            open_ = _mend(found[view], counts, least, totals)
-    return found
+            _close(keys[view], counts, least, totals)
+            open_ = _mend(keys[view], counts, least, totals)
+    return keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,54 +164,56 @@ class _Total:
     counts: dict[Key, int]
 
 
-def _close(found: set[Key], counts: Mapping[Key, int], least: int, totals: list[_Total]) -> None:
+def _close(keys: set[Key], counts: Mapping[Key, int], least: int, totals: list[_Total]) -> None:
     size = -1
-    while size != len(found):  # completing one total may break another
-        size = len(found)
+    while size != len(keys):  # completing one total may break another
+        size = len(keys)
         for total in totals:
             for key, line in total.lines.items():
-                _complete(line, counts, least, found, is_told=key not in total.hides)
+                _complete(line, counts, least, keys, is_told=key not in total.hides)
 
 
-def _mend(found: set[Key], counts: Mapping[Key, int], least: int, totals: list[_Total]) -> bool:
+def _mend(
+    hidden_keys: set[Key], counts: Mapping[Key, int], least: int, totals: list[_Total]
+) -> bool:
     """Hide more where several totals together tell a value of too few; returns whether it did."""
-    if len(found) > _MOST_SOLVED:
+    if len(hidden_keys) > _MOST_SOLVED:
         return False
     sums = Sums(
         inside
         for total in totals
         for key, line in total.lines.items()
-        if key not in total.hides and (inside := frozenset(found.intersection(line)))
+        if key not in total.hides and (inside := frozenset(hidden_keys.intersection(line)))
     )
-    told = [{key} for key in found if counts[key] < least and sums.tells([key])]
+    exposed = [{key} for key in hidden_keys if counts[key] < least and sums.tells([key])]
     for total in totals:
         for key in total.hides:
-            within = found.intersection(total.lines[key])
+            within = hidden_keys.intersection(total.lines[key])
             if total.counts[key] < least and sums.tells(within):
-                told.append(within)
-    before = len(found)
-    for cells in told:
+                exposed.append(within)
+    before = len(hidden_keys)
+    for cells in exposed:
         for total in totals:
             for line in total.lines.values():
-                shown = [key for key in line if key not in found]
-                if shown and cells.intersection(line):
-                    found.add(shown[0])
-    return len(found) > before
+                visible = [key for key in line if key not in hidden_keys]
+                if visible and cells.intersection(line):
+                    hidden_keys.add(visible[0])
+    return len(hidden_keys) > before
 
 
 def _complete(
-    line: list[Key], counts: Mapping[Key, int], least: int, found: set[Key], *, is_told: bool
+    line: list[Key], counts: Mapping[Key, int], least: int, keys: set[Key], *, is_told: bool
 ) -> None:
     """Hide as many cells of one line as it takes; its total is told, or hidden itself."""
-    inside = [key for key in line if key in found]
+    inside = [key for key in line if key in keys]
     number, weight = len(inside), sum(counts[key] for key in inside)
     if is_told and not number:
         return
     for key in line:  # the smallest first
         if number >= (_TWO if is_told else 1) and (weight >= least or not is_told):
             return
-        if key not in found:
-            found.add(key)
+        if key not in keys:
+            keys.add(key)
             number, weight = number + 1, weight + counts[key]
 
 
@@ -246,8 +248,8 @@ def _coarseness(view: View) -> int:
 def _is_total(coarse: View, fine: View) -> bool:
     """Whether each cell of one view is a sum of cells of the other."""
     return all(
-        one == other or (_RANK[one] > _RANK[other] and (other != "week" or one == GONE))
-        for one, other in zip(coarse, fine, strict=True)
+        coarser == finer or (_RANK[coarser] > _RANK[finer] and (finer != "week" or coarser == GONE))
+        for coarser, finer in zip(coarse, fine, strict=True)
     )
 
 
@@ -280,11 +282,11 @@ class Counts:
 
     def _of(self, layer: Layer) -> tuple[Layer, dict[str, Components]]:
         with self._lock:
-            found = self._wider.get(layer)
-            if found is None:
+            entry = self._wider.get(layer)
+            if entry is None:
                 home = layer.project.semantic_manifest_path.parent / "cadran" / "measuring"
-                found = self._wider[layer] = measuring(layer, home)
-            return found
+                entry = self._wider[layer] = measuring(layer, home)
+            return entry
 
 
 class _Cells:
@@ -320,10 +322,10 @@ class _Cells:
             return set()
         cells = Tables.of(every, len(finer), self.time(finer))
         small = hidden(cells, least)
-        found = small[cells.finest]
+        keys = small[cells.finest]
         if not is_whole:
-            found = _torn(self.count(finer, whole=False), small, cells.finest, places)
-        return {tuple(key[place] for place in places) for key in found}
+            keys = _torn(self.count(finer, whole=False), small, cells.finest, places)
+        return {tuple(key[place] for place in places) for key in keys}
 
     def count(self, groups: list[GroupBy], *, whole: bool) -> dict[Key, int]:
         """The observations by these groups, of the question or of all that it could be asked of."""
@@ -349,13 +351,13 @@ class _Cells:
 
     def cut(self) -> list[GroupBy]:
         """What filters and the time range look at, beside what the question is grouped by."""
-        known = {group.column for group in self.query.group_by}
-        found = {group.column: group for group in self.named}
+        columns = {group.column for group in self.query.group_by}
+        groups = {group.column: group for group in self.named}
         is_timed = any(group.base == TIME for group in self.query.group_by)
         if not is_timed and self.is_ranged:
             grain = _aligned(self.query.start, self.query.end, self.grains)
-            found[f"{TIME}__{grain}"] = GroupBy(TIME, grain)
-        return [group for column, group in found.items() if column not in known]
+            groups[f"{TIME}__{grain}"] = GroupBy(TIME, grain)
+        return [group for column, group in groups.items() if column not in columns]
 
     @property
     def is_ranged(self) -> bool:
@@ -390,11 +392,12 @@ def _torn(
         places: of the columns that the question is grouped by.
     """
     whole = tuple(SAME if place in places else GONE for place in range(len(finest)))
-    left = {seen(key, whole) for key in small[finest] if key not in taken}
+    remaining = {seen(key, whole) for key in small[finest] if key not in taken}
     return {
         cell
         for key in taken
-        if key in small[finest] and ((cell := seen(key, whole)) in left or cell in small[whole])
+        if key in small[finest]
+        and ((cell := seen(key, whole)) in remaining or cell in small[whole])
     }
 
 
@@ -429,9 +432,9 @@ def _without(table: pa.Table, query: Query, name: str, keys: set[Key]) -> pa.Tab
     place = table.column_names.index(name)
     column = table[name]
     nothing = pa.scalar(None, column.type)
-    kept = pc.if_else(mask, nothing, column)
-    table = table.set_column(place, name, kept)
+    values = pc.if_else(mask, nothing, column)
+    table = table.set_column(place, name, values)
     if any(item.removeprefix("-") == name for item in query.order_by):
-        shown = pc.indices_nonzero(pc.invert(mask))
-        table = table.take(pa.concat_arrays([shown, pc.indices_nonzero(mask)]))
+        order = pc.indices_nonzero(pc.invert(mask))
+        table = table.take(pa.concat_arrays([order, pc.indices_nonzero(mask)]))
     return table

@@ -136,7 +136,7 @@ def create(  # noqa: PLR0913 - what a token may do
     return secret, token
 
 
-def revoke(path: Path, which: str) -> tuple[Token, ...]:
+def revoke(path: Path, name_or_id: str) -> tuple[Token, ...]:
     """Revoke the token of an id, or all of a name; returns those that held until now.
 
     Raises:
@@ -146,13 +146,13 @@ def revoke(path: Path, which: str) -> tuple[Token, ...]:
     now = _now()
     with _locked(path):
         tokens = read(path)
-        meant = [token for token in tokens if which in (token.id, token.name)]
-        if not meant:
-            known = [name for token in tokens for name in (token.id, token.name)]
-            raise UnknownNameError("token", which, known)
-        ended = tuple(token for token in meant if token.revoked is None)
-        kept = [replace(token, revoked=now) if token in ended else token for token in tokens]
-        _write(path, tuple(kept))
+        matches = [token for token in tokens if name_or_id in (token.id, token.name)]
+        if not matches:
+            names = [name for token in tokens for name in (token.id, token.name)]
+            raise UnknownNameError("token", name_or_id, names)
+        ended = tuple(token for token in matches if token.revoked is None)
+        updated = [replace(token, revoked=now) if token in ended else token for token in tokens]
+        _write(path, tuple(updated))
     return ended
 
 

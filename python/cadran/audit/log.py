@@ -132,18 +132,18 @@ class Record:
                 self._writer.start()
 
     def _run(self) -> None:
-        told, ended = 0, False
+        reported, ended = 0, False
         while not ended:
             entry = self._waiting.get()
             ended = entry is None
             if entry is not None:
                 self._append(entry)
-            if self.lost > told and (ended or self._waiting.empty()):
-                number, told = self.lost - told, self.lost
+            if self.lost > reported and (ended or self._waiting.empty()):
+                number, reported = self.lost - reported, self.lost
                 reason = f"{number} entries before this one were lost: the disk could not keep up"
                 self._append(Entry("cadran", "record", "lost", outcome="failed", reason=reason))
                 if ended:
-                    self.lost = told  # the note is no question, whether or not it could be kept
+                    self.lost = reported  # the note is no question, whether or not it could be kept
 
     def _append(self, entry: Entry) -> None:
         try:
@@ -185,7 +185,7 @@ class Read:
 
 def read(folder: Path, since: dt.datetime | None = None) -> Read:
     """The entries of a folder, those since an instant; torn lines are skipped and told."""
-    found, torn = [], []
+    entries, torn = [], []
     for path in files(folder):
         if since is not None and path.stem < f"{since:%Y-%m}":
             continue
@@ -196,8 +196,8 @@ def read(folder: Path, since: dt.datetime | None = None) -> Read:
                 torn.append(place)
                 continue
             if since is None or entry.at >= since:
-                found.append(entry)
-    return Read(tuple(found), tuple(torn))
+                entries.append(entry)
+    return Read(tuple(entries), tuple(torn))
 
 
 def files(folder: Path) -> list[Path]:
@@ -225,22 +225,22 @@ def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _written(entry: Entry) -> dict[str, Any]:
     """An entry as JSON types; what is empty is left out."""
-    found: dict[str, Any] = {"at": entry.at.astimezone(dt.UTC).isoformat(timespec="milliseconds")}
-    for one in fields(Entry):
-        value = getattr(entry, one.name)
-        if one.name == "seconds":
-            found["seconds"] = round(value, 6)
-        elif one.name != "at" and (value or one.name == "rows"):
-            found[one.name] = list(value) if isinstance(value, tuple) else value
-    return found
+    payload: dict[str, Any] = {"at": entry.at.astimezone(dt.UTC).isoformat(timespec="milliseconds")}
+    for attribute in fields(Entry):
+        value = getattr(entry, attribute.name)
+        if attribute.name == "seconds":
+            payload["seconds"] = round(value, 6)
+        elif attribute.name != "at" and (value or attribute.name == "rows"):
+            payload[attribute.name] = list(value) if isinstance(value, tuple) else value
+    return payload
 
 
-def _entry(given: dict[str, Any]) -> Entry:
-    known = {name: value for name, value in given.items() if name in _FIELDS}
+def _entry(payload: dict[str, Any]) -> Entry:
+    values = {name: value for name, value in payload.items() if name in _FIELDS}
     for name in ("metrics", "group_by", "where"):
-        known[name] = tuple(known.get(name, ()))
-    known["at"] = dt.datetime.fromisoformat(known["at"])
-    return Entry(**known)
+        values[name] = tuple(values.get(name, ()))
+    values["at"] = dt.datetime.fromisoformat(values["at"])
+    return Entry(**values)
 
 
 BOUNDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # seconds

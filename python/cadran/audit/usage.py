@@ -57,12 +57,12 @@ class Usage:
 
 def of(entries: Iterable[Entry], kpis: Collection[str]) -> dict[str, Usage]:
     """How each of these KPIs was used; those that nobody asked are there as well."""
-    found = {name: Usage(name) for name in kpis}
+    usages = {name: Usage(name) for name in kpis}
     for entry in entries:
         if entry.protocol in _NOT_ASKED:
             continue
         for metric in entry.metrics:
-            usage = found.get(metric.partition("@")[0])
+            usage = usages.get(metric.partition("@")[0])
             if usage is None:
                 continue
             if entry.outcome == "refused":
@@ -72,7 +72,7 @@ def of(entries: Iterable[Entry], kpis: Collection[str]) -> dict[str, Usage]:
                 usage.cached += entry.cached
                 usage.callers[entry.caller] += 1
                 usage.last = max(usage.last or entry.at, entry.at)
-    return found
+    return usages
 
 
 def folder_of(root: Path) -> Path:
@@ -81,9 +81,9 @@ def folder_of(root: Path) -> Path:
     Raises:
         ProjectError: the settings of the server are no YAML.
     """
-    named: Any = os.environ.get("CADRAN_SERVER_AUDIT")
+    folder: Any = os.environ.get("CADRAN_SERVER_AUDIT")
     path = root / _SETTINGS
-    if not named and path.exists():
+    if not folder and path.exists():
         settings = strict_yaml.read(path, ProjectError)
-        named = settings.get("audit") if isinstance(settings, dict) else None
-    return root / Path(str(named or FOLDER))
+        folder = settings.get("audit") if isinstance(settings, dict) else None
+    return root / Path(str(folder or FOLDER))

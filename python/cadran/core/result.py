@@ -135,11 +135,11 @@ class Result:
     @property
     def like_for_like(self) -> bool:
         """Whether every value can be compared with every other: no break lies between them."""
-        return not any(one.in_series for one in self.breaks)
+        return not any(change.in_series for change in self.breaks)
 
-    def comparable(self, kpi: str, one: dt.date, other: dt.date) -> bool:
+    def comparable(self, kpi: str, day: dt.date, other: dt.date) -> bool:
         """Whether the values of two periods, given by their starts, have the same meaning."""
-        first, last = sorted((one.isoformat(), other.isoformat()))
+        first, last = sorted((day.isoformat(), other.isoformat()))
         return not any(
             broken.kpi == kpi
             and broken.in_series
@@ -216,8 +216,8 @@ class Result:
             card = self._cards.get(column)
             text = measure(value, card.unit, decimals=card.decimals) if card else value
             align = "right" if column in self.metrics else "left"
-            shown = html.escape("" if text is None else str(text))
-            return f'<td style="text-align:{align}">{shown}</td>'
+            content = html.escape("" if text is None else str(text))
+            return f'<td style="text-align:{align}">{content}</td>'
 
         rows = self._table.slice(0, _MOST_ROWS_SHOWN).to_pylist()
         body = "".join(
@@ -228,7 +228,7 @@ class Result:
         versions = ", ".join(f"{c.label} version {c.version}" for c in self._cards.values())
         notes = [f"{len(self):,} rows" + (f", {len(rows)} shown" if len(rows) < len(self) else "")]
         notes += [versions] if versions and self.governed else []
-        notes += [f"<b>{html.escape(str(one))}</b>" for one in self.breaks]
+        notes += [f"<b>{html.escape(str(change))}</b>" for change in self.breaks]
         notes += [html.escape(self.note)] if self.note else []
         if not self.governed:
             notes.append("<b>not the governed KPI: asked outside its card</b>")

@@ -91,10 +91,10 @@ def change_of(value: Any, unit: str, *, decimals: int = 0, lang: str = "en") -> 
 
 def sparkline(values: list[Any]) -> str:
     """One bar for each value, from the lowest to the highest; a dot where there is none."""
-    known = [exact for value in values if (exact := _decimal(value)) is not None]
-    if not known:
+    numbers = [exact for value in values if (exact := _decimal(value)) is not None]
+    if not numbers:
         return "·" * len(values)
-    low, span = min(known), max(known) - min(known)
+    low, span = min(numbers), max(numbers) - min(numbers)
     marks = []
     for value in values:
         exact = _decimal(value)

@@ -75,10 +75,10 @@ class Takes:
 
     def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
         """What an editor completes and checks by; it shows `errorMessage` as it stands."""
-        found = dict(handler(core)) | dict(self.schema)
+        schema = dict(handler(core)) | dict(self.schema)
         if self.also:
-            found = {"anyOf": [*({"const": value} for value in self.also), found]}
-        return found | ({"errorMessage": f"it takes {self.what}"} if self.what else {})
+            schema = {"anyOf": [*({"const": value} for value in self.also), schema]}
+        return schema | ({"errorMessage": f"it takes {self.what}"} if self.what else {})
 
 
 def _one_line(text: str) -> str:
@@ -93,8 +93,8 @@ def _iso(value: Any) -> dt.date:
     try:
         return dt.date.fromisoformat(value)
     except (TypeError, ValueError):
-        shown = repr(value)
-        raise ValueError(f"is {shown}; it takes a date such as {DATE_EXAMPLE}") from None
+        text = repr(value)
+        raise ValueError(f"is {text}; it takes a date such as {DATE_EXAMPLE}") from None
 
 
 def _not_twice(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -167,11 +167,11 @@ def validated(
     from pydantic import ValidationError
 
     try:
-        made: T = adapter(kind).validate_python(data, context=context)  # type: ignore[arg-type] # a type is hashable
+        value: T = adapter(kind).validate_python(data, context=context)  # type: ignore[arg-type] # a type is hashable
     except ValidationError as problem:
         first = faults(problem, kind)[0]
         raise wrong(first.key, first.sentence) from None
-    return made
+    return value
 
 
 @lru_cache(maxsize=64)
@@ -195,19 +195,20 @@ def faults(problem: ValidationError, kind: Any) -> list[Fault]:
         kind: the type that was validated, or the pydantic model.
     """
     schema = schema_of(kind)
-    found = [(_placed(error, schema), error) for error in problem.errors(include_url=False)]
+    errors = [(_placed(error, schema), error) for error in problem.errors(include_url=False)]
     # Of a union pydantic complains once a branch; the branch that was meant is read furthest.
-    deepest = [place for place, _ in found]
-    kept = [
+    deepest = [place for place, _ in errors]
+    reported = [
         (place, error)
-        for place, error in found
+        for place, error in errors
         if not place.is_branch
         or not any(len(o.parts) > len(place.parts) and o.starts(place) for o in deepest)
     ]
     # A sentence of our own says more than that no branch of a union fits.
-    kept.sort(key=lambda i: (i[1]["type"] not in _UNKNOWN, i[1]["type"] != "value_error"))
+    reported.sort(key=lambda i: (i[1]["type"] not in _UNKNOWN, i[1]["type"] != "value_error"))
     return [
-        Fault(place.key, _sentence(error, place.parent, place.own, schema)) for place, error in kept
+        Fault(place.key, _sentence(error, place.parent, place.own, schema))
+        for place, error in reported
     ]
 
 
@@ -254,17 +255,17 @@ def _sentence(
     if kind in _MISSING:
         return "is missing"
     if kind in _UNKNOWN:
-        known = [name for node in _branches(parent, schema) for name in node.get("properties", ())]
-        return f"is unknown; {_nearest(str(error['loc'][-1]), known)}"
+        names = [name for node in _branches(parent, schema) for name in node.get("properties", ())]
+        return f"is unknown; {_nearest(str(error['loc'][-1]), names)}"
     if kind in {"value_error", "assertion_error"}:
         return str(error["ctx"]["error"])
-    shown = _shown(error["input"])
+    text = _shown(error["input"])
     own = _without_null(own)
     if kind in _CHOICES and "errorMessage" not in own:
         allowed = [str(choice) for choice in _choices(own, schema)]
         if allowed:
-            return f"is {shown}; {_nearest(str(error['input']), allowed, whole=True)}"
-    return f"is {shown}; it takes {_described(own, schema)}"
+            return f"is {text}; {_nearest(str(error['input']), allowed, whole=True)}"
+    return f"is {text}; it takes {_described(own, schema)}"
 
 
 def _nearest(name: str, allowed: list[str], *, whole: bool = False) -> str:
@@ -284,8 +285,8 @@ def _shown(value: Any) -> str:
 def _branches(node: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A schema with its references and alternatives opened, NULL apart."""
     if "$ref" in node:
-        named = node["$ref"].rpartition("/")[2]
-        yield from _branches(schema["$defs"][named], schema)
+        definition = node["$ref"].rpartition("/")[2]
+        yield from _branches(schema["$defs"][definition], schema)
     for choice in ("anyOf", "oneOf", "allOf"):
         for branch in node.get(choice, ()):
             yield from _branches(branch, schema)
@@ -295,7 +296,7 @@ def _branches(node: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str
 
 def _without_null(node: dict[str, Any]) -> dict[str, Any]:
     """The schema of what may be NULL as if it might not."""
-    choices = [one for one in node.get("anyOf", ()) if one.get("type") != "null"]
+    choices = [choice for choice in node.get("anyOf", ()) if choice.get("type") != "null"]
     return choices[0] if len(choices) == 1 and "errorMessage" not in node else node
 
 
@@ -326,15 +327,15 @@ def _described(node: dict[str, Any], schema: dict[str, Any]) -> str:
     """What a value must be, in words that complete "it takes"."""
     if "errorMessage" in node:
         return str(node["errorMessage"]).removeprefix("it takes ")
-    told = []
+    descriptions = []
     for branch in _branches(node, schema):
         if "errorMessage" in branch:
-            told.append(str(branch["errorMessage"]).removeprefix("it takes "))
+            descriptions.append(str(branch["errorMessage"]).removeprefix("it takes "))
         elif "enum" in branch or "const" in branch:
-            told.append(" or ".join(map(str, _choices(branch, schema))))
+            descriptions.append(" or ".join(map(str, _choices(branch, schema))))
         else:
-            told.append(_typed(branch, schema))
-    return " or ".join(dict.fromkeys(told)) or "something else"
+            descriptions.append(_typed(branch, schema))
+    return " or ".join(dict.fromkeys(descriptions)) or "something else"
 
 
 def _numbered(words: str, node: dict[str, Any]) -> str:

@@ -69,7 +69,7 @@ def outside(
         ProjectError: the lock file cannot be read.
     """
     present = anchored(lock)
-    known = _of(present, lock.name) if lock is not None and present is not None else []
+    sealed = _of(present, lock.name) if lock is not None and present is not None else []
     states = _states(lock) if lock is not None else None
     if lock is not None:
         for revision, text in states or ():
@@ -78,10 +78,10 @@ def outside(
                 earlier = parsed(text, place)
             except ProjectError:
                 continue  # a state that nobody could use, such as one with conflict markers
-            known += _of(earlier, place) if earlier is not None else []
+            sealed += _of(earlier, place) if earlier is not None else []
     given_up = tuple(abandoned)
-    kept = [each for each in (*known, *more) if not each.first.startswith(given_up or "-")]
-    return Outside(lock, present, tuple(kept), None if states is None else len(states))
+    heads = [each for each in (*sealed, *more) if not each.first.startswith(given_up or "-")]
+    return Outside(lock, present, tuple(heads), None if states is None else len(states))
 
 
 def _of(anchor: Anchor, place: str) -> list[Known]:
@@ -106,35 +106,35 @@ def missing(hashes: Mapping[int, str], outside: Outside) -> list[tuple[int, str]
     is_elsewhere = newest is not None and newest.place != lock
     hint = f"; {newest.place} knows batch {newest.batch}" if newest and is_elsewhere else ""
     if outside.anchor is None:
-        what = f"{last} batches stand in the ledger, and {lock} has no head of it{hint}"
-        return [(0, f"{what}: bring the lock back from git")]
+        text = f"{last} batches stand in the ledger, and {lock} has no head of it{hint}"
+        return [(0, f"{text}: bring the lock back from git")]
     head, intent = outside.anchor.head, outside.anchor.intent
     if last > head.batch and not outside.anchor.is_export and intent != Head(last, hashes[last]):
-        what = f"it is in the ledger, and {lock} ends with batch {head.batch}{hint}"
+        text = f"it is in the ledger, and {lock} ends with batch {head.batch}{hint}"
         why = "somebody else wrote it, or the lock is an older one: bring the newest back from git"
-        return [(head.batch + 1, f"{what}: {why}")]
+        return [(head.batch + 1, f"{text}: {why}")]
     return []
 
 
-def _replaced(hashes: Mapping[int, str], known: Iterable[Known]) -> list[tuple[int, str]]:
+def _replaced(hashes: Mapping[int, str], heads: Iterable[Known]) -> list[tuple[int, str]]:
     """The first batch that is another than the one that was handed out."""
-    held = [each for each in known if each.batch in hashes]
-    bad = [each for each in held if not hashes[each.batch].startswith(each.mark)]
+    present = [each for each in heads if each.batch in hashes]
+    bad = [each for each in present if not hashes[each.batch].startswith(each.mark)]
     if not bad:
         return []
     first = min(bad, key=lambda each: each.batch)
     wrong = {each.batch for each in bad}
     before = max(
-        (e.batch for e in held if e.batch < first.batch and e.batch not in wrong), default=0
+        (e.batch for e in present if e.batch < first.batch and e.batch not in wrong), default=0
     )
     earliest = before + 1
     since = f"; what was changed begins with one of the batches {earliest} to {first.batch}"
-    what = f"it is another batch than the one that was anchored, says {first.place}"
-    return [(first.batch, what + (since if earliest < first.batch else ""))]
+    text = f"it is another batch than the one that was anchored, says {first.place}"
+    return [(first.batch, text + (since if earliest < first.batch else ""))]
 
 
-def _cut(last: int, known: Iterable[Known]) -> list[tuple[int, str]]:
-    newest = max(known, key=lambda each: each.batch, default=None)
+def _cut(last: int, heads: Iterable[Known]) -> list[tuple[int, str]]:
+    newest = max(heads, key=lambda each: each.batch, default=None)
     if newest is None or newest.batch <= last:
         return []
     end = f"batch {newest.batch} was anchored, batch {last} is the last, says {newest.place}"
@@ -153,23 +153,23 @@ def _states(lock: Path) -> list[tuple[str, str]] | None:
     if prefix is None:
         return None
     path = f"{prefix.strip()}{lock.name}"
-    found = git.output(
+    listing = git.output(
         folder, "rev-list", f"--max-count={_MOST}", "--first-parent", *lines, "--", lock.name
     )
-    revisions = (found or "").split()
-    wanted = "".join(f"{revision}:{path}\n" for revision in revisions)
-    told = git.output(folder, "cat-file", "--batch", stdin=wanted) if revisions else ""
-    return _texts(revisions, (told or "").encode())
+    revisions = (listing or "").split()
+    requests = "".join(f"{revision}:{path}\n" for revision in revisions)
+    contents = git.output(folder, "cat-file", "--batch", stdin=requests) if revisions else ""
+    return _texts(revisions, (contents or "").encode())
 
 
-def _texts(revisions: list[str], told: bytes) -> list[tuple[str, str]]:
+def _texts(revisions: list[str], contents: bytes) -> list[tuple[str, str]]:
     states, place = [], 0
     for revision in revisions:
-        end = told.find(b"\n", place)
-        words = told[place:end].split()
+        end = contents.find(b"\n", place)
+        words = contents[place:end].split()
         place = end + 1
         if len(words) == 3 and words[1] == b"blob":  # noqa: PLR2004 - object, kind, size
             size = int(words[2])
-            states.append((revision, told[place : place + size].decode(errors="replace")))
+            states.append((revision, contents[place : place + size].decode(errors="replace")))
             place += size + 1
     return states

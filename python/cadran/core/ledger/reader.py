@@ -58,8 +58,8 @@ class History:
         grains = [group.asked_grain for group in times if not group.date_part]
         if len(times) != 1 or not all(grains) or not self._cards or not has_ledger(self._warehouse):
             return ()
-        asked = replace(self._query, metrics=tuple(self._cards), where=(), group_by=tuple(times))
-        return Reader(self._warehouse, asked, None, None).breaks(in_series=False)
+        query = replace(self._query, metrics=tuple(self._cards), where=(), group_by=tuple(times))
+        return Reader(self._warehouse, query, None, None).breaks(in_series=False)
 
 
 VIEWS = ("published", "restated", "both", "spliced")
@@ -137,11 +137,11 @@ class Reader:
             for kpi in self.query.metrics
         ]
         names = [time, *self.dimensions]
-        shown = dict(
+        columns = dict(
             zip(names, [period, *(_member(n, kinds) for n in self.dimensions)], strict=True)
         )
         # They are about periods and members alone, so they hold for all rows of a key or for none.
-        self._conditions = [_filter(text, shown) for text in self.query.where]
+        self._conditions = [_filter(text, columns) for text in self.query.where]
         order = ", ".join(self._order(names))
         metrics = map(quoted, self.query.metrics)
         return (
@@ -164,30 +164,30 @@ class Reader:
         query = self.query
         names = ",".join(sorted(self.dimensions)) if dimensions is None else dimensions
         kpis = ", ".join(literal(name) for name in query.metrics)
-        where = [
+        conditions = [
             f"kpi in ({kpis})", f"grain = '{self.grain}'", self.cutoff,
             f"dimension_set = {literal(names)}",
         ]  # fmt: skip
         if query.start:
-            where.append(f"period >= date_trunc('{self.grain}', timestamp '{query.start}')")
+            conditions.append(f"period >= date_trunc('{self.grain}', timestamp '{query.start}')")
         if query.end:
-            where.append(f"period <= timestamp '{_whole_day(query.end)}'")
-        where += [f"({text})" for text in self._conditions]
-        return f"select * from {sql.ROWS} where {' and '.join(where)}"
+            conditions.append(f"period <= timestamp '{_whole_day(query.end)}'")
+        conditions += [f"({text})" for text in self._conditions]
+        return f"select * from {sql.ROWS} where {' and '.join(conditions)}"
 
     def versions(self) -> dict[str, tuple[int, ...]]:
         """The versions of the values of each KPI."""
-        found = self._warehouse.arrow(
+        rows = self._warehouse.arrow(
             f"select distinct kpi, version from ({self.chosen()}) as chosen order by all"
         ).to_pylist()
         return {
-            name: tuple(row["version"] for row in found if row["kpi"] == name)
+            name: tuple(row["version"] for row in rows if row["kpi"] == name)
             for name in self.query.metrics
         }
 
     def breaks(self, *, in_series: bool) -> tuple[Break, ...]:
         """Where the version changes from one period to the next."""
-        found = self._warehouse.arrow(
+        rows = self._warehouse.arrow(
             f"""
             with series as (
                 select kpi, period, max(version) as version,
@@ -207,39 +207,39 @@ class Reader:
             """
         ).to_pylist()
         breaks = []
-        for row in found:
-            told = json.loads(row["details"] or "{}")
+        for row in rows:
+            details = json.loads(row["details"] or "{}")
             # The last value is that of all rows: more than one who is confined may see.
             last = None if self.query.confined else row["last"]
             breaks.append(
                 Break(
                     row["kpi"], row["period"], row["before"], row["version"],
-                    told.get("version_kind"), told.get("reason"), last, in_series,
+                    details.get("version_kind"), details.get("reason"), last, in_series,
                 )
             )  # fmt: skip
         return tuple(breaks)
 
     def _kinds(self) -> dict[str, str]:
         kpis = ", ".join(literal(name) for name in self.query.metrics)
-        found = self._warehouse.arrow(
+        rows = self._warehouse.arrow(
             f"""select kpi, list(distinct value_type) as kinds from {sql.BATCHES}
             where kpi in ({kpis}) and {self.cutoff} group by kpi"""
         ).to_pylist()
-        kinds = {row["kpi"]: row["kinds"] for row in found}
+        kinds = {row["kpi"]: row["kinds"] for row in rows}
         for name in self.query.metrics:
             if name not in kinds:
                 by = f" by {self.known_at}" if self.known_at else ""
                 raise QueryError(f"Nothing of {name} was published{by}: run `cadran publish`.")
-        told = {name: _duckdb(each) for name, each in kinds.items()}
+        types = {name: _duckdb(each) for name, each in kinds.items()}
         if not self.dimensions:
-            return told
+            return types
         names = ",".join(sorted(self.dimensions))
         json_types = ", ".join(
             f"any_value(json_type(dimensions, {_path(name)}))"
             f" filter (where json_type(dimensions, {_path(name)}) <> 'NULL') as {quoted(name)}"
             for name in self.dimensions
         )
-        shown = self._warehouse.arrow(
+        counts = self._warehouse.arrow(
             f"""select count(*) as rows, {json_types}
             from (
                 select dimensions from {sql.ROWS}
@@ -248,23 +248,23 @@ class Reader:
                 limit 1000
             ) as sample"""
         ).to_pylist()[0]
-        if not shown["rows"]:
+        if not counts["rows"]:
             raise QueryError(
                 f"The ledger holds no {', '.join(self.query.metrics)} by {self.grain} and"
                 f" {names}. What is published stands in cadran_ledger.yml."
             )
-        booleans = {name: "boolean" for name in self.dimensions if shown[name] == "BOOLEAN"}
-        return told | booleans
+        booleans = {name: "boolean" for name in self.dimensions if counts[name] == "BOOLEAN"}
+        return types | booleans
 
     def _order(self, names: list[str]) -> list[str]:
-        asked = self.query.order_by or (tuple(names) if self.query.ordered else ())
-        known = {*names, *self.query.metrics}
-        for item in asked:
-            if item.removeprefix("-") not in known:
+        items = self.query.order_by or (tuple(names) if self.query.ordered else ())
+        columns = {*names, *self.query.metrics}
+        for item in items:
+            if item.removeprefix("-") not in columns:
                 raise QueryError(f"This answer has no column '{item}' to order by.")
         return [
             f"{quoted(item.removeprefix('-'))} {'desc' if item[0] == '-' else 'asc'} nulls last"
-            for item in asked
+            for item in items
         ]
 
 

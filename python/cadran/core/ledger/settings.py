@@ -131,8 +131,8 @@ def witnesses(settings: LedgerSettings, root: Path | None) -> tuple[Witness, ...
         CardError: one is named by keys that do not go together.
     """
     return tuple(
-        witness(each, root or Path(), f"{FILE}, key 'witnesses[{number}]'")
-        for number, each in enumerate(settings.witnesses)
+        witness(entry, root or Path(), f"{FILE}, key 'witnesses[{number}]'")
+        for number, entry in enumerate(settings.witnesses)
     )
 
 

@@ -46,14 +46,14 @@ class Damage:
     def __str__(self) -> str:
         """One sentence that names the place."""
         place = f"batch {self.batch}" + (f", row {self.row}" if self.row is not None else "")
-        named = ""
+        label = ""
         if self.entry:
             period = str(self.entry["period"]).removesuffix(" 00:00:00")
-            named = (
+            label = (
                 f" ({self.entry['kpi']}, {self.entry['grain']} {period},"
                 f" {self.entry['dimensions']}: {self.entry['value']})"
             )
-        return f"{place}{named}: {self.what}" if self.batch else self.what
+        return f"{place}{label}: {self.what}" if self.batch else self.what
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +100,14 @@ def verify(
     Raises:
         ProjectError: the lock file is none.
     """
-    known: dict[str, list[Known]] = {}
+    by_witness: dict[str, list[Known]] = {}
     unasked = []
     for each in witnesses:
         try:
-            known |= asked([each])
+            by_witness |= asked([each])
         except ProjectError as problem:
             unasked.append(Damage(0, None, str(problem)))
-    places = [each for told in known.values() for each in told]
+    places = [each for heads in by_witness.values() for each in heads]
     about = outside(lock, places, abandoned)
     is_export = about.anchor is not None and about.anchor.is_export
     if lock is not None and lock.name == FILE and is_export:
@@ -125,7 +125,7 @@ def verify(
     batches = tables.batches()
     hashes = {batch["batch"]: batch["hash"] for batch in batches}
     ends = [Damage(batch, None, text) for batch, text in missing(hashes, about)]
-    late = [Damage(0, None, text) for text in behind(known, max(hashes, default=0))]
+    late = [Damage(0, None, text) for text in behind(by_witness, max(hashes, default=0))]
     inside = [*_chain(batches, about), *tables.content(batches), *tables.waiting(batches)]
     inside.sort(key=lambda damage: (damage.batch, damage.row or 0))
     head = Head(batches[-1]["batch"], batches[-1]["hash"]) if batches else Head()
@@ -136,12 +136,12 @@ def verify(
 def is_there(warehouse: Warehouse) -> bool:
     """Whether the warehouse has a ledger."""
     names = "('kpi_ledger_rows', 'kpi_ledger_batches')"
-    there = warehouse.apart(
+    tables = warehouse.apart(
         "select table_name from duckdb_tables()"
         f" where database_name = {literal(warehouse.catalog)}"
         f" and schema_name = '{sql.SCHEMA}' and table_name in {names}"
     )
-    return len(there) == 2  # noqa: PLR2004 - both of them
+    return len(tables) == 2  # noqa: PLR2004 - both of them
 
 
 def batch_hashes(warehouse: Warehouse) -> dict[int, str]:
@@ -165,8 +165,8 @@ def known_outside(
             "A ledger needs a lock file that keeps its head, and a manifest alone has no project to"
             " keep it in: name a file with --lock."
         )
-    told = asked(witnesses)
-    places = [each for known in told.values() for each in known]
+    by_witness = asked(witnesses)
+    places = [each for heads in by_witness.values() for each in heads]
     return outside(lock, places, abandoned)
 
 
@@ -188,8 +188,8 @@ class _Tables:
     def batches(self) -> list[dict[str, Any]]:
         """All batches in order, with the scheme of their rows' hashes."""
         columns = ", ".join((*HEADER, "hash"))
-        found = self.ask("select {columns} from {batches} order by batch, hash", columns=columns)
-        return [batch | {"scheme": _scheme(batch["details"])} for batch in found]
+        rows = self.ask("select {columns} from {batches} order by batch, hash", columns=columns)
+        return [batch | {"scheme": _scheme(batch["details"])} for batch in rows]
 
     def rows(self) -> int:
         """How many rows there are."""
@@ -199,11 +199,13 @@ class _Tables:
         """Rows whose hashes are not those that their batch was sealed with."""
         older = max((b["batch"] for b in batches if b["scheme"] < sql.SCHEME), default=0)
         newer = min((b["batch"] for b in batches if b["scheme"] >= sql.SCHEME), default=older + 1)
-        found = []
+        damages = []
         if newer < older:
-            found.append(Damage(older, None, "its rows are hashed by an older scheme than before"))
+            damages.append(
+                Damage(older, None, "its rows are hashed by an older scheme than before")
+            )
         if older:
-            found += [
+            damages += [
                 Damage(row["batch"], row["row"], "the row holds what no published row does", row)
                 for row in self.ask(
                     "select * from {rows} where batch <= {older} and ({odd}) order by all limit 1",
@@ -224,7 +226,7 @@ class _Tables:
             """,
             present=present,
         )
-        return found + [self._damaged(each["batch"], older) for each in different]
+        return damages + [self._damaged(each["batch"], older) for each in different]
 
     def _damaged(self, batch: int, older: int) -> Damage:
         rows = self.ask(
@@ -250,17 +252,17 @@ class _Tables:
         if not rows:
             return Damage(batch, None, "its rows' hash was edited")
         row = rows[0]
-        what = "the row was edited"
+        text = "the row was edited"
         if row["is_less"]:
-            what = "the row was deleted"
+            text = "the row was deleted"
         elif row["is_more"]:
-            what = "the row was inserted"
+            text = "the row was inserted"
         entries = self.ask(
             "select * from {rows} where batch = {batch} and row = {row}",
             batch=batch,
             row=row["row"],
         )
-        return Damage(batch, row["row"], what, entries[-1] if entries else None)
+        return Damage(batch, row["row"], text, entries[-1] if entries else None)
 
     def waiting(self, batches: list[dict[str, Any]]) -> list[Damage]:
         """Lists of values that wait for approval which are not those that a batch sealed."""
@@ -268,14 +270,14 @@ class _Tables:
         present = {row["kpi"]: row for row in self.ask(sql.waiting_hashes("{waiting}"))}
         # Before scheme 2 no batch sealed them.
         judged = {batch["kpi"] for batch in batches if batch["scheme"] >= sql.SCHEME}
-        found = []
+        damages = []
         for kpi in sorted(judged & (sealed.keys() | present.keys())):
             seal, now = sealed.get(kpi), present.get(kpi)
             expected = (seal["waiting"], seal["waiting_hash"]) if seal else (0, None)
             if expected != ((now["waiting"], now["waiting_hash"]) if now else (0, None)):
-                what = f"what waits for approval of {kpi} was changed"
-                found.append(Damage(seal["batch"] if seal else 0, None, what))
-        return found
+                text = f"what waits for approval of {kpi} was changed"
+                damages.append(Damage(seal["batch"] if seal else 0, None, text))
+        return damages
 
 
 def _scheme(details: str) -> int:
@@ -290,30 +292,30 @@ def _chain(batches: list[dict[str, Any]], about: Outside) -> list[Damage]:
     marks: dict[int, list[str]] = {}
     for each in about.known:
         marks.setdefault(each.batch, []).append(each.mark)
-    found = []
+    damages = []
     after: dict[str, Any] | None = None
     for batch in reversed(batches):
         number, own = batch["batch"], batch["hash"]
         if after is not None and number < after["batch"] - 1:
             gone = f"its record was deleted (the next is of batch {after['batch']})"
-            found.append(Damage(number + 1, None, gone))
+            damages.append(Damage(number + 1, None, gone))
         elif after is not None and number == after["batch"]:
-            found.append(Damage(number, None, "it is there twice"))
+            damages.append(Damage(number, None, "it is there twice"))
         elif after is not None and own != after["previous_hash"]:
             # A batch that is known outside is what it was: then the one after it was replaced.
             vouched = any(own.startswith(mark) for mark in marks.get(number, []))
             wrong = after["batch"] if vouched else number
-            found.append(
+            damages.append(
                 Damage(wrong, None, "it was replaced: its hash is not the one in the chain")
             )
         if sealed({name: batch[name] for name in HEADER}) != own:
-            found.append(Damage(number, None, "its record was edited"))
+            damages.append(Damage(number, None, "its record was edited"))
         if after is not None and batch["published_at"] >= after["published_at"]:
-            found.append(Damage(after["batch"], None, "it is dated before the batch before it"))
+            damages.append(Damage(after["batch"], None, "it is dated before the batch before it"))
         after = batch
     if after is not None and after["batch"] > 1:
         gone = f"its record was deleted (the next is of batch {after['batch']})"
-        found.append(Damage(1, None, gone))
+        damages.append(Damage(1, None, gone))
     elif after is not None and after["previous_hash"] != ORIGIN:
-        found.append(Damage(1, None, "it does not begin the ledger"))
-    return found
+        damages.append(Damage(1, None, "it does not begin the ledger"))
+    return damages

@@ -74,27 +74,27 @@ class FileWitness:
             return []
         except (OSError, UnicodeDecodeError) as problem:
             raise ProjectError(f"{self.place} cannot be read: {problem}") from None
-        known = []
+        heads = []
         lines = text.splitlines()
         for number, line in enumerate(lines, start=1):
             try:
                 entry = json.loads(line)
-                known.append(Known(int(entry["batch"]), entry["head"], self.place, entry["first"]))
+                heads.append(Known(int(entry["batch"]), entry["head"], self.place, entry["first"]))
             except (ValueError, KeyError, TypeError):
                 # A writer was killed in it, and the next one wrote it again.
                 is_cut = number == len(lines) or lines[number].startswith(line)
                 if line and not (is_cut and '{"batch"'.startswith(line[:8])):
                     raise ProjectError(f"{self.place}, line {number}, is no head.") from None
-        return known
+        return heads
 
     def give(self, hashes: Mapping[int, str], known: Iterable[Known]) -> None:
         """Append the batches that it does not know, in one write."""
-        there = {each.batch for each in known}
+        batches = {each.batch for each in known}
         first = hashes[1][:MARK]
         lines = [
             json.dumps({"batch": batch, "head": mark, "first": first})
             for batch, mark in sorted(hashes.items())
-            if batch not in there
+            if batch not in batches
         ]
         # A line of its own, also after one that was cut short.
         text = "".join(f"{line}\n" for line in lines)
@@ -125,33 +125,33 @@ class TagWitness:
         refs = f"refs/tags/{self.prefix}/*"
         if self.remote:
             self._git("fetch", "--quiet", "--no-tags", self.remote, f"{refs}:{refs}")
-        told = self._git(
+        listing = self._git(
             "for-each-ref",
             "--format=%(refname:short)%00%(contents:subject)%00",
             refs.removesuffix("/*"),
         )
-        known = []
+        heads = []
         names = {}
-        for entry in told.split("\0\n"):
+        for entry in listing.split("\0\n"):
             if not entry.strip("\n"):
                 continue
             name, subject = entry.split("\0", 1)
-            found = re.fullmatch(r"Ledger ([0-9a-f]+), batch (\d+): ([0-9a-f]{64})", subject)
-            if found is None:
+            match = re.fullmatch(r"Ledger ([0-9a-f]+), batch (\d+): ([0-9a-f]{64})", subject)
+            if match is None:
                 raise ProjectError(f"Tag {name} names no batch of the ledger.")
-            names[int(found[2])] = name
-            known.append(Known(int(found[2]), found[3], f"tag {name}", found[1]))
-        if known:
+            names[int(match[2])] = name
+            heads.append(Known(int(match[2]), match[3], f"tag {name}", match[1]))
+        if heads:
             self._git("verify-tag", names[max(names)])
-        return known
+        return heads
 
     def give(self, hashes: Mapping[int, str], known: Iterable[Known]) -> None:
         """Tag the last batch, and push the tag."""
         last = max(hashes)
         name = f"{self.prefix}/{last:08d}"
         if last not in {each.batch for each in known}:
-            said = f"Ledger {hashes[1][:MARK]}, batch {last}: {hashes[last]}"
-            self._git("tag", "--sign", "--message", said, name)
+            message = f"Ledger {hashes[1][:MARK]}, batch {last}: {hashes[last]}"
+            self._git("tag", "--sign", "--message", message, name)
         if self.remote:
             self._git("push", "--quiet", self.remote, f"refs/tags/{name}")
 
@@ -181,7 +181,7 @@ class TimestampWitness:
 
     def known(self) -> list[Known]:
         """The batches that receipts prove."""
-        known = []
+        heads = []
         for path in sorted(self.receipts.glob("*.json")):
             try:
                 entry = json.loads(path.read_text(encoding="utf-8"))
@@ -191,8 +191,8 @@ class TimestampWitness:
                 raise ProjectError(f"{path} is no receipt of a timestamp.") from None
             answer = self._proved(receipt, _message(batch, head, first), str(path))
             when = answer.tst_info.gen_time
-            known.append(Known(batch, head, f"timestamp of {when:%Y-%m-%d %H:%M} UTC", first))
-        return known
+            heads.append(Known(batch, head, f"timestamp of {when:%Y-%m-%d %H:%M} UTC", first))
+        return heads
 
     def give(self, hashes: Mapping[int, str], known: Iterable[Known]) -> None:
         """Have the last batch stamped, and keep the receipt."""
@@ -205,11 +205,11 @@ class TimestampWitness:
         request = (
             TimestampRequestBuilder(data=message, hash_algorithm=HashAlgorithm.SHA256)
         ).build()
-        asked = urllib.request.Request(  # noqa: S310 - checked when read
+        post = urllib.request.Request(  # noqa: S310 - checked when read
             self.url, request.as_bytes(), {"Content-Type": "application/timestamp-query"}
         )
         try:
-            with urllib.request.urlopen(asked, timeout=_WAIT) as answer:  # noqa: S310 - so is it
+            with urllib.request.urlopen(post, timeout=_WAIT) as answer:  # noqa: S310 - so is it
                 receipt = answer.read(_MOST)
         except (OSError, ValueError, urllib.error.URLError) as problem:
             raise ProjectError(f"{self.place} does not answer: {problem}") from None
@@ -296,9 +296,11 @@ def asked(witnesses: Iterable[Witness]) -> dict[str, list[Known]]:
     return {each.place: each.known() for each in witnesses}
 
 
-def behind(known: Mapping[str, list[Known]], last: int) -> list[str]:
+def behind(by_witness: Mapping[str, list[Known]], last: int) -> list[str]:
     """Which witnesses do not know the last batch."""
-    ends = {place: max((each.batch for each in told), default=0) for place, told in known.items()}
+    ends = {
+        place: max((each.batch for each in heads), default=0) for place, heads in by_witness.items()
+    }
     return [
         f"{place} knows batch {end} of {last}: `cadran publish` gives it the rest"
         for place, end in ends.items()

@@ -72,8 +72,8 @@ class LedgerWriter:
     def head(self) -> Head:
         """The last batch."""
         last = f"select batch, hash from {sql.BATCHES} order by batch desc limit 1"
-        found = self.rows(last)
-        return Head(found[0]["batch"], found[0]["hash"]) if found else Head()
+        rows = self.rows(last)
+        return Head(rows[0]["batch"], rows[0]["hash"]) if rows else Head()
 
     def hashes(self) -> dict[int, str]:
         """The hash of each batch."""
@@ -108,11 +108,11 @@ class LedgerWriter:
             from {source}
             """
         )
-        found = self.rows("select count(*) as rows from entries")[0]["rows"]
+        count = self.rows("select count(*) as rows from entries")[0]["rows"]
         self.connection.execute(f"insert into {sql.ROWS} select * from entries order by row")
         self.connection.execute(f"create or replace temp table marks as {sql.hashed('entries')}")
-        self._seal(header, found)
-        return int(found)
+        self._seal(header, count)
+        return int(count)
 
     def note(self, header: dict[str, Any]) -> None:
         """Append a batch without rows, for what its details say."""
@@ -145,8 +145,8 @@ class LedgerWriter:
         way leaves a ledger whose end is known.
         """
         hashes, head = self.hashes(), self.head()
-        known = anchored(lock)
-        if known is not None and known.head == head:
+        locked = anchored(lock)
+        if locked is not None and locked.head == head:
             self.connection.commit()
             return hashes
         intend(lock, head)

@@ -106,9 +106,9 @@ class Project:
         """The DuckDB file: the one named, else the one of the profile."""
         if self._database is not None:
             return self._database
-        named = os.environ.get("CADRAN_DATABASE")
-        if named:
-            return (self.root or Path()) / named  # relative to the project, as dbt reads it
+        path = os.environ.get("CADRAN_DATABASE")
+        if path:
+            return (self.root or Path()) / path  # relative to the project, as dbt reads it
         if self.root is None:
             raise ProjectError("A manifest alone names no warehouse: give database= as well.")
         return _profile_database(self.root)
@@ -148,9 +148,9 @@ def find(
     Raises:
         ProjectError: there is neither a project nor a manifest there.
     """
-    named = Path(database) if database is not None else None
+    path = Path(database) if database is not None else None
     if manifest is not None:
-        return Project(Path(manifest), named, None)
+        return Project(Path(manifest), path, None)
     root = Path(project_dir or ".")
     if not (root / "dbt_project.yml").exists():
         raise ProjectError(
@@ -158,7 +158,7 @@ def find(
             " give manifest= and database=."
         )
     target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
-    return Project(root / target / "semantic_manifest.json", named, root)
+    return Project(root / target / "semantic_manifest.json", path, root)
 
 
 def _profile_database(root: Path) -> Path:

@@ -52,12 +52,12 @@ def _some_grain(grains: tuple[str, ...]) -> tuple[str, ...]:
     return grains
 
 
-def _slos(written: tuple[Any, ...]) -> tuple[Slo, ...]:
-    if not written:
+def _slos(items: tuple[Any, ...]) -> tuple[Slo, ...]:
+    if not items:
         return ()
     from cadran.core.project import slos  # pydantic models, which few cards need
 
-    return slos.read(list(written))
+    return slos.read(list(items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +161,17 @@ class Card(CardBlock):
     def to_dict(self, language: str = "en") -> dict[str, Any]:
         """The card as JSON types, in its own key order."""
         content = asdict(self.localized(language))
-        shown = {key: content.pop(key) for key in ("name", "label", "description")} | content
-        for name, value in shown.items():
+        payload = {key: content.pop(key) for key in ("name", "label", "description")} | content
+        for name, value in payload.items():
             if isinstance(value, dt.date):
-                shown[name] = value.isoformat()
+                payload[name] = value.isoformat()
             elif isinstance(value, tuple):
-                shown[name] = list(value)
-        shown["fr"]["not_for"] = list(shown["fr"]["not_for"])
-        shown["slos"] = [
+                payload[name] = list(value)
+        payload["fr"]["not_for"] = list(payload["fr"]["not_for"])
+        payload["slos"] = [
             slo.model_dump(mode="json", exclude_defaults=True, by_alias=True) for slo in self.slos
         ]
-        return shown
+        return payload
 
 
 def carried_by(metric: dict[str, Any]) -> Any:

@@ -114,13 +114,13 @@ def read(root: Path | None, codes: Collection[str] | None = None) -> Settings:
     if path is None or not path.exists():
         return Settings()
     settings = strict_yaml.read_as(Settings, path, CardError, file=FILE)
-    named = [("rules", code) for code in settings.rules]
-    named += [(f"waivers[{n}]", waiver.rule) for n, waiver in enumerate(settings.waivers, 1)]
-    for key, code in named:
+    codes_by_key = [("rules", code) for code in settings.rules]
+    codes_by_key += [(f"waivers[{n}]", waiver.rule) for n, waiver in enumerate(settings.waivers, 1)]
+    for key, code in codes_by_key:
         if codes is not None and code not in codes:
             hint = near_misses(code, codes)
-            meant = f"did you mean '{hint[0]}'" if hint else "see `cadran check --explain all`"
-            raise _wrong(key, f"names the rule '{code}', which is unknown; {meant}")
+            suggestion = f"did you mean '{hint[0]}'" if hint else "see `cadran check --explain all`"
+            raise _wrong(key, f"names the rule '{code}', which is unknown; {suggestion}")
     return settings
 
 

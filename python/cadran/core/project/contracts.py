@@ -84,8 +84,8 @@ class Contracts:
     def place(self, source: str) -> str | None:
         """Where the variable `cadran_sources` says that the source is."""
         places = self.variables.get("cadran_sources")
-        found = places.get(source) if isinstance(places, dict) else places
-        return None if found is None else str(found)
+        place = places.get(source) if isinstance(places, dict) else places
+        return None if place is None else str(place)
 
 
 def load(project_dir: Path, overrides: dict[str, Any] | None = None) -> Contracts:
@@ -143,9 +143,9 @@ def find_files(place: str, table: Table, base: Path) -> tuple[str, str] | None:
     """The reader's pattern and the ending of the table's files, looked for as the build does."""
     stem = base / place.rstrip("/") / table.source / table.name
     for ending in READERS:
-        one = stem.with_name(stem.name + ending)
-        if one.is_file():
-            return str(one), ending
+        path = stem.with_name(stem.name + ending)
+        if path.is_file():
+            return str(path), ending
         if any(stem.rglob(f"*{ending}")):
             return str(stem / "**" / f"*{ending}"), ending
     return None

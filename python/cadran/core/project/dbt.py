@@ -53,15 +53,15 @@ def refresh(project: Project) -> bool:
     profiles = Path(os.environ.get("DBT_PROFILES_DIR") or root)
     if (profiles / "profiles.yml").exists():
         command += ["--profiles-dir", profiles]
-    done = subprocess.run(
+    process = subprocess.run(
         command,
         env=os.environ | {"DO_NOT_TRACK": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode != 0:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    if process.returncode != 0:
+        lines = [line for line in (process.stdout + process.stderr).splitlines() if line.strip()]
         raise ProjectError(f"dbt cannot parse the project: {' '.join(lines[-_TOLD_LINES:])}")
     return True
 
@@ -73,16 +73,16 @@ def _is_stale(project: Project, root: Path) -> bool:
     )
     if not all(path.exists() for path in manifests):
         return True
-    made = min(path.stat().st_mtime_ns for path in manifests)
-    return any(path.stat().st_mtime_ns > made for path in _files(root))
+    parsed_at = min(path.stat().st_mtime_ns for path in manifests)
+    return any(path.stat().st_mtime_ns > parsed_at for path in _files(root))
 
 
 def _files(root: Path) -> Iterator[Path]:
     """Every file that dbt reads, and the folders, whose time changes when a file goes."""
-    given = _yaml(root / "dbt_project.yml")
+    settings = _yaml(root / "dbt_project.yml")
     yield from (root / name for name in _FILES if (root / name).exists())
     for key, default in _PATHS.items():
-        for name in given.get(key) or default:
+        for name in settings.get(key) or default:
             folder = root / name
             if folder.exists():
                 yield folder
@@ -93,13 +93,13 @@ def _dbt() -> Path:
     beside = Path(sys.executable).with_name("dbt")
     if beside.exists():
         return beside
-    found = shutil.which("dbt")
-    if found is None:
+    path = shutil.which("dbt")
+    if path is None:
         raise ProjectError(
             "The artefacts are older than the project's files, and dbt is not installed:"
             " pip install 'cadran[build]', or run `dbt parse` where it is."
         )
-    return Path(found)
+    return Path(path)
 
 
 _READ = {".sql", ".yml", ".yaml", ".csv", ".py", ".md"}
@@ -117,24 +117,24 @@ def compiled(project: Project) -> Project:
         return project
     folder = project.semantic_manifest_path.parent / "cadran" / "meaning"
     mark, stamp = folder / "compiled_from", fingerprint(project.root)
-    made = Project(folder / "semantic_manifest.json", project.database, None)
+    copy = Project(folder / "semantic_manifest.json", project.database, None)
     if not (mark.exists() and mark.read_text(encoding="utf-8") == stamp):
         mark.unlink(missing_ok=True)
         _compile(project, folder)
         mark.write_text(stamp, encoding="utf-8")
-    return made
+    return copy
 
 
 def fingerprint(root: Path) -> str:
     """A hash of every file of the project that may bear on what its models mean."""
-    digest, named = hashlib.sha256(), set()
+    digest, variables = hashlib.sha256(), set()
     for path in sorted(project_files(root)):
         content = path.read_bytes()
         digest.update(str(path.relative_to(root)).encode() + b"\0")
         digest.update(hashlib.sha256(content).digest())
         if path.suffix != ".csv":
-            named |= set(ENVIRONMENT.findall(content.decode(errors="replace")))
-    for name in sorted(named):
+            variables |= set(ENVIRONMENT.findall(content.decode(errors="replace")))
+    for name in sorted(variables):
         digest.update(f"{name}={os.environ.get(name)}\0".encode())
     return digest.hexdigest()
 
@@ -152,7 +152,7 @@ def project_files(root: Path) -> list[Path]:
         )
         for folder in settings.get(key, default)
     ]
-    found = [
+    paths = [
         root / name
         for name in ("dbt_project.yml", "vars.yml", "packages.yml", "package-lock.yml")
         if (root / name).exists()
@@ -160,16 +160,16 @@ def project_files(root: Path) -> list[Path]:
     for folder in [*dict.fromkeys(folders), "dbt_packages"]:
         for parent, inner, files in os.walk(root / folder):
             inner[:] = [name for name in inner if name not in _LEFT_OUT]
-            found += [Path(parent) / name for name in files if Path(name).suffix in _READ]
-    return found
+            paths += [Path(parent) / name for name in files if Path(name).suffix in _READ]
+    return paths
 
 
 def variables(root: Path) -> dict[str, Any]:
     """The variables that the project sets, by name; those of a package stand under `package.`."""
-    given = dict(_yaml(root / "dbt_project.yml").get("vars") or {})
+    values = dict(_yaml(root / "dbt_project.yml").get("vars") or {})
     if (root / "vars.yml").exists():
-        given |= _yaml(root / "vars.yml").get("vars") or {}
-    return given
+        values |= _yaml(root / "vars.yml").get("vars") or {}
+    return values
 
 
 def _compile(project: Project, folder: Path) -> None:

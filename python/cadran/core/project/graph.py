@@ -71,12 +71,12 @@ class Graph:
     @cached_property
     def nodes(self) -> dict[str, dict[str, Any]]:
         """Models, snapshots, seeds and sources by their dbt ids."""
-        kept = {
+        nodes = {
             key: node
             for key, node in self.manifest["nodes"].items()
             if node["resource_type"] in ("model", "snapshot", "seed")
         }
-        return {**kept, **self.manifest["sources"]}
+        return {**nodes, **self.manifest["sources"]}
 
     @cached_property
     def by_relation(self) -> dict[tuple[str, str], str]:
@@ -138,11 +138,11 @@ class Graph:
 
     def closure(self, metrics: Iterable[str], nodes: Iterable[str]) -> list[Node]:
         """Nodes for these metrics and these dbt nodes, with macros and variables, sorted."""
-        found: dict[tuple[str, str], Node] = {}
+        nodes_by_key: dict[tuple[str, str], Node] = {}
         nodes = list(nodes)
 
-        def add(kind: str, name: str, file: str, said: str) -> None:
-            found[kind, name] = Node(kind, name, file, checksum(said)[:16])
+        def add(kind: str, name: str, file: str, content: str) -> None:
+            nodes_by_key[kind, name] = Node(kind, name, file, checksum(content)[:16])
 
         for name in metrics:
             key = next((k for k in self.manifest["metrics"] if k.endswith(f".{name}")), None)
@@ -154,8 +154,8 @@ class Graph:
                     k for k in self.manifest["semantic_models"] if k.endswith(f".{model['name']}")
                 )
                 file = self.manifest["semantic_models"][key]["original_file_path"]
-                said = _json(self.meaning_of_semantic_model(model))
-                add("semantic model", model["name"], file, said)
+                content = _json(self.meaning_of_semantic_model(model))
+                add("semantic model", model["name"], file, content)
         texts: list[str] = []
         for key in nodes:
             node = self.nodes[key]
@@ -163,8 +163,8 @@ class Graph:
             if kind == "seed":
                 add(kind, name, node["original_file_path"], self.seed_hash(key))
             elif kind == "source":
-                said = _json([node["columns"], node["config"].get("meta")], words=True)
-                add(kind, f"{node['source_name']}.{name}", node["original_file_path"], said)
+                content = _json([node["columns"], node["config"].get("meta")], words=True)
+                add(kind, f"{node['source_name']}.{name}", node["original_file_path"], content)
                 texts.append(_json(node.get("unrendered_config")))
             else:
                 rule = self.snapshot_rule(key) if kind == "snapshot" else ""
@@ -174,16 +174,16 @@ class Graph:
             macro = self.manifest["macros"][key]
             add("macro", macro["name"], macro["original_file_path"], plain(macro["macro_sql"]))
             texts.append(macro["macro_sql"])
-        for kind, name, file, said in self._named_in(texts):
-            add(kind, name, file, said)
-        return sorted(found.values())
+        for kind, name, file, content in self._named_in(texts):
+            add(kind, name, file, content)
+        return sorted(nodes_by_key.values())
 
     def _named_in(self, texts: list[str]) -> Iterator[tuple[str, str, str, str]]:
         """The variables that texts name, those of dbt and those of the environment."""
-        named = {n for text in texts for n in VARIABLE.findall(text)}
+        names = {n for text in texts for n in VARIABLE.findall(text)}
         if any(map(_SOME_VARIABLE.search, texts)):  # which one is told when it runs
-            named |= self._variables.keys()
-        for name in sorted(named - _PLACES):
+            names |= self._variables.keys()
+        for name in sorted(names - _PLACES):
             value, file = self.variable(name)
             yield "var", name, file, _json(value)
         for name in sorted({n for text in texts for n in ENVIRONMENT.findall(text)}):
@@ -192,21 +192,24 @@ class Graph:
     def macros_behind(self, nodes: Iterable[str]) -> list[str]:
         """The ids of the macros of this project and its packages that nodes call, at any depth."""
         waiting = [m for key in nodes for m in _depends(self.nodes[key], "macros")]
-        found: set[str] = set()
+        macros: set[str] = set()
         while waiting:
             key = waiting.pop()
             macro = self.manifest["macros"].get(key)
-            if key not in found and macro and macro["package_name"] not in NOT_OURS:
-                found.add(key)
+            if key not in macros and macro and macro["package_name"] not in NOT_OURS:
+                macros.add(key)
                 waiting += _depends(macro, "macros")
-        return sorted(found)
+        return sorted(macros)
 
     def variable(self, name: str) -> tuple[Any, str]:
         """The value of a variable, and the file that sets it."""
-        given, file = self._variables, "dbt_project.yml"
+        variables, file = self._variables, "dbt_project.yml"
         if self._root and (self._root / "vars.yml").exists():
             file = "vars.yml"
-        for scope in (given, *(value for value in given.values() if isinstance(value, dict))):
+        for scope in (
+            variables,
+            *(value for value in variables.values() if isinstance(value, dict)),
+        ):
             if name in scope:
                 return scope[name], file
         return None, file

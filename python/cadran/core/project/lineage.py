@@ -36,10 +36,10 @@ def of_metric(dbt_manifest: dict[str, Any], metric: str) -> Node:
     metrics = {node["name"]: key for key, node in dbt_manifest["metrics"].items()}
     if metric not in metrics:
         raise UnknownNameError("metric", metric, metrics)
-    known: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     for group in ("nodes", "sources", "metrics", "semantic_models"):
-        known |= dbt_manifest.get(group, {})
-    return _node(metrics[metric], known, set())
+        entries |= dbt_manifest.get(group, {})
+    return _node(metrics[metric], entries, set())
 
 
 def behind(dbt_manifest: dict[str, Any], metric: str) -> set[str]:
@@ -52,14 +52,14 @@ def behind(dbt_manifest: dict[str, Any], metric: str) -> set[str]:
     if metric not in metrics:
         raise UnknownNameError("metric", metric, metrics)
     groups = [dbt_manifest.get(group, {}) for group in ("nodes", "metrics", "semantic_models")]
-    found: set[str] = set()
+    keys: set[str] = set()
     waiting = [metrics[metric]]
     while waiting:
         key = waiting.pop()
-        if key not in found:
-            found.add(key)
+        if key not in keys:
+            keys.add(key)
             waiting += [name for group in groups if key in group for name in _direct(group[key])]
-    return found
+    return keys
 
 
 def lines(root: Node) -> list[str]:
@@ -67,23 +67,25 @@ def lines(root: Node) -> list[str]:
     return [_title(root), *_branches(root, "")]
 
 
-def _node(key: str, known: dict[str, dict[str, Any]], seen: set[str]) -> Node:
-    entry = known[key]
+def _node(key: str, entries: dict[str, dict[str, Any]], visited: set[str]) -> Node:
+    entry = entries[key]
     kind = key.split(".", 1)[0]
     name = f"{entry['source_name']}.{entry['name']}" if kind == "source" else entry["name"]
     file = str(entry.get("original_file_path", ""))
-    if key in seen:
-        return Node(name, kind, file, is_repeated=bool(_parents(entry, known)))
-    seen.add(key)
-    parents = tuple(_node(parent, known, seen) for parent in _parents(entry, known))
+    if key in visited:
+        return Node(name, kind, file, is_repeated=bool(_parents(entry, entries)))
+    visited.add(key)
+    parents = tuple(_node(parent, entries, visited) for parent in _parents(entry, entries))
     return Node(name, kind, file, parents)
 
 
-def _parents(entry: dict[str, Any], known: dict[str, dict[str, Any]]) -> list[str]:
-    found = (entry.get("depends_on") or {}).get("nodes") or []
-    keys = [key for key in found if key in known and key.split(".", 1)[0] in SHOWN_TYPES]
+def _parents(entry: dict[str, Any], entries: dict[str, dict[str, Any]]) -> list[str]:
+    depends_on = (entry.get("depends_on") or {}).get("nodes") or []
+    keys = [key for key in depends_on if key in entries and key.split(".", 1)[0] in SHOWN_TYPES]
     # A metric names both its semantic model and that model's own model: one way is enough.
-    through = {p for key in keys if key.startswith("semantic_model.") for p in _direct(known[key])}
+    through = {
+        p for key in keys if key.startswith("semantic_model.") for p in _direct(entries[key])
+    }
     return [key for key in dict.fromkeys(keys) if key not in through]
 
 
@@ -92,15 +94,15 @@ def _direct(entry: dict[str, Any]) -> list[str]:
 
 
 def _branches(node: Node, indent: str) -> list[str]:
-    found = []
+    lines = []
     for index, parent in enumerate(node.parents):
         is_last = index == len(node.parents) - 1
-        found.append(f"{indent}{'└─ ' if is_last else '├─ '}{_title(parent)}")
-        found += _branches(parent, indent + ("   " if is_last else "│  "))
-    return found
+        lines.append(f"{indent}{'└─ ' if is_last else '├─ '}{_title(parent)}")
+        lines += _branches(parent, indent + ("   " if is_last else "│  "))
+    return lines
 
 
 def _title(node: Node) -> str:
     kind = node.kind.replace("_", " ")
-    where = f"  {node.file}" if node.file and node.kind in {"metric", "model"} else ""
-    return f"{kind} {node.name}{' (see above)' if node.is_repeated else where}"
+    place = f"  {node.file}" if node.file and node.kind in {"metric", "model"} else ""
+    return f"{kind} {node.name}{' (see above)' if node.is_repeated else place}"

@@ -78,16 +78,16 @@ def parsed(text: str, place: str) -> Anchor | None:
     """
     try:
         lock = json.loads(text) if text.strip() else {}
-        given = lock.get("ledger")
-        if not given:
+        anchor = lock.get("ledger")
+        if not anchor:
             return None
-        intent = given.get("intent")
+        intent = anchor.get("intent")
         return Anchor(
-            _head(given),
+            _head(anchor),
             _head(intent) if intent else None,
-            {int(batch): str(mark) for batch, mark in (given.get("trail") or {}).items()},
-            str(given.get("first", "")),
-            bool(given.get("export")),
+            {int(batch): str(mark) for batch, mark in (anchor.get("trail") or {}).items()},
+            str(anchor.get("first", "")),
+            bool(anchor.get("export")),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ProjectError(
@@ -131,8 +131,8 @@ def _write(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> No
         _replace(path, lock)
 
 
-def _head(given: dict[str, Any]) -> Head:
-    return Head(int(given["batch"]), str(given["head"]))
+def _head(entry: dict[str, Any]) -> Head:
+    return Head(int(entry["batch"]), str(entry["head"]))
 
 
 def _as_given(head: Head) -> dict[str, Any]:
@@ -160,8 +160,8 @@ def path_of(root: Path | None) -> Path | None:
 
 def main_line() -> str:
     """What git calls the main line, whose records and whose lock count."""
-    named = os.environ.get("GITHUB_BASE_REF")
-    return os.environ.get("CADRAN_BASE") or (f"origin/{named}" if named else "origin/HEAD")
+    branch = os.environ.get("GITHUB_BASE_REF")
+    return os.environ.get("CADRAN_BASE") or (f"origin/{branch}" if branch else "origin/HEAD")
 
 
 def sealed(header: dict[str, Any]) -> str:

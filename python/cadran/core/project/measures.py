@@ -39,8 +39,8 @@ def in_one_specification(manifest: dict[str, Any]) -> dict[str, Any]:
             pair = dict(params.get("conversion_type_params") or {})
             for side in ("base", "conversion"):
                 metric_key, measure_key = f"{side}_metric", f"{side}_measure"
-                given = pair.get(metric_key), pair.get(measure_key)
-                pair |= {metric_key: _read(*given, metrics, measures), measure_key: None}
+                references = pair.get(metric_key), pair.get(measure_key)
+                pair |= {metric_key: _read(*references, metrics, measures), measure_key: None}
             params["conversion_type_params"] = pair
     return manifest | {"metrics": list(metrics.values())}
 
@@ -81,7 +81,7 @@ def _read(
     if metric or not reading or reading["name"] not in measures:
         return metric
     simple = _simple(reading, measures)
-    names = (name for name, known in metrics.items() if _values(known) == _values(simple))
+    names = (name for name, other in metrics.items() if _values(other) == _values(simple))
     name = next(names, None)
     if name is None:
         name, number = reading["name"], 0

@@ -184,8 +184,10 @@ def read(raw: Any) -> tuple[Slo, ...]:
             key = ".".join(
                 str(part) for part in first["loc"] if not str(part).startswith("function")
             )
-            said = first["msg"].removeprefix("Value error, ")
-            raise ValueError(f"SLO '{name or place}'{f', {key}' if key else ''}: {said}") from None
+            message = first["msg"].removeprefix("Value error, ")
+            raise ValueError(
+                f"SLO '{name or place}'{f', {key}' if key else ''}: {message}"
+            ) from None
     names = [slo.name for slo in slos]
     if len(set(names)) < len(names):
         raise ValueError("names two SLOs alike")

@@ -132,9 +132,11 @@ class Condition(str):
 
     def __new__(cls, tree: Node) -> Self:
         """Write a tree down."""
-        made = super().__new__(cls, _printed(tree, lambda field: field.template, lambda sql: sql))
-        made.tree = tree
-        return made
+        condition = super().__new__(
+            cls, _printed(tree, lambda field: field.template, lambda sql: sql)
+        )
+        condition.tree = tree
+        return condition
 
     def __deepcopy__(self, _: object) -> Condition:
         """Itself: it never changes."""
@@ -167,14 +169,14 @@ class Condition(str):
     @property
     def texts(self) -> tuple[str, ...]:
         """The texts that it compares with."""
-        found: list[str] = []
+        texts: list[str] = []
         for node in _walked(self.tree):
             if isinstance(node, Comparison):
-                found += [value.text for value in node.values if value.kind == "text"]
+                texts += [value.text for value in node.values if value.kind == "text"]
             else:
                 sql = (part for part in node.parts if isinstance(part, str))
-                found += [t.replace("''", "'") for part in sql for t in _LITERAL.findall(part)]
-        return tuple(found)
+                texts += [t.replace("''", "'") for part in sql for t in _LITERAL.findall(part)]
+        return tuple(texts)
 
     @property
     def template(self) -> str:
@@ -241,7 +243,7 @@ def _read(text: str, fields: Fields, reviewed: bool, most: int) -> Condition:  #
         text.encode()
     except UnicodeEncodeError:
         raise QueryError("A filter is not text in Unicode.") from None
-    plain, named = _cut(text)
+    plain, names = _cut(text)
     broken = (SqlglotError, ValueError, RecursionError, LookupError, TypeError, AttributeError)
     try:
         tokens = sqlglot.tokenize(plain, dialect="duckdb")
@@ -253,7 +255,7 @@ def _read(text: str, fields: Fields, reviewed: bool, most: int) -> Condition:  #
         tree = sqlglot.parse_one(plain, dialect="duckdb", into=exp.Condition)
     except broken:
         raise _refusal(text, "It is not a condition.") from None
-    reader = _Reader(text, named, fields)
+    reader = _Reader(text, names, fields)
     try:
         return Condition(reader.condition(tree, _DEEPEST))
     except QueryError:
@@ -273,7 +275,7 @@ def _cut(text: str) -> tuple[str, tuple[Field, ...]]:
         raise QueryError(f"A filter cannot use the name {_STAND_IN}. {EXAMPLE}")
     if "{" in rest or "}" in rest:
         raise _refusal(text, "It holds a broken template.")
-    found: list[Field] = []
+    names: list[Field] = []
 
     def stand_in(piece: re.Match[str]) -> str:
         if piece[1] is None:
@@ -281,11 +283,11 @@ def _cut(text: str) -> tuple[str, tuple[Field, ...]]:
         field, descending = field_of(piece[1])
         if descending:
             raise template_refusal(piece[1])
-        found.append(field)
+        names.append(field)
         # A blank on each side: two templates in a row must not become one name.
-        return f" {_STAND_IN}{len(found) - 1} "
+        return f" {_STAND_IN}{len(names) - 1} "
 
-    return _PIECES.sub(stand_in, text), tuple(found)
+    return _PIECES.sub(stand_in, text), tuple(names)
 
 
 _TOKENS = frozenset([
@@ -329,8 +331,8 @@ _GRAMMAR = (
 class _Reader:
     """Reads sqlglot's tree, node by node; a node that it does not know is refused."""
 
-    def __init__(self, text: str, named: tuple[Field, ...], fields: Fields) -> None:
-        self.text, self.named, self.fields = text, named, fields
+    def __init__(self, text: str, templates: tuple[Field, ...], fields: Fields) -> None:
+        self.text, self.templates, self.fields = text, templates, fields
 
     def condition(self, node: exp.Expression, deep: int) -> Node:
         """A condition; `and` and `or` are read flat, so that long ones are not deep."""
@@ -404,12 +406,14 @@ class _Reader:
     def of_one_kind(
         self, node: exp.Expression, word: str, values: list[exp.Expression], only: str = ""
     ) -> Comparison:
-        found = tuple(self.value(value) for value in values)
-        made = Comparison(self.field(node), word, found)
-        kinds = {"time" if value.kind in ("date", "timestamp") else value.kind for value in found}
-        if len(kinds) != 1 or only not in ("", made.kind):
+        literals = tuple(self.value(value) for value in values)
+        comparison = Comparison(self.field(node), word, literals)
+        kinds = {
+            "time" if value.kind in ("date", "timestamp") else value.kind for value in literals
+        }
+        if len(kinds) != 1 or only not in ("", comparison.kind):
             raise _refusal(self.text)
-        return made
+        return comparison
 
     def field(self, node: exp.Expression) -> Field:
         """What a column names."""
@@ -426,8 +430,8 @@ class _Reader:
         if not column.startswith(_STAND_IN):
             return Field.named(column, self.fields)
         number = column.removeprefix(_STAND_IN)
-        is_known = number.isascii() and number.isdigit() and int(number) < len(self.named)
-        return self.named[int(number)] if is_known else None
+        is_known = number.isascii() and number.isdigit() and int(number) < len(self.templates)
+        return self.templates[int(number)] if is_known else None
 
     def value(self, node: exp.Expression) -> Value:
         """A value that a dimension is compared with."""
@@ -481,9 +485,9 @@ class _Reader:
             node = node.this
         return node
 
-    def only(self, node: exp.Expression, *known: str) -> None:
+    def only(self, node: exp.Expression, *allowed: str) -> None:
         """Refuse a node that says more than is written down of it."""
-        if any(value for name, value in node.args.items() if name not in known):
+        if any(value for name, value in node.args.items() if name not in allowed):
             raise _refusal(self.text)
 
     def reviewed(self, tree: exp.Expression, plain: str) -> Reviewed:
@@ -500,7 +504,7 @@ class _Reader:
             raise _refusal(self.text, "It is more than one condition.")
         parts: list[str | Field] = []
         end = 0
-        for column in sorted(tree.find_all(exp.Column), key=lambda one: one.this.meta["start"]):
+        for column in sorted(tree.find_all(exp.Column), key=lambda item: item.this.meta["start"]):
             field = self.named_by(column.name) if not column.table else None
             if field is None:
                 raise _refusal(self.text, "It names a column of a table.")

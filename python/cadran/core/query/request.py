@@ -82,7 +82,7 @@ class Query:
     governed: bool = True
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Query:
+    def of(cls, arguments: Mapping[str, Any]) -> Query:
         """A question from named arguments, those of `Layer.query` but `governed`.
 
         Raises:
@@ -90,16 +90,16 @@ class Query:
             UnknownNameError: an argument is unknown.
         """
         # What a caller is confined to, the policy says.
-        known = {field.name for field in fields(cls)} - {"confined", "governed"}
-        for name in given:
-            if name not in known:
-                raise UnknownNameError("argument", name, known)
+        names = {field.name for field in fields(cls)} - {"confined", "governed"}
+        for name in arguments:
+            if name not in names:
+                raise UnknownNameError("argument", name, names)
         for name in ("saved_query", "version", "known_at", "view"):
-            value = given.get(name)
+            value = arguments.get(name)
             if value is not None and type(value) is not (int if name == "version" else str):
-                what = "a whole number" if name == "version" else "a text"
-                raise QueryError(f"{name} is {value!r}; it takes {what}.")
-        return ask(**given)
+                expected = "a whole number" if name == "version" else "a text"
+                raise QueryError(f"{name} is {value!r}; it takes {expected}.")
+        return ask(**arguments)
 
     def key(self) -> dict[str, Any]:
         """What its plan depends on, as JSON types, for hashing and storing."""
@@ -179,17 +179,17 @@ def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave it
     return query
 
 
-def _texts(what: str, value: str | Iterable[str]) -> tuple[str, ...]:
+def _texts(name: str, value: str | Iterable[str]) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else list(value or ())
     for text in values:
         if not isinstance(text, str):
-            raise QueryError(f"{what} holds {text!r}; it takes names as text.")
+            raise QueryError(f"{name} holds {text!r}; it takes names as text.")
     # A filter that was read already stays what it is.
     return tuple(text if text == (plain := text.strip()) else plain for text in values)
 
 
 def _instant(
-    what: str, value: str | dt.date | None, *, closes_day: bool = False
+    name: str, value: str | dt.date | None, *, closes_day: bool = False
 ) -> dt.datetime | None:
     if value is None:
         return None
@@ -200,14 +200,14 @@ def _instant(
             value = kind.fromisoformat(text)
         except ValueError:
             raise QueryError(
-                f"{what} is '{text}'; it takes an ISO date such as 2026-01-31."
+                f"{name} is '{text}'; it takes an ISO date such as 2026-01-31."
             ) from None
     if isinstance(value, dt.datetime):
         return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
     if isinstance(value, dt.date):
         # A date that ends a range means its whole day: 23:59 of a metric by the minute is in it.
         return dt.datetime.combine(value, dt.time.max if closes_day else dt.time.min)
-    raise QueryError(f"{what} is {value!r}; it takes a date or an ISO date as text.")
+    raise QueryError(f"{name} is {value!r}; it takes a date or an ISO date as text.")
 
 
 _EVERY_GRAIN = (
@@ -324,31 +324,34 @@ def field_of(text: str) -> tuple[Field, bool]:
         raise template_refusal(text) from None
     methods: dict[str, ast.expr | None] = {}
     while isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-        name, arguments = call.func.attr, [*call.args, *(one.value for one in call.keywords)]
+        name, arguments = (
+            call.func.attr,
+            [*call.args, *(keyword.value for keyword in call.keywords)],
+        )
         most, least = 1, 0 if name == "descending" else 1
         if name not in _METHODS or name in methods or not least <= len(arguments) <= most:
             raise template_refusal(text)
         methods[name] = arguments[0] if arguments else None
         call = call.func.value
-    kind, given = _call(call, text)
+    kind, values = _call(call, text)
     for name in ("grain", "date_part"):
-        if name in methods and name in given:
+        if name in methods and name in values:
             raise template_refusal(text)
     parts = {
         name: _constant(node, text).lower()
         for name in ("grain", "date_part")
-        if (node := methods.get(name) or given.get(name)) is not None and not _is_none(node)
+        if (node := methods.get(name) or values.get(name)) is not None and not _is_none(node)
     }
     field = Field(
         "TimeDimension" if parts else kind,
-        _constant(given["name"], text),
-        path=_constants(given["entity_path"], text) if "entity_path" in given else (),
-        by=_constants(given["group_by"], text) if "group_by" in given else (),
+        _constant(values["name"], text),
+        path=_constants(values["entity_path"], text) if "entity_path" in values else (),
+        by=_constants(values["group_by"], text) if "group_by" in values else (),
         **parts,
     )
     if kind != "Metric":
         field = replace(field, name=field.name.lower(), path=tuple(map(str.lower, field.path)))
-    descending = methods.get("descending", given.get("descending"))
+    descending = methods.get("descending", values.get("descending"))
     is_descending = "descending" in methods and descending is None
     if descending is not None:
         if not isinstance(descending, ast.Constant) or not isinstance(
@@ -366,15 +369,15 @@ def _call(call: ast.expr, text: str) -> tuple[str, dict[str, ast.expr]]:
     names = _ARGUMENTS.get(call.func.id, ())
     if len(call.args) > len(names):
         raise template_refusal(text)
-    given = dict(zip(names, call.args, strict=False))
+    values = dict(zip(names, call.args, strict=False))
     for keyword in call.keywords:
         name = _ALSO.get(keyword.arg or "", keyword.arg or "")
-        if name not in names or name in given:
+        if name not in names or name in values:
             raise template_refusal(text)
-        given[name] = keyword.value
-    if "name" not in given:
+        values[name] = keyword.value
+    if "name" not in values:
         raise template_refusal(text)
-    return call.func.id, given
+    return call.func.id, values
 
 
 def _is_none(node: ast.expr) -> bool:
@@ -399,8 +402,8 @@ def _constants(node: ast.expr, text: str) -> tuple[str, ...]:
 
 def template_refusal(text: str) -> QueryError:
     """The error of a template that names no field."""
-    shown = text.strip() if len(text) <= 80 else f"{text.strip()[:80]}…"  # noqa: PLR2004
+    excerpt = text.strip() if len(text) <= 80 else f"{text.strip()[:80]}…"  # noqa: PLR2004
     return QueryError(
-        f"The template {{{{ {shown} }}}} is none that a filter may hold: Dimension, TimeDimension"
+        f"The template {{{{ {excerpt} }}}} is none that a filter may hold: Dimension, TimeDimension"
         f" or Entity with a name in quotes, and a grain. {EXAMPLE}"
     )

@@ -296,8 +296,8 @@ class MetricGraph:
         below = below.this if isinstance(below, exp.Nullif) else below
         sides = []
         for side in (tree.left.unnest(), below):
-            read = {column.name for column in side.find_all(exp.Column)}
-            inputs = [e for e in params["metrics"] if (e.get("alias") or e["name"]) in read]
+            names = {column.name for column in side.find_all(exp.Column)}
+            inputs = [e for e in params["metrics"] if (e.get("alias") or e["name"]) in names]
             if not inputs:
                 return []
             sides.append((side.sql(dialect=self.dialect), inputs))

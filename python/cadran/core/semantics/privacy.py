@@ -56,16 +56,16 @@ def items(project: Project, personal: Collection[str]) -> Iterator[Item]:
         for dimension in model["dimensions"]:
             why = _why(personal, dimension, node, by_name=True)
             if why:
-                asked = frozenset(f"{entity}__{dimension['name']}" for entity in primary)
+                names = frozenset(f"{entity}__{dimension['name']}" for entity in primary)
                 file = node.get("original_file_path", "")
-                yield Item(dimension["name"], asked, model["name"], _patch(node) or file, why)
+                yield Item(dimension["name"], names, model["name"], _patch(node) or file, why)
         for entity in model["entities"]:
             why = _why(personal, entity, node, by_name=False)
             if why:
                 file = node.get("original_file_path", "")
-                asked = frozenset([entity["name"], *(f"{e}__{entity['name']}" for e in primary)])
+                names = frozenset([entity["name"], *(f"{e}__{entity['name']}" for e in primary)])
                 yield Item(
-                    entity["name"], asked, model["name"], _patch(node) or file, why, is_key=True
+                    entity["name"], names, model["name"], _patch(node) or file, why, is_key=True
                 )
 
 

@@ -83,20 +83,20 @@ class Tree:
     def ways_up(self, kpi: str, goals: Iterable[str]) -> dict[str, list[Link]]:
         """For each goal, the shortest way there that passes through no other goal."""
         goals = set(goals)
-        found: dict[str, list[Link]] = {}
+        paths: dict[str, list[Link]] = {}
         ways: list[list[Link]] = [[link] for link in self.out_of(kpi)]
-        seen = {kpi}
+        visited = {kpi}
         while ways:
             way = ways.pop(0)
-            here = way[-1].head
-            if here in seen:
+            node = way[-1].head
+            if node in visited:
                 continue
-            seen.add(here)
-            if here in goals:
-                found[here] = way
+            visited.add(node)
+            if node in goals:
+                paths[node] = way
                 continue
-            ways += [[*way, link] for link in self.out_of(here)]
-        return found
+            ways += [[*way, link] for link in self.out_of(node)]
+        return paths
 
 
 def read(model: SemanticModel) -> Tree:
@@ -106,20 +106,20 @@ def read(model: SemanticModel) -> Tree:
         CardError: a driver or a relation names what is no KPI, or drivers go round in a circle.
     """
     cards = model.kpis()
-    known = {card.name for card in cards}
+    names = {card.name for card in cards}
     relations = [own_relation(model.metric_graph, card.name) for card in cards]
     for card in cards:
         for name in card.drivers:
-            if name not in known or name == card.name:
+            if name not in names or name == card.name:
                 _wrong(model, card.name, "drivers", f"names '{name}', which is no other KPI")
         if card.relation is not None:
-            relations.append(_declared(model, card.name, card.relation, known))
-    shown = {r.parts[0].metric: r.kpi for r in relations if r.kind == "same" and not r.is_declared}
+            relations.append(_declared(model, card.name, card.relation, names))
+    kpis = {r.parts[0].metric: r.kpi for r in relations if r.kind == "same" and not r.is_declared}
     links: dict[tuple[str, str], Link] = {}
     for relation in relations:
         for part in relation.parts:
-            tail = shown.get(part.metric, part.metric)
-            if tail in known and tail != relation.kpi:
+            tail = kpis.get(part.metric, part.metric)
+            if tail in names and tail != relation.kpi:
                 link = Link(tail, relation.kpi, True, relation.kind, part.sign)  # noqa: FBT003
                 links.setdefault((tail, relation.kpi), link)
     for card in cards:
@@ -127,7 +127,7 @@ def read(model: SemanticModel) -> Tree:
             link = Link(name, card.name, False, "driver")  # noqa: FBT003
             links.setdefault((name, card.name), link)
     _refuse_circles(model, list(links.values()))
-    return Tree(tuple(relations), tuple(links.values()), shown)
+    return Tree(tuple(relations), tuple(links.values()), kpis)
 
 
 def own_relation(graph: MetricGraph, name: str) -> Relation:
@@ -146,17 +146,17 @@ def own_relation(graph: MetricGraph, name: str) -> Relation:
     return _parsed(name, params["expr"], parts, graph.dialect)
 
 
-def _part(read: Input) -> Part:
-    offset = read.offset_window
+def _part(component: Input) -> Part:
+    offset = component.offset_window
     return Part(
-        read.name,
-        read.role if read.role in {"numerator", "denominator"} else read.alias,
-        "÷" if read.role in {"denominator", "base"} else "",
+        component.name,
+        component.role if component.role in {"numerator", "denominator"} else component.alias,
+        "÷" if component.role in {"denominator", "base"} else "",
         (offset["count"], offset["granularity"]) if offset else None,
     )
 
 
-def _declared(model: SemanticModel, kpi: str, text: str, known: set[str]) -> Relation:
+def _declared(model: SemanticModel, kpi: str, text: str, kpis: set[str]) -> Relation:
     from sqlglot import exp, parse_one
     from sqlglot.errors import SqlglotError
 
@@ -165,10 +165,10 @@ def _declared(model: SemanticModel, kpi: str, text: str, known: set[str]) -> Rel
         names = [column.name for column in parse_one(text, read=dialect).find_all(exp.Column)]
     except SqlglotError:
         names = []
-    strange = [name for name in names if name not in known or name == kpi]
+    strange = [name for name in names if name not in kpis or name == kpi]
     if strange or not names:
-        what = f"names '{strange[0]}', which is no other KPI" if strange else "names no KPI"
-        _wrong(model, kpi, "relation", what)
+        fault = f"names '{strange[0]}', which is no other KPI" if strange else "names no KPI"
+        _wrong(model, kpi, "relation", fault)
     parts = tuple(Part(name, name) for name in dict.fromkeys(names))
     relation = _parsed(kpi, text, parts, dialect)
     return Relation(kpi, relation.kind, relation.parts, text, is_declared=True)
@@ -197,13 +197,13 @@ def _terms(bare: Expression) -> tuple[str, dict[str, str]]:
     from sqlglot import exp
 
     signs: dict[str, str] = {}
-    rest: list[tuple[Expression, str]] = [(bare, "+")]
-    while rest:
-        one, sign = rest.pop()
-        inner = _bare(one)
+    pending: list[tuple[Expression, str]] = [(bare, "+")]
+    while pending:
+        term, sign = pending.pop()
+        inner = _bare(term)
         if isinstance(inner, (exp.Add, exp.Sub)):
-            other = sign if isinstance(inner, exp.Add) else {"+": "−", "−": "+"}[sign]  # noqa: RUF001 - minus
-            rest += [(inner.left, sign), (inner.right, other)]
+            opposite = sign if isinstance(inner, exp.Add) else {"+": "−", "−": "+"}[sign]  # noqa: RUF001 - minus
+            pending += [(inner.left, sign), (inner.right, opposite)]
         elif isinstance(inner, exp.Column):
             signs[inner.name] = sign
         elif not isinstance(inner, exp.Literal):
@@ -241,16 +241,16 @@ def _refuse_circles(model: SemanticModel, links: list[Link]) -> None:
     after: dict[str, list[str]] = {}
     for link in links:
         after.setdefault(link.tail, []).append(link.head)
-    done: set[str] = set()
+    checked: set[str] = set()
 
     def walk(name: str, way: tuple[str, ...]) -> None:
         if name in way:
             circle = " > ".join((*way[way.index(name) :], name))
             _wrong(model, name, "drivers", f"goes round in a circle: {circle}")
-        if name not in done:
+        if name not in checked:
             for head in after.get(name, ()):
                 walk(head, (*way, name))
-            done.add(name)
+            checked.add(name)
 
     for name in list(after):
         walk(name, ())

@@ -33,11 +33,11 @@ def see_through_copies(tree: exp.Expr) -> None:
     if not copies:
         return
     for table in list(tree.find_all(exp.Table)):
-        seen = table
-        while not seen.db and seen.name in copies:
-            seen = copies[seen.name]
-        if seen is not table:
-            through = seen.copy()
+        source = table
+        while not source.db and source.name in copies:
+            source = copies[source.name]
+        if source is not table:
+            through = source.copy()
             through.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name)))
             for key in ("joins", "laterals", "sample", "pivots"):
                 if table.args.get(key):
@@ -51,8 +51,8 @@ def _only_table(cte: exp.CTE) -> exp.Table | None:
     select = cte.this
     if not isinstance(select, exp.Select) or cte.alias_column_names:
         return None
-    given = {key for key, value in select.args.items() if value}
-    if given - {"expressions", "from_", "kind"} or select.args.get("kind"):
+    clauses = {key for key, value in select.args.items() if value}
+    if clauses - {"expressions", "from_", "kind"} or select.args.get("kind"):
         return None
     if len(select.expressions) != 1:
         return None
@@ -138,19 +138,19 @@ def order_projections(tree: exp.Expr) -> None:
     from sqlglot import exp
 
     with_ = tree.args.get("with_")
-    told: dict[str, dict[str, str]] = {}
+    hashes: dict[str, dict[str, str]] = {}
     for cte in with_.expressions if with_ else ():
         select = cte.this
         if not isinstance(select, exp.Select) or cte.alias_column_names:
             continue
         sources = {}
         for number, table in enumerate(_own_tables(select)):
-            known = told.get(table.name, {}) if not table.db else {}
+            columns = hashes.get(table.name, {}) if not table.db else {}
             name = ".".join(part.name for part in table.parts) if table.db else ""
-            sources[table.alias_or_name] = (str(number), known, name)
-        said = {p.alias_or_name: _said(p.unalias(), sources) for p in select.expressions}
-        select.set("expressions", sorted(select.expressions, key=lambda p: said[p.alias_or_name]))
-        told[cte.alias] = {name: checksum(text) for name, text in said.items()}
+            sources[table.alias_or_name] = (str(number), columns, name)
+        texts = {p.alias_or_name: _said(p.unalias(), sources) for p in select.expressions}
+        select.set("expressions", sorted(select.expressions, key=lambda p: texts[p.alias_or_name]))
+        hashes[cte.alias] = {name: checksum(text) for name, text in texts.items()}
 
 
 def _own_tables(select: exp.Select) -> list[exp.Table]:
@@ -166,8 +166,8 @@ def _said(value: exp.Expr, sources: dict[str, tuple[str, dict[str, str], str]]) 
 
     def told(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.table in sources:
-            number, known, name = sources[node.table]
-            inner = known.get(node.name) or f"{name}.{'' if known else node.name}"
+            number, columns, name = sources[node.table]
+            inner = columns.get(node.name) or f"{name}.{'' if columns else node.name}"
             return exp.to_identifier(f"{number} {inner}", quoted=True)
         return node
 

@@ -41,14 +41,14 @@ def beside(name: str, was: str, now: str) -> list[str]:
         for kind, i, j, k, m in group:
             sign = {"equal": " ", "replace": "|", "delete": "<", "insert": ">"}[kind]
             for left, right in zip_longest(old[i:j], new[k:m], fillvalue=""):
-                shown = sign if kind != "replace" else "<" if not right else "|" if left else ">"
-                lines += _rows(left, shown, right)
+                mark = sign if kind != "replace" else "<" if not right else "|" if left else ">"
+                lines += _rows(left, mark, right)
     return [line.rstrip() for line in lines]
 
 
 def _rows(left: str, sign: str, right: str) -> list[str]:
     pairs = zip_longest(_folded(left), _folded(right), fillvalue="")
-    return [_row(one, sign, other) for one, other in pairs]
+    return [_row(before, sign, after) for before, after in pairs]
 
 
 def _row(left: str, sign: str, right: str) -> str:
@@ -156,18 +156,18 @@ def _differing(
 ) -> str | None:  # fmt: skip
     """The first question that is answered otherwise; one is enough."""
     old, new = before.by_label, after.by_label
-    seen: set[tuple[str, str]] = set()
+    compared: set[tuple[str, str]] = set()
     for label in shared:
-        asked = old[label].sql.strip(), new[label].sql.strip()
-        if asked in seen:
+        texts = old[label].sql.strip(), new[label].sql.strip()
+        if texts in compared:
             continue
-        seen.add(asked)
+        compared.add(texts)
         try:
             if meanings.hash_of(before, old[label]) == meanings.hash_of(after, new[label]):
                 continue
             # What moved between a question and its marts looks different in two parts, and not as
             # a whole.
-            if before.by_text or after.by_text or not rewritten or _is_same(*asked):
+            if before.by_text or after.by_text or not rewritten or _is_same(*texts):
                 return label
             if before.canonical(old[label]) != after.canonical(new[label]):
                 return label
@@ -177,9 +177,9 @@ def _differing(
     return None
 
 
-def _is_same(one: str, other: str) -> bool:
+def _is_same(before: str, after: str) -> bool:
     """Whether two questions are written alike; MetricFlow numbers its steps as they come."""
-    return one == other or _NUMBER.sub("_", one) == _NUMBER.sub("_", other)
+    return before == after or _NUMBER.sub("_", before) == _NUMBER.sub("_", after)
 
 
 def _rewritten(meanings: Meanings, before: Definition, after: Definition) -> list[str]:
@@ -192,10 +192,11 @@ def _rewritten(meanings: Meanings, before: Definition, after: Definition) -> lis
 
 def _asks_alike(before: Definition, after: Definition) -> bool:
     """Whether all that is asked, and of which steps, is the same to the letter."""
-    asked = (
-        [(q.grains, q.dimensions, q.sql.strip()) for q in one.questions] for one in (before, after)
+    shapes = (
+        [(q.grains, q.dimensions, q.sql.strip()) for q in definition.questions]
+        for definition in (before, after)
     )
-    return next(asked) == next(asked) and not (before.by_text or after.by_text)
+    return next(shapes) == next(shapes) and not (before.by_text or after.by_text)
 
 
 def _moved(before: Definition, after: Definition, rewritten: list[str]) -> tuple[Node, ...]:

@@ -115,8 +115,8 @@ def closed(sql: str, grain: str) -> str:
 
 def opened(sql: str, grain: str) -> str:
     """SQL at a grain with the grain left open, where it says nothing but how time is truncated."""
-    kept = "/* Join Self Over Time Range */"
-    plain = re.sub(r"--[^\n]*Join Self Over Time Range[^\n]*", kept, sql)
+    comment = "/* Join Self Over Time Range */"
+    plain = re.sub(r"--[^\n]*Join Self Over Time Range[^\n]*", comment, sql)
     plain = re.sub(r"^\s*--[^\n]*\n", "", plain, flags=re.MULTILINE)
     opened = plain.replace(f"{TIME}__{grain}", f"{TIME}__{OPEN_GRAIN}")
     return opened.replace(f"DATE_TRUNC('{grain}'", f"DATE_TRUNC('{OPEN_GRAIN}'")
@@ -140,13 +140,13 @@ _INCREMENTAL = (
 
 def rules(graph: Graph, nodes: Iterable[str]) -> dict[str, str]:
     """For each incremental model, a checksum of what a run takes, replaces and leaves."""
-    found = {}
+    hashes = {}
     for key in nodes:
         node = graph.nodes[key]
         config = node.get("config") or {}
         if config.get("materialized") != "incremental":
             continue
-        said = [{k: config.get(k) for k in _INCREMENTAL if config.get(k) is not None}]
+        settings = [{k: config.get(k) for k in _INCREMENTAL if config.get(k) is not None}]
         blocks = " ".join(plain(block) for block in _INCREMENT.findall(node["raw_code"]))
         strategy = f"get_incremental_{config.get('incremental_strategy')}_sql"
         called = {strategy, *(name for _, name in _CALLED.findall(blocks))}
@@ -158,7 +158,7 @@ def rules(graph: Graph, nodes: Iterable[str]) -> dict[str, str]:
         ]
         names = sorted({n for t in (blocks, *macros) for n in VARIABLE.findall(t)})
         values = {name: graph.variable(name)[0] for name in names}
-        found[node["name"]] = checksum(
-            json.dumps([*said, blocks, macros, values], sort_keys=True, default=str)
+        hashes[node["name"]] = checksum(
+            json.dumps([*settings, blocks, macros, values], sort_keys=True, default=str)
         )[:16]
-    return found
+    return hashes

@@ -81,13 +81,13 @@ class Expansion:
         return self._ancestors(waiting)
 
     def _ancestors(self, waiting: list[str]) -> list[str]:
-        found: dict[str, None] = {}
+        keys: dict[str, None] = {}
         while waiting:
             key = waiting.pop()
-            if key in self.graph.nodes and key not in found:
-                found[key] = None
+            if key in self.graph.nodes and key not in keys:
+                keys[key] = None
                 waiting += (self.graph.nodes[key].get("depends_on") or {}).get("nodes") or []
-        return sorted(found)
+        return sorted(keys)
 
     def _step(self, key: str, *, in_spine: bool) -> tuple[str, list[str]]:
         if (key, in_spine) not in self._steps:
@@ -124,8 +124,8 @@ class Expansion:
         try:
             tree: Any = sqlglot.parse_one(sql, dialect=self.dialect)
         except SqlglotError as error:
-            where = owner or "the question"
-            raise NotCanonical(f"{where} cannot be parsed: {str(error).splitlines()[0]}") from error
+            place = owner or "the question"
+            raise NotCanonical(f"{place} cannot be parsed: {str(error).splitlines()[0]}") from error
         _drop_comments(tree)
         needed: dict[str, None] = {}
         for table in list(tree.find_all(exp.Table)):
@@ -171,9 +171,9 @@ class Expansion:
             parts = "python", self.mark_of(key), node["name"]
         else:
             parts = "model", node["package_name"], node["name"]
-        known = [*node["columns"], *self._header(key)]
-        if known:
-            self.columns[".".join(parts)] = known
+        columns = [*node["columns"], *self._header(key)]
+        if columns:
+            self.columns[".".join(parts)] = columns
         return dict(zip(("catalog", "db", "this"), parts, strict=True))
 
     def relation(self, key: str) -> str:
@@ -220,10 +220,10 @@ class Expansion:
         rule = self.graph.snapshot_rule(key)
         try:
             body, steps, _ = self.question(self.graph.nodes[key]["compiled_code"])
-            said = canonical(whole(body, steps), self.dialect, self.columns)
+            statement = canonical(whole(body, steps), self.dialect, self.columns)
         except NotCanonical:
             return self._text_hash(key)
-        return checksum(rule + said)[:16]
+        return checksum(rule + statement)[:16]
 
     def texts(self, ids: Iterable[str]) -> list[str]:
         """The nodes among these that their texts stand for, as one names them."""
@@ -265,34 +265,34 @@ def _drop_comments(tree: Any) -> None:
 
 def whole(body: str, steps: dict[str, str]) -> str:
     """One statement: the steps that a question needs, and the question."""
-    wanted = _needed(body, steps)
-    if not wanted:
+    needed = _needed(body, steps)
+    if not needed:
         return body
-    written = ",\n".join(f'"{name}" AS (\n{steps[name]}\n)' for name in steps if name in wanted)
+    ctes = ",\n".join(f'"{name}" AS (\n{steps[name]}\n)' for name in steps if name in needed)
     # A name between the steps and the question keeps a WITH of the question's own apart.
-    return f"WITH {written}\nSELECT * FROM (\n{body}\n) AS answer"
+    return f"WITH {ctes}\nSELECT * FROM (\n{body}\n) AS answer"
 
 
 def over(body: str, steps: dict[str, str]) -> str:
     """A question as MetricFlow writes it, its order kept, and before it the steps that it needs."""
-    wanted = _needed(body, steps)
-    if not wanted:
+    needed = _needed(body, steps)
+    if not needed:
         return body
-    written = ",\n".join(f'"{name}" AS (\n{steps[name]}\n)' for name in steps if name in wanted)
+    ctes = ",\n".join(f'"{name}" AS (\n{steps[name]}\n)' for name in steps if name in needed)
     own = _OWN_STEPS.match(body)
-    return f"WITH {written},\n{body[own.end() :]}" if own else f"WITH {written}\n{body}"
+    return f"WITH {ctes},\n{body[own.end() :]}" if own else f"WITH {ctes}\n{body}"
 
 
 def _needed(body: str, steps: dict[str, str]) -> set[str]:
-    found: set[str] = set()
+    needed: set[str] = set()
     waiting = [body]
     while waiting:
         text = waiting.pop()
         for name, step in steps.items():
-            if name not in found and f'"{name}"' in text:
-                found.add(name)
+            if name not in needed and f'"{name}"' in text:
+                needed.add(name)
                 waiting.append(step)
-    return found
+    return needed
 
 
 def _step_name(node: dict[str, Any], *, in_spine: bool) -> str:

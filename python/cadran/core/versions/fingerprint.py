@@ -51,17 +51,17 @@ class TwoFold:
         for name in marts:
             sql = sql.replace(f'"{name}"', f'"{_LEAF}"."{_LEAF}"."{name}"')
         tree = qualified(sql, self._dialect, columns)
-        read: dict[str, set[str]] = {name: set() for name in marts}
+        used: dict[str, set[str]] = {name: set() for name in marts}
         aliases: dict[str, set[str]] = {}
         for table in tree.find_all(exp.Table):
             if table.catalog == _LEAF:
                 aliases.setdefault(table.alias_or_name, set()).add(table.name)
         for column in tree.find_all(exp.Column):
             for name in aliases.get(column.table, ()):
-                read[name].add(column.name)
+                used[name].add(column.name)
         text = settled(tree, self._dialect)
         for name in marts:
-            text = text.replace(f'"{name}"', f'"{self._mart(name, read[name], steps, columns)}"')
+            text = text.replace(f'"{name}"', f'"{self._mart(name, used[name], steps, columns)}"')
         return checksum(text)
 
     def step(self, body: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
@@ -76,18 +76,18 @@ class TwoFold:
         return self._steps[key]
 
     def _step(self, body: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
-        read = [name for name in steps if f'"{name}"' in body]
-        for name in read:
+        inputs = [name for name in steps if f'"{name}"' in body]
+        for name in inputs:
             body = body.replace(f'"{name}"', f'"{_LEAF}"."{_LEAF}"."{name}"')
         try:
             return self._form(body, columns)
         except NotCanonical:
             # A star of a step can be listed once the columns of that step are.
-            known = {
+            outputs = {
                 f"{_LEAF}.{_LEAF}.{name}": list(self._tree(name, steps, columns).named_selects)
-                for name in read
+                for name in inputs
             }
-            return self._form(body, columns | known)
+            return self._form(body, columns | outputs)
 
     def _form(self, body: str, columns: dict[str, list[str]]) -> str:
         tree: Any = qualified(body, self._dialect, columns)
@@ -104,23 +104,23 @@ class TwoFold:
         return self._trees[key]
 
     def _mart(
-        self, name: str, read: set[str], steps: dict[str, str], columns: dict[str, list[str]]
+        self, name: str, used: set[str], steps: dict[str, str], columns: dict[str, list[str]]
     ) -> str:
         statement = whole(f'SELECT * FROM "{name}"', steps)
         key = checksum(statement)
-        if (key, tuple(sorted(read))) not in self._hashes:
+        if (key, tuple(sorted(used))) not in self._hashes:
             tree: Any = self._tree(name, steps, columns).copy()
             outputs = {p.alias_or_name: p for p in tree.expressions}
-            kept = sorted(read & outputs.keys())
-            if read - outputs.keys():
+            names = sorted(used & outputs.keys())
+            if used - outputs.keys():
                 # An alias that stands for two tables asks the one for the columns of the other.
-                kept = kept or sorted(outputs)
-            if not kept:
+                names = names or sorted(outputs)
+            if not names:
                 raise NotCanonical(f"no column of {name} is read")
-            tree.set("expressions", [outputs[column] for column in kept])
-            said = f"{' '.join(kept)}\n{settled(tree, self._dialect)}"
-            self._hashes[key, tuple(sorted(read))] = checksum(said)
-        return self._hashes[key, tuple(sorted(read))]
+            tree.set("expressions", [outputs[column] for column in names])
+            content = f"{' '.join(names)}\n{settled(tree, self._dialect)}"
+            self._hashes[key, tuple(sorted(used))] = checksum(content)
+        return self._hashes[key, tuple(sorted(used))]
 
 
 _OPENED = ("model", "snapshot", "seed", "source")
@@ -134,17 +134,17 @@ def mark(graph: Graph, card: Card, nodes: Iterable[Node]) -> str | None:
         card: the KPI's card, for its grains and dimensions.
         nodes: what the KPI came from when its record was written.
     """
-    wanted = {(node.kind, node.name) for node in nodes if node.kind in _OPENED}
-    ids = {_named(node): key for key, node in graph.nodes.items() if _named(node) in wanted}
-    if wanted - ids.keys() or card.name not in graph.metrics:
+    pairs = {(node.kind, node.name) for node in nodes if node.kind in _OPENED}
+    ids = {_named(node): key for key, node in graph.nodes.items() if _named(node) in pairs}
+    if pairs - ids.keys() or card.name not in graph.metrics:
         return None
     keys = sorted(ids.values())
     metrics = sorted(MetricGraph(graph.semantic).closure(card.name))
-    said = [
+    content = [
         said_of(graph, metrics), [g for g in GRAINS if g in card.grains], sorted(card.dimensions),
         [asdict(node) for node in graph.closure(metrics, keys)], rules(graph, keys),
     ]  # fmt: skip
-    return checksum(json.dumps(said, sort_keys=True, default=str))
+    return checksum(json.dumps(content, sort_keys=True, default=str))
 
 
 def said_of(graph: Graph, metrics: list[str]) -> list[Any]:

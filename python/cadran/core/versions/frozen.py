@@ -71,21 +71,23 @@ class Leaves:
 
     def of(self, kind: str, group: str, name: str) -> str:
         """The relation or reader that stands for a leaf."""
-        found = self._source(group, name) if kind == "source" else self._relation(kind, group, name)
-        if found is None:
-            shown = f"{group}.{name}" if kind in ("source", "model") else name
-            raise GoneError(f"The {kind} {shown}, which the frozen version reads, is gone.")
-        return found
+        relation = (
+            self._source(group, name) if kind == "source" else self._relation(kind, group, name)
+        )
+        if relation is None:
+            label = f"{group}.{name}" if kind in ("source", "model") else name
+            raise GoneError(f"The {kind} {label}, which the frozen version reads, is gone.")
+        return relation
 
     def _source(self, group: str, name: str) -> str | None:
-        found = [
+        matches = [
             (key, source)
             for key, source in self._manifest["sources"].items()
             if (source["source_name"], source["name"]) == (group, name)
         ]
-        if not found:
+        if not matches:
             return None
-        key, source = found[0]
+        key, source = matches[0]
         rows = self._reader(key, group, name) or str(source["relation_name"])
         try:
             present = self._warehouse.column_types(f"select * from {rows}")
@@ -93,12 +95,12 @@ class Leaves:
             return None
         # As staging has it: a column that a contract does not require may be absent.
         is_contract = "key" in _meta(source)
-        there = {name.lower() for name in present}
+        columns = {name.lower() for name in present}
         absent = [
             f"null as {column['name']}"
             for column in source["columns"].values()
             if is_contract
-            and column["name"].lower() not in there
+            and column["name"].lower() not in columns
             and not _meta(column).get("required")
         ]
         if not absent:
@@ -113,11 +115,11 @@ class Leaves:
         for node in self._manifest["nodes"].values():
             if key not in (node.get("depends_on") or {}).get("nodes", []):
                 continue
-            found = reader.search(node.get("compiled_code") or self._built(node))
-            if found:
-                path = Path(found[1])
+            match = reader.search(node.get("compiled_code") or self._built(node))
+            if match:
+                path = Path(match[1])
                 placed = path if path.is_absolute() or not self._root else self._root / path
-                return found[0].replace(found[1], str(placed))
+                return match[0].replace(match[1], str(placed))
         return None
 
     def _built(self, node: dict[str, Any]) -> str:
@@ -285,18 +287,18 @@ class Frozen:
         definition = self._record.definition
         if not definition.runs:
             raise GoneError(f"It was kept as text, which cannot be run ({definition.note}).")
-        found = self._as_frozen(question)
-        if found is not None:
-            return self._whole(*found, question)
-        asked = self._model.plan(question)[0].replace(SCHEMA, "")
-        lacking = sorted(set(_STEP.findall(asked)) - definition.steps.keys())
+        recorded = self._as_frozen(question)
+        if recorded is not None:
+            return self._whole(*recorded, question)
+        statement = self._model.plan(question)[0].replace(SCHEMA, "")
+        lacking = sorted(set(_STEP.findall(statement)) - definition.steps.keys())
         if lacking:
             raise QueryError(
                 f"{self.kpi} version {self._record.version} cannot be asked so: the question reads"
                 f" {', '.join(name.rpartition('____')[2] for name in lacking)}, which its"
                 " frozen SQL does not."
             )
-        return self._leaves.placed(over(asked, definition.steps))
+        return self._leaves.placed(over(statement, definition.steps))
 
     def run(self, sql: str, question: Query) -> pa.Table:
         """The rows of the version's SQL.
@@ -324,25 +326,25 @@ class Frozen:
         if question.where or question.start or question.end or question.min_max_only:
             return None
         times = [group for group in question.group_by if group.base == TIME]
-        others = tuple(group.base for group in question.group_by if group.base != TIME)
+        dimensions = tuple(group.base for group in question.group_by if group.base != TIME)
         grain = times[0].asked_grain if len(times) == 1 else None
-        for one in self._record.definition.questions:
-            if one.dimensions == others and grain in one.grains:
-                return one, str(grain)
+        for recorded in self._record.definition.questions:
+            if recorded.dimensions == dimensions and grain in recorded.grains:
+                return recorded, str(grain)
         return None
 
-    def _whole(self, asked: Question, grain: str, question: Query) -> str:
+    def _whole(self, recorded: Question, grain: str, question: Query) -> str:
         columns = [group.column for group in question.group_by]
-        by_default = [f"{TIME}__{grain}", *asked.dimensions]
+        by_default = [f"{TIME}__{grain}", *recorded.dimensions]
         order = question.order_by or (tuple(by_default) if question.ordered else ())
         for item in order:
             if item.removeprefix("-") not in (*columns, self.kpi):
                 raise UnknownNameError(
                     "column to order by", item, [*columns, self.kpi], where=" in this question"
                 )
-        said = whole(asked.at(grain), self._record.definition.steps)
-        shown = ", ".join(f'"{name}"' for name in (*columns, self.kpi))
-        parts = [f"select {shown} from (\n{faster(said, self._project.dialect)}\n) as answer"]
+        statement = whole(recorded.at(grain), self._record.definition.steps)
+        names = ", ".join(f'"{name}"' for name in (*columns, self.kpi))
+        parts = [f"select {names} from (\n{faster(statement, self._project.dialect)}\n) as answer"]
         if order:
             parts.append("order by " + ", ".join(map(_ordered, order)))
         if question.limit is not None:

@@ -111,11 +111,11 @@ class Meanings:
     def hash_of(self, definition: Definition, question: Question) -> str:
         """The hash of one question of a definition, whatever its grains."""
         key = self._key(definition, question)
-        kept: str | None = self._cache.get(key)
-        if kept is None:
-            kept = self._hash(definition, question)
-            self._cache.put(key, kept)
-        return kept
+        digest: str | None = self._cache.get(key)
+        if digest is None:
+            digest = self._hash(definition, question)
+            self._cache.put(key, digest)
+        return digest
 
     def is_alike(self, step: str, before: Definition, after: Definition) -> bool:
         """Whether a step makes the same of what it reads, in two definitions that both have it."""
@@ -136,8 +136,8 @@ class Meanings:
         if record.tools != tools():
             return
         questions = record.definition.questions
-        for question, kept in zip(questions, record.question_hashes, strict=False):
-            self._cache.put(self._key(record.definition, question), kept)
+        for question, digest in zip(questions, record.question_hashes, strict=False):
+            self._cache.put(self._key(record.definition, question), digest)
         if record.said == self.said(record.kpi) and record.definition.runs:
             placed = [self._expansion.placed(question.sql) for question in questions]
             if all(placed):
@@ -151,9 +151,9 @@ class Meanings:
         return self._asked.mark(self._compiled.card(kpi))
 
     def _key(self, definition: Definition, question: Question) -> str:
-        said = [definition.by_text, question.sql, definition.steps, definition.columns]
+        content = [definition.by_text, question.sql, definition.steps, definition.columns]
         nodes = [asdict(n) for n in definition.nodes] if definition.by_text else []
-        return key_of("hash", self._tools, said, nodes)
+        return key_of("hash", self._tools, content, nodes)
 
     def _hash(self, definition: Definition, question: Question) -> str:
         if definition.by_text:
@@ -164,16 +164,16 @@ class Meanings:
         """The meaning of a KPI at each grain, and by each dimension."""
         definition = self.definition(kpi)
         hashes = self.hashes(definition)
-        found = []
+        meanings = []
         for question in definition.questions:
             form = definition.canonical(question)
             for grain, label in zip(question.grains, question.labels, strict=True):
-                found.append(Meaning(
+                meanings.append(Meaning(
                     kpi, grain, question.dimensions,
                     whole(question.at(grain), definition.steps),
                     closed(form, grain), hashes[label], definition.note,
                 ))  # fmt: skip
-        return found
+        return meanings
 
     def card(self, kpi: str) -> Card:
         """The card of a KPI as it was compiled."""
@@ -211,11 +211,11 @@ class Meanings:
         return combined(self.hashes(self.definition(kpi)))
 
     def _define(self, card: Card) -> Definition:
-        asked, reason = self._asked.questions(card), ""
+        compiled, reason = self._asked.questions(card), ""
         questions: list[Question] = []
         steps: dict[str, str] = {}
         ids: dict[str, None] = {}
-        for question in asked:
+        for question in compiled:
             try:
                 sql, inner, behind = self._expansion.question(question.sql)
             except NotCanonical as problem:
@@ -254,5 +254,5 @@ def _by_text(definition: Definition, reason: str) -> Definition:
 
 
 def _leaf(dotted: str, questions: list[Question], steps: dict[str, str]) -> bool:
-    written = ".".join(f'"{part}"' for part in dotted.split(".", 2))
-    return any(written in text for text in (*steps.values(), *(q.sql for q in questions)))
+    quoted = ".".join(f'"{part}"' for part in dotted.split(".", 2))
+    return any(quoted in text for text in (*steps.values(), *(q.sql for q in questions)))

@@ -39,12 +39,12 @@ class Asked:
         Raises:
             QueryError: the card names a grain or dimension that the KPI cannot be asked by.
         """
-        kept: list[list[Any]] | None = self._cache.get(self._key(card))
-        if kept is None:
-            found = self._compile(card)
-            self.keep(card.name, found)
-            return found
-        return [Question(tuple(g), tuple(d), sql) for g, d, sql in kept]
+        entries: list[list[Any]] | None = self._cache.get(self._key(card))
+        if entries is None:
+            questions = self._compile(card)
+            self.keep(card.name, questions)
+            return questions
+        return [Question(tuple(g), tuple(d), sql) for g, d, sql in entries]
 
     def keep(self, kpi: str, questions: list[Question]) -> None:
         """Believe that MetricFlow would write the questions of a KPI like this."""
@@ -53,8 +53,8 @@ class Asked:
 
     def mark(self, card: Card) -> str:
         """A mark of all that decides how MetricFlow writes the questions of a KPI."""
-        said = said_of(self._graph, sorted(MetricGraph(self._graph.semantic).closure(card.name)))
-        return key_of(said, _grains(card), list(card.dimensions))
+        content = said_of(self._graph, sorted(MetricGraph(self._graph.semantic).closure(card.name)))
+        return key_of(content, _grains(card), list(card.dimensions))
 
     def _key(self, card: Card) -> str:
         return key_of("questions", tools(), self.mark(card))
@@ -63,13 +63,13 @@ class Asked:
         alike: dict[str, list[str]] = {}
         for grain in _grains(card):
             alike.setdefault(self._sql(card, grain), []).append(grain)
-        found = []
+        questions = []
         for sql, shared in alike.items():
-            found.append(Question(tuple(shared), (), sql))
+            questions.append(Question(tuple(shared), (), sql))
             for dimension in card.dimensions:
-                asked = self._sql(card, shared[0], dimension)
-                found.append(Question(tuple(shared), (dimension,), asked))
-        return found
+                by_dimension = self._sql(card, shared[0], dimension)
+                questions.append(Question(tuple(shared), (dimension,), by_dimension))
+        return questions
 
     def _sql(self, card: Card, grain: str, *dimensions: str) -> str:
         query = ask([card.name], [f"{TIME}__{grain}", *dimensions], ordered=False)
@@ -102,8 +102,8 @@ def semantics_of(
         key = graph.of_relation(item["node_relation"])
         name = expansion.relation(key) if key else f'"{item["node_relation"]["alias"]}"'
         place = {"alias": "frozen", "schema_name": "frozen", "relation_name": SCHEMA + name}
-        kept: dict[str, Any] = _pruned(item)
-        return kept | {"node_relation": place}
+        fields: dict[str, Any] = _pruned(item)
+        return fields | {"node_relation": place}
 
     settings = graph.semantic["project_configuration"]
     models = [
@@ -114,10 +114,10 @@ def semantics_of(
     metrics = []
     for name in sorted(MetricGraph(graph.semantic).closure(kpi)):
         metric = graph.metrics[name]
-        kept = {key: metric[key] for key in _WORDS[:2] if name == kpi}
+        fields = {key: metric[key] for key in _WORDS[:2] if name == kpi}
         if name == kpi:
-            kept["config"] = {"meta": {"kpi": metric["config"]["meta"]["kpi"]}}
-        metrics.append(_pruned(metric) | kept)
+            fields["config"] = {"meta": {"kpi": metric["config"]["meta"]["kpi"]}}
+        metrics.append(_pruned(metric) | fields)
     return {
         "metrics": metrics,
         "semantic_models": [placed(model) for model in models],
@@ -141,8 +141,8 @@ def asked_anew(project: Project, definition: Definition) -> Definition:
     questions = []
     for question in definition.questions:
         groups = [f"{TIME}__{question.grains[0]}", *question.dimensions]
-        asked = model.plain_sql(ask([definition.kpi], groups, ordered=False))
-        sql = opened(asked, question.grains[0]).replace(SCHEMA, "")
+        plain = model.plain_sql(ask([definition.kpi], groups, ordered=False))
+        sql = opened(plain, question.grains[0]).replace(SCHEMA, "")
         questions.append(replace(question, sql=without_comments(sql, DIALECT)))
     return replace(definition, questions=tuple(questions))
 
@@ -150,8 +150,8 @@ def asked_anew(project: Project, definition: Definition) -> Definition:
 def _pruned(value: Any) -> Any:
     """What decides something: no words, and nothing that says no more than that it is not there."""
     if isinstance(value, dict):
-        kept = {k: _pruned(v) for k, v in value.items() if k not in _WORDS}
-        return {k: v for k, v in kept.items() if v is not None and v not in ([], {})}
+        fields = {k: _pruned(v) for k, v in value.items() if k not in _WORDS}
+        return {k: v for k, v in fields.items() if v is not None and v not in ([], {})}
     if isinstance(value, list):
         return [_pruned(item) for item in value]
     return value

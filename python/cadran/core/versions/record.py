@@ -131,10 +131,10 @@ def months_of(overlap: str) -> int:
     Raises:
         QueryError: it is not such a text.
     """
-    found = re.fullmatch(r"(\d+) (month|quarter|year)s?", overlap)
-    if not found or not int(found[1]):
+    match = re.fullmatch(r"(\d+) (month|quarter|year)s?", overlap)
+    if not match or not int(match[1]):
         raise QueryError(f"The overlap is '{overlap}'; it takes a text such as '3 months'.")
-    return int(found[1]) * _MONTHS[found[2]]
+    return int(match[1]) * _MONTHS[match[2]]
 
 
 def path_of(root: Path, kpi: str, version: int) -> Path:
@@ -177,27 +177,27 @@ def share_steps(root: Path) -> list[Path]:
         for record in records(root, kpi):
             path = root / record.file
             text = path.read_text(encoding="utf-8")
-            named = store.shared(text, record.definition.steps)
-            if named == text:
+            shared = store.shared(text, record.definition.steps)
+            if shared == text:
                 continue
-            if store.written_out(named, record.file) != store.written_out(text, record.file):
+            if store.written_out(shared, record.file) != store.written_out(text, record.file):
                 raise CardError(
                     f"{record.file} was not written by `cadran bump`: leave it as it is."
                 )
-            files.write(path, named)
+            files.write(path, shared)
             changed.append(path)
     return changed
 
 
 def text_of(definition: Definition) -> str:
     """A checksum of a definition's texts: where it is the same, nothing needs to be opened."""
-    said = [
+    content = [
         [[list(q.grains), list(q.dimensions), q.sql.strip()] for q in definition.questions],
         {name: body.strip() for name, body in definition.steps.items()},
         definition.rules, definition.by_text,
         [asdict(node) for node in definition.nodes] if definition.by_text else [],
     ]  # fmt: skip
-    return checksum(json.dumps(said, sort_keys=True))
+    return checksum(json.dumps(content, sort_keys=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +225,14 @@ def merged(root: Path) -> Merged:
     place = ("--", f"{FOLDER}/")
     listed = git.output(root, "ls-tree", "-r", "--name-only", base, *place)
     changed = git.output(root, "diff", "--name-only", "--no-renames", "--relative", base, *place)
-    there = frozenset((listed or "").splitlines())
+    files = frozenset((listed or "").splitlines())
     store = StepStore(root / FOLDER)
     altered = {
         file
-        for file in there & set((changed or "").splitlines())
+        for file in files & set((changed or "").splitlines())
         if file.endswith(".yml") and _edited(root, file, base, store)
     }
-    return Merged(there, frozenset(altered))
+    return Merged(files, frozenset(altered))
 
 
 def _edited(root: Path, file: str, base: str, store: StepStore) -> bool:
@@ -365,26 +365,26 @@ def write(root: Path, record: VersionRecord) -> Path:
     """
     path = path_of(root, record.kpi, record.version)
     definition, steps = record.definition, StepStore(root / FOLDER)
-    said: dict[str, Any] = {
+    content: dict[str, Any] = {
         "kpi": record.kpi, "version": record.version,
         "effective_from": record.effective_from, "kind": record.kind, "reason": record.reason,
     }  # fmt: skip
     if record.ticket:
-        said["ticket"] = record.ticket
-    said |= {"author": record.author, "approver": record.approver}
-    said["restatement"] = record.restatement
+        content["ticket"] = record.ticket
+    content |= {"author": record.author, "approver": record.approver}
+    content["restatement"] = record.restatement
     if record.window:
-        said["window"] = {"from": record.window[0], "to": record.window[1]}
+        content["window"] = {"from": record.window[0], "to": record.window[1]}
     if record.overlap:
-        said["overlap"] = record.overlap
+        content["overlap"] = record.overlap
     if record.expected_impact:
         least, greatest = record.expected_impact
-        said["expected_impact"] = {"least": least, "greatest": greatest}
+        content["expected_impact"] = {"least": least, "greatest": greatest}
     if record.measured_impact:
-        said["measured_impact"] = record.measured_impact
+        content["measured_impact"] = record.measured_impact
     if record.proof:
-        said["proof"] = record.proof
-    said |= {
+        content["proof"] = record.proof
+    content |= {
         "hash": record.hash,
         "tools": list(record.tools),
         "mark": record.mark,
@@ -405,10 +405,10 @@ def write(root: Path, record: VersionRecord) -> Path:
         "semantics": definition.semantics,
     }
     if definition.note:
-        said |= {"note": definition.note, "by_text": definition.by_text}
+        content |= {"note": definition.note, "by_text": definition.by_text}
     path.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.dump(
-        said, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100,
+        content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100,
         default_flow_style=None,
     )  # fmt: skip
     files.write(path, text)

@@ -77,10 +77,10 @@ class StepStore:
         Raises:
             CardError: the step is gone, or is not what its name says.
         """
-        named = _NAMED.fullmatch(value)
-        if named is None:
+        match = _NAMED.fullmatch(value)
+        if match is None:
             return value
-        name = named[1]
+        name = match[1]
         if name not in self._read:
             path = self._folder / f"{name}.sql"
             try:
@@ -126,11 +126,11 @@ class StepStore:
             steps: its steps as read.
         """
         start = text.index(f"\n{_HEAD}") + 1
-        rest = re.compile(r"^(?=\S)", re.MULTILINE).search(text, start + 1)
-        end = rest.start() if rest else len(text)
-        named = {name: self.write(sql) for name, sql in steps.items()}
+        following = re.compile(r"^(?=\S)", re.MULTILINE).search(text, start + 1)
+        end = following.start() if following else len(text)
+        hashes = {name: self.write(sql) for name, sql in steps.items()}
         block = yaml.dump(
-            {"steps": named}, Dumper=Dumper, sort_keys=False, default_flow_style=False, width=1000
+            {"steps": hashes}, Dumper=Dumper, sort_keys=False, default_flow_style=False, width=1000
         )
         return text[:start] + block + text[end:]
 

@@ -173,13 +173,13 @@ class DuckDB:
 
     def _stamp_now(self) -> tuple[int, int]:
         try:
-            found = self.path.stat()
+            stat = self.path.stat()
         except OSError:
             raise WarehouseError(
                 f"There is no warehouse at {self.path}. Build it with `dbt build`, or name it"
                 " with database= or CADRAN_DATABASE."
             ) from None
-        return found.st_mtime_ns, found.st_ino
+        return stat.st_mtime_ns, stat.st_ino
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         return self._attached(self.wait, "read_only")

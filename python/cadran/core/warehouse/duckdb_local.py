@@ -184,10 +184,10 @@ def answer(
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"create schema {quoted(schema)}")
         for number, (name, table) in enumerate(tables.items()):
-            given = f"given_{number}"
-            connection.register(given, table)
+            relation = f"given_{number}"
+            connection.register(relation, table)
             connection.execute(
-                f"create view {quoted(schema)}.{quoted(name)} as select * from {given}"
+                f"create view {quoted(schema)}.{quoted(name)} as select * from {relation}"
             )
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
@@ -201,10 +201,10 @@ def answer(
 
 
 def _bounded(rows: pa.RecordBatchReader, megabytes: int) -> Iterator[pa.RecordBatch]:
-    left = megabytes * 1_000_000
+    remaining = megabytes * 1_000_000
     for batch in rows:
-        left -= batch.nbytes
-        if left < 0:
+        remaining -= batch.nbytes
+        if remaining < 0:
             raise LimitError(
                 f"The answer has more than {megabytes} MB: ask for less with limit or a filter."
             )

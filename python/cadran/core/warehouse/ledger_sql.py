@@ -193,42 +193,42 @@ def faults(catalog: str, rows: Callable[[str], list[dict[str, Any]]]) -> list[Fa
         fresh.execute(CREATE)
         expected = {name: (kind, sql) for kind, name, sql in fresh.rows(_objects("memory"))}
     present = rows(_objects(catalog))
-    known = {each["name"]: (each["kind"], each["sql"]) for each in present}
-    found = []
+    objects = {row["name"]: (row["kind"], row["sql"]) for row in present}
+    problems = []
     for name, (kind, sql) in expected.items():
-        here, text = known.get(name, (kind, sql))
-        if here != kind:
-            found.append(Fault(f"{SCHEMA}.{name} is a {here}, no {kind}", is_table=True))
+        actual, text = objects.get(name, (kind, sql))
+        if actual != kind:
+            problems.append(Fault(f"{SCHEMA}.{name} is a {actual}, no {kind}", is_table=True))
         elif text != sql:
-            what = f"{SCHEMA}.{name} is a {kind} that the ledger did not make"
-            found.append(Fault(what, kind == "table"))
+            label = f"{SCHEMA}.{name} is a {kind} that the ledger did not make"
+            problems.append(Fault(label, kind == "table"))
     tables = [name for name, (kind, _) in expected.items() if kind == "table"]
-    if any(name in known for name in tables):
-        gone = [name for name in tables if name not in known]
-        found += [Fault(f"{SCHEMA}.{name} is missing", is_table=True) for name in gone]
-    return found + [
-        Fault(f"the {each['kind']} {each['name']} stands in the way of what is read: drop it")
-        for each in present
-        if each["kind"] in {"macro", "trigger"}
+    if any(name in objects for name in tables):
+        gone = [name for name in tables if name not in objects]
+        problems += [Fault(f"{SCHEMA}.{name} is missing", is_table=True) for name in gone]
+    return problems + [
+        Fault(f"the {row['kind']} {row['name']} stands in the way of what is read: drop it")
+        for row in present
+        if row["kind"] in {"macro", "trigger"}
     ]
 
 
 def _objects(catalog: str) -> str:
     """The ledger's tables and view as they are, and what could change what they seem to hold."""
-    here = f"database_name = {literal(catalog)}"
+    in_catalog = f"database_name = {literal(catalog)}"
     return f"""
     select 'table' as kind, table_name as name, sql from duckdb_tables()
-    where {here} and schema_name = '{SCHEMA}' and starts_with(table_name, 'kpi_ledger')
+    where {in_catalog} and schema_name = '{SCHEMA}' and starts_with(table_name, 'kpi_ledger')
     union all by name
     select 'view' as kind, view_name as name, sql from duckdb_views()
-    where {here} and schema_name = '{SCHEMA}' and starts_with(view_name, 'kpi_ledger')
+    where {in_catalog} and schema_name = '{SCHEMA}' and starts_with(view_name, 'kpi_ledger')
     union all by name
     select 'trigger' as kind, schema_name || '.' || trigger_name as name, '' as sql
-    from duckdb_triggers() where {here} and schema_name = '{SCHEMA}'
+    from duckdb_triggers() where {in_catalog} and schema_name = '{SCHEMA}'
     union all by name
     select distinct 'macro' as kind, schema_name || '.' || function_name as name, '' as sql
     from duckdb_functions()
-    where {here} and not internal and (
+    where {in_catalog} and not internal and (
         schema_name = '{SCHEMA}'
         or function_name in (select function_name from duckdb_functions() where internal)
     )
@@ -493,11 +493,11 @@ def place(
 
 def within(ranges: list[tuple[str, str]]) -> str:
     """A condition: the whole period lies within one of the half-open ranges."""
-    each = (
+    conditions = (
         f"(period >= timestamp '{start}' and period_end(grain, period) <= timestamp '{end}')"
         for start, end in ranges
     )
-    return " or ".join(each) or "false"
+    return " or ".join(conditions) or "false"
 
 
 MACROS = """

@@ -28,10 +28,10 @@ class UnfinishedBuildError(WarehouseError):
 def stamp(database: Path) -> tuple[int, int, int] | None:
     """What changes when the file is written; None where there is none."""
     try:
-        found = database.stat()
+        stat = database.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def copy(database: Path, alias: str | None, target: Path, *, unfinished: bool = False) -> None:
@@ -47,23 +47,23 @@ def copy(database: Path, alias: str | None, target: Path, *, unfinished: bool = 
         UnfinishedBuildError: its last build did not end well.
         WarehouseError: it is being written now, or is not there.
     """
-    held = DuckDB(database, alias)
-    held.arrow("select 1")
+    connection = DuckDB(database, alias)
+    connection.arrow("select 1")
     try:
         if not unfinished:
-            _finished(held, database)
+            _finished(connection, database)
         write_ahead = database.with_name(database.name + ".wal")
         # Closing any handle on a file lets go of this process's locks on it: the file goes last.
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(write_ahead, target.with_name(target.name + ".wal"))
         shutil.copyfile(database, target)
     finally:
-        held.close()
+        connection.close()
 
 
-def _finished(held: DuckDB, database: Path) -> None:
+def _finished(connection: DuckDB, database: Path) -> None:
     try:
-        marks = held.arrow(_MARK).to_pylist()
+        marks = connection.arrow(_MARK).to_pylist()
     except WarehouseError:
         return  # built without the mark: nothing is known against it
     for mark in marks:
