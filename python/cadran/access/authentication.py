@@ -224,12 +224,12 @@ class Logins:
             raise UnauthenticatedError(f"The login says no name: it has no {provider.name_claim}.")
         roles = _claim(claims, provider.roles_claim)
         words = roles.split() if isinstance(roles, str) else roles
-        names_ = [str(word) for word in words] if isinstance(words, list) else []
+        role_names = [str(word) for word in words] if isinstance(words, list) else []
         if provider.roles:
-            names_ = [provider.roles[word] for word in names_ if word in provider.roles]
+            role_names = [provider.roles[word] for word in role_names if word in provider.roles]
         # The same person in two browsers spends from one purse.
         subject = f"oidc:{claims.get('sub') or name}"
-        caller = Caller(name, tuple(dict.fromkeys(names_)), _SCOPES, token=subject)
+        caller = Caller(name, tuple(dict.fromkeys(role_names)), _SCOPES, token=subject)
         return caller, float(claims["exp"])
 
     def _key(self, kid: str) -> Any:

@@ -300,13 +300,13 @@ class _RightsReader:
             condition = read_filter(text, self.names.fields, remote=True)
         except QueryError as problem:
             raise PolicyError(f"{self.file}, key '{place}': {problem}") from None
-        for reference in condition.fields:
-            if reference.kind == "TimeDimension":
+        for part in condition.fields:
+            if part.kind == "TimeDimension":
                 raise PolicyError(
-                    f"{self.file}, key '{place}': {reference.name} is a time, by which rows cannot be"
+                    f"{self.file}, key '{place}': {part.name} is a time, by which rows cannot be"
                     " kept apart: metrics look back and forth in time."
                 )
-            name = reference.group.name
+            name = part.group.name
             if name not in self.names.dimensions and not self.names.is_personal(name):
                 self.wrong(place, "dimension", name, self.names.dimensions)
         return condition, [self.names.plain(field.group) for field in condition.fields]

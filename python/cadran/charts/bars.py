@@ -53,8 +53,8 @@ def bars(data: Any, card: Card, *, lang: str = "en", width: int = 420) -> alt.La
     along = alt.X("value:Q", axis=None, scale=alt.Scale(zero=True))
     marks = base.mark_bar(color=theme.BLUE, height=16, cornerRadiusEnd=2)
     texts = base.mark_text(align="left", dx=6).encode(x=along, text="text:N")
-    whole = alt.layer(marks.encode(x=along), texts)
-    return theme.finished(whole.properties(width=width, height=ROW * max(len(drawn), 1)), lang)
+    chart = alt.layer(marks.encode(x=along), texts)
+    return theme.finished(chart.properties(width=width, height=ROW * max(len(drawn), 1)), lang)
 
 
 def waterfall(
@@ -91,9 +91,9 @@ def waterfall(
     ends = [row["to"] for row in drawn] or [0.0]
     names = [row["label"] for row in drawn]
     count = max(len(drawn), 1)
-    each = width / count if width else min(max(ROOM / count, NARROWEST), WIDEST)
+    slot = width / count if width else min(max(ROOM / count, NARROWEST), WIDEST)
     axis = alt.Axis(
-        title=None, labelAngle=0, labelLimit=each - 6, labelColor=theme.INK,
+        title=None, labelAngle=0, labelLimit=slot - 6, labelColor=theme.INK,
         labelExpr="split(datum.label, '\\n')", domain=False,
     )  # fmt: skip
     scale = alt.Scale(paddingInner=0.35, paddingOuter=0.2)
@@ -126,15 +126,15 @@ def waterfall(
         layers.append(
             cut.mark_text(text="≈", fontSize=26, color="white").encode(y=alt.value(HEIGHT - 14))
         )
-    whole = alt.layer(*layers).properties(width=each * len(drawn), height=HEIGHT)
-    return theme.finished(whole, lang)
+    chart = alt.layer(*layers).properties(width=slot * len(drawn), height=HEIGHT)
+    return theme.finished(chart, lang)
 
 
 def _links(drawn: list[dict[str, Any]], along: alt.X, scale: alt.Scale) -> Any:
     """Thin lines that lead from the end of each bar to the next."""
     pairs = [
-        {"label": one["label"], "next": other["label"], "level": one["to"]}
-        for one, other in itertools.pairwise(drawn)
+        {"label": bar["label"], "next": following["label"], "level": bar["to"]}
+        for bar, following in itertools.pairwise(drawn)
     ]
     base = theme.chart(pairs).mark_rule(color=theme.GREY, strokeWidth=1, opacity=0.6)
     return base.encode(

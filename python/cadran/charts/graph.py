@@ -75,13 +75,13 @@ def tree(nodes: Sequence[Node], edges: Sequence[Edge], *, lang: str = "en") -> a
             place[key] = (index * (BOX + GAP), top)
             top += heights[key] + ROOM
     width = len(columns) * (BOX + GAP) - GAP
-    whole = alt.layer(
+    chart = alt.layer(
         *_arrows(edges, routes, place, heights),
         *_boxes(boxes, place, heights),
         *_texts(boxes, place),
     )
     return theme.finished(
-        whole.properties(width=max(width, BOX), height=max(tallest, LINE), padding=2).resolve_scale(
+        chart.properties(width=max(width, BOX), height=max(tallest, LINE), padding=2).resolve_scale(
             color="independent", strokeDash="independent"
         ),
         lang,

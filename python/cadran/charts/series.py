@@ -62,7 +62,7 @@ def line(  # noqa: PLR0913 - what is marked, and the size of the picture
     rows = plain(data)
     time, grain = time_column(rows)
     members = [name for name in rows[0] if name not in {time, card.name}]
-    cuts = sorted(breaks, key=lambda one: one.period)
+    cuts = sorted(breaks, key=lambda change: change.period)
     drawn = [
         {
             "at": row[time],
@@ -152,8 +152,8 @@ def overlap(  # noqa: PLR0913 - two versions, their names, and the size of the p
     )
     cuts = [] if effective is None else [Break(effective, names[1])]
     ends = _ends(drawn, list(names), (theme.ORANGE, theme.BLUE))
-    whole = alt.layer(lines, *_marks(cuts), ends).properties(width=width, height=height)
-    return theme.finished(whole, lang)
+    chart = alt.layer(lines, *_marks(cuts), ends).properties(width=width, height=height)
+    return theme.finished(chart, lang)
 
 
 def sparkline(values: Sequence[Any], *, width: int = 120, height: int = 28) -> alt.LayerChart:
@@ -167,13 +167,13 @@ def sparkline(values: Sequence[Any], *, width: int = 120, height: int = 28) -> a
         y=alt.Y("value:Q", axis=None, scale=alt.Scale(zero=False)),
     )
     last = max((index for index, value in enumerate(values) if value is not None), default=0)
-    whole = alt.layer(
+    chart = alt.layer(
         base.mark_line(color=theme.BLUE, strokeWidth=1.5, clip=False),
         base.transform_filter(f"datum.at == {last}").mark_circle(
             color=theme.BLUE, size=26, opacity=1
         ),
     ).properties(width=width, height=height, padding=3)
-    return theme.finished(whole)
+    return theme.finished(chart)
 
 
 def _time_axis(grain: str) -> alt.X:

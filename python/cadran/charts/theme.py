@@ -71,11 +71,11 @@ def finished(chart: Any, lang: str = "en") -> alt.LayerChart:
         "domain": False, "ticks": False, "gridColor": FAINT, "gridWidth": 1,
     }  # fmt: skip
     text = {"font": FONT, "fontSize": TEXT, "color": INK}
-    whole: alt.LayerChart = chart.configure(
+    themed: alt.LayerChart = chart.configure(
         background=PAPER, font=FONT, aria=False, locale=_locale(lang), view={"stroke": None},
         axis=axis, text=text,
     )  # fmt: skip
-    return whole
+    return themed
 
 
 def value_labels(card: Card, top: float, lang: str = "en") -> str:
@@ -90,13 +90,13 @@ def value_labels(card: Card, top: float, lang: str = "en") -> str:
     if card.unit == "%":
         form = ".3~%" if card.decimals > 2 or top < small else "~%"  # noqa: PLR2004 - decimals
         return f"format(datum.value, '{form}')"
-    shown = f"format(datum.value, '{'~s' if top >= large else ',~r'}')"
+    number = f"format(datum.value, '{'~s' if top >= large else ',~r'}')"
     symbol = SYMBOLS.get(card.unit, card.unit)
     if symbol not in CURRENCIES:
-        return shown
+        return number
     if lang == "fr":
-        return f"replace({shown}, /([kMG]?)$/, '{WIDE}$1{symbol}')"
-    return f"(datum.value < 0 ? '-' : '') + '{symbol}' + replace({shown}, /^[-−]/, '')"  # noqa: RUF001 - d3 writes a minus sign
+        return f"replace({number}, /([kMG]?)$/, '{WIDE}$1{symbol}')"
+    return f"(datum.value < 0 ? '-' : '') + '{symbol}' + replace({number}, /^[-−]/, '')"  # noqa: RUF001 - d3 writes a minus sign
 
 
 def time_format(grain: str) -> str:

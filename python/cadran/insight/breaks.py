@@ -38,14 +38,14 @@ def marks(result: Result, kpi: str, lang: str = "en") -> list[charts.Break]:
     from cadran import charts
 
     drawn = []
-    for one in result.breaks:
-        if one.kpi == kpi:
-            word = KINDS[lang].get(one.kind or "", one.kind or "")
-            day = one.period.date() if isinstance(one.period, dt.datetime) else one.period
-            label = f"v{one.after} {word}".strip()
+    for change in result.breaks:
+        if change.kpi == kpi:
+            word = KINDS[lang].get(change.kind or "", change.kind or "")
+            day = change.period.date() if isinstance(change.period, dt.datetime) else change.period
+            label = f"v{change.after} {word}".strip()
             # A break outside the series (the published values changed, these did not) cuts no line.
-            label = label if one.in_series else PUBLISHED[lang].format(label=label)
-            drawn.append(charts.Break(day, label, cuts=one.in_series))
+            label = label if change.in_series else PUBLISHED[lang].format(label=label)
+            drawn.append(charts.Break(day, label, cuts=change.in_series))
     return drawn
 
 

@@ -104,7 +104,7 @@ class Board:
                 "status": row.status.value,
                 "history": list(row.history),
                 "owner": row.card.owner.business,
-                "breaks": [str(one) for one in row.breaks],
+                "breaks": [str(change) for change in row.breaks],
             }
             for row in self.rows
         ]
@@ -117,8 +117,8 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
         QueryError: no KPI is asked at this grain.
         WarehouseError: the warehouse cannot be read.
     """
-    asked = layer.kpis() if kpis is None else [layer.card(name) for name in kpis]
-    cards = [card for card in asked if grain in card.grains]
+    candidates = layer.kpis() if kpis is None else [layer.card(name) for name in kpis]
+    cards = [card for card in candidates if grain in card.grains]
     if not cards:
         raise QueryError(f"No KPI is asked by {grain}.")
     until = layer.last_day()
@@ -127,26 +127,26 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
     first = min(periods.shifted(latest, grain, 1 - SHOWN), before)
     breaks: list[Break] = []
     names = [card.name for card in cards]
-    found, failures = values_of(layer, names, grain, first, latest, breaks=breaks)
-    wanted = targets(layer)
-    shown = [periods.shifted(latest, grain, back) for back in range(1 - SHOWN, 1)]
+    by_start, failures = values_of(layer, names, grain, first, latest, breaks=breaks)
+    targets_set = targets(layer)
+    starts = [periods.shifted(latest, grain, back) for back in range(1 - SHOWN, 1)]
     rows = []
     for card in cards:
         if card.name in failures:
             continue
-        series = {start: values.get(card.name) for start, values in found.items()}
+        series = {start: values.get(card.name) for start, values in by_start.items()}
         value = series.get(latest)
-        target = target_of(wanted, card, grain, latest)
+        target = target_of(targets_set, card, grain, latest)
         rows.append(
             Row(
                 card=card,
                 value=value,
                 previous=series.get(periods.shifted(latest, grain, -1)),
                 year_before=series.get(before),
-                history=tuple(series.get(start) for start in shown),
+                history=tuple(series.get(start) for start in starts),
                 target=target,
                 status=target.judge(value, card.direction) if target else Status.NONE,
-                breaks=tuple(one for one in breaks if one.kpi == card.name),
+                breaks=tuple(change for change in breaks if change.kpi == card.name),
             )
         )
     return Board(grain, latest, until, tuple(rows), failures)
@@ -182,10 +182,10 @@ def objectives(layer: Layer) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = layer.warehouse.arrow(sql).to_pylist()
     except (ProjectError, WarehouseError):
         rows = []
-    known = {row["objective"] for row in rows}
+    names = {row["objective"] for row in rows}
     for card in layer.kpis():
-        if card.objective not in known:
-            known.add(card.objective)
+        if card.objective not in names:
+            names.add(card.objective)
             words = card.objective.replace("_", " ").capitalize()
             rows.append(
                 {"objective": card.objective, "label_en": words, "label_fr": words,
@@ -194,7 +194,7 @@ def objectives(layer: Layer) -> list[dict[str, Any]]:
     return rows
 
 
-def target_of(wanted: list[Target], card: Card, grain: str, start: dt.date) -> Target | None:
+def target_of(targets_set: list[Target], card: Card, grain: str, start: dt.date) -> Target | None:
     """The target of the period; for a rate also that of the quarter or year around it.
 
     A rate that is to be held over a year is to be held in each of its months; an amount is not.
@@ -204,7 +204,7 @@ def target_of(wanted: list[Target], card: Card, grain: str, start: dt.date) -> T
         grains += [g for g in ("quarter", "year") if periods.is_coarser(g, grain)]
     for candidate in grains:
         begin = periods.start_of(start, candidate)
-        for target in wanted:
+        for target in targets_set:
             if (target.kpi, target.grain, target.start) == (card.name, candidate, begin):
                 return target
     return None
@@ -231,7 +231,7 @@ def values_of(  # noqa: PLR0913 - what is asked, and where breaks are told
     """
     end = periods.last_of(latest, grain)
     group_by = f"metric_time__{grain}"
-    found: dict[dt.date, dict[str, Any]] = {}
+    by_start: dict[dt.date, dict[str, Any]] = {}
     failures: dict[str, str] = {}
     groups = [names]
     while groups:
@@ -250,5 +250,5 @@ def values_of(  # noqa: PLR0913 - what is asked, and where breaks are told
         for row in answer.to_pylist():
             start = row.pop(group_by)
             if start is not None:
-                found.setdefault(start, {}).update(row)
-    return found, failures
+                by_start.setdefault(start, {}).update(row)
+    return by_start, failures

@@ -71,16 +71,16 @@ class _Values:
         latest = periods.last_complete(until, "month")
         first = periods.shifted(latest, "month", 1 - PERIODS - PERIODS)
         try:
-            found = self._asked(list(names), "month", first, latest)
+            rows = self._asked(list(names), "month", first, latest)
         except CadranError:
             return  # each is then asked by itself, so that one broken KPI hides no other
         for name in names:
-            self.known[name, "month"] = {row[0]: row[1][name] for row in found}
+            self.known[name, "month"] = {row[0]: row[1][name] for row in rows}
 
     def of(self, name: str, grain: str, starts: list[dt.date]) -> dict[dt.date, Any]:
-        known = self.known.get((name, grain))
-        if known is not None and any(start in known for start in starts):
-            return known
+        values = self.known.get((name, grain))
+        if values is not None and any(start in values for start in starts):
+            return values
         return {row[0]: row[1][name] for row in self._asked([name], grain, starts[0], starts[-1])}
 
     def _asked(
@@ -135,14 +135,14 @@ def _evaluated(
         f"select ({relation.expression}) as value from (values {rows}) as part({names})"
         " order by place"
     )
-    given = answer.column(0).to_pylist()
-    return _gap([own.get(start) for start in starts], given), len(starts)
+    computed = answer.column(0).to_pylist()
+    return _gap([own.get(start) for start in starts], computed), len(starts)
 
 
 def _cumulative(values: _Values, relation: Relation, until: dt.date) -> tuple[float | None, int]:
     count, grain = relation.window or (0, "")
     days = [until - dt.timedelta(days=back) for back in (0, 10, 45)]
-    own, given = [], []
+    own, computed = [], []
     for day in days:
         if count:
             start = periods.shifted(day, grain, -count) + dt.timedelta(days=1)
@@ -153,8 +153,8 @@ def _cumulative(values: _Values, relation: Relation, until: dt.date) -> tuple[fl
         own.append(values.of(relation.kpi, "day", [day]).get(day))
         part = relation.parts[0].metric
         answer = values.layer.query([part], start=start, end=day, governed=False).to_arrow()
-        given.append(answer.column(part)[0].as_py())
-    return _gap(own, given), len(days)
+        computed.append(answer.column(part)[0].as_py())
+    return _gap(own, computed), len(days)
 
 
 def _moved(start: dt.date, offset: tuple[int, str] | None) -> dt.date:
@@ -169,10 +169,10 @@ def _literal(value: Any) -> str:
     return f"cast({value} as hugeint)" if isinstance(value, int) else str(value)
 
 
-def _gap(own: list[Any], given: list[Any]) -> float | None:
+def _gap(own: list[Any], computed: list[Any]) -> float | None:
     """The largest relative difference; nothing against something is no agreement at all."""
-    largest, seen = 0.0, False
-    for left, right in zip(own, given, strict=True):
+    largest, is_compared = 0.0, False
+    for left, right in zip(own, computed, strict=True):
         if left is None and right is None:
             continue
         if left is None or right is None:
@@ -180,7 +180,7 @@ def _gap(own: list[Any], given: list[Any]) -> float | None:
             if float(left or right or 0) == 0:
                 continue
             return math.inf
-        seen = True
+        is_compared = True
         scale = max(abs(float(left)), abs(float(right)), 1e-12)
         largest = max(largest, abs(float(left) - float(right)) / scale)
-    return largest if seen else None
+    return largest if is_compared else None

@@ -53,11 +53,11 @@ class Finding:
 
 def lint(layer: Layer) -> list[Finding]:
     """What is wrong with the SLOs of a built project, by code and SLO."""
-    found = [
+    findings = [
         *_cards(layer), *_tiers(layer), *_traffic(layer), *_thresholds(layer),
         *_exclusions(layer), *_members(layer),
     ]  # fmt: skip
-    return sorted(found, key=lambda finding: (finding.code, finding.slo, finding.message))
+    return sorted(findings, key=lambda finding: (finding.code, finding.slo, finding.message))
 
 
 def _cards(layer: Layer) -> Iterator[Finding]:
@@ -94,12 +94,12 @@ def of_tiers(slo_id: str, target: Decimal, tiers: list[Tier], period: int) -> It
     if not able:
         return
     lasts = exhaustion_minutes(target, period)
-    told = min(m for t in able if (m := t.detection_minutes(target, Decimal(1))) is not None)
-    if lasts <= told + EVALUATED_EVERY:
+    detected = min(m for t in able if (m := t.detection_minutes(target, Decimal(1))) is not None)
+    if lasts <= detected + EVALUATED_EVERY:
         yield Finding(
             "SLO03", slo_id,
             f"an outage spends the budget in {lasts:.4g} minutes, and the fastest tier tells after"
-            f" {told + EVALUATED_EVERY:.4g}: no alert can save this budget.",
+            f" {detected + EVALUATED_EVERY:.4g}: no alert can save this budget.",
         )  # fmt: skip
 
 

@@ -147,12 +147,12 @@ def write(layer: Layer, names: Iterable[str] = ()) -> tuple[str, list[str]]:
     Raises:
         UnknownNameError: there is no such SLO.
     """
-    documents, refused, known = [], [], set()
-    wanted = set(names)
+    documents, refused, ids = [], [], set()
+    chosen = set(names)
     for card in layer.kpis():
         for slo in card.slos:
-            known |= {slo.name, *slo.ids()}
-            if wanted and not wanted & {slo.name, *slo.ids()}:
+            ids |= {slo.name, *slo.ids()}
+            if chosen and not chosen & {slo.name, *slo.ids()}:
                 continue
             if slo.composite:
                 refused.append(
@@ -163,10 +163,10 @@ def write(layer: Layer, names: Iterable[str] = ()) -> tuple[str, list[str]]:
             documents += [
                 document(card.name, slo, subject)
                 for slo_id, subject in zip(slo.ids(), slo.targets, strict=True)
-                if not wanted or wanted & {slo.name, slo_id}
+                if not chosen or chosen & {slo.name, slo_id}
             ]
-    for name in sorted(wanted - known):
-        raise UnknownNameError("SLO", name, known)
+    for name in sorted(chosen - ids):
+        raise UnknownNameError("SLO", name, ids)
     return yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), refused
 
 
@@ -196,7 +196,7 @@ def document(kpi: str, slo: Slo, subject: str) -> dict[str, Any]:
         stated["timeSliceTarget"] = float(slo.slice_target)
     if slo.budgeting != "occurrences":
         stated["timeSliceWindow"] = "1m"
-    written = {
+    content = {
         "apiVersion": "openslo/v1",
         "kind": "SLO",
         "metadata": {
@@ -215,8 +215,8 @@ def document(kpi: str, slo: Slo, subject: str) -> dict[str, Any]:
             "objectives": [stated],
         },
     }
-    Document.model_validate(written)
-    return written
+    Document.model_validate(content)
+    return content
 
 
 def _steps_text(steps: Iterable[Step]) -> str:
@@ -295,16 +295,16 @@ def _first(problem: ValidationError) -> str:
 
 def _entry(raw: Any, place: int, kpi: str | None) -> tuple[str, dict[str, Any]]:
     """One document as an entry of a card, with the KPI that it belongs to."""
-    named = raw.get("metadata") if isinstance(raw, dict) else None
-    name = str((named or {}).get("name", place)) if isinstance(named, dict) else str(place)
+    metadata = raw.get("metadata") if isinstance(raw, dict) else None
+    name = str((metadata or {}).get("name", place)) if isinstance(metadata, dict) else str(place)
     try:
         parsed = Document.model_validate(raw)
     except ValidationError as problem:
         raise QueryError(f"OpenSLO document '{name}': {_first(problem)}.") from problem
 
-    def refuse(what: str, instead: str) -> None:
+    def refuse(part: str, instead: str) -> None:
         raise QueryError(
-            f"OpenSLO document '{name}' has {what}, which a card cannot say: {instead}."
+            f"OpenSLO document '{name}' has {part}, which a card cannot say: {instead}."
         )
 
     spec, notes = parsed.spec, parsed.metadata.annotations
@@ -371,13 +371,13 @@ def _kpi(spec: SloSpec, kpi: str | None, refuse: Any) -> str:
         refuse("a raw ratio", "good and valid events are counted, never ratios")
     else:
         sides = [side for side in (ratio.good, ratio.bad, ratio.total) if side]
-        named = {
+        kpis = {
             str(side.metricSource.spec.get("kpi"))
             for side in sides
             if side.metricSource.type == SOURCE
         }
-        if len(named) == 1 and len(sides) > 1:
-            return named.pop()
+        if len(kpis) == 1 and len(sides) > 1:
+            return kpis.pop()
         if kpi is None:
             refuse("a metric source that is no KPI", "say which KPI it is with --kpi")
     return str(kpi)

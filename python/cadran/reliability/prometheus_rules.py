@@ -153,12 +153,12 @@ def group(slo: Status, tiers: list[Tier], series: dict[str, str]) -> dict[str, A
     return {"name": f"cadran-slo-{slo.slo_id.replace(':', '-')}", "rules": rules}
 
 
-def _selector(series: str, slo: Status, named: dict[str, str]) -> str:
+def _selector(series: str, slo: Status, labels: dict[str, str]) -> str:
     """A series with the subject among its matchers."""
     selector = series.replace("{{", "{").replace("}}", "}").replace("{kpi}", slo.kpi)
     if slo.subject == "all":
         return selector
-    label = named.get("subject_label", SERIES["subject_label"])
+    label = labels.get("subject_label", SERIES["subject_label"])
     matcher = f'{label}="{slo.subject}"'
     if selector.endswith("}"):
         inside = selector[:-1]

@@ -83,11 +83,11 @@ def simulate(
         UnknownNameError: there is no such SLO or policy.
         QueryError: the SLO is a composite, has no data, or the target is no share.
     """
-    found = [slo for slo in status.statuses(layer, [slo_id]) if slo.slo_id == slo_id]
-    if not found:
+    slos = [slo for slo in status.statuses(layer, [slo_id]) if slo.slo_id == slo_id]
+    if not slos:
         listed = ", ".join(slo.slo_id for slo in status.statuses(layer, [slo_id]))
         raise QueryError(f"SLO '{slo_id}' has several subjects: name one of {listed}.")
-    slo = found[0]
+    slo = slos[0]
     if slo.is_composite or slo.as_of is None or slo.target is None:
         raise QueryError(f"SLO '{slo_id}' is a composite or has no data: name one of its members.")
     if target is not None and not 0 < target < 1:
@@ -112,7 +112,7 @@ def simulate(
         ),
         key=lambda firing: firing.fired_at,
     )
-    known = status.incidents(layer, slo.subject, starts_at, slo.as_of)
+    rows = status.incidents(layer, slo.subject, starts_at, slo.as_of)
     return Replay(
         slo_id=slo_id,
         target=slo.target if target is None else target,
@@ -120,7 +120,7 @@ def simulate(
         starts_at=starts_at,
         ends_at=slo.as_of,
         firings=tuple(firings),
-        incidents=tuple(_judged(row, firings) for row in known),
+        incidents=tuple(_judged(row, firings) for row in rows),
     )
 
 

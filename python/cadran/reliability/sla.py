@@ -232,8 +232,8 @@ def read_contracts(folder: Path) -> dict[str, Contract]:
         except ValidationError as problem:
             first = problem.errors()[0]
             key = ".".join(map(str, first["loc"]))
-            said = first["msg"].removeprefix("Value error, ")
-            raise QueryError(f"{file}{f', {key}' if key else ''}: {said}.") from problem
+            message = first["msg"].removeprefix("Value error, ")
+            raise QueryError(f"{file}{f', {key}' if key else ''}: {message}.") from problem
         if contract.contract != file.stem:
             raise QueryError(
                 f"{file}: it holds contract '{contract.contract}'; name the file like it."
@@ -355,8 +355,8 @@ def _excluded(
         ):
             continue
         spans.append((row["starts_at"], row["ends_at"]))
-    named = [minute for minute in agreed if any(a <= minute < b for a, b in spans)]
-    return set(named if rules.cap_minutes is None else named[: rules.cap_minutes])
+    minutes = [minute for minute in agreed if any(a <= minute < b for a, b in spans)]
+    return set(minutes if rules.cap_minutes is None else minutes[: rules.cap_minutes])
 
 
 def _mean_of_slices(

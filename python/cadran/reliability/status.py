@@ -109,11 +109,11 @@ def statuses(layer: Layer, names: Iterable[str] = ()) -> list[Status]:
     """
     rows = read(layer, f"select * from {relation(layer, 'fct_slo_status')} order by slo_id")
     every = [Status(**row) for row in rows]
-    wanted = set(names)
-    known = {name for status in every for name in (status.slo, status.slo_id)}
-    for name in sorted(wanted - known):
-        raise UnknownNameError("SLO", name, known)
-    return [s for s in every if not wanted or s.slo in wanted or s.slo_id in wanted]
+    chosen = set(names)
+    ids = {name for status in every for name in (status.slo, status.slo_id)}
+    for name in sorted(chosen - ids):
+        raise UnknownNameError("SLO", name, ids)
+    return [s for s in every if not chosen or s.slo in chosen or s.slo_id in chosen]
 
 
 def burn_rates(layer: Layer, slo_id: str) -> list[dict[str, Any]]:
@@ -145,9 +145,9 @@ def policy(layer: Layer, name: str, period_minutes: int) -> list[Tier]:
         UnknownNameError: there is no such policy.
     """
     rows = read(layer, f"select * from {relation(layer, 'alert_tiers', 'governance')}")
-    known = {row["policy"] for row in rows}
-    if name not in known:
-        raise UnknownNameError("alert policy", name, known)
+    policies = {row["policy"] for row in rows}
+    if name not in policies:
+        raise UnknownNameError("alert policy", name, policies)
     return [derived(row, period_minutes) for row in rows if row["policy"] == name]
 
 
@@ -205,8 +205,8 @@ def watermark(layer: Layer, kpi: str) -> dt.datetime | None:
         f"select max(watermark_at) as at from {relation(layer, 'int_sli_watermarks')}"
         f" where kpi = {_text(kpi)}",
     )
-    found: dt.datetime | None = rows[0]["at"]
-    return found
+    at: dt.datetime | None = rows[0]["at"]
+    return at
 
 
 def replay(  # noqa: PLR0913 - one statement and what varies in it
@@ -229,13 +229,13 @@ def replay(  # noqa: PLR0913 - one statement and what varies in it
         for name in ("units", "bad_units", "allowed_units")
     )
     windows = ", ".join(
-        f"{name} - coalesce(lag({name}, {length}) over (order by minute_at), 0) as {which}_{name}"
-        for which, length in (("long", tier.long_minutes), ("short", tier.short_minutes))
+        f"{name} - coalesce(lag({name}, {length}) over (order by minute_at), 0) as {span}_{name}"
+        for span, length in (("long", tier.long_minutes), ("short", tier.short_minutes))
         for name in ("units", "bad_units", "allowed_units")
     )
     burning = " and ".join(
-        f"{which}_bad_units > {tier.factor} * {which}_allowed_units and {which}_allowed_units > 0"
-        for which in ("long", "short")
+        f"{span}_bad_units > {tier.factor} * {span}_allowed_units and {span}_allowed_units > 0"
+        for span in ("long", "short")
     )
     return read(
         layer,

@@ -221,8 +221,8 @@ def ingest(  # noqa: PLR0913 - the flags of the command
 def _take(
     scratch: Scratch, file: Path, parts: Path, unparsed: Path, log_format: str
 ) -> FileSummary:
-    known = {_size(part): part for part in parts.glob("*.parquet")}
-    name, beginnings = _identity(file, known)
+    sizes = {_size(part): part for part in parts.glob("*.parquet")}
+    name, beginnings = _identity(file, sizes)
     part, rest = parts / f"{name}.parquet", unparsed / f"{name}.parquet"
     was_known = part.exists()
     if not was_known:
@@ -258,10 +258,10 @@ def _parse(scratch: Scratch, file: Path, log_format: str) -> None:
     scratch.execute(PARSE.replace("{wanted}", FORMATS[log_format]))
 
 
-def _identity(file: Path, known: dict[int, Path]) -> tuple[str, list[Path]]:
+def _identity(file: Path, sizes: dict[int, Path]) -> tuple[str, list[Path]]:
     """The name of what the log holds, and the known logs that are its beginning."""
     digest, size, beginnings = hashlib.sha256(), 0, []
-    marks = sorted(known)
+    marks = sorted(sizes)
     try:
         with _opened(file) as stream:
             while True:
@@ -272,7 +272,7 @@ def _identity(file: Path, known: dict[int, Path]) -> tuple[str, list[Path]]:
                 digest.update(block)
                 size += len(block)
                 if marks and size == marks[0]:
-                    part = known[marks.pop(0)]
+                    part = sizes[marks.pop(0)]
                     if part.stem == _name(digest.hexdigest(), size):
                         beginnings.append(part)
     except (OSError, EOFError) as problem:

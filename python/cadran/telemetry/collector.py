@@ -126,17 +126,17 @@ class Collector:
                     on_failure()
 
             landing.add_done_callback(ended)
-            others = [asyncio.create_task(asyncio.to_thread(_load))]
-            others.append(asyncio.create_task(self._compact_often()))
-            others += [asyncio.create_task(self._follow(log)) for log in self.settings.logs]
+            tasks = [asyncio.create_task(asyncio.to_thread(_load))]
+            tasks.append(asyncio.create_task(self._compact_often()))
+            tasks += [asyncio.create_task(self._follow(log)) for log in self.settings.logs]
             if self.settings.checks:
-                others.append(asyncio.create_task(self._check()))
+                tasks.append(asyncio.create_task(self._check()))
             try:
                 yield
             finally:
-                for task in others:
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(*others, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
                 self.landing.stop()
                 with contextlib.suppress(Exception):
                     await landing
@@ -159,8 +159,8 @@ class Collector:
             FullError: there is no disk for it now.
         """
         received = time.time_ns()
-        known = hashlib.blake2b(body, digest_size=16, person=bytes([kind, form & _JSON])).digest()
-        record = Record(kind, form, received, known, packed)
+        digest = hashlib.blake2b(body, digest_size=16, person=bytes([kind, form & _JSON])).digest()
+        record = Record(kind, form, received, digest, packed)
         self.landing.check_room(len(body))
         batch = self._read(kind, form, body, received)
         await self.landing.take(record, batch, len(body))

@@ -88,11 +88,11 @@ def compact(
     folder = settings.folder
     settled = now - int(settings.settle * SECOND)
     last_minute = dt.datetime.fromtimestamp((settled - settled % MINUTE) / SECOND, dt.UTC)
-    whole = None if ending else last_minute.replace(tzinfo=None)
+    minute = None if ending else last_minute.replace(tzinfo=None)
     recent = _day(now - int(settings.keep.late * HOUR) - DAY)
     for day in _days(folder, "requests"):
         if day >= recent:  # an older one gets no rows any more
-            _requests(folder, day, upto, whole)
+            _requests(folder, day, upto, minute)
     for day in _days(folder, "request_lines"):
         for hour in sorted((folder / "parts" / "request_lines" / day).glob("hour=*")):
             over = _hour_end(day, hour.name) <= last_minute
@@ -108,7 +108,7 @@ def compact(
     clean(settings, now)
 
 
-def _requests(folder: Path, day: str, upto: str, whole: dt.datetime | None) -> None:
+def _requests(folder: Path, day: str, upto: str, minute: dt.datetime | None) -> None:
     """Merge the hours of a day, and write its minutes."""
     tables: list[pa.Table | Path] = []
     through = ""
@@ -128,15 +128,17 @@ def _requests(folder: Path, day: str, upto: str, whole: dt.datetime | None) -> N
     if not tables:
         return  # what is there is not landed yet
     target = _contract(folder, "requests", day)
-    latest = f"{through} {whole or ''}"
+    latest = f"{through} {minute or ''}"
     if _through(target) in (latest, f"{through} "):
         return  # nothing came, and every minute was given
     cells = pa.concat_tables(
         [pq.read_table(t, partitioning=None) if not isinstance(t, pa.Table) else t for t in tables]
     )
-    if whole is not None:
+    if minute is not None:
         all_cells = cells.num_rows
-        cells = cells.filter(pc.less(cells["minute_at"], pa.scalar(whole, cells["minute_at"].type)))
+        cells = cells.filter(
+            pc.less(cells["minute_at"], pa.scalar(minute, cells["minute_at"].type))
+        )
         if cells.num_rows == all_cells:
             latest = f"{through} "
     _save(target, minutes(cells), latest)
@@ -167,13 +169,17 @@ def _append(hour: Path, target: Path, upto: str) -> None:
 
 def _probes(hours: list[Path], target: Path, upto: str) -> None:
     through = _through(target)
-    found = [parts.current(hour, upto) for hour in hours]
-    later = [file for files, _ in found for file in files if parts.segment_of(file.name) > through]
+    listings = [parts.current(hour, upto) for hour in hours]
+    later = [
+        file for files, _ in listings for file in files if parts.segment_of(file.name) > through
+    ]
     if not later:
         return
-    known = [target] if through else []
-    rows = pa.concat_tables([pq.read_table(file, partitioning=None) for file in [*known, *later]])
-    _save(target, rows, max(last for _, last in found))
+    compacted = [target] if through else []
+    rows = pa.concat_tables(
+        [pq.read_table(file, partitioning=None) for file in [*compacted, *later]]
+    )
+    _save(target, rows, max(last for _, last in listings))
 
 
 def _events(folder: Path, table: str, key: str, upto: str) -> None:
@@ -187,8 +193,8 @@ def _events(folder: Path, table: str, key: str, upto: str) -> None:
     merged: dict[str, dict[str, Any]] = {}
     for file in files:
         for row in pq.read_table(file, partitioning=None).to_pylist():
-            known = merged.setdefault(row[key], row)
-            known.update({name: value for name, value in row.items() if value is not None})
+            event = merged.setdefault(row[key], row)
+            event.update({name: value for name, value in row.items() if value is not None})
     rows = pa.Table.from_pylist(list(merged.values()), parts.SCHEMAS[table])
     if len(files) > 1:
         parts.save(place / f"{parts.WHOLE}{last}.parquet", rows)
@@ -197,10 +203,10 @@ def _events(folder: Path, table: str, key: str, upto: str) -> None:
 
 def _services(settings: Settings, services: Iterable[str]) -> None:
     target = settings.folder / "telemetry" / "services" / "part.parquet"
-    known = {service_id(service.name): service for service in settings.services}
+    by_id = {service_id(service.name): service for service in settings.services}
     rows = []
-    for name in sorted({*known, *services}):
-        service = known.get(name)
+    for name in sorted({*by_id, *services}):
+        service = by_id.get(name)
         rows.append(
             {
                 "service_id": name,
@@ -239,17 +245,17 @@ def clean(settings: Settings, now: int) -> None:
     ):  # fmt: skip
         # Minutes are made from the parts of their whole day, so these stay as long as they do.
         of_parts = max(days, late) if table == "requests" else late
-        for kind, kept in (("telemetry", max(days, late)), ("parts", of_parts)):
+        for kind, limit in (("telemetry", max(days, late)), ("parts", of_parts)):
             for place in (settings.folder / kind / table).glob("date=*"):
-                if (today - dt.date.fromisoformat(place.name.removeprefix("date="))).days > kept:
+                if (today - dt.date.fromisoformat(place.name.removeprefix("date="))).days > limit:
                     gone = place.with_name(f".{place.name}")
                     place.rename(gone)  # at once, so that nobody reads half a day
                     shutil.rmtree(gone)
     horizon = time.time() - _FOLLOWED
     for table in ("requests", "incidents", "deployments"):
         for folder in {
-            whole.parent
-            for whole in (settings.folder / "parts" / table).rglob(f"{parts.WHOLE}*.parquet")
+            file.parent
+            for file in (settings.folder / "parts" / table).rglob(f"{parts.WHOLE}*.parquet")
         }:
             _clean_folder(folder, horizon)
     for table in ("request_lines", "probes"):

@@ -82,9 +82,9 @@ def read(body: bytes, rules: Rules, received: int) -> Batch:
         events = _BODY.validate_json(body)
     except ValidationError as problem:
         errors = problem.errors(include_input=False, include_url=False)
-        error = max(errors, key=lambda one: len(one["loc"]))
-        where = ".".join(str(part) for part in error["loc"] if not str(part).startswith("list["))
-        raise UnreadableError(f"{where or 'the body'}: {error['msg']}.") from None
+        error = max(errors, key=lambda fault: len(fault["loc"]))
+        place = ".".join(str(part) for part in error["loc"] if not str(part).startswith("list["))
+        raise UnreadableError(f"{place or 'the body'}: {error['msg']}.") from None
     batch = Batch()
     earliest, latest = rules.window(received)
     for event in events if isinstance(events, list) else [events]:

@@ -306,9 +306,9 @@ class Landing:
     async def _write(self, entries: list[_Entry]) -> None:
         if self._segment is None:
             self._segment = _Segment(self._next_id(), time.monotonic(), self._rows())
-        taken = [entry.record for entry in entries]
+        records = [entry.record for entry in entries]
         try:
-            await asyncio.to_thread(self._wal.append, self._segment.id, taken)
+            await asyncio.to_thread(self._wal.append, self._segment.id, records)
         except OSError as problem:
             _LOG.error("cannot write to %s: %s", self.folder / "wal", problem)
             for entry in entries:
@@ -343,8 +343,8 @@ class Landing:
         for point in batch.points:
             if self._knows(batch, point.service):
                 self._add_point(segment.rows, point, batch)
-        for table, given in batch.tables.items():
-            rows = [row for row in given if self._knows(batch, row["service_id"])]
+        for table, entries in batch.tables.items():
+            rows = [row for row in entries if self._knows(batch, row["service_id"])]
             segment.rows.tables[table] += rows
             self.counts[table] += len(rows)
         if batch.offset:
@@ -466,10 +466,10 @@ class Landing:
             state.apply(json.loads(path.read_bytes()))
         state.forget(self._now())
         content = json.dumps(state.whole()).encode()
-        whole = files[-1].with_name(f"{files[-1].stem.removesuffix('-whole')}-whole.json")
-        write_file(whole, lambda aside: _put(aside, content))
+        target = files[-1].with_name(f"{files[-1].stem.removesuffix('-whole')}-whole.json")
+        write_file(target, lambda aside: _put(aside, content))
         for path in files:
-            if path != whole:
+            if path != target:
                 path.unlink()
 
 

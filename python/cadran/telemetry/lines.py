@@ -19,14 +19,14 @@ _LONGEST = 100_000  # characters of a line
 
 def request(service: str, line: str, key: str) -> Request | None:
     """The request that a line tells of; None where it is no line of an access log."""
-    found = _LINE.match(line[:_LONGEST].rstrip("\r\n"))
-    if found is None:
+    match = _LINE.match(line[:_LONGEST].rstrip("\r\n"))
+    if match is None:
         return None
-    at, status = _instant(found[1]), int(found[3])
+    at, status = _instant(match[1]), int(match[3])
     if at is None or not 100 <= status <= 599:  # noqa: PLR2004 - the statuses there are
         return None
-    target = _REQUEST.match(found[2])
-    time = _REQUEST_TIME.search(found[4] or "")
+    target = _REQUEST.match(match[2])
+    time = _REQUEST_TIME.search(match[4] or "")
     duration = None
     if time:
         milliseconds = (Decimal(time[1]) * 1000).to_integral_value(ROUND_HALF_UP)
@@ -47,8 +47,8 @@ def request(service: str, line: str, key: str) -> Request | None:
 @lru_cache(maxsize=10_000)
 def route(target: str) -> str:
     """The path of a target with its identifiers as `{id}`."""
-    found = _PATH.match(_ORIGIN.sub("", target))
-    path = (found[0] if found else "") or "/"
+    match = _PATH.match(_ORIGIN.sub("", target))
+    path = (match[0] if match else "") or "/"
     return "/".join("{id}" if _IDENTIFIER.match(part) else part for part in path.split("/"))
 
 

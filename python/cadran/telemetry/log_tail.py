@@ -42,25 +42,25 @@ async def follow(
     """
     handle: IO[bytes] | None = None
     inode = at = 0
-    known, begun = offsets.get(str(log.path), [0, 0])
+    read_inode, begun = offsets.get(str(log.path), [0, 0])
     try:
         while True:
             try:
                 if handle is None:
                     # Where it was rotated while nobody read, the rest of the old file comes first.
-                    handle = (_rotated(log.path, known) or log.path).open("rb")
+                    handle = (_rotated(log.path, read_inode) or log.path).open("rb")
                     inode = os.fstat(handle.fileno()).st_ino
-                    at, known = (begun if inode == known else 0), 0
+                    at, read_inode = (begun if inode == read_inode else 0), 0
                 if os.fstat(handle.fileno()).st_size < at:
                     at = 0  # it was cut off and begins anew
                 handle.seek(at)
                 data = handle.read(_BLOCK)
-                whole = data.rfind(b"\n") + 1
-                if not whole and len(data) == _BLOCK:
-                    whole = len(data)  # no log has such a line; it is read past
-                if whole:
-                    await take(block(log.service, log.path, inode, at, data[:whole]))
-                    at += whole
+                size = data.rfind(b"\n") + 1
+                if not size and len(data) == _BLOCK:
+                    size = len(data)  # no log has such a line; it is read past
+                if size:
+                    await take(block(log.service, log.path, inode, at, data[:size]))
+                    at += size
                     continue
                 if _inode(log.path) not in (inode, None):
                     handle.close()

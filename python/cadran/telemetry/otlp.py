@@ -360,16 +360,16 @@ def _service(attributes: Iterable[KeyValue]) -> str:
 
 def _wanted(entries: Iterable[KeyValue], names: frozenset[str] | None = None) -> dict[str, str]:
     """The attributes that say something here; the others are not even looked at."""
-    wanted = names or _WANTED
-    found = {}
+    keys = names or _WANTED
+    values = {}
     for entry in entries:
         key = entry.key
-        if key in wanted:
+        if key in keys:
             value = entry.value
             # Most are texts or whole numbers, and asking for the kind first costs most of the time.
             number = value.int_value
-            found[key] = str(number) if number else value.string_value or _text(value)
-    return found
+            values[key] = str(number) if number else value.string_value or _text(value)
+    return values
 
 
 def _route(attributes: Attributes[str, str], name: str) -> str:
@@ -466,12 +466,12 @@ def _probability(trace_state: str) -> float | None:
 
 def _sampled(service: str, trace_state: str, weight: int) -> str:
     share = _probability(trace_state)
-    said = f"tracestate, {share:.4g}" if share is not None else "the settings"
+    why = f"tracestate, {share:.4g}" if share is not None else "the settings"
     if weight == 0:
         return (
-            f"spans of {service} are a sample ({said}) whose weight is no whole number: no counts."
+            f"spans of {service} are a sample ({why}) whose weight is no whole number: no counts."
         )
     return (
-        f"spans of {service} are a sample ({said}; 1 in {weight}), and a sample is no count: count"
+        f"spans of {service} are a sample ({why}; 1 in {weight}), and a sample is no count: count"
         " from metrics (requests_from), or set sampled: weigh."
     )

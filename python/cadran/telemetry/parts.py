@@ -75,25 +75,25 @@ def write(folder: Path, segment: str, rows: Rows) -> None:
         _write(folder, "requests", hour, segment, _table(CELLS, zip(*cells, strict=True)))
     for hour, requests in rows.lines.items():
         _write(folder, "request_lines", hour, segment, _lines(requests))
-    for table, given in rows.tables.items():
+    for table, entries in rows.tables.items():
         schema = SCHEMAS[table]
         if table == "probes":
             hours: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-            for row in given:
+            for row in entries:
                 hours[int(row["probed_at"].timestamp() * 1e9) // HOUR].append(row)
             for hour, probes in hours.items():
                 _write(folder, table, hour, segment, pa.Table.from_pylist(probes, schema))
         else:
-            _write(folder, table, None, segment, pa.Table.from_pylist(given, schema))
+            _write(folder, table, None, segment, pa.Table.from_pylist(entries, schema))
 
 
 def place(folder: Path, table: str, hour: int | None) -> Path:
     """The folder of the parts of a table and an hour; incidents and deployments have no hours."""
-    found = folder / "parts" / table
+    base = folder / "parts" / table
     if hour is None:
-        return found
+        return base
     at = dt.datetime.fromtimestamp(hour * 3600, dt.UTC)
-    return found / f"date={at:%Y-%m-%d}" / f"hour={at:%H}"
+    return base / f"date={at:%Y-%m-%d}" / f"hour={at:%H}"
 
 
 def current(folder: Path, upto: str | None = None) -> tuple[list[Path], str]:

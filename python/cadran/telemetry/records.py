@@ -142,11 +142,11 @@ class Rules:
 
     def other_origin(self, service: str, origin: Origin) -> str | None:
         """Why requests of this signal do not count, where they do not."""
-        wanted = self.origin(service)
-        if wanted == origin:
+        expected = self.origin(service)
+        if expected == origin:
             return None
         return (
-            f"requests of {service} are counted from {wanted}, and would count twice:"
+            f"requests of {service} are counted from {expected}, and would count twice:"
             f" set requests_from: {origin} for it to count these instead."
         )
 
@@ -255,17 +255,17 @@ def at_most(bounds: Sequence[float], buckets: Sequence[int]) -> list[int] | None
         bounds: upper bounds in milliseconds; the last bucket has none.
         buckets: one more than there are bounds.
     """
-    known: list[int] = []
+    counts: list[int] = []
     total = index = 0
-    for wanted in BOUNDS:
-        while index < len(bounds) and bounds[index] <= wanted * (1 + 1e-9):
+    for bound in BOUNDS:
+        while index < len(bounds) and bounds[index] <= bound * (1 + 1e-9):
             total += buckets[index]
             index += 1
-        meets = index and abs(bounds[index - 1] - wanted) <= wanted * 1e-9
+        meets = index and abs(bounds[index - 1] - bound) <= bound * 1e-9
         if not meets and buckets[index]:
             return None
-        known.append(total)
-    return known
+        counts.append(total)
+    return counts
 
 
 def instant(nanoseconds: int) -> dt.datetime:

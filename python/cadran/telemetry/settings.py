@@ -219,9 +219,9 @@ def read(root: Path, flags: dict[str, Any]) -> Settings:
     """
     path = root / FILE
     content = strict_yaml.read(path, ProjectError) if path.exists() else None
-    given = {name: value for name, value in flags.items() if value is not None}
+    values = {name: value for name, value in flags.items() if value is not None}
     if content is None or isinstance(content, dict):
-        content = {**(content or {}), **given}
+        content = {**(content or {}), **values}
     settings = strict_yaml.held(Settings, content, str(path), ProjectError)
     placed: dict[str, Any] = {"folder": root / settings.folder, "tokens": root / settings.tokens}
     if settings.tls:

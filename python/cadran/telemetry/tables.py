@@ -124,10 +124,10 @@ def _requests() -> str:
 def _write_empty(scratch: Scratch, out: Path, project_dir: Path) -> None:
     """Write the contract's other telemetry tables without a row, so that the domain builds."""
     try:
-        wanted = contracts.load(project_dir, {"cadran_domains": ["platform"]}).tables
+        tables = contracts.load(project_dir, {"cadran_domains": ["platform"]}).tables
     except ProjectError:
         return  # a folder of data is wanted, and there is no project to build it with
-    for table in wanted:
+    for table in tables:
         if table.source == "telemetry" and contracts.find_files(str(out), table, Path()) is None:
             columns = ", ".join(
                 f"cast(null as {column.data_type}) as {column.name}" for column in table.columns

@@ -40,15 +40,15 @@ async def watch(checks: Iterable[Check], take: Callable[[bytes], Awaitable[objec
 async def _repeat(check: Check, take: Callable[[bytes], Awaitable[object]]) -> None:
     # Checks that began together would go on to hit their targets together.
     await asyncio.sleep(random.uniform(0, min(check.every, 1.0)))  # noqa: S311 - no secret
-    due = time.monotonic()
+    at = time.monotonic()
     while True:
         result = await asyncio.to_thread(run, check)
         try:
             await take(json.dumps(result).encode())
         except Exception as problem:  # noqa: BLE001 - the next check is as good
             _LOG.error("the check of %s is lost: %s", check.service, problem)
-        due = max(due + check.every, time.monotonic())
-        await asyncio.sleep(due - time.monotonic())
+        at = max(at + check.every, time.monotonic())
+        await asyncio.sleep(at - time.monotonic())
 
 
 def run(check: Check) -> dict[str, object]:
