@@ -50,7 +50,16 @@ def project(demo, tmp_path_factory):
     settings = ("dbt_project.yml", "profiles.yml", "vars.yml", "cadran_checks.yml", "kpi.lock")
     for name in settings:
         shutil.copy2(ROOT / name, folder)
-    folders = ("models", "semantic_models", "metrics", "macros", "seeds", "tests", "versions")
+    folders = (
+        "models",
+        "semantic_models",
+        "metrics",
+        "macros",
+        "seeds",
+        "tests",
+        "versions",
+        "contracts",
+    )
     for name in (*folders, "python/tests/answers"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / "data").mkdir()
