@@ -82,7 +82,7 @@ def test_the_satisfaction_of_a_few_customers_is_hidden_by_a_server_and_not_in_pr
     rates = {}
     for role, judge in (("support_lead", gate), ("", PolicyGate())):
         allowed = allow(judge, layer, role, **asked)
-        shown = judge.shown(layer.answer(allowed.query).to_arrow(), allowed, layer)
+        shown = judge.suppress(layer.answer(allowed.query).to_arrow(), allowed, layer)
         rates[role] = shown["customer_satisfaction_rate"].to_pylist()
         least = 10 if role else 5
         assert all(rate is None for rate, n in zip(rates[role], counts, strict=True) if n < least)

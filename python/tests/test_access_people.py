@@ -79,7 +79,7 @@ def shown(gate, layer, *groups, **asked):
     question = Query.of({"metrics": ["satisfaction_rate"], "group_by": groups, **asked})
     allowed = gate.allow(Caller("somebody"), question, layer)
     found = layer.answer(allowed.query).to_arrow()
-    table = gate.shown(found, allowed, layer)
+    table = gate.suppress(found, allowed, layer)
     assert table.schema == found.schema
     return {tuple(row.values())[:-1]: row["satisfaction_rate"] for row in table.to_pylist()}
 
@@ -139,7 +139,7 @@ def test_a_role_may_ask_for_larger_cells_than_the_cards(full, tmp_path):
     def nulls(**asked):
         allowed = gate.allow(Caller("somebody", ("a",)), Query.of(asked), full)
         table = full.answer(allowed.query).to_arrow()
-        return gate.shown(table, allowed, full).column(1).null_count
+        return gate.suppress(table, allowed, full).column(1).null_count
 
     assert nulls(metrics=["satisfaction_rate"], group_by=["answer__team"]) == 3
     assert nulls(metrics=["revenue"], group_by=["order_id__channel"]) == 0  # not about people

@@ -19,7 +19,7 @@ from cadran.access import authentication, authorize, tokens
 from cadran.access.caller import LOCAL, Limits
 from cadran.cli import main
 from cadran.errors import PolicyError, ProjectError, UnauthenticatedError, UnknownNameError
-from cadran.formats.strict_yaml import held
+from cadran.formats.strict_yaml import parsed_as
 from cadran.server import settings
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -240,7 +240,7 @@ def described(url, **more):
         "issuer": "https://login.example.com", "audience": "cadran", "jwks_url": url,
         "roles_claim": "groups", **more,
     }  # fmt: skip
-    return held(authentication.Provider, content, "cadran_server.yml", ProjectError)
+    return parsed_as(authentication.Provider, content, "cadran_server.yml", ProjectError)
 
 
 @pytest.fixture

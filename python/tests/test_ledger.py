@@ -23,15 +23,15 @@ from cadran.cli.app import main
 from cadran.cli.scorecard import text as board_text
 from cadran.core.ledger.verify import verify
 from cadran.core.versions import record as version_file
+from cadran.core.versions.meaning import CompiledQuery as Frozen
 from cadran.core.versions.meaning import Definition
-from cadran.core.versions.meaning import Question as Frozen
 from cadran.core.versions.record import VersionRecord
 from cadran.errors import QueryError, WarehouseError
 from cadran.governance.approval import Restatement
 from cadran.governance.bridge import bridge, revisions
 from cadran.governance.close import close
 from cadran.governance.publish import publish
-from cadran.governance.values import Measurer, Question
+from cadran.governance.values import Measurer, MetricQuery
 from cadran.insight.scorecard import make as make_board
 
 KPIS = ["net_revenue", "average_order_value"]
@@ -144,7 +144,7 @@ def test_kpis_that_are_asked_together_are_what_they_are_alone(layer):
     for group in groups:
         shared = set.intersection(*(set(cards[name].dimensions) for name in group))
         for names in ((), tuple(sorted(shared))[:1]):
-            for measured in measurer.measure(Question("month", names, group)):
+            for measured in measurer.measure(MetricQuery("month", names, group)):
                 kpi, keys = measured.kpi, [measured.time, *names]
                 alone = layer.query(kpi, keys, start=measurer.start(), end="2026-12-31").to_arrow()
                 together = measured.table.select([*keys, kpi]).to_pylist()

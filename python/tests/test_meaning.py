@@ -10,7 +10,7 @@ import pytest
 import cadran
 from cadran.core.project.artifacts import Project
 from cadran.core.versions.compare import between
-from cadran.core.versions.meaning import Meanings
+from cadran.core.versions.meaning import SemanticFingerprints
 
 PROJECT = Path(__file__).parent / "fixtures" / "meanings"
 REVENUES = {
@@ -45,7 +45,7 @@ class Bench:
         assert done.success, done.exception or done.result
         layer = cadran.open(self.folder, database=self.target / "none.duckdb")
         built = Project(self.target / "semantic_manifest.json", None, None)
-        meanings = Meanings(layer, built)
+        meanings = SemanticFingerprints(layer, built)
         return meanings, {name: meanings.definition(name) for name in KPIS}
 
     def after(self, edits: dict[str, object]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from cadran.core.project.graph import Node
 from cadran.core.semantics.metrics import MetricGraph
-from cadran.core.versions.meaning import Definition, Question
+from cadran.core.versions.meaning import CompiledQuery, Definition
 from cadran.core.versions.record import VersionRecord
 from cadran.errors import ProjectError
 from cadran.exports import ossie
@@ -35,7 +35,7 @@ def version(kpi, number):
     """A version record with something in every field."""
     definition = Definition(
         kpi,
-        (Question(("day", "month"), ("customer__country",), "select 'é' as \"x\"\nfrom a"),),
+        (CompiledQuery(("day", "month"), ("customer__country",), "select 'é' as \"x\"\nfrom a"),),
         {"a": "select 1"},
         {"raw.orders": ["order_id", "amount"]},
         (Node("model", "a", "models/a.sql", "abc"),),

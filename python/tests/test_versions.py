@@ -23,7 +23,7 @@ from cadran.core.project import lock as anchor
 from cadran.core.versions import canonical
 from cadran.core.versions import record as versions
 from cadran.core.versions.compare import compare, hash_of
-from cadran.core.versions.meaning import Meanings
+from cadran.core.versions.meaning import SemanticFingerprints
 from cadran.core.versions.steps import StepStore
 from cadran.errors import CardError, NotGovernedError, QueryError, UnknownNameError, WarehouseError
 from cadran.governance.approval import Decision
@@ -188,7 +188,7 @@ def second_shop(bumped, tmp_path):
     return bumped[0].copy(tmp_path)
 
 
-# Meanings ---------------------------------------------------------------------------------------
+# Semantic fingerprints ---------------------------------------------------------------------------
 
 
 def test_recorded_kpis_pass_the_gate_and_nothing_is_compiled_or_canonicalised(
@@ -199,7 +199,7 @@ def test_recorded_kpis_pass_the_gate_and_nothing_is_compiled_or_canonicalised(
 
     monkeypatch.setattr(canonical, "_qualified", refuse)
     monkeypatch.setattr(compiled, "_compile", refuse)
-    monkeypatch.setattr(Meanings, "opened", refuse)
+    monkeypatch.setattr(SemanticFingerprints, "opened", refuse)
     assert first_shop.findings() == {}
     layer = first_shop.open()
     assert hash_of(layer.meanings, "revenue") == lock.read(first_shop.root)["revenue"].hash
@@ -247,7 +247,7 @@ def test_a_new_metricflow_that_writes_otherwise_is_no_new_definition(first_shop,
         for one in record.definition.questions
     )
     definition = replace(record.definition, questions=renamed)
-    older = replace(record, mark="", said="", question_hashes=(), definition=definition)
+    older = replace(record, fingerprint="", semantics_hash="", question_hashes=(), definition=definition)
     assert compare(first_open.meanings, older).changed
     tools = tuple(tool.replace("metricflow 0", "metricflow 9") for tool in older.tools)
     assert not compare(first_open.meanings, replace(older, tools=tools)).changed
@@ -259,13 +259,13 @@ def test_a_new_metricflow_that_writes_otherwise_is_no_new_definition(first_shop,
 def test_a_changed_meaning_is_found_with_its_cause_and_only_where_it_changed(
     changed_shop, monkeypatch
 ):
-    asked, opened = [], Meanings.opened
+    asked, opened = [], SemanticFingerprints.opened
 
     def noted(self, kpi):
         asked.append(kpi)
         return opened(self, kpi)
 
-    monkeypatch.setattr(Meanings, "opened", noted)
+    monkeypatch.setattr(SemanticFingerprints, "opened", noted)
     findings = {finding.kpi: finding for finding in changed_shop.reported("VER01")}
     of_orders = {card["name"] for card in changed_shop.open().metrics() if card["is_kpi"]}
     assert set(findings) == of_orders - {"stock", "visits"}

@@ -58,12 +58,12 @@ _NOT_TEXT = (
 )  # fmt: skip
 
 
-class Asking:
+class Authorization:
     """Holds a question against the rights of a role."""
 
     def __init__(self, query: Query, rights: Rights, names: Names, layer: Layer) -> None:
         """Take a question whose metrics the role may see."""
-        self._asked = query
+        self._query = query
         self._rights, self._names, self._layer = rights, names, layer
         self._resolved = layer.resolved(query)
 
@@ -74,7 +74,7 @@ class Asking:
             CadranError: it may not be asked so.
         """
         query = self._resolved
-        conditions = [read(text, self._names.fields, remote=True) for text in self._asked.where]
+        conditions = [read(text, self._names.fields, remote=True) for text in self._query.where]
         # What a saved query filters by was reviewed in git: its names count, not its form.
         saved = query.where[: len(query.where) - len(conditions)]
         query = replace(
@@ -99,9 +99,9 @@ class Asking:
         )
 
     @cached_property
-    def _known(self) -> list[dict[str, str]]:
+    def _available(self) -> list[dict[str, str]]:
         """What these metrics can be grouped by and the role may see."""
-        dimensions = self._names.known(self._resolved.metrics)
+        dimensions = self._names.dimensions_of(self._resolved.metrics)
         return [
             item
             for item in dimensions
@@ -113,7 +113,7 @@ class Asking:
         grain, part = group.grain, group.date_part
         return GroupBy(group.name.lower(), grain and grain.lower(), part and part.lower())
 
-    def _written(self, group: GroupBy) -> GroupBy:
+    def _plain(self, group: GroupBy) -> GroupBy:
         """A group in one form, so that the same question in two forms is one question."""
         plain = self._names.plain(group)
         return GroupBy(plain.column) if plain.grain in GRAINS and not plain.date_part else group
@@ -137,19 +137,19 @@ class Asking:
                         f"{group.name} shows persons: it is not given out, and cannot be filtered"
                         " by."
                     )
-        names = {item["name"] for item in self._known}
+        names = {item["name"] for item in self._available}
         cards = [
             replace(card, dimensions=tuple(name for name in card.dimensions if name in names))
             for name in query.metrics
             if (card := self._names.cards.get(name)) is not None
         ]
         if cards:
-            query = govern(query, cards, lambda _: self._known, remote=True)
+            query = govern(query, cards, lambda _: self._available, remote=True)
         of = f" for {', '.join(query.metrics)}" if query.metrics else ""
         for group in groups:
             if group.name not in names:
                 raise UnknownNameError("dimension", group.name, names, where=of)
-        return replace(query, group_by=tuple(self._written(group) for group in query.group_by))
+        return replace(query, group_by=tuple(self._plain(group) for group in query.group_by))
 
     def _types(self, metrics: tuple[str, ...], conditions: list[Condition]) -> None:
         """Refuse a text dimension that is compared with anything but text.
@@ -291,7 +291,7 @@ class PolicyGate:
             QueryError: a filter is not what may come from a network.
             UnknownNameError: a name does not exist, or not for this caller.
         """
-        names, roles = self._held(caller, layer)
+        names, roles = self._roles_of(caller, layer)
         if query.saved_query is not None:
             self._saved(caller, query.saved_query, layer)
         metrics = layer.resolved(query).metrics
@@ -309,7 +309,7 @@ class PolicyGate:
         refused: CadranError | None = None
         for entry in able:
             try:
-                return self._judged(query, entry, names, layer)
+                return self._authorized(query, entry, names, layer)
             except CadranError as problem:
                 refused = refused or problem
         assert refused is not None  # noqa: S101 - there was at least one role
@@ -317,7 +317,7 @@ class PolicyGate:
 
     def visible(self, caller: Caller, layer: Layer) -> Visible:
         """What any role of the caller may see."""
-        names, roles = self._held(caller, layer)
+        names, roles = self._roles_of(caller, layer)
         metrics = dimensions = None
         if all(entry.metrics is not None for entry in roles):
             metrics = frozenset(name for entry in roles for name in entry.metrics or ())
@@ -346,11 +346,11 @@ class PolicyGate:
         }
         return Limits(**spent)
 
-    def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
+    def suppress(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
         """The rows of an answer, with NULL where a value of a KPI about people is hidden."""
-        return self._counts.shown(table, allowed, layer) if allowed.hides else table
+        return self._counts.suppress(table, allowed, layer) if allowed.hides else table
 
-    def _held(self, caller: Caller, layer: Layer) -> tuple[Names, list[Rights]]:
+    def _roles_of(self, caller: Caller, layer: Layer) -> tuple[Names, list[Rights]]:
         """The rights of a caller, in the order of its roles.
 
         Raises:
@@ -390,7 +390,7 @@ class PolicyGate:
         if self.policy is None:
             layer.saved_query(name)
             return
-        names, roles = self._held(caller, layer)
+        names, roles = self._roles_of(caller, layer)
         saved_queries = [
             saved["name"]
             for saved in layer.saved_queries()
@@ -404,13 +404,13 @@ class PolicyGate:
         if not all(role_rights.metric(name) for name in layer.resolved(saved).metrics):
             return False
         try:
-            self._judged(saved, role_rights, names, layer)
+            self._authorized(saved, role_rights, names, layer)
         except CadranError:
             return False
         return True
 
-    def _judged(self, query: Query, role_rights: Rights, names: Names, layer: Layer) -> Allowed:
-        allowed = Asking(query, role_rights, names, layer).allowed()
+    def _authorized(self, query: Query, role_rights: Rights, names: Names, layer: Layer) -> Allowed:
+        allowed = Authorization(query, role_rights, names, layer).allowed()
         if role_rights.role is not None:
             # Its plan is made here, so that no later sentence can name what is hidden.
             try:

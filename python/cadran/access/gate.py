@@ -90,7 +90,7 @@ class Gate(Protocol):
             PolicyError: it names what does not exist.
         """
 
-    def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
+    def suppress(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
         """The rows of an answer, with NULL where a cell rests on too few."""
 
 
@@ -116,6 +116,6 @@ class OpenGate:
     def check(self, layer: Layer) -> None:
         """Nothing is to be held against anything."""
 
-    def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:  # noqa: ARG002
+    def suppress(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:  # noqa: ARG002
         """The rows themselves."""
         return table

@@ -30,7 +30,7 @@ from cadran.core.semantics import privacy
 from cadran.core.semantics.governed import TIME
 from cadran.errors import PolicyError, QueryError, near_misses
 from cadran.formats import strict_yaml
-from cadran.formats.validation import Strict, Takes, Text, whole
+from cadran.formats.validation import Strict, Takes, Text, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -101,7 +101,7 @@ class Role(Strict):
     limits: Annotated[Limits, Takes(check=_without_empty, before=True)] = field(
         default_factory=Limits
     )
-    minimum_cell: Annotated[int, whole(0)] = 0
+    minimum_cell: Annotated[int, whole_number(0)] = 0
     description: str = ""
 
 
@@ -187,7 +187,7 @@ class Names:
         part = group.date_part.lower() if group.date_part else None
         return GroupBy(name, grain.lower() if grain else None, part)
 
-    def known(self, metrics: tuple[str, ...]) -> list[dict[str, str]]:
+    def dimensions_of(self, metrics: tuple[str, ...]) -> list[dict[str, str]]:
         """What these metrics can be grouped by, whatever their cards say, but for persons."""
         dimensions = self._layer.dimensions(metrics, governed=False)
         names = {item["name"] for item in dimensions}

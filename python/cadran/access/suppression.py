@@ -125,7 +125,7 @@ class Tables:
         for view in sorted(product(*choices), key=_coarseness, reverse=True):
             numbers: dict[Key, int] = defaultdict(int)
             for key, count in counts.items():
-                numbers[seen(key, view)] += count
+                numbers[coarsened(key, view)] += count
             views[view] = numbers
         return cls(views, (SAME,) * width)
 
@@ -221,16 +221,16 @@ def _lines(counts: Mapping[Key, int], total: View) -> dict[Key, list[Key]]:
     """The cells that each cell of a total is made of, the smallest first."""
     lines: dict[Key, list[Key]] = defaultdict(list)
     for key in sorted(counts, key=lambda key: (counts[key], str(key))):
-        lines[seen(key, total)].append(key)
+        lines[coarsened(key, total)].append(key)
     return lines
 
 
-def seen(key: Key, view: View) -> Key:
+def coarsened(key: Key, view: View) -> Key:
     """The key of the cell of a view in which a cell lies."""
-    return tuple(_seen(value, how) for value, how in zip(key, view, strict=True))
+    return tuple(_coarsened(value, how) for value, how in zip(key, view, strict=True))
 
 
-def _seen(value: Any, how: str) -> Any:
+def _coarsened(value: Any, how: str) -> Any:
     if how == SAME or value is None:
         return value
     if how == GONE:
@@ -266,7 +266,7 @@ class Counts:
             WeakKeyDictionary()
         )
 
-    def shown(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
+    def suppress(self, table: pa.Table, allowed: Allowed, layer: Layer) -> pa.Table:
         """The rows of an answer, with NULL in the place of what is to be hidden.
 
         Raises:
@@ -352,7 +352,7 @@ class _Cells:
     def cut(self) -> list[GroupBy]:
         """What filters and the time range look at, beside what the question is grouped by."""
         columns = {group.column for group in self.query.group_by}
-        groups = {group.column: group for group in self.named}
+        groups = {group.column: group for group in self.filter_groups}
         is_timed = any(group.base == TIME for group in self.query.group_by)
         if not is_timed and self.is_ranged:
             grain = _aligned(self.query.start, self.query.end, self.grains)
@@ -365,7 +365,7 @@ class _Cells:
         return self.query.start is not None or self.query.end is not None
 
     @property
-    def named(self) -> list[GroupBy]:
+    def filter_groups(self) -> list[GroupBy]:
         """What its filters look at."""
         return [group for text in self.query.where for group in read(text).groups]
 
@@ -392,12 +392,12 @@ def _torn(
         places: of the columns that the question is grouped by.
     """
     whole = tuple(SAME if place in places else GONE for place in range(len(finest)))
-    remaining = {seen(key, whole) for key in small[finest] if key not in taken}
+    remaining = {coarsened(key, whole) for key in small[finest] if key not in taken}
     return {
         cell
         for key in taken
         if key in small[finest]
-        and ((cell := seen(key, whole)) in remaining or cell in small[whole])
+        and ((cell := coarsened(key, whole)) in remaining or cell in small[whole])
     }
 
 

@@ -150,7 +150,7 @@ class Record:
             month = f"{entry.at:%Y-%m}"
             if month != self._month:
                 self._open(month)
-            line = json.dumps(_written(entry), ensure_ascii=False, separators=(",", ":")) + "\n"
+            line = json.dumps(_payload(entry), ensure_ascii=False, separators=(",", ":")) + "\n"
             os.write(self._file, line.encode("utf-8", "backslashreplace"))
         except (OSError, ValueError, TypeError) as problem:
             with self._lock:
@@ -223,7 +223,7 @@ def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield f"{path.name}:{number}", line
 
 
-def _written(entry: Entry) -> dict[str, Any]:
+def _payload(entry: Entry) -> dict[str, Any]:
     """An entry as JSON types; what is empty is left out."""
     payload: dict[str, Any] = {"at": entry.at.astimezone(dt.UTC).isoformat(timespec="milliseconds")}
     for attribute in fields(Entry):

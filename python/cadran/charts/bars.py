@@ -54,7 +54,7 @@ def bars(data: Any, card: Card, *, lang: str = "en", width: int = 420) -> alt.La
     marks = base.mark_bar(color=theme.BLUE, height=16, cornerRadiusEnd=2)
     texts = base.mark_text(align="left", dx=6).encode(x=along, text="text:N")
     chart = alt.layer(marks.encode(x=along), texts)
-    return theme.finished(chart.properties(width=width, height=ROW * max(len(drawn), 1)), lang)
+    return theme.styled(chart.properties(width=width, height=ROW * max(len(drawn), 1)), lang)
 
 
 def waterfall(
@@ -127,7 +127,7 @@ def waterfall(
             cut.mark_text(text="≈", fontSize=26, color="white").encode(y=alt.value(HEIGHT - 14))
         )
     chart = alt.layer(*layers).properties(width=slot * len(drawn), height=HEIGHT)
-    return theme.finished(chart, lang)
+    return theme.styled(chart, lang)
 
 
 def _links(drawn: list[dict[str, Any]], along: alt.X, scale: alt.Scale) -> Any:

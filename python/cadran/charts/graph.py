@@ -80,7 +80,7 @@ def tree(nodes: Sequence[Node], edges: Sequence[Edge], *, lang: str = "en") -> a
         *_boxes(boxes, place, heights),
         *_texts(boxes, place),
     )
-    return theme.finished(
+    return theme.styled(
         chart.properties(width=max(width, BOX), height=max(tallest, LINE), padding=2).resolve_scale(
             color="independent", strokeDash="independent"
         ),

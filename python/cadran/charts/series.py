@@ -96,7 +96,7 @@ def line(  # noqa: PLR0913 - what is marked, and the size of the picture
     layers += _marks(cuts)
     if len(names) > 1:
         layers.append(_ends(drawn, names))
-    return theme.finished(alt.layer(*layers).properties(width=width, height=height), lang)
+    return theme.styled(alt.layer(*layers).properties(width=width, height=height), lang)
 
 
 def overlap(  # noqa: PLR0913 - two versions, their names, and the size of the picture
@@ -153,7 +153,7 @@ def overlap(  # noqa: PLR0913 - two versions, their names, and the size of the p
     cuts = [] if effective is None else [Break(effective, names[1])]
     ends = _ends(drawn, list(names), (theme.ORANGE, theme.BLUE))
     chart = alt.layer(lines, *_marks(cuts), ends).properties(width=width, height=height)
-    return theme.finished(chart, lang)
+    return theme.styled(chart, lang)
 
 
 def sparkline(values: Sequence[Any], *, width: int = 120, height: int = 28) -> alt.LayerChart:
@@ -173,7 +173,7 @@ def sparkline(values: Sequence[Any], *, width: int = 120, height: int = 28) -> a
             color=theme.BLUE, size=26, opacity=1
         ),
     ).properties(width=width, height=height, padding=3)
-    return theme.finished(chart)
+    return theme.styled(chart)
 
 
 def _time_axis(grain: str) -> alt.X:

@@ -63,7 +63,7 @@ def chart(rows: list[dict[str, Any]]) -> Any:
     return alt.Chart(alt.Data(values=tuple(rows)))  # type: ignore[no-untyped-call]
 
 
-def finished(chart: Any, lang: str = "en") -> alt.LayerChart:
+def styled(chart: Any, lang: str = "en") -> alt.LayerChart:
     """The chart with the theme and the language's formats in it, so that it can travel alone."""
     axis = {
         "labelFont": FONT, "labelFontSize": TEXT, "labelColor": MUTED, "labelPadding": 6,

@@ -278,7 +278,7 @@ def _test(parsed: argparse.Namespace) -> int:
     print(layer.compiled(allowed.query))
     if not parsed.sql_only:
         result = layer.answer(allowed.query)
-        table = gate.shown(result.to_arrow(), allowed, layer)
+        table = gate.suppress(result.to_arrow(), allowed, layer)
         write(table.slice(0, parsed.limit), parsed.format, parsed.output)
     return ALLOWED
 

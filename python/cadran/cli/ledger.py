@@ -230,7 +230,7 @@ def _held_against(verification: Verification) -> str:
     ]
     lock = verification.outside.lock.name if verification.outside.lock else ""
     witnesses = {
-        head.place for head in verification.outside.known if not head.place.startswith(lock)
+        head.place for head in verification.outside.heads if not head.place.startswith(lock)
     }
     sources += [f"{len(witnesses)} heads of witnesses"] if witnesses else ["no witness is named"]
     return f"anchored at batch {verification.anchor.head.batch}, {', '.join(sources)}"

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.core import warehouse
-from cadran.core.ledger.reader import VIEWS, History, Reader, beside, has_ledger
+from cadran.core.ledger.reader import VIEWS, History, Reader, has_ledger, with_published
 from cadran.core.project import artifacts
 from cadran.core.query.request import GroupBy, Query, ask
 from cadran.core.result import Result, arranged, dates
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cadran.core.project.cards import Card
     from cadran.core.versions.frozen import Versions
-    from cadran.core.versions.meaning import Meanings
+    from cadran.core.versions.meaning import SemanticFingerprints
 
 
 class Layer(SemanticModel):
@@ -148,11 +148,11 @@ class Layer(SemanticModel):
         )
 
     @cached_property
-    def meanings(self) -> Meanings:
+    def meanings(self) -> SemanticFingerprints:
         """What each KPI means down to its sources; the project is compiled when one is asked."""
-        from cadran.core.versions.meaning import Meanings
+        from cadran.core.versions.meaning import SemanticFingerprints
 
-        return Meanings(self)
+        return SemanticFingerprints(self)
 
     @cached_property
     def versions(self) -> Versions:
@@ -241,7 +241,7 @@ class Layer(SemanticModel):
         reader = Reader(self.warehouse, cells, known_at, "published" if view == "both" else view)
         published = reader.sql()
         if view == "both":
-            published = beside(sql, published, query)
+            published = with_published(sql, published, query)
         return self._answer(query, published, cards, reader=reader)
 
 

@@ -24,7 +24,7 @@ from cadran.core.project.graph import Node
 from cadran.core.query import filters
 from cadran.core.semantics.metrics import MetricGraph, fills_gaps
 from cadran.core.versions import record
-from cadran.core.versions.definition import Definition, Question
+from cadran.core.versions.definition import CompiledQuery, Definition
 from cadran.core.versions.record import VersionRecord
 from cadran.errors import ProjectError
 from cadran.exports.expressions import NotExpressibleError, metric_expression
@@ -168,7 +168,7 @@ def to_version(payload: dict[str, Any]) -> VersionRecord:
         **meaning
         | {
             "questions": tuple(
-                Question(tuple(entry["grains"]), tuple(entry["dimensions"]), entry["sql"])
+                CompiledQuery(tuple(entry["grains"]), tuple(entry["dimensions"]), entry["sql"])
                 for entry in meaning["questions"]
             ),
             "nodes": tuple(Node(**entry) for entry in meaning["nodes"]),

@@ -97,10 +97,10 @@ def read_as(kind: type[T], path: Path, error: type[CadranError], *, file: str | 
     Raises:
         CadranError: as `read`, or a key is unknown, missing or holds what it must not.
     """
-    return held(kind, read(path, error, file=file), file or str(path), error)
+    return parsed_as(kind, read(path, error, file=file), file or str(path), error)
 
 
-def held(kind: type[T], content: object, file: str, error: type[CadranError]) -> T:
+def parsed_as(kind: type[T], content: object, file: str, error: type[CadranError]) -> T:
     """What a file holds, as the type that it must be; an empty file has no keys.
 
     Raises:

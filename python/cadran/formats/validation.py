@@ -103,7 +103,7 @@ def _not_twice(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def whole(least: int, **more: Any) -> Takes:
+def whole_number(least: int, **more: Any) -> Takes:
     """A whole number from `least` up; nothing that only looks like one."""
     return Takes(f"a whole number from {least} up", strict=True, constraints={"ge": least, **more})
 

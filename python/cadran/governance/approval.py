@@ -44,7 +44,7 @@ def check_approver(layer: Layer, kpis: Iterable[str], approver: str, author: str
             )
 
 
-def who(layer: Layer) -> str:
+def current_author(layer: Layer) -> str:
     """Who is at work: CADRAN_AUTHOR, git's user, or the user of this machine."""
     author = os.environ.get("CADRAN_AUTHOR")
     return author or git.user(_folder(layer)) or getpass.getuser()

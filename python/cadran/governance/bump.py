@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
     from cadran.core.versions.compare import Change
     from cadran.core.versions.definition import Definition
-    from cadran.core.versions.meaning import Meanings
+    from cadran.core.versions.meaning import SemanticFingerprints
     from cadran.core.versions.record import VersionRecord
 
 
@@ -183,7 +183,7 @@ def _history(root: Path, kpi: str, *, again: bool) -> list[VersionRecord]:
     if again:
         if len(history) == 1:
             raise QueryError(f"{kpi} has only its first version, which is not written again.")
-        if history[-1].file in merged(root).there:
+        if history[-1].file in merged(root).files:
             raise QueryError(
                 f"Version {history[-1].version} of {kpi} is merged, and never changes: bump it"
                 " without --again."
@@ -192,14 +192,17 @@ def _history(root: Path, kpi: str, *, again: bool) -> list[VersionRecord]:
     return history
 
 
-def _record(meanings: Meanings, now: Definition, decision: Decision, number: int) -> VersionRecord:
+def _record(
+    meanings: SemanticFingerprints, now: Definition, decision: Decision, number: int
+) -> VersionRecord:
     return versions.VersionRecord(
         kpi=now.kpi, version=number, effective_from=decision.effective_from,
         kind=decision.kind, reason=decision.reason, author=decision.author,
         approver=decision.approver, restatement=decision.restatement, window=decision.window,
         ticket=decision.ticket, overlap=decision.overlap,
         expected_impact=decision.expected_impact, hash=combined(meanings.hashes(now)),
-        mark=meanings.quick_mark(now) or "", said=meanings.said(now.kpi), tools=tools(),
+        fingerprint=meanings.fingerprint_of(now) or "",
+        semantics_hash=meanings.semantics_hash(now.kpi), tools=tools(),
         question_hashes=tuple(meanings.hash_of(now, q) for q in now.questions), definition=now,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.ledger import settings as ledger_settings
-from cadran.core.ledger.verify import batch_hashes, is_there, known_outside
+from cadran.core.ledger.verify import batch_hashes, is_there, read_external_heads
 from cadran.core.ledger.witness import hand_over
 from cadran.core.ledger.writer import LedgerWriter, refuse
 from cadran.core.project import lock as anchor
@@ -17,7 +17,7 @@ from cadran.core.warehouse.dialects import literal
 from cadran.core.warehouse.ledger_sql import within
 from cadran.errors import QueryError
 from cadran.formats.periods import shifted
-from cadran.governance.approval import check_approver, revision, who
+from cadran.governance.approval import check_approver, current_author, revision
 from cadran.governance.comparison import COLUMNS, closed
 from cadran.governance.publish import WAIT
 from cadran.governance.values import Measurer
@@ -120,11 +120,11 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     if end > dt.datetime.now(dt.UTC).date():
         raise QueryError(f"{text} is not over: it can be closed from {end} on.")
     chosen = [layer.card(name).name for name in kpis]
-    author = author or who(layer)
+    author = author or current_author(layer)
     lock = lock or anchor.path_of(layer.project.root)
     settings = ledger_settings.read(layer.project.root)
     witnesses = ledger_settings.witnesses(settings, layer.project.root)
-    outside = known_outside(lock, witnesses, settings.abandoned)
+    outside = read_external_heads(lock, witnesses, settings.abandoned)
     refuse(batch_hashes(layer.warehouse), outside)
     measurer = Measurer(layer)
     completeness = _Whole(Wholeness(layer, measurer), measurer, text, end, incomplete)

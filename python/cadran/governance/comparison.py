@@ -106,11 +106,11 @@ def _stage(writer: LedgerWriter, source: Measured) -> dict[str, bool]:
     kinds = {item.name: str(item.type) for item in source.table.schema}
     columns = {
         "value": source.kpi,
-        "numerator": source.parts.numerator,
-        "denominator": source.parts.denominator,
+        "numerator": source.components.numerator,
+        "denominator": source.components.denominator,
     }
     texts = {n: differing.canonical(f'"{c}"', kinds[c]) if c else None for n, c in columns.items()}
-    observed = source.parts.observations
+    observed = source.components.observations
     texts["observations"] = f'cast("{observed}" as bigint)' if observed else None
     names = {"grain": source.grain, "time": source.time, "dimensions": ",".join(source.dimensions)}
     with writer.connection.table("measured", source.table):

@@ -10,13 +10,13 @@ from cadran.core.compiler.optimizer import faster
 from cadran.core.query.request import DAY_OR_COARSER, GRAINS
 from cadran.core.semantics.governed import TIME
 from cadran.core.versions.definition import DIALECT
-from cadran.core.versions.expand import whole
+from cadran.core.versions.expand import with_steps
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.errors import QueryError
 
 if TYPE_CHECKING:
     from cadran.core.layer import Layer
-    from cadran.core.versions.definition import Definition, Question
+    from cadran.core.versions.definition import CompiledQuery, Definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +110,5 @@ def shared(before: Definition, after: Definition) -> tuple[str | None, list[str]
     return finest, [label for label in new if label in old and label.split()[0] == finest]
 
 
-def _sql(layer: Layer, definition: Definition, question: Question, grain: str) -> str:
-    return faster(layer.versions.placed(whole(question.at(grain), definition.steps)), DIALECT)
+def _sql(layer: Layer, definition: Definition, question: CompiledQuery, grain: str) -> str:
+    return faster(layer.versions.placed(with_steps(question.at(grain), definition.steps)), DIALECT)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.compiler.plan_cache import PlanCache, key_of
 from cadran.core.ledger import settings as ledger_settings
 from cadran.core.ledger.reader import has_ledger
-from cadran.core.ledger.verify import batch_hashes, is_there, known_outside
+from cadran.core.ledger.verify import batch_hashes, is_there, read_external_heads
 from cadran.core.ledger.witness import hand_over
 from cadran.core.ledger.writer import LedgerWriter, refuse
 from cadran.core.project import lock as anchor
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.errors import CardError
-from cadran.governance.approval import check_approver, revision, who
+from cadran.governance.approval import check_approver, current_author, revision
 from cadran.governance.comparison import Published, Subject, append, compare
 from cadran.governance.values import Definitions, Measurer
 from cadran.governance.wholeness import Wholeness
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cadran.core.layer import Layer
     from cadran.governance.approval import Restatement
-    from cadran.governance.values import Measured, Question
+    from cadran.governance.values import Measured, MetricQuery
 
 
 class Unchanged:
@@ -123,7 +123,7 @@ def publish(  # noqa: PLR0913 - each is one decision of who publishes
     """
     names = list(kpis) or [card.name for card in layer.kpis() if card.status != "draft"]
     names = [layer.card(name).name for name in dict.fromkeys(names)]
-    author = author or who(layer)
+    author = author or current_author(layer)
     if restatement is not None:
         restatement.check()
         check_approver(layer, names, restatement.approver, author)
@@ -155,7 +155,7 @@ class _Run:
         self.settings = ledger_settings.read(layer.project.root)
         self.witnesses = ledger_settings.witnesses(self.settings, layer.project.root)
         self.publications = {kpi: self.settings.of(layer.card(kpi)) for kpi in kpis}
-        self.outside = known_outside(lock, self.witnesses, self.settings.abandoned)
+        self.outside = read_external_heads(lock, self.witnesses, self.settings.abandoned)
         refuse(batch_hashes(layer.warehouse), self.outside)
         self.measurer = Measurer(layer, since)
         self.wholeness = Wholeness(layer, self.measurer)
@@ -187,7 +187,7 @@ class _Run:
             results, pending = self._published(pending)
             yield from results
 
-    def _subject(self, kpi: str, questions: list[Question]) -> tuple[Subject, str]:
+    def _subject(self, kpi: str, questions: list[MetricQuery]) -> tuple[Subject, str]:
         version, publication = self.layer.card(kpi).version, self.publications[kpi]
         defined, scope = self.definitions.of(kpi), self.definitions.scope(kpi)
         definitions: list[dict[str, Any]] = []

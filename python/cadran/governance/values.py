@@ -50,7 +50,7 @@ class Measured:
     dimensions: tuple[str, ...]
     table: pa.Table
     kpi: str
-    parts: Components
+    components: Components
 
     @property
     def time(self) -> str:
@@ -59,7 +59,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class MetricQuery:
     """What is asked at once: some KPIs at one grain and by one set of dimensions."""
 
     grain: str
@@ -148,29 +148,32 @@ class Measurer:
 
     def questions(
         self, kpis: Sequence[str], publications: Mapping[str, Publication]
-    ) -> list[Question]:
+    ) -> list[MetricQuery]:
         """What has to be asked so that each KPI is measured as it is published."""
         kpis_by_shape: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for kpi in kpis:
             for names in publications[kpi].dimension_sets:
                 for grain in publications[kpi].grains:
                     kpis_by_shape.setdefault((grain, names), []).append(kpi)
-        return [Question(grain, names, tuple(who)) for (grain, names), who in kpis_by_shape.items()]
+        return [
+            MetricQuery(grain, names, tuple(group))
+            for (grain, names), group in kpis_by_shape.items()
+        ]
 
-    def sql(self, question: Question) -> str:
+    def sql(self, question: MetricQuery) -> str:
         """The statement that answers a question."""
-        return self._wider.sql(*self._asked(question), **self._range())
+        return self._wider.sql(*self._names(question), **self._range())
 
-    def measure(self, question: Question) -> Iterator[Measured]:
+    def measure(self, question: MetricQuery) -> Iterator[Measured]:
         """The values of each KPI of a question."""
-        table = self._wider.query(*self._asked(question), **self._range()).to_arrow()
+        table = self._wider.query(*self._names(question), **self._range()).to_arrow()
         keys = [f"metric_time__{question.grain}", *question.dimensions]
         for kpi in question.kpis:
             parts = self._parts[kpi]
             names = [*keys, kpi, *parts.names]
             yield Measured(question.grain, question.dimensions, table.select(names), kpi, parts)
 
-    def _asked(self, question: Question) -> tuple[list[str], list[str]]:
+    def _names(self, question: MetricQuery) -> tuple[list[str], list[str]]:
         parts = [name for kpi in question.kpis for name in self._parts[kpi].names]
         metrics = [*question.kpis, *dict.fromkeys(parts)]
         return metrics, [f"metric_time__{question.grain}", *question.dimensions]

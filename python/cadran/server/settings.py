@@ -155,7 +155,7 @@ def read(root: Path | None, flags: dict[str, Any]) -> Settings:
     path = (root or Path()) / FILE
     if path.exists():
         content = strict_yaml.read(path, ProjectError)
-        file = strict_yaml.held(ServerFile, content, str(path), ProjectError)
+        file = strict_yaml.parsed_as(ServerFile, content, str(path), ProjectError)
         settings = replace(settings, **_chosen(file, content or {}))
         if file.tls is not None:
             settings = replace(settings, certificate=file.tls.certificate, key=file.tls.key)

@@ -310,7 +310,7 @@ class QueryService(Listings):
         try:
             with self.interrupting(stop, layer.warehouse.stopper()):
                 result = layer.answer(allowed.query)
-                table = self.gate.shown(result.to_arrow(), allowed, layer)
+                table = self.gate.suppress(result.to_arrow(), allowed, layer)
                 versions, breaks, like_for_like = state.telling(allowed.query, result)
         except WarehouseError as problem:
             raise redaction.without_values(problem, allowed) from None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from cadran.telemetry.records import Batch, UnreadableError, instant, named
+from cadran.telemetry.records import Batch, UnreadableError, instant, service_name
 
 if TYPE_CHECKING:
     from cadran.telemetry.records import Rules
@@ -93,7 +93,7 @@ def read(body: bytes, rules: Rules, received: int) -> Batch:
             for name, value in event
             if name not in ("type", "service")
         }
-        row["service_id"] = named(event.service)
+        row["service_id"] = service_name(event.service)
         if event.type == "probe" and not instant(earliest) <= event.probed_at <= instant(latest):
             batch.reject(rules.outside)
             continue

@@ -465,7 +465,7 @@ class Landing:
         for path in files:
             state.apply(json.loads(path.read_bytes()))
         state.forget(self._now())
-        content = json.dumps(state.whole()).encode()
+        content = json.dumps(state.snapshot()).encode()
         target = files[-1].with_name(f"{files[-1].stem.removesuffix('-whole')}-whole.json")
         write_file(target, lambda aside: _put(aside, content))
         for path in files:

@@ -14,7 +14,7 @@ import os
 from typing import IO, TYPE_CHECKING
 
 from cadran.telemetry import lines
-from cadran.telemetry.records import Batch, named
+from cadran.telemetry.records import Batch, service_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -87,7 +87,7 @@ def read(body: bytes, rules: Rules, received: int) -> Batch:
     head, _, data = body.partition(b"\n")
     service, path, inode, at = json.loads(head)
     batch = Batch(offset=(path, inode, at + len(data)))
-    name = named(service)
+    name = service_name(service)
     earliest, latest = rules.window(received)
     elsewhere = rules.other_origin(name, "logs")
     for line in data.splitlines(keepends=True):

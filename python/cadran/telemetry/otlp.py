@@ -34,7 +34,7 @@ from cadran.telemetry.records import (
     Point,
     Request,
     UnreadableError,
-    named,
+    service_name,
     short,
 )
 from cadran.telemetry.settings import Mapping
@@ -63,7 +63,7 @@ _HTTP = Mapping(name="http.server.request.duration")
 _STATUSES = ("http.response.status_code", "http.status_code")
 _METHODS = ("http.request.method", "http.method")
 _PATHS = ("url.path", "http.target")
-_WANTED = frozenset(
+_SELECTED = frozenset(
     (
         *_STATUSES, *_METHODS, *_PATHS, "http.route", "error.type", "rpc.grpc.status_code",
         "http.server.request.duration",
@@ -107,7 +107,7 @@ def traces(body: bytes, rules: Rules, received: int, *, is_json: bool) -> Batch:
                         batch.reject(_sampled(service, span.trace_state, weight))
                         continue
                     batch.note(f"spans of {service} are weighed: each is {weight} requests.")
-                attributes = _wanted(span.attributes)
+                attributes = _selected(span.attributes)
                 status, is_timeout = _outcome(attributes)
                 if status is None:
                     status = 500 if span.status.code == _ERROR else 200
@@ -189,7 +189,7 @@ class _MetricReader:
         self._service, self._metric = service, metric
         self._earliest, self._latest = rules.window(received)
         names = (mapping.service, mapping.route, mapping.status)
-        self._names = _WANTED | {name for name in names if name}
+        self._names = _SELECTED | {name for name in names if name}
 
     def read(self, key: str) -> None:
         """Read all points; the key is that of the metric in its resource."""
@@ -221,10 +221,10 @@ class _MetricReader:
 
     def _point(self, point: Any, kind: str, key: str, scale: float, is_delta: bool) -> None:  # noqa: FBT001
         mapping = self._mapping
-        attributes = _wanted(point.attributes, self._names)
+        attributes = _selected(point.attributes, self._names)
         service = self._service
         if mapping.service and mapping.service in attributes:
-            service = named(attributes[mapping.service])
+            service = service_name(attributes[mapping.service])
         elsewhere = self._rules.other_origin(service, "metrics")
         start, time = point.start_time_unix_nano, point.time_unix_nano
         if elsewhere:
@@ -354,13 +354,13 @@ def answer(kind: str, rejected: int, message: str) -> Message:
 def _service(attributes: Iterable[KeyValue]) -> str:
     for entry in attributes:
         if entry.key == "service.name":
-            return named(entry.value.string_value)
-    return named("")
+            return service_name(entry.value.string_value)
+    return service_name("")
 
 
-def _wanted(entries: Iterable[KeyValue], names: frozenset[str] | None = None) -> dict[str, str]:
+def _selected(entries: Iterable[KeyValue], names: frozenset[str] | None = None) -> dict[str, str]:
     """The attributes that say something here; the others are not even looked at."""
-    keys = names or _WANTED
+    keys = names or _SELECTED
     values = {}
     for entry in entries:
         key = entry.key
@@ -399,7 +399,7 @@ def _outcome(
 
 def _logged(service: str, record: Any, key: str) -> Request | None:
     text = record.body.string_value
-    attributes = _wanted(record.attributes)
+    attributes = _selected(record.attributes)
     if _first(attributes, _STATUSES) is None:
         return lines.request(service, text, key) if text else None
     status, is_timeout = _outcome(attributes)

@@ -161,7 +161,7 @@ class Rules:
 
 
 @lru_cache(maxsize=10_000)
-def named(name: str) -> str:
+def service_name(name: str) -> str:
     """The id of a service by its name; an unnamed one has the id of OpenTelemetry's default."""
     return service_id(name) or "unknown_service"
 

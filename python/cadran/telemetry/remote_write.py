@@ -22,7 +22,7 @@ from cadran.telemetry.records import (
     Batch,
     Point,
     UnreadableError,
-    named,
+    service_name,
     short,
 )
 
@@ -119,7 +119,7 @@ def _samples(  # noqa: PLR0913, PLR0917 - what a point is made of
     mapping: Mapping, le: float | None,
 ) -> None:  # fmt: skip
     earliest, latest = rules.window(received)
-    service = named(labels.get(mapping.service or "job", ""))
+    service = service_name(labels.get(mapping.service or "job", ""))
     elsewhere = rules.other_origin(service, "metrics")
     status = labels.get(mapping.status, "")
     key = hashlib.blake2b(json.dumps(sorted(labels.items())).encode(), digest_size=12).hexdigest()

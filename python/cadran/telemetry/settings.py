@@ -222,7 +222,7 @@ def read(root: Path, flags: dict[str, Any]) -> Settings:
     values = {name: value for name, value in flags.items() if value is not None}
     if content is None or isinstance(content, dict):
         content = {**(content or {}), **values}
-    settings = strict_yaml.held(Settings, content, str(path), ProjectError)
+    settings = strict_yaml.parsed_as(Settings, content, str(path), ProjectError)
     placed: dict[str, Any] = {"folder": root / settings.folder, "tokens": root / settings.tokens}
     if settings.tls:
         files = {"certificate": root / settings.tls.certificate, "key": root / settings.tls.key}

@@ -149,7 +149,7 @@ class State:
         changes, self._changes = self._changes, {}
         return changes
 
-    def whole(self) -> dict[str, dict[str, Any]]:
+    def snapshot(self) -> dict[str, dict[str, Any]]:
         """Everything, in the form of a change."""
         return {
             "seen": self.seen, "offsets": self.offsets, "routes": self.routes,
@@ -158,7 +158,7 @@ class State:
 
     def apply(self, changes: dict[str, dict[str, Any]]) -> None:
         """Make changes that were written down."""
-        for name, store in self.whole().items():
+        for name, store in self.snapshot().items():
             store.update(changes.get(name, {}))
 
     def _changed(self, name: str, key: str, value: Any) -> None:

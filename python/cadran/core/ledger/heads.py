@@ -22,7 +22,7 @@ _MOST = 1000  # earlier states of the lock that are read
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class WitnessedHead:
     """A batch that some place outside the warehouse knows.
 
     Attributes:
@@ -39,25 +39,25 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class ExternalHeads:
     """What is known of a ledger outside its warehouse.
 
     Attributes:
         lock: the lock file; None where a project has none.
         anchor: what it says; None without a head.
-        known: every batch that any place knows, the lock included.
+        heads: every batch that any place knows, the lock included.
         states: how many earlier states of the lock git has; None where git has no such file.
     """
 
     lock: Path | None
     anchor: Anchor | None
-    known: tuple[Known, ...] = ()
+    heads: tuple[WitnessedHead, ...] = ()
     states: int | None = None
 
 
-def outside(
-    lock: Path | None, more: Iterable[Known] = (), abandoned: Iterable[str] = ()
-) -> Outside:
+def external_heads(
+    lock: Path | None, more: Iterable[WitnessedHead] = (), abandoned: Iterable[str] = ()
+) -> ExternalHeads:
     """What the lock file, its states in git and witnesses know.
 
     Args:
@@ -81,16 +81,18 @@ def outside(
             sealed += _of(earlier, place) if earlier is not None else []
     given_up = tuple(abandoned)
     heads = [each for each in (*sealed, *more) if not each.first.startswith(given_up or "-")]
-    return Outside(lock, present, tuple(heads), None if states is None else len(states))
+    return ExternalHeads(lock, present, tuple(heads), None if states is None else len(states))
 
 
-def _of(anchor: Anchor, place: str) -> list[Known]:
-    head = [Known(anchor.head.batch, anchor.head.hash, place, anchor.first)]
-    trail = [Known(batch, mark, place, anchor.first) for batch, mark in anchor.trail.items()]
+def _of(anchor: Anchor, place: str) -> list[WitnessedHead]:
+    head = [WitnessedHead(anchor.head.batch, anchor.head.hash, place, anchor.first)]
+    trail = [
+        WitnessedHead(batch, mark, place, anchor.first) for batch, mark in anchor.trail.items()
+    ]
     return [each for each in head + trail if each.batch]
 
 
-def missing(hashes: Mapping[int, str], outside: Outside) -> list[tuple[int, str]]:
+def missing(hashes: Mapping[int, str], outside: ExternalHeads) -> list[tuple[int, str]]:
     """What the ledger lacks of what is known outside, as batch and sentence; the earliest first.
 
     Args:
@@ -98,11 +100,11 @@ def missing(hashes: Mapping[int, str], outside: Outside) -> list[tuple[int, str]
         outside: what is known.
     """
     last = max(hashes, default=0)
-    problems = [*_replaced(hashes, outside.known), *_cut(last, outside.known)]
+    problems = [*_replaced(hashes, outside.heads), *_cut(last, outside.heads)]
     if not last or problems:
         return problems
     lock = outside.lock.name if outside.lock is not None else "a lock file (--lock)"
-    newest = max(outside.known, key=lambda each: each.batch, default=None)
+    newest = max(outside.heads, key=lambda each: each.batch, default=None)
     is_elsewhere = newest is not None and newest.place != lock
     hint = f"; {newest.place} knows batch {newest.batch}" if newest and is_elsewhere else ""
     if outside.anchor is None:
@@ -116,7 +118,7 @@ def missing(hashes: Mapping[int, str], outside: Outside) -> list[tuple[int, str]
     return []
 
 
-def _replaced(hashes: Mapping[int, str], heads: Iterable[Known]) -> list[tuple[int, str]]:
+def _replaced(hashes: Mapping[int, str], heads: Iterable[WitnessedHead]) -> list[tuple[int, str]]:
     """The first batch that is another than the one that was handed out."""
     present = [each for each in heads if each.batch in hashes]
     bad = [each for each in present if not hashes[each.batch].startswith(each.mark)]
@@ -133,7 +135,7 @@ def _replaced(hashes: Mapping[int, str], heads: Iterable[Known]) -> list[tuple[i
     return [(first.batch, text + (since if earliest < first.batch else ""))]
 
 
-def _cut(last: int, heads: Iterable[Known]) -> list[tuple[int, str]]:
+def _cut(last: int, heads: Iterable[WitnessedHead]) -> list[tuple[int, str]]:
     newest = max(heads, key=lambda each: each.batch, default=None)
     if newest is None or newest.batch <= last:
         return []

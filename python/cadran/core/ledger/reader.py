@@ -268,7 +268,7 @@ class Reader:
         ]
 
 
-def beside(now: str, then: str, query: Query) -> str:
+def with_published(now: str, then: str, query: Query) -> str:
     """The statement of now, with what was published of the same keys in `<kpi>_published`.
 
     The rows come in the order of the keys, whatever was asked.

@@ -24,7 +24,7 @@ from cadran.core.project.lock import MARK
 from cadran.core.query.request import DAY_OR_COARSER, GRAINS
 from cadran.errors import CardError
 from cadran.formats import strict_yaml
-from cadran.formats.validation import Strict, Takes, Text, one_of, whole
+from cadran.formats.validation import Strict, Takes, Text, one_of, whole_number
 
 if TYPE_CHECKING:
     from cadran.core.project.cards import Card
@@ -71,7 +71,7 @@ class PublicationSettings(Strict):
 
     grains: _Grains | None = None
     dimensions: _Dimensions | None = None
-    minimum_observations: Annotated[int, whole(0)] | None = None
+    minimum_observations: Annotated[int, whole_number(0)] | None = None
     materiality: _Share | None = None
 
 

@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.ledger.heads import Known, Outside, missing, outside
-from cadran.core.ledger.witness import asked, behind
+from cadran.core.ledger.heads import ExternalHeads, WitnessedHead, external_heads, missing
+from cadran.core.ledger.witness import behind, heads_by_witness
 from cadran.core.ledger.writer import HEADER
 from cadran.core.project.lock import FILE, ORIGIN, Anchor, Head, sealed
 from cadran.core.warehouse import ledger_sql as sql
@@ -74,7 +74,7 @@ class Verification:
     anchor: Anchor | None
     damages: tuple[Damage, ...]
     hashes: dict[int, str]
-    outside: Outside
+    outside: ExternalHeads
 
     @property
     def holds(self) -> bool:
@@ -100,15 +100,15 @@ def verify(
     Raises:
         ProjectError: the lock file is none.
     """
-    by_witness: dict[str, list[Known]] = {}
+    by_witness: dict[str, list[WitnessedHead]] = {}
     unasked = []
     for each in witnesses:
         try:
-            by_witness |= asked([each])
+            by_witness |= heads_by_witness([each])
         except ProjectError as problem:
             unasked.append(Damage(0, None, str(problem)))
     places = [each for heads in by_witness.values() for each in heads]
-    about = outside(lock, places, abandoned)
+    about = external_heads(lock, places, abandoned)
     is_export = about.anchor is not None and about.anchor.is_export
     if lock is not None and lock.name == FILE and is_export:
         unasked.append(Damage(0, None, f"{lock} is an exported head, no lock of a project"))
@@ -152,9 +152,9 @@ def batch_hashes(warehouse: Warehouse) -> dict[int, str]:
     return {row["batch"]: row["hash"] for row in tables.ask("select batch, hash from {batches}")}
 
 
-def known_outside(
+def read_external_heads(
     lock: Path | None, witnesses: Sequence[Witness], abandoned: Collection[str]
-) -> Outside:
+) -> ExternalHeads:
     """What lock, git and witnesses know of a ledger that is to be added to.
 
     Raises:
@@ -165,9 +165,9 @@ def known_outside(
             "A ledger needs a lock file that keeps its head, and a manifest alone has no project to"
             " keep it in: name a file with --lock."
         )
-    by_witness = asked(witnesses)
+    by_witness = heads_by_witness(witnesses)
     places = [each for heads in by_witness.values() for each in heads]
-    return outside(lock, places, abandoned)
+    return external_heads(lock, places, abandoned)
 
 
 class _Tables:
@@ -287,10 +287,10 @@ def _scheme(details: str) -> int:
         return sql.SCHEME
 
 
-def _chain(batches: list[dict[str, Any]], about: Outside) -> list[Damage]:
+def _chain(batches: list[dict[str, Any]], about: ExternalHeads) -> list[Damage]:
     """Batches whose record is wrong, from the end: what follows vouches for what is before it."""
     marks: dict[int, list[str]] = {}
-    for each in about.known:
+    for each in about.heads:
         marks.setdefault(each.batch, []).append(each.mark)
     damages = []
     after: dict[str, Any] | None = None

@@ -21,7 +21,7 @@ import urllib.request
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
-from cadran.core.ledger.heads import Known
+from cadran.core.ledger.heads import WitnessedHead
 from cadran.core.project.lock import MARK
 from cadran.errors import CardError, ProjectError, WarehouseError
 from cadran.formats import files
@@ -44,14 +44,14 @@ class Witness(Protocol):
     def place(self) -> str:
         """What it is, for a reader."""
 
-    def known(self) -> list[Known]:
+    def heads(self) -> list[WitnessedHead]:
         """The batches that it was given.
 
         Raises:
             ProjectError: it cannot be asked, or what it holds is not genuine.
         """
 
-    def give(self, hashes: Mapping[int, str], known: Iterable[Known]) -> None:
+    def give(self, hashes: Mapping[int, str], known: Iterable[WitnessedHead]) -> None:
         """Give it the batches that it does not know, or the last one for all.
 
         Raises:
@@ -66,7 +66,7 @@ class FileWitness:
     path: Path
     place: str
 
-    def known(self) -> list[Known]:
+    def heads(self) -> list[WitnessedHead]:
         """The batches that it was given."""
         try:
             text = self.path.read_text(encoding="utf-8")
@@ -79,7 +79,9 @@ class FileWitness:
         for number, line in enumerate(lines, start=1):
             try:
                 entry = json.loads(line)
-                heads.append(Known(int(entry["batch"]), entry["head"], self.place, entry["first"]))
+                heads.append(
+                    WitnessedHead(int(entry["batch"]), entry["head"], self.place, entry["first"])
+                )
             except (ValueError, KeyError, TypeError):
                 # A writer was killed in it, and the next one wrote it again.
                 is_cut = number == len(lines) or lines[number].startswith(line)
@@ -87,7 +89,7 @@ class FileWitness:
                     raise ProjectError(f"{self.place}, line {number}, is no head.") from None
         return heads
 
-    def give(self, hashes: Mapping[int, str], known: Iterable[Known]) -> None:
+    def give(self, hashes: Mapping[int, str], known: Iterable[WitnessedHead]) -> None:
         """Append the batches that it does not know, in one write."""
         batches = {each.batch for each in known}
         first = hashes[1][:MARK]
@@ -120,7 +122,7 @@ class TagWitness:
     remote: str | None
     place: str
 
-    def known(self) -> list[Known]:
+    def heads(self) -> list[WitnessedHead]:
         """The batches that tags name; the newest tag's signature is checked, and covers them."""
         refs = f"refs/tags/{self.prefix}/*"
         if self.remote:
@@ -140,12 +142,12 @@ class TagWitness:
             if match is None:
                 raise ProjectError(f"Tag {name} names no batch of the ledger.")
             names[int(match[2])] = name
-            heads.append(Known(int(match[2]), match[3], f"tag {name}", match[1]))
+            heads.append(WitnessedHead(int(match[2]), match[3], f"tag {name}", match[1]))
         if heads:
             self._git("verify-tag", names[max(names)])
         return heads
 
-    def give(self, hashes: Mapping[int, str], known: Iterable[Known]) -> None:
+    def give(self, hashes: Mapping[int, str], known: Iterable[WitnessedHead]) -> None:
         """Tag the last batch, and push the tag."""
         last = max(hashes)
         name = f"{self.prefix}/{last:08d}"
@@ -179,7 +181,7 @@ class TimestampWitness:
     receipts: Path
     place: str
 
-    def known(self) -> list[Known]:
+    def heads(self) -> list[WitnessedHead]:
         """The batches that receipts prove."""
         heads = []
         for path in sorted(self.receipts.glob("*.json")):
@@ -191,10 +193,12 @@ class TimestampWitness:
                 raise ProjectError(f"{path} is no receipt of a timestamp.") from None
             answer = self._proved(receipt, _message(batch, head, first), str(path))
             when = answer.tst_info.gen_time
-            heads.append(Known(batch, head, f"timestamp of {when:%Y-%m-%d %H:%M} UTC", first))
+            heads.append(
+                WitnessedHead(batch, head, f"timestamp of {when:%Y-%m-%d %H:%M} UTC", first)
+            )
         return heads
 
-    def give(self, hashes: Mapping[int, str], known: Iterable[Known]) -> None:
+    def give(self, hashes: Mapping[int, str], known: Iterable[WitnessedHead]) -> None:
         """Have the last batch stamped, and keep the receipt."""
         last, first = max(hashes), hashes[1][:MARK]
         if last in {each.batch for each in known}:
@@ -287,16 +291,16 @@ def witness(settings: WitnessSettings, root: Path, place: str) -> Witness:
     )
 
 
-def asked(witnesses: Iterable[Witness]) -> dict[str, list[Known]]:
+def heads_by_witness(witnesses: Iterable[Witness]) -> dict[str, list[WitnessedHead]]:
     """What each witness knows, by its place.
 
     Raises:
         ProjectError: one cannot be asked, or what it holds is not genuine.
     """
-    return {each.place: each.known() for each in witnesses}
+    return {each.place: each.heads() for each in witnesses}
 
 
-def behind(by_witness: Mapping[str, list[Known]], last: int) -> list[str]:
+def behind(by_witness: Mapping[str, list[WitnessedHead]], last: int) -> list[str]:
     """Which witnesses do not know the last batch."""
     ends = {
         place: max((each.batch for each in heads), default=0) for place, heads in by_witness.items()
@@ -317,7 +321,7 @@ def hand_over(witnesses: Iterable[Witness], hashes: Mapping[int, str]) -> None:
     problems = []
     for each in witnesses if hashes else ():
         try:
-            each.give(hashes, each.known())
+            each.give(hashes, each.heads())
         except ProjectError as problem:
             problems.append(str(problem))
     if problems:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from cadran.core.ledger.heads import Outside
+    from cadran.core.ledger.heads import ExternalHeads
     from cadran.core.warehouse import Writing
 
 HEADER = (
@@ -27,7 +27,7 @@ HEADER = (
 )  # fmt: skip
 
 
-def refuse(hashes: Mapping[int, str], outside: Outside) -> None:
+def refuse(hashes: Mapping[int, str], outside: ExternalHeads) -> None:
     """See that a ledger has every batch that is known outside of it.
 
     Raises:
@@ -79,7 +79,7 @@ class LedgerWriter:
         """The hash of each batch."""
         return {row["batch"]: row["hash"] for row in self.rows(sql.HASHES)}
 
-    def check(self, outside: Outside) -> None:
+    def check(self, outside: ExternalHeads) -> None:
         """See that the ledger has every batch that is known outside, before adding to it.
 
         Raises:

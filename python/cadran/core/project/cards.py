@@ -17,7 +17,7 @@ from cadran.formats.validation import (
     matching,
     one_of,
     validated,
-    whole,
+    whole_number,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class CardBlock(Strict):
     status: Annotated[str, one_of(*STATUSES)]
     unit: Text
     direction: Annotated[str, one_of(*DIRECTIONS)]
-    decimals: Annotated[int, whole(0)]
+    decimals: Annotated[int, whole_number(0)]
     additivity: Annotated[str, one_of(*ADDITIVITIES)]
     grains: Annotated[
         tuple[Annotated[str, one_of(*GRAINS)], ...],
@@ -113,14 +113,14 @@ class CardBlock(Strict):
     refresh: Refresh
     formula: Text
     review_by: Date
-    version: Annotated[int, whole(1)]
+    version: Annotated[int, whole_number(1)]
     fr: Translation
     not_for: Annotated[tuple[Text, ...], NOT_TWICE] = ()
     replaced_by: Text | None = None
     sunset: Date | None = None
     drivers: Annotated[tuple[Text, ...], NOT_TWICE] = ()
     relation: Text | None = None
-    minimum_cell: Annotated[int, whole(2)] | None = None
+    minimum_cell: Annotated[int, whole_number(2)] | None = None
     slos: Annotated[tuple[Any, ...], Takes("a list of SLOs", _slos)] = ()
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cadran.errors import CardError, near_misses
 from cadran.formats import strict_yaml
-from cadran.formats.validation import Date, Strict, Takes, Text, whole
+from cadran.formats.validation import Date, Strict, Takes, Text, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -88,12 +88,12 @@ class Settings(Strict):
     )
     waivers: Annotated[tuple[Waiver, ...], Takes("a list of rule, kpi, reason and until")] = ()
     strategic_kpis: Annotated[
-        tuple[Annotated[int, whole(0)], Annotated[int, whole(0)]],
+        tuple[Annotated[int, whole_number(0)], Annotated[int, whole_number(0)]],
         Takes("the least and the most, such as [5, 10]", _least_first),
     ] = (5, 10)
     known_values: tuple[Text, ...] = ("tests/**/{kpi}__*.sql", "tests/**/{kpi}.sql")
     personal: tuple[Text, ...] = ()
-    unused_after: Annotated[int, whole(1)] = 90
+    unused_after: Annotated[int, whole_number(1)] = 90
 
     def delegates(self, owner: str) -> tuple[str, ...]:
         """Who may approve in an owner's place; nobody when the owner is unknown."""

@@ -1,1 +1,1 @@
-"""Meanings of KPIs: canonical SQL, fingerprints, records, frozen versions."""
+"""SemanticFingerprints of KPIs: canonical SQL, fingerprints, records, frozen versions."""

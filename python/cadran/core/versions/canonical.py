@@ -148,7 +148,9 @@ def order_projections(tree: exp.Expr) -> None:
             columns = hashes.get(table.name, {}) if not table.db else {}
             name = ".".join(part.name for part in table.parts) if table.db else ""
             sources[table.alias_or_name] = (str(number), columns, name)
-        texts = {p.alias_or_name: _said(p.unalias(), sources) for p in select.expressions}
+        texts = {
+            p.alias_or_name: _projection_text(p.unalias(), sources) for p in select.expressions
+        }
         select.set("expressions", sorted(select.expressions, key=lambda p: texts[p.alias_or_name]))
         hashes[cte.alias] = {name: checksum(text) for name, text in texts.items()}
 
@@ -160,18 +162,18 @@ def _own_tables(select: exp.Select) -> list[exp.Table]:
     return [place.this for place in places if place and isinstance(place.this, exp.Table)]
 
 
-def _said(value: exp.Expr, sources: dict[str, tuple[str, dict[str, str], str]]) -> str:
+def _projection_text(value: exp.Expr, sources: dict[str, tuple[str, dict[str, str], str]]) -> str:
     """The text of a column in which each column that it reads says what it is."""
     from sqlglot import exp
 
-    def told(node: exp.Expr) -> exp.Expr:
+    def renamed(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.table in sources:
             number, columns, name = sources[node.table]
             inner = columns.get(node.name) or f"{name}.{'' if columns else node.name}"
             return exp.to_identifier(f"{number} {inner}", quoted=True)
         return node
 
-    return _INTERNAL_NAME.sub("_", value.copy().transform(told, copy=False).sql())
+    return _INTERNAL_NAME.sub("_", value.copy().transform(renamed, copy=False).sql())
 
 
 def order_operands(tree: exp.Expr) -> None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from cadran.core.versions.canonical import NotCanonical
 from cadran.core.versions.definition import tools
-from cadran.core.versions.questions import asked_anew
+from cadran.core.versions.questions import recompiled
 from cadran.core.versions.record import records, text_of
 
 if TYPE_CHECKING:
     from cadran.core.project.graph import Node
     from cadran.core.versions.definition import Definition
-    from cadran.core.versions.meaning import Meanings
+    from cadran.core.versions.meaning import SemanticFingerprints
     from cadran.core.versions.record import VersionRecord
 
 
@@ -25,7 +25,7 @@ _WIDTH = 56
 _CONTEXT = 2
 
 
-def beside(name: str, was: str, now: str) -> list[str]:
+def diff(name: str, was: str, now: str) -> list[str]:
     """The lines where two texts differ and those around them, the old left and the new right.
 
     Between them stands what became of a line: `|` changed, `<` gone, `>` new.
@@ -91,7 +91,7 @@ class Change:
     asks_more: tuple[str, ...] = ()
 
 
-def compare(meanings: Meanings, record: VersionRecord) -> Change:
+def compare(meanings: SemanticFingerprints, record: VersionRecord) -> Change:
     """How a KPI stands to one of its versions; both sides are brought into form by these tools.
 
     Raises:
@@ -105,11 +105,11 @@ def compare(meanings: Meanings, record: VersionRecord) -> Change:
     of_then = set(record.tools) & {tool for tool in tools() if tool.startswith("metricflow")}
     if not of_then and before.semantics and before.runs:
         # A new MetricFlow may write the same question otherwise.
-        before = asked_anew(meanings.model.project, before)
+        before = recompiled(meanings.model.project, before)
     return between(meanings, before, meanings.opened(record.kpi))
 
 
-def between(meanings: Meanings, before: Definition, after: Definition) -> Change:
+def between(meanings: SemanticFingerprints, before: Definition, after: Definition) -> Change:
     """How one definition of a KPI stands to another."""
     if before.by_text and not after.by_text:
         after = replace(after, by_text=True)
@@ -142,7 +142,7 @@ def between(meanings: Meanings, before: Definition, after: Definition) -> Change
     )  # fmt: skip
 
 
-def hash_of(meanings: Meanings, kpi: str) -> str:
+def hash_of(meanings: SemanticFingerprints, kpi: str) -> str:
     """One hash for what a KPI means now; that of its last version as long as it means that."""
     history = records(meanings.root, kpi) if meanings.root else []
     if history and not compare(meanings, history[-1]).changed:
@@ -151,7 +151,7 @@ def hash_of(meanings: Meanings, kpi: str) -> str:
 
 
 def _differing(
-    meanings: Meanings, before: Definition, after: Definition, shared: list[str],
+    meanings: SemanticFingerprints, before: Definition, after: Definition, shared: list[str],
     rewritten: list[str],
 ) -> str | None:  # fmt: skip
     """The first question that is answered otherwise; one is enough."""
@@ -182,7 +182,7 @@ def _is_same(before: str, after: str) -> bool:
     return before == after or _NUMBER.sub("_", before) == _NUMBER.sub("_", after)
 
 
-def _rewritten(meanings: Meanings, before: Definition, after: Definition) -> list[str]:
+def _rewritten(meanings: SemanticFingerprints, before: Definition, after: Definition) -> list[str]:
     """The steps that are new, gone or say something else; layout and refactoring apart."""
     names = dict.fromkeys([*before.steps, *after.steps])
     if before.by_text or after.by_text:
@@ -220,12 +220,12 @@ def _difference(before: Definition, after: Definition, label: str, rewritten: li
     """
     grain = label.split(maxsplit=1)[0]
     old, new = before.by_label[label].at(grain), after.by_label[label].at(grain)
-    pairs = [(_shown(s), before.steps.get(s, ""), after.steps.get(s, "")) for s in rewritten]
+    pairs = [(_indented(s), before.steps.get(s, ""), after.steps.get(s, "")) for s in rewritten]
     if old != new:
         pairs.append((f"{after.kpi} by {label}", old, new))
-    return "\n".join(line for pair in pairs for line in beside(*pair))
+    return "\n".join(line for pair in pairs for line in diff(*pair))
 
 
-def _shown(step: str) -> str:
+def _indented(step: str) -> str:
     package, _, name = step.partition("____")
     return f"{package}.{name.removesuffix('____spine')}" if name else step

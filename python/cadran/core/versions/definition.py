@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.project.graph import NOT_OURS, VARIABLE, checksum, plain
 from cadran.core.semantics.governed import TIME
 from cadran.core.versions.canonical import canonical
-from cadran.core.versions.expand import whole
+from cadran.core.versions.expand import with_steps
 from cadran.core.warehouse import dialects
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ FORM = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CompiledQuery:
     """A KPI's question, over steps that open its models.
 
     Attributes:
@@ -67,7 +67,7 @@ class Definition:
     """
 
     kpi: str
-    questions: tuple[Question, ...]
+    questions: tuple[CompiledQuery, ...]
     steps: dict[str, str]
     columns: dict[str, list[str]] = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
@@ -77,7 +77,7 @@ class Definition:
     by_text: bool = False
 
     @property
-    def by_label(self) -> dict[str, Question]:
+    def by_label(self) -> dict[str, CompiledQuery]:
         """The question of each label, such as "month customer__country"."""
         return {label: question for question in self.questions for label in question.labels}
 
@@ -86,13 +86,13 @@ class Definition:
         """Whether its questions read steps and leaves; otherwise it is no more than text."""
         return not self.by_text or all(_OPENED.search(q.sql) for q in self.questions)
 
-    def canonical(self, question: Question) -> str:
+    def canonical(self, question: CompiledQuery) -> str:
         """The one form of a question; all that it comes from, where texts are compared."""
         if self.by_text:
             return "\n".join(
                 [*(f"{n.kind} {n.name} {n.checksum}" for n in self.nodes), question.sql]
             )
-        return canonical(whole(question.sql, self.steps), DIALECT, self.columns)
+        return canonical(with_steps(question.sql, self.steps), DIALECT, self.columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,7 @@ class Expansion:
         rule = self.graph.snapshot_rule(key)
         try:
             body, steps, _ = self.question(self.graph.nodes[key]["compiled_code"])
-            statement = canonical(whole(body, steps), self.dialect, self.columns)
+            statement = canonical(with_steps(body, steps), self.dialect, self.columns)
         except NotCanonical:
             return self._text_hash(key)
         return checksum(rule + statement)[:16]
@@ -263,7 +263,7 @@ def _drop_comments(tree: Any) -> None:
         node.comments = marks or None
 
 
-def whole(body: str, steps: dict[str, str]) -> str:
+def with_steps(body: str, steps: dict[str, str]) -> str:
     """One statement: the steps that a question needs, and the question."""
     needed = _needed(body, steps)
     if not needed:

@@ -15,7 +15,7 @@ from cadran.core.query.request import GRAINS
 from cadran.core.semantics.metrics import MetricGraph
 from cadran.core.versions.canonical import NotCanonical, qualified, settled
 from cadran.core.versions.definition import rules
-from cadran.core.versions.expand import whole
+from cadran.core.versions.expand import with_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LEAF = "mart"
 
 
-class TwoFold:
+class Fingerprint:
     """Hashes questions, and remembers the marts that it has opened."""
 
     def __init__(self, dialect: str) -> None:
@@ -97,7 +97,7 @@ class TwoFold:
         return f"{' '.join(tree.named_selects)}\n{settled(tree, self._dialect)}"
 
     def _tree(self, name: str, steps: dict[str, str], columns: dict[str, list[str]]) -> Any:
-        statement = whole(f'SELECT * FROM "{name}"', steps)
+        statement = with_steps(f'SELECT * FROM "{name}"', steps)
         key = checksum(statement)
         if key not in self._trees:
             self._trees[key] = qualified(statement, self._dialect, columns)
@@ -106,7 +106,7 @@ class TwoFold:
     def _mart(
         self, name: str, used: set[str], steps: dict[str, str], columns: dict[str, list[str]]
     ) -> str:
-        statement = whole(f'SELECT * FROM "{name}"', steps)
+        statement = with_steps(f'SELECT * FROM "{name}"', steps)
         key = checksum(statement)
         if (key, tuple(sorted(used))) not in self._hashes:
             tree: Any = self._tree(name, steps, columns).copy()
@@ -126,7 +126,7 @@ class TwoFold:
 _OPENED = ("model", "snapshot", "seed", "source")
 
 
-def mark(graph: Graph, card: Card, nodes: Iterable[Node]) -> str | None:
+def fingerprint(graph: Graph, card: Card, nodes: Iterable[Node]) -> str | None:
     """The mark of a KPI over the nodes that it came from; None when one of them is gone.
 
     Args:
@@ -141,13 +141,14 @@ def mark(graph: Graph, card: Card, nodes: Iterable[Node]) -> str | None:
     keys = sorted(ids.values())
     metrics = sorted(MetricGraph(graph.semantic).closure(card.name))
     content = [
-        said_of(graph, metrics), [g for g in GRAINS if g in card.grains], sorted(card.dimensions),
+        query_semantics(graph, metrics),
+        [g for g in GRAINS if g in card.grains], sorted(card.dimensions),
         [asdict(node) for node in graph.closure(metrics, keys)], rules(graph, keys),
     ]  # fmt: skip
     return checksum(json.dumps(content, sort_keys=True, default=str))
 
 
-def said_of(graph: Graph, metrics: list[str]) -> list[Any]:
+def query_semantics(graph: Graph, metrics: list[str]) -> list[Any]:
     """What decides how MetricFlow writes a question of these metrics."""
     spines = graph.semantic["project_configuration"]["time_spines"]
     return [

@@ -18,7 +18,7 @@ from cadran.core.compiler.optimizer import faster
 from cadran.core.ledger.reader import History, Reader, has_ledger
 from cadran.core.result import Result, arranged, dates
 from cadran.core.semantics.governed import TIME, govern
-from cadran.core.versions.expand import over, whole
+from cadran.core.versions.expand import over, with_steps
 from cadran.core.versions.questions import SCHEMA, frozen_model
 from cadran.core.versions.record import records
 from cadran.errors import QueryError, UnknownNameError, WarehouseError
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
     from cadran.core.query.request import Query
     from cadran.core.semantics.model import SemanticModel
-    from cadran.core.versions.definition import Question
-    from cadran.core.versions.meaning import Meanings
+    from cadran.core.versions.definition import CompiledQuery
+    from cadran.core.versions.meaning import SemanticFingerprints
     from cadran.core.versions.record import VersionRecord
     from cadran.core.warehouse import Warehouse
 
@@ -45,10 +45,12 @@ class GoneError(WarehouseError):
     """Something that a frozen version reads is no longer there."""
 
 
-class Leaves:
+class Sources:
     """Finds the leaves of expanded SQL where they are now, by the manifest of the last dbt run."""
 
-    def __init__(self, project: Project, warehouse: Warehouse, meanings: Meanings) -> None:
+    def __init__(
+        self, project: Project, warehouse: Warehouse, meanings: SemanticFingerprints
+    ) -> None:
         """Take the project, the warehouse with its data, and what marks its snapshots and seeds."""
         self._project, self._warehouse, self._meanings = project, warehouse, meanings
         self._root = project.root
@@ -156,10 +158,12 @@ _STEP = re.compile(r'"(\w+____\w+)"')
 class Versions:
     """The old versions of a project's KPIs; each is read once."""
 
-    def __init__(self, model: SemanticModel, warehouse: Warehouse, meanings: Meanings) -> None:
+    def __init__(
+        self, model: SemanticModel, warehouse: Warehouse, meanings: SemanticFingerprints
+    ) -> None:
         """Take the definitions of now, the warehouse with the data, and what the KPIs mean."""
         self._model, self._warehouse = model, warehouse
-        self._leaves = Leaves(model.project, warehouse, meanings)
+        self._sources = Sources(model.project, warehouse, meanings)
         self._frozen: dict[tuple[str, int], Frozen] = {}
 
     def placed(self, sql: str) -> str:
@@ -168,7 +172,7 @@ class Versions:
         Raises:
             GoneError: a leaf is gone.
         """
-        return self._leaves.placed(sql)
+        return self._sources.placed(sql)
 
     def answer(
         self,
@@ -237,7 +241,7 @@ class Versions:
                 numbers = map(str, history)
                 raise UnknownNameError("version", str(version), numbers, where=f" of {kpi}")
             self._frozen[kpi, version] = Frozen(
-                history[version], project, self._warehouse, self._leaves
+                history[version], project, self._warehouse, self._sources
             )
         return self._frozen[kpi, version]
 
@@ -246,11 +250,11 @@ class Frozen:
     """One version of a KPI, ready to answer."""
 
     def __init__(
-        self, record: VersionRecord, project: Project, warehouse: Warehouse, leaves: Leaves
+        self, record: VersionRecord, project: Project, warehouse: Warehouse, leaves: Sources
     ) -> None:
         """Take the record of the version, and where the data are."""
         self._record, self._project = record, project
-        self._warehouse, self._leaves = warehouse, leaves
+        self._warehouse, self._sources = warehouse, leaves
         self.kpi = record.kpi
 
     @cached_property
@@ -298,7 +302,7 @@ class Frozen:
                 f" {', '.join(name.rpartition('____')[2] for name in lacking)}, which its"
                 " frozen SQL does not."
             )
-        return self._leaves.placed(over(statement, definition.steps))
+        return self._sources.placed(over(statement, definition.steps))
 
     def run(self, sql: str, question: Query) -> pa.Table:
         """The rows of the version's SQL.
@@ -312,7 +316,7 @@ class Frozen:
         except WarehouseError as refused:
             self._warehouse.arrow("select 1 as one")  # a warehouse that cannot be read at all
             definition = self._record.definition
-            plain = self._leaves.placed(whole(
+            plain = self._sources.placed(with_steps(
                 definition.questions[0].at(definition.questions[0].grains[0]), definition.steps
             ))  # fmt: skip
             try:
@@ -321,7 +325,7 @@ class Frozen:
                 raise GoneError(f"What the frozen version reads is not what it was: {why}") from why
             raise refused from None
 
-    def _as_frozen(self, question: Query) -> tuple[Question, str] | None:
+    def _as_frozen(self, question: Query) -> tuple[CompiledQuery, str] | None:
         """The frozen question that this one is, but for order and limit; None without."""
         if question.where or question.start or question.end or question.min_max_only:
             return None
@@ -333,7 +337,7 @@ class Frozen:
                 return recorded, str(grain)
         return None
 
-    def _whole(self, recorded: Question, grain: str, question: Query) -> str:
+    def _whole(self, recorded: CompiledQuery, grain: str, question: Query) -> str:
         columns = [group.column for group in question.group_by]
         by_default = [f"{TIME}__{grain}", *recorded.dimensions]
         order = question.order_by or (tuple(by_default) if question.ordered else ())
@@ -342,14 +346,14 @@ class Frozen:
                 raise UnknownNameError(
                     "column to order by", item, [*columns, self.kpi], where=" in this question"
                 )
-        statement = whole(recorded.at(grain), self._record.definition.steps)
+        statement = with_steps(recorded.at(grain), self._record.definition.steps)
         names = ", ".join(f'"{name}"' for name in (*columns, self.kpi))
         parts = [f"select {names} from (\n{faster(statement, self._project.dialect)}\n) as answer"]
         if order:
             parts.append("order by " + ", ".join(map(_ordered, order)))
         if question.limit is not None:
             parts.append(f"limit {question.limit}")
-        return self._leaves.placed("\n".join(parts))
+        return self._sources.placed("\n".join(parts))
 
 
 class OfVersion(Reader):

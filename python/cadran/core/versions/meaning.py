@@ -19,16 +19,16 @@ from cadran.core.semantics.model import SemanticModel
 from cadran.core.versions.canonical import NotCanonical
 from cadran.core.versions.definition import (
     DIALECT,
+    CompiledQuery,
     Definition,
     Meaning,
-    Question,
     closed,
     rules,
     tools,
 )
-from cadran.core.versions.expand import Expansion, whole
-from cadran.core.versions.fingerprint import TwoFold, mark
-from cadran.core.versions.questions import Asked, semantics_of
+from cadran.core.versions.expand import Expansion, with_steps
+from cadran.core.versions.fingerprint import Fingerprint, fingerprint
+from cadran.core.versions.questions import CompiledQueries, semantics_of
 from cadran.errors import CadranError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cadran.core.versions.record import VersionRecord
 
 
-class Meanings:
+class SemanticFingerprints:
     """The definitions of a model's KPIs, each opened once and kept until something changes."""
 
     def __init__(self, model: SemanticModel, project: Project | None = None) -> None:
@@ -52,7 +52,7 @@ class Meanings:
         self.root = model.project.root
         folder = model.project.plans
         self._cache = PlanCache(folder.with_name("meanings") if folder else None)
-        self._two_fold = TwoFold(DIALECT)
+        self._fingerprint = Fingerprint(DIALECT)
         self._definitions: dict[str, Definition] = {}
         self._opened: dict[str, Definition] = {}
         self._tools = tools()
@@ -66,8 +66,8 @@ class Meanings:
         return SemanticModel(self._project, plan_cache=False)
 
     @cached_property
-    def _asked(self) -> Asked:
-        return Asked(self._compiled, self.graph, self._cache)
+    def _queries(self) -> CompiledQueries:
+        return CompiledQueries(self._compiled, self.graph, self._cache)
 
     @cached_property
     def graph(self) -> Graph:
@@ -108,7 +108,7 @@ class Meanings:
             for label, grain in zip(question.labels, question.grains, strict=True)
         }
 
-    def hash_of(self, definition: Definition, question: Question) -> str:
+    def hash_of(self, definition: Definition, question: CompiledQuery) -> str:
         """The hash of one question of a definition, whatever its grains."""
         key = self._key(definition, question)
         digest: str | None = self._cache.get(key)
@@ -125,7 +125,7 @@ class Meanings:
             return True
         try:
             forms = [
-                self._two_fold.step(d.steps[step], d.steps, d.columns) for d in (before, after)
+                self._fingerprint.step(d.steps[step], d.steps, d.columns) for d in (before, after)
             ]
         except NotCanonical:
             return False
@@ -138,27 +138,27 @@ class Meanings:
         questions = record.definition.questions
         for question, digest in zip(questions, record.question_hashes, strict=False):
             self._cache.put(self._key(record.definition, question), digest)
-        if record.said == self.said(record.kpi) and record.definition.runs:
+        if record.semantics_hash == self.semantics_hash(record.kpi) and record.definition.runs:
             placed = [self._expansion.placed(question.sql) for question in questions]
             if all(placed):
-                self._asked.keep(record.kpi, [
+                self._queries.keep(record.kpi, [
                     replace(question, sql=str(sql))
                     for question, sql in zip(questions, placed, strict=True)
                 ])  # fmt: skip
 
-    def said(self, kpi: str) -> str:
+    def semantics_hash(self, kpi: str) -> str:
         """A mark of all that decides how MetricFlow writes the questions of a KPI."""
-        return self._asked.mark(self._compiled.card(kpi))
+        return self._queries.fingerprint(self._compiled.card(kpi))
 
-    def _key(self, definition: Definition, question: Question) -> str:
+    def _key(self, definition: Definition, question: CompiledQuery) -> str:
         content = [definition.by_text, question.sql, definition.steps, definition.columns]
         nodes = [asdict(n) for n in definition.nodes] if definition.by_text else []
         return key_of("hash", self._tools, content, nodes)
 
-    def _hash(self, definition: Definition, question: Question) -> str:
+    def _hash(self, definition: Definition, question: CompiledQuery) -> str:
         if definition.by_text:
             return checksum(definition.canonical(question))
-        return self._two_fold.hash(question.sql, definition.steps, definition.columns)
+        return self._fingerprint.hash(question.sql, definition.steps, definition.columns)
 
     def meanings(self, kpi: str) -> list[Meaning]:
         """The meaning of a KPI at each grain, and by each dimension."""
@@ -170,7 +170,7 @@ class Meanings:
             for grain, label in zip(question.grains, question.labels, strict=True):
                 meanings.append(Meaning(
                     kpi, grain, question.dimensions,
-                    whole(question.at(grain), definition.steps),
+                    with_steps(question.at(grain), definition.steps),
                     closed(form, grain), hashes[label], definition.note,
                 ))  # fmt: skip
         return meanings
@@ -187,17 +187,17 @@ class Meanings:
         """The file that defines a KPI, by its path in the project."""
         return self._compiled.project.file_of(kpi)
 
-    def quick_mark(self, definition: Definition) -> str | None:
+    def fingerprint_of(self, definition: Definition) -> str | None:
         """A mark of all that a definition comes from, as it is compiled now."""
-        return mark(self.graph, self.card(definition.kpi), definition.nodes)
+        return fingerprint(self.graph, self.card(definition.kpi), definition.nodes)
 
     def is_untouched(self, record: VersionRecord) -> bool:
         """Whether nothing was written anew of what a version came from, so that it still holds."""
         try:
             card = self.model.card(record.kpi)
             return (
-                bool(record.mark)
-                and mark(self.parsed, card, record.definition.nodes) == record.mark
+                bool(record.fingerprint)
+                and fingerprint(self.parsed, card, record.definition.nodes) == record.fingerprint
             )
         except CadranError:
             return False
@@ -211,8 +211,8 @@ class Meanings:
         return combined(self.hashes(self.definition(kpi)))
 
     def _define(self, card: Card) -> Definition:
-        compiled, reason = self._asked.questions(card), ""
-        questions: list[Question] = []
+        compiled, reason = self._queries.questions(card), ""
+        questions: list[CompiledQuery] = []
         steps: dict[str, str] = {}
         ids: dict[str, None] = {}
         for question in compiled:
@@ -221,7 +221,7 @@ class Meanings:
             except NotCanonical as problem:
                 sql, inner = self.graph.without_database(question.sql), {}
                 behind, reason = self._expansion.behind(question.sql), reason or str(problem)
-            questions.append(Question(question.grains, question.dimensions, sql))
+            questions.append(CompiledQuery(question.grains, question.dimensions, sql))
             steps |= {name: body for name, body in inner.items() if name not in steps}
             ids |= dict.fromkeys(behind)
         columns = {k: v for k, v in self._expansion.columns.items() if _leaf(k, questions, steps)}
@@ -253,6 +253,6 @@ def _by_text(definition: Definition, reason: str) -> Definition:
     return replace(definition, note=note, by_text=True)
 
 
-def _leaf(dotted: str, questions: list[Question], steps: dict[str, str]) -> bool:
+def _leaf(dotted: str, questions: list[CompiledQuery], steps: dict[str, str]) -> bool:
     quoted = ".".join(f'"{part}"' for part in dotted.split(".", 2))
     return any(quoted in text for text in (*steps.values(), *(q.sql for q in questions)))

@@ -12,9 +12,9 @@ from cadran.core.query.request import GRAINS, ask
 from cadran.core.semantics.governed import TIME
 from cadran.core.semantics.metrics import MetricGraph
 from cadran.core.semantics.model import SemanticModel
-from cadran.core.versions.definition import DIALECT, Question, opened, tools
+from cadran.core.versions.definition import DIALECT, CompiledQuery, opened, tools
 from cadran.core.versions.expand import without_comments
-from cadran.core.versions.fingerprint import said_of
+from cadran.core.versions.fingerprint import query_semantics
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from cadran.core.versions.expand import Expansion
 
 
-class Asked:
+class CompiledQueries:
     """Asks each KPI at each grain of its card without a dimension, and by each dimension."""
 
     def __init__(self, model: SemanticModel, graph: Graph, cache: PlanCache) -> None:
         """Take the compiled project, and where questions are kept."""
         self._model, self._graph, self._cache = model, graph, cache
 
-    def questions(self, card: Card) -> list[Question]:
+    def questions(self, card: Card) -> list[CompiledQuery]:
         """The questions; those at two grains that differ in nothing else are one.
 
         Raises:
@@ -44,31 +44,33 @@ class Asked:
             questions = self._compile(card)
             self.keep(card.name, questions)
             return questions
-        return [Question(tuple(g), tuple(d), sql) for g, d, sql in entries]
+        return [CompiledQuery(tuple(g), tuple(d), sql) for g, d, sql in entries]
 
-    def keep(self, kpi: str, questions: list[Question]) -> None:
+    def keep(self, kpi: str, questions: list[CompiledQuery]) -> None:
         """Believe that MetricFlow would write the questions of a KPI like this."""
         key = self._key(self._model.card(kpi))
         self._cache.put(key, [[list(q.grains), list(q.dimensions), q.sql] for q in questions])
 
-    def mark(self, card: Card) -> str:
+    def fingerprint(self, card: Card) -> str:
         """A mark of all that decides how MetricFlow writes the questions of a KPI."""
-        content = said_of(self._graph, sorted(MetricGraph(self._graph.semantic).closure(card.name)))
+        content = query_semantics(
+            self._graph, sorted(MetricGraph(self._graph.semantic).closure(card.name))
+        )
         return key_of(content, _grains(card), list(card.dimensions))
 
     def _key(self, card: Card) -> str:
-        return key_of("questions", tools(), self.mark(card))
+        return key_of("questions", tools(), self.fingerprint(card))
 
-    def _compile(self, card: Card) -> list[Question]:
+    def _compile(self, card: Card) -> list[CompiledQuery]:
         alike: dict[str, list[str]] = {}
         for grain in _grains(card):
             alike.setdefault(self._sql(card, grain), []).append(grain)
         questions = []
         for sql, shared in alike.items():
-            questions.append(Question(tuple(shared), (), sql))
+            questions.append(CompiledQuery(tuple(shared), (), sql))
             for dimension in card.dimensions:
                 by_dimension = self._sql(card, shared[0], dimension)
-                questions.append(Question(tuple(shared), (dimension,), by_dimension))
+                questions.append(CompiledQuery(tuple(shared), (dimension,), by_dimension))
         return questions
 
     def _sql(self, card: Card, grain: str, *dimensions: str) -> str:
@@ -135,7 +137,7 @@ def frozen_model(project: Project, semantics: dict[str, Any]) -> SemanticModel:
     return SemanticModel(Project(*place, text=text), plan_cache=False)
 
 
-def asked_anew(project: Project, definition: Definition) -> Definition:
+def recompiled(project: Project, definition: Definition) -> Definition:
     """A definition as the MetricFlow of today writes its questions: over the same frozen models."""
     model = frozen_model(project, definition.semantics)
     questions = []

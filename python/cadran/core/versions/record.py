@@ -12,13 +12,12 @@ import yaml
 from cadran.core.project import git
 from cadran.core.project.graph import Node, checksum
 from cadran.core.project.lock import main_line
-from cadran.core.versions.definition import Definition, Question
-from cadran.core.versions.expand import whole
+from cadran.core.versions.definition import CompiledQuery, Definition
+from cadran.core.versions.expand import with_steps
 from cadran.core.versions.steps import Dumper, Sql, StepStore
 from cadran.errors import CardError, QueryError
 from cadran.formats import files, strict_yaml
-from cadran.formats.validation import Date, Strict, Takes, one_of
-from cadran.formats.validation import whole as whole_number
+from cadran.formats.validation import Date, Strict, Takes, one_of, whole_number
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -48,8 +47,8 @@ class VersionRecord:
             grain, periods, least and greatest relative change.
         proof: for an equivalent version, what was compared and found equal.
         hash: what the KPI means, in one hash.
-        mark: of everything it came from, as it was written; see `quick`.
-        said: a mark of what MetricFlow wrote its questions from.
+        fingerprint: of everything it came from, as it was written.
+        semantics_hash: a checksum of what MetricFlow wrote its questions from.
         tools: the versions of the tools that made the hashes.
         question_hashes: the hash of each question of the definition.
         definition: what the KPI means.
@@ -72,8 +71,8 @@ class VersionRecord:
     expected_impact: tuple[float, float] | None = None
     measured_impact: dict[str, Any] = field(default_factory=dict)
     proof: dict[str, Any] = field(default_factory=dict)
-    mark: str = ""
-    said: str = ""
+    fingerprint: str = ""
+    semantics_hash: str = ""
     tools: tuple[str, ...] = ()
     question_hashes: tuple[str, ...] = ()
     file: str = ""
@@ -87,7 +86,7 @@ class VersionRecord:
     def sql(self) -> dict[str, str]:
         """The frozen SQL of each question, by grain and dimension, "month customer__country"."""
         return {
-            label: whole(question.at(grain), self.definition.steps)
+            label: with_steps(question.at(grain), self.definition.steps)
             for question in self.definition.questions
             for label, grain in zip(question.labels, question.grains, strict=True)
         }
@@ -209,7 +208,7 @@ class Merged:
         altered: those of them that are edited or gone since.
     """
 
-    there: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
     altered: frozenset[str] = frozenset()
 
 
@@ -323,7 +322,7 @@ class RecordFile(Strict):
         """
         return Definition(
             kpi=self.kpi,
-            questions=tuple(Question(q.grains, q.dimensions, q.sql) for q in self.questions),
+            questions=tuple(CompiledQuery(q.grains, q.dimensions, q.sql) for q in self.questions),
             steps={name: store.read(sql, file) for name, sql in (self.steps or {}).items()},
             columns=self.columns,
             nodes=tuple(Node(*line.split(" | ")) for line in self.came_from),
@@ -345,12 +344,14 @@ def read(root: Path, path: Path) -> VersionRecord:
     impact, window = record.expected_impact, record.window
     same = {
         "kpi", "version", "effective_from", "kind", "reason", "ticket", "author", "approver",
-        "restatement", "overlap", "measured_impact", "proof", "hash", "tools", "mark", "said",
+        "restatement", "overlap", "measured_impact", "proof", "hash", "tools",
     }  # fmt: skip
     return VersionRecord(
         **{name: getattr(record, name) for name in same},
         window=(window["from"], window["to"]) if window else None,
         expected_impact=(impact.least, impact.greatest) if impact else None,
+        fingerprint=record.mark,
+        semantics_hash=record.said,
         definition=record.definition(StepStore(root / FOLDER), file),
         question_hashes=tuple(question.hash for question in record.questions),
         file=file,
@@ -387,8 +388,8 @@ def write(root: Path, record: VersionRecord) -> Path:
     content |= {
         "hash": record.hash,
         "tools": list(record.tools),
-        "mark": record.mark,
-        "said": record.said,
+        "mark": record.fingerprint,
+        "said": record.semantics_hash,
         "questions": [
             {
                 "grains": list(q.grains),

@@ -59,7 +59,7 @@ class Scratch:
         Raises:
             WarehouseError: one is refused; NoSuchTableError where it names a table that lacks.
         """
-        with _said():
+        with _named_errors():
             self._connection.execute(sql)
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -68,7 +68,7 @@ class Scratch:
         Raises:
             WarehouseError: as `execute`.
         """
-        with _said():
+        with _named_errors():
             return self._connection.execute(sql, list(values)).fetchall()
 
     def count(self, relation: str) -> int:
@@ -101,7 +101,7 @@ class Scratch:
 
 
 @contextlib.contextmanager
-def _said() -> Iterator[None]:
+def _named_errors() -> Iterator[None]:
     import duckdb
 
     try:

@@ -257,7 +257,7 @@ def approved_by_owner(context: Context) -> Iterator[Finding]:
         owner = context.cards[name].owner.business
         allowed = {owner, *context.settings.delegates(owner)}
         for record in history:
-            if record.file in context.versions.merged.there:
+            if record.file in context.versions.merged.files:
                 continue
             if record.approver.lower() == record.author.lower():
                 text = f"{record.author} approved a version {record.version} of their own"
