@@ -247,7 +247,9 @@ def test_a_new_metricflow_that_writes_otherwise_is_no_new_definition(first_shop,
         for one in record.definition.questions
     )
     definition = replace(record.definition, questions=renamed)
-    older = replace(record, fingerprint="", semantics_hash="", question_hashes=(), definition=definition)
+    older = replace(
+        record, fingerprint="", semantics_hash="", question_hashes=(), definition=definition
+    )
     assert compare(first_open.meanings, older).changed
     tools = tuple(tool.replace("metricflow 0", "metricflow 9") for tool in older.tools)
     assert not compare(first_open.meanings, replace(older, tools=tools)).changed
