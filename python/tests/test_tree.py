@@ -41,9 +41,9 @@ def test_every_exact_relation_of_the_demo_holds(layer):
 
 def test_relations_are_named_by_their_shape():
     def kind(text, *names):
-        parts = tuple(tree.Part(name, name) for name in names)
+        parts = tuple(tree.Component(name, name) for name in names)
         relation = tree._parsed("k", text, parts, "duckdb")
-        return relation.kind, [part.sign for part in relation.parts]
+        return relation.kind, [part.sign for part in relation.components]
 
     assert kind("coalesce(a, 0)", "a") == ("same", [""])
     assert kind("a + b - c", "a", "b", "c") == ("sum", ["+", "+", "−"])  # noqa: RUF001 - minus

@@ -301,13 +301,13 @@ class PolicyGate:
                     names.listed if entry.metrics is None else entry.metrics for entry in roles
                 )
                 raise UnknownNameError("metric", name, frozenset[str]().union(*listed))
-        able = [entry for entry in roles if all(entry.metric(name) for name in metrics)]
-        if not able:
+        permitted = [entry for entry in roles if all(entry.metric(name) for name in metrics)]
+        if not permitted:
             raise NotAllowedError(
                 f"No role of {caller.name} may ask {', '.join(metrics)} together: ask them apart."
             )
         refused: CadranError | None = None
-        for entry in able:
+        for entry in permitted:
             try:
                 return self._authorized(query, entry, names, layer)
             except CadranError as problem:

@@ -379,23 +379,23 @@ class _Cells:
 
 
 def _torn(
-    taken: Mapping[Key, int], small: Mapping[View, set[Key]], finest: View, places: list[int]
+    present: Mapping[Key, int], small: Mapping[View, set[Key]], finest: View, places: list[int]
 ) -> set[Key]:
     """The cells of a filtered answer that could not be worked out from what is shown without it.
 
     A cell is sound if it takes nothing of what is hidden; or all of it, and the whole is shown.
 
     Args:
-        taken: the cells that the question takes, split by all that it filters by.
+        present: the cells that the question takes, split by all that it filters by.
         small: what is hidden of the whole, by view.
         finest: the view that is split by all.
         places: of the columns that the question is grouped by.
     """
     whole = tuple(SAME if place in places else GONE for place in range(len(finest)))
-    remaining = {coarsened(key, whole) for key in small[finest] if key not in taken}
+    remaining = {coarsened(key, whole) for key in small[finest] if key not in present}
     return {
         cell
-        for key in taken
+        for key in present
         if key in small[finest]
         and ((cell := coarsened(key, whole)) in remaining or cell in small[whole])
     }

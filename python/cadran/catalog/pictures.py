@@ -106,7 +106,7 @@ def place(kpi: KpiFacts, facts: Facts, w: Words) -> Markup:
     nodes = {name: Node(name, kpi.card.localized(w.lang).label, "", "strong")}
     edges = []
     for relation in facts.tree.of(name):
-        for part in relation.parts:
+        for part in relation.components:
             key = facts.tree.names.get(part.metric, part.metric)
             if key == name:
                 key = part.metric

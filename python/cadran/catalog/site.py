@@ -274,7 +274,7 @@ class _Pages:
     def _relation_text(self, relation: Any) -> str:
         """The relation with labels in the place of names."""
         labels = []
-        for part in relation.parts:
+        for part in relation.components:
             name = self.facts.tree.names.get(part.metric, part.metric)
             known = name in self.shown and name != relation.kpi
             label = self.shown[name].label if known else part.metric.replace("_", " ")

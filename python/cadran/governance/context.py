@@ -251,7 +251,7 @@ class Context:
         """The KPI's value in every complete period there is; none without a built warehouse."""
         key = (kpi, grain)
         if key not in self._values:
-            self._values[key] = self._asked(kpi, grain)
+            self._values[key] = self._query_values(kpi, grain)
         return self._values[key]
 
     @cached_property
@@ -268,7 +268,7 @@ class Context:
         except CadranError:
             return None
 
-    def _asked(self, kpi: str, grain: str) -> dict[dt.date, float]:
+    def _query_values(self, kpi: str, grain: str) -> dict[dt.date, float]:
         if self.last_day is None or grain not in periods.GRAINS:
             return {}
         last = periods.last_complete(self.last_day, grain)

@@ -334,11 +334,11 @@ class Definitions:
                 empty when there is none.
         """
         version = self._layer.card(kpi).version
-        mend = f"give it a new version with `cadran bump {kpi}`, or take the change back"
+        remedy = f"give it a new version with `cadran bump {kpi}`, or take the change back"
         if now.is_changed:
             causes = f" ({', '.join(now.causes)})" if now.causes else ""
             named = f"version {version}, by which it would be published{causes}"
-            return f"{kpi} means something else than {named}: {mend}."
+            return f"{kpi} means something else than {named}: {remedy}."
         if self._record(kpi) is not None and not now.note:
             return ""
         if not published or published[0]["definition_hash"] == now.hash:
@@ -347,7 +347,7 @@ class Definitions:
         kinds = {hash_.startswith(BY_SQL) for hash_ in (published[0]["definition_hash"], now.hash)}
         if published[0]["tools"] != " ".join(tools()) or len(kinds) > 1:
             return ""
-        return f"{kpi} means something else than what was published as version {version}: {mend}."
+        return f"{kpi} means something else than what was published as version {version}: {remedy}."
 
     def scope(self, kpi: str) -> VersionScope | None:
         """The scope of a KPI's present version, from its record; None without it.

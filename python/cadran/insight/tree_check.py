@@ -59,31 +59,31 @@ class _Values:
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
-        self.known: dict[tuple[str, str], dict[dt.date, Any]] = {}
+        self.fetched: dict[tuple[str, str], dict[dt.date, Any]] = {}
 
     def fetch_all(self, tree: Tree, until: dt.date) -> None:
         names = dict.fromkeys(
             name
             for relation in tree.relations
             if relation.expression is not None and _grain(self.layer, relation) == "month"
-            for name in (relation.kpi, *(part.metric for part in relation.parts))
+            for name in (relation.kpi, *(part.metric for part in relation.components))
         )
         latest = periods.last_complete(until, "month")
         first = periods.shifted(latest, "month", 1 - PERIODS - PERIODS)
         try:
-            rows = self._asked(list(names), "month", first, latest)
+            rows = self._fetch(list(names), "month", first, latest)
         except CadranError:
             return  # each is then asked by itself, so that one broken KPI hides no other
         for name in names:
-            self.known[name, "month"] = {row[0]: row[1][name] for row in rows}
+            self.fetched[name, "month"] = {row[0]: row[1][name] for row in rows}
 
     def of(self, name: str, grain: str, starts: list[dt.date]) -> dict[dt.date, Any]:
-        values = self.known.get((name, grain))
+        values = self.fetched.get((name, grain))
         if values is not None and any(start in values for start in starts):
             return values
-        return {row[0]: row[1][name] for row in self._asked([name], grain, starts[0], starts[-1])}
+        return {row[0]: row[1][name] for row in self._fetch([name], grain, starts[0], starts[-1])}
 
-    def _asked(
+    def _fetch(
         self, names: list[str], grain: str, first: dt.date, latest: dt.date
     ) -> list[tuple[dt.date, dict[str, Any]]]:
         column = f"metric_time__{grain}"
@@ -122,7 +122,7 @@ def _evaluated(
     starts = [periods.shifted(latest, grain, back) for back in range(1 - PERIODS, 1)]
     own = values.of(relation.kpi, grain, starts)
     parts = {}
-    for part in relation.parts:
+    for part in relation.components:
         moved = {start: _moved(start, part.offset) for start in starts}
         series = values.of(part.metric, grain, sorted(moved.values()))
         parts[part.alias] = {start: series.get(moved[start]) for start in starts}
@@ -151,7 +151,7 @@ def _cumulative(values: _Values, relation: Relation, until: dt.date) -> tuple[fl
         else:
             return None, 0
         own.append(values.of(relation.kpi, "day", [day]).get(day))
-        part = relation.parts[0].metric
+        part = relation.components[0].metric
         answer = values.layer.query([part], start=start, end=day, governed=False).to_arrow()
         computed.append(answer.column(part)[0].as_py())
     return _gap(own, computed), len(days)

@@ -147,7 +147,7 @@ def write(layer: Layer, names: Iterable[str] = ()) -> tuple[str, list[str]]:
     Raises:
         UnknownNameError: there is no such SLO.
     """
-    documents, refused, ids = [], [], set()
+    documents, refusals, ids = [], [], set()
     chosen = set(names)
     for card in layer.kpis():
         for slo in card.slos:
@@ -155,7 +155,7 @@ def write(layer: Layer, names: Iterable[str] = ()) -> tuple[str, list[str]]:
             if chosen and not chosen & {slo.name, *slo.ids()}:
                 continue
             if slo.composite:
-                refused.append(
+                refusals.append(
                     f"SLO '{slo.name}' is a composite of consumed budgets, which OpenSLO v1 cannot"
                     " say: it is left out."
                 )
@@ -167,7 +167,7 @@ def write(layer: Layer, names: Iterable[str] = ()) -> tuple[str, list[str]]:
             ]
     for name in sorted(chosen - ids):
         raise UnknownNameError("SLO", name, ids)
-    return yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), refused
+    return yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), refusals
 
 
 def document(kpi: str, slo: Slo, subject: str) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def _append(hour: Path, target: Path, upto: str) -> None:
             for file in ([target] if through else []) + later:
                 for batch in pq.ParquetFile(file).iter_batches(batch_size=_GROUP):
                     batches.append(batch)
-                    if sum(held.num_rows for held in batches) >= _GROUP:
+                    if sum(waiting.num_rows for waiting in batches) >= _GROUP:
                         writer.write_table(pa.Table.from_batches(batches, parts.LINES))
                         batches = []
             writer.write_table(pa.Table.from_batches(batches, parts.LINES))

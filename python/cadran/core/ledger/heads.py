@@ -79,8 +79,8 @@ def external_heads(
             except ProjectError:
                 continue  # a state that nobody could use, such as one with conflict markers
             sealed += _of(earlier, place) if earlier is not None else []
-    given_up = tuple(abandoned)
-    heads = [each for each in (*sealed, *more) if not each.first.startswith(given_up or "-")]
+    prefixes = tuple(abandoned)
+    heads = [head for head in (*sealed, *more) if not head.first.startswith(prefixes or "-")]
     return ExternalHeads(lock, present, tuple(heads), None if states is None else len(states))
 
 
@@ -89,7 +89,7 @@ def _of(anchor: Anchor, place: str) -> list[WitnessedHead]:
     trail = [
         WitnessedHead(batch, mark, place, anchor.first) for batch, mark in anchor.trail.items()
     ]
-    return [each for each in head + trail if each.batch]
+    return [item for item in head + trail if item.batch]
 
 
 def missing(hashes: Mapping[int, str], outside: ExternalHeads) -> list[tuple[int, str]]:
@@ -104,7 +104,7 @@ def missing(hashes: Mapping[int, str], outside: ExternalHeads) -> list[tuple[int
     if not last or problems:
         return problems
     lock = outside.lock.name if outside.lock is not None else "a lock file (--lock)"
-    newest = max(outside.heads, key=lambda each: each.batch, default=None)
+    newest = max(outside.heads, key=lambda witnessed: witnessed.batch, default=None)
     is_elsewhere = newest is not None and newest.place != lock
     hint = f"; {newest.place} knows batch {newest.batch}" if newest and is_elsewhere else ""
     if outside.anchor is None:
@@ -120,12 +120,12 @@ def missing(hashes: Mapping[int, str], outside: ExternalHeads) -> list[tuple[int
 
 def _replaced(hashes: Mapping[int, str], heads: Iterable[WitnessedHead]) -> list[tuple[int, str]]:
     """The first batch that is another than the one that was handed out."""
-    present = [each for each in heads if each.batch in hashes]
-    bad = [each for each in present if not hashes[each.batch].startswith(each.mark)]
+    present = [head for head in heads if head.batch in hashes]
+    bad = [head for head in present if not hashes[head.batch].startswith(head.mark)]
     if not bad:
         return []
-    first = min(bad, key=lambda each: each.batch)
-    wrong = {each.batch for each in bad}
+    first = min(bad, key=lambda head: head.batch)
+    wrong = {head.batch for head in bad}
     before = max(
         (e.batch for e in present if e.batch < first.batch and e.batch not in wrong), default=0
     )
@@ -136,7 +136,7 @@ def _replaced(hashes: Mapping[int, str], heads: Iterable[WitnessedHead]) -> list
 
 
 def _cut(last: int, heads: Iterable[WitnessedHead]) -> list[tuple[int, str]]:
-    newest = max(heads, key=lambda each: each.batch, default=None)
+    newest = max(heads, key=lambda head: head.batch, default=None)
     if newest is None or newest.batch <= last:
         return []
     end = f"batch {newest.batch} was anchored, batch {last} is the last, says {newest.place}"

@@ -230,7 +230,7 @@ class Reader:
             if name not in kinds:
                 by = f" by {self.known_at}" if self.known_at else ""
                 raise QueryError(f"Nothing of {name} was published{by}: run `cadran publish`.")
-        types = {name: _duckdb(each) for name, each in kinds.items()}
+        types = {name: _duckdb(arrow_types) for name, arrow_types in kinds.items()}
         if not self.dimensions:
             return types
         names = ",".join(sorted(self.dimensions))

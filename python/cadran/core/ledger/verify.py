@@ -102,35 +102,35 @@ def verify(
     """
     by_witness: dict[str, list[WitnessedHead]] = {}
     unasked = []
-    for each in witnesses:
+    for witness in witnesses:
         try:
-            by_witness |= heads_by_witness([each])
+            by_witness |= heads_by_witness([witness])
         except ProjectError as problem:
             unasked.append(Damage(0, None, str(problem)))
-    places = [each for heads in by_witness.values() for each in heads]
-    about = external_heads(lock, places, abandoned)
-    is_export = about.anchor is not None and about.anchor.is_export
+    places = [item for heads in by_witness.values() for item in heads]
+    external = external_heads(lock, places, abandoned)
+    is_export = external.anchor is not None and external.anchor.is_export
     if lock is not None and lock.name == FILE and is_export:
         unasked.append(Damage(0, None, f"{lock} is an exported head, no lock of a project"))
     faults = sql.faults(warehouse.catalog, warehouse.apart)
     damages = [Damage(0, None, fault.what) for fault in faults]
     if any(fault.is_table for fault in faults):
-        return Verification(Head(), 0, about.anchor, tuple(damages + unasked), {}, about)
+        return Verification(Head(), 0, external.anchor, tuple(damages + unasked), {}, external)
     if not is_there(warehouse):
         damages += [
-            Damage(0, None, f"The ledger is gone: {text}") for _, text in missing({}, about)
+            Damage(0, None, f"The ledger is gone: {text}") for _, text in missing({}, external)
         ]
-        return Verification(Head(), 0, about.anchor, tuple(damages + unasked), {}, about)
+        return Verification(Head(), 0, external.anchor, tuple(damages + unasked), {}, external)
     tables = _Tables(warehouse)
     batches = tables.batches()
     hashes = {batch["batch"]: batch["hash"] for batch in batches}
-    ends = [Damage(batch, None, text) for batch, text in missing(hashes, about)]
+    ends = [Damage(batch, None, text) for batch, text in missing(hashes, external)]
     late = [Damage(0, None, text) for text in behind(by_witness, max(hashes, default=0))]
-    inside = [*_chain(batches, about), *tables.content(batches), *tables.waiting(batches)]
+    inside = [*_chain(batches, external), *tables.content(batches), *tables.waiting(batches)]
     inside.sort(key=lambda damage: (damage.batch, damage.row or 0))
     head = Head(batches[-1]["batch"], batches[-1]["hash"]) if batches else Head()
     everything = (*damages, *inside, *ends, *unasked, *late)
-    return Verification(head, tables.rows(), about.anchor, everything, hashes, about)
+    return Verification(head, tables.rows(), external.anchor, everything, hashes, external)
 
 
 def is_there(warehouse: Warehouse) -> bool:
@@ -166,7 +166,7 @@ def read_external_heads(
             " keep it in: name a file with --lock."
         )
     by_witness = heads_by_witness(witnesses)
-    places = [each for heads in by_witness.values() for each in heads]
+    places = [head for heads in by_witness.values() for head in heads]
     return external_heads(lock, places, abandoned)
 
 
@@ -226,7 +226,7 @@ class _Tables:
             """,
             present=present,
         )
-        return damages + [self._damaged(each["batch"], older) for each in different]
+        return damages + [self._damaged(differing["batch"], older) for differing in different]
 
     def _damaged(self, batch: int, older: int) -> Damage:
         rows = self.ask(
@@ -287,11 +287,11 @@ def _scheme(details: str) -> int:
         return sql.SCHEME
 
 
-def _chain(batches: list[dict[str, Any]], about: ExternalHeads) -> list[Damage]:
+def _chain(batches: list[dict[str, Any]], external: ExternalHeads) -> list[Damage]:
     """Batches whose record is wrong, from the end: what follows vouches for what is before it."""
     marks: dict[int, list[str]] = {}
-    for each in about.heads:
-        marks.setdefault(each.batch, []).append(each.mark)
+    for head in external.heads:
+        marks.setdefault(head.batch, []).append(head.mark)
     damages = []
     after: dict[str, Any] | None = None
     for batch in reversed(batches):

@@ -51,7 +51,7 @@ class Witness(Protocol):
             ProjectError: it cannot be asked, or what it holds is not genuine.
         """
 
-    def give(self, hashes: Mapping[int, str], known: Iterable[WitnessedHead]) -> None:
+    def give(self, hashes: Mapping[int, str], heads: Iterable[WitnessedHead]) -> None:
         """Give it the batches that it does not know, or the last one for all.
 
         Raises:
@@ -89,9 +89,9 @@ class FileWitness:
                     raise ProjectError(f"{self.place}, line {number}, is no head.") from None
         return heads
 
-    def give(self, hashes: Mapping[int, str], known: Iterable[WitnessedHead]) -> None:
+    def give(self, hashes: Mapping[int, str], heads: Iterable[WitnessedHead]) -> None:
         """Append the batches that it does not know, in one write."""
-        batches = {each.batch for each in known}
+        batches = {head.batch for head in heads}
         first = hashes[1][:MARK]
         lines = [
             json.dumps({"batch": batch, "head": mark, "first": first})
@@ -147,11 +147,11 @@ class TagWitness:
             self._git("verify-tag", names[max(names)])
         return heads
 
-    def give(self, hashes: Mapping[int, str], known: Iterable[WitnessedHead]) -> None:
+    def give(self, hashes: Mapping[int, str], heads: Iterable[WitnessedHead]) -> None:
         """Tag the last batch, and push the tag."""
         last = max(hashes)
         name = f"{self.prefix}/{last:08d}"
-        if last not in {each.batch for each in known}:
+        if last not in {head.batch for head in heads}:
             message = f"Ledger {hashes[1][:MARK]}, batch {last}: {hashes[last]}"
             self._git("tag", "--sign", "--message", message, name)
         if self.remote:
@@ -198,10 +198,10 @@ class TimestampWitness:
             )
         return heads
 
-    def give(self, hashes: Mapping[int, str], known: Iterable[WitnessedHead]) -> None:
+    def give(self, hashes: Mapping[int, str], heads: Iterable[WitnessedHead]) -> None:
         """Have the last batch stamped, and keep the receipt."""
         last, first = max(hashes), hashes[1][:MARK]
-        if last in {each.batch for each in known}:
+        if last in {witnessed.batch for witnessed in heads}:
             return
         from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
@@ -297,13 +297,13 @@ def heads_by_witness(witnesses: Iterable[Witness]) -> dict[str, list[WitnessedHe
     Raises:
         ProjectError: one cannot be asked, or what it holds is not genuine.
     """
-    return {each.place: each.heads() for each in witnesses}
+    return {witness.place: witness.heads() for witness in witnesses}
 
 
 def behind(by_witness: Mapping[str, list[WitnessedHead]], last: int) -> list[str]:
     """Which witnesses do not know the last batch."""
     ends = {
-        place: max((each.batch for each in heads), default=0) for place, heads in by_witness.items()
+        place: max((head.batch for head in heads), default=0) for place, heads in by_witness.items()
     }
     return [
         f"{place} knows batch {end} of {last}: `cadran publish` gives it the rest"
@@ -319,9 +319,9 @@ def hand_over(witnesses: Iterable[Witness], hashes: Mapping[int, str]) -> None:
         WarehouseError: one does not take it; the others have it.
     """
     problems = []
-    for each in witnesses if hashes else ():
+    for witness in witnesses if hashes else ():
         try:
-            each.give(hashes, each.heads())
+            witness.give(hashes, witness.heads())
         except ProjectError as problem:
             problems.append(str(problem))
     if problems:

@@ -102,7 +102,7 @@ def _printed(node: Node, write: Callable[[Field], str], value: Callable[[str], s
     field = write(node.field)
     if node.cast:
         field = f"cast({field} as {node.cast})"
-    values = [value(each.sql) for each in node.values]
+    values = [value(item.sql) for item in node.values]
     if node.operator == "in":
         return f"{field} in ({', '.join(values)})"
     return f"{field} {node.operator} {' and '.join(values)}" if node.operator else field

@@ -70,7 +70,7 @@ class _Rules:
     ) -> None:
         self.remote = remote
         self.cards = cards
-        self.known = dimensions
+        self.dimensions_of = dimensions
         self.grains = [g for g in GRAINS if all(g in card.grains for card in cards)]
         self.shared = [
             d for d in cards[0].dimensions if all(d in card.dimensions for card in cards)
@@ -80,7 +80,7 @@ class _Rules:
         """The same, with a grain where a bare `metric_time` had none."""
         if group.base != TIME:
             if group.base not in self.shared or group.date_part:
-                if group.base not in [item["name"] for item in self.known(metrics)]:
+                if group.base not in [item["name"] for item in self.dimensions_of(metrics)]:
                     of = f" of {', '.join(metrics)}"
                     raise UnknownNameError("dimension", group.base, [*self.shared, TIME], where=of)
                 self.refuse(f"by {group.base}")

@@ -23,7 +23,7 @@ KINDS = ("same", "sum", "product", "ratio", "formula", "cumulative", "conversion
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Component:
     """An input of a relation: the metric, how the expression calls it, and its sign in it."""
 
     metric: str
@@ -43,7 +43,7 @@ class Relation:
 
     kpi: str
     kind: str
-    parts: tuple[Part, ...]
+    components: tuple[Component, ...]
     expression: str | None
     is_declared: bool = False
     window: tuple[int, str] | None = None
@@ -114,10 +114,12 @@ def read(model: SemanticModel) -> Tree:
                 _wrong(model, card.name, "drivers", f"names '{name}', which is no other KPI")
         if card.relation is not None:
             relations.append(_declared(model, card.name, card.relation, names))
-    kpis = {r.parts[0].metric: r.kpi for r in relations if r.kind == "same" and not r.is_declared}
+    kpis = {
+        r.components[0].metric: r.kpi for r in relations if r.kind == "same" and not r.is_declared
+    }
     links: dict[tuple[str, str], Link] = {}
     for relation in relations:
-        for part in relation.parts:
+        for part in relation.components:
             tail = kpis.get(part.metric, part.metric)
             if tail in names and tail != relation.kpi:
                 link = Link(tail, relation.kpi, True, relation.kind, part.sign)  # noqa: FBT003
@@ -133,22 +135,24 @@ def read(model: SemanticModel) -> Tree:
 def own_relation(graph: MetricGraph, name: str) -> Relation:
     """What a metric's definition says of its parts."""
     kind, params = graph.metrics[name]["type"], graph.metrics[name]["type_params"]
-    parts = tuple(map(_part, graph.inputs(name)))
+    components = tuple(map(_part, graph.inputs(name)))
     if kind == "ratio":
-        return Relation(name, "ratio", parts, "cast(numerator as double) / nullif(denominator, 0)")
+        return Relation(
+            name, "ratio", components, "cast(numerator as double) / nullif(denominator, 0)"
+        )
     if kind == "cumulative":
         span = params["cumulative_type_params"]
         window, to_date = span.get("window"), span.get("grain_to_date")
         length = (window["count"], window["granularity"]) if window else (0, to_date or "")
-        return Relation(name, "cumulative", parts, None, window=length)
+        return Relation(name, "cumulative", components, None, window=length)
     if kind == "conversion":
-        return Relation(name, "conversion", tuple(reversed(parts)), None)
-    return _parsed(name, params["expr"], parts, graph.dialect)
+        return Relation(name, "conversion", tuple(reversed(components)), None)
+    return _parsed(name, params["expr"], components, graph.dialect)
 
 
-def _part(component: Input) -> Part:
+def _part(component: Input) -> Component:
     offset = component.offset_window
-    return Part(
+    return Component(
         component.name,
         component.role if component.role in {"numerator", "denominator"} else component.alias,
         "÷" if component.role in {"denominator", "base"} else "",
@@ -165,16 +169,16 @@ def _declared(model: SemanticModel, kpi: str, text: str, kpis: set[str]) -> Rela
         names = [column.name for column in parse_one(text, read=dialect).find_all(exp.Column)]
     except SqlglotError:
         names = []
-    strange = [name for name in names if name not in kpis or name == kpi]
-    if strange or not names:
-        fault = f"names '{strange[0]}', which is no other KPI" if strange else "names no KPI"
+    unknown = [name for name in names if name not in kpis or name == kpi]
+    if unknown or not names:
+        fault = f"names '{unknown[0]}', which is no other KPI" if unknown else "names no KPI"
         _wrong(model, kpi, "relation", fault)
-    parts = tuple(Part(name, name) for name in dict.fromkeys(names))
-    relation = _parsed(kpi, text, parts, dialect)
-    return Relation(kpi, relation.kind, relation.parts, text, is_declared=True)
+    components = tuple(Component(name, name) for name in dict.fromkeys(names))
+    relation = _parsed(kpi, text, components, dialect)
+    return Relation(kpi, relation.kind, relation.components, text, is_declared=True)
 
 
-def _parsed(kpi: str, text: str, parts: tuple[Part, ...], dialect: str) -> Relation:
+def _parsed(kpi: str, text: str, components: tuple[Component, ...], dialect: str) -> Relation:
     """The relation of an expression: its kind, and the sign that each part has in it."""
     from sqlglot import exp, parse_one
 
@@ -189,7 +193,7 @@ def _parsed(kpi: str, text: str, parts: tuple[Part, ...], dialect: str) -> Relat
         signs = {side.name: "×" for side in map(_bare, bare.flatten())}  # noqa: RUF001 - times
     elif isinstance(bare, exp.Div) and _all_columns([bare.left, bare.right]):
         kind, signs = "ratio", {_bare(bare.right).name: "÷"}
-    signed = (Part(p.metric, p.alias, signs.get(p.alias, ""), p.offset) for p in parts)
+    signed = (Component(p.metric, p.alias, signs.get(p.alias, ""), p.offset) for p in components)
     return Relation(kpi, kind, tuple(signed), text)
 
 

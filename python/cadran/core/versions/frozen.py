@@ -267,7 +267,7 @@ class Frozen:
         """The card as it was then."""
         return replace(self._model.card(self.kpi), version=self._record.version)
 
-    def governed(self, question: Query) -> Query:
+    def governed(self, query: Query) -> Query:
         """The question with its filters as templates, as the card of then lets it stand.
 
         Conditions on the rows that whoever asks may see are filters like others from here on.
@@ -277,11 +277,11 @@ class Frozen:
             QueryError: a filter is none.
         """
         model, known = self._model, partial(self._model.dimensions, governed=False)
-        query = replace(question, where=model.conditions(question.where))
-        query = govern(query, [self.card], known)
-        return replace(query, where=(*query.where, *model.conditions(question.confined)))
+        ruled = replace(query, where=model.conditions(query.where))
+        ruled = govern(ruled, [self.card], known)
+        return replace(ruled, where=(*ruled.where, *model.conditions(query.confined)))
 
-    def sql(self, question: Query) -> str:
+    def sql(self, query: Query) -> str:
         """The SQL that answers a governed question, on the data of now.
 
         Raises:
@@ -291,10 +291,10 @@ class Frozen:
         definition = self._record.definition
         if not definition.runs:
             raise GoneError(f"It was kept as text, which cannot be run ({definition.note}).")
-        recorded = self._as_frozen(question)
+        recorded = self._recorded(query)
         if recorded is not None:
-            return self._whole(*recorded, question)
-        statement = self._model.plan(question)[0].replace(SCHEMA, "")
+            return self._recorded_sql(*recorded, query)
+        statement = self._model.plan(query)[0].replace(SCHEMA, "")
         lacking = sorted(set(_STEP.findall(statement)) - definition.steps.keys())
         if lacking:
             raise QueryError(
@@ -304,7 +304,7 @@ class Frozen:
             )
         return self._sources.placed(over(statement, definition.steps))
 
-    def run(self, sql: str, question: Query) -> pa.Table:
+    def run(self, sql: str, query: Query) -> pa.Table:
         """The rows of the version's SQL.
 
         Raises:
@@ -312,8 +312,8 @@ class Frozen:
             WarehouseError: it fails for another reason.
         """
         try:
-            return self._warehouse.arrow(sql, dates(question))
-        except WarehouseError as refused:
+            return self._warehouse.arrow(sql, dates(query))
+        except WarehouseError as error:
             self._warehouse.arrow("select 1 as one")  # a warehouse that cannot be read at all
             definition = self._record.definition
             plain = self._sources.placed(with_steps(
@@ -321,26 +321,28 @@ class Frozen:
             ))  # fmt: skip
             try:
                 self._warehouse.column_types(plain)
-            except WarehouseError as why:
-                raise GoneError(f"What the frozen version reads is not what it was: {why}") from why
-            raise refused from None
+            except WarehouseError as cause:
+                raise GoneError(
+                    f"What the frozen version reads is not what it was: {cause}"
+                ) from cause
+            raise error from None
 
-    def _as_frozen(self, question: Query) -> tuple[CompiledQuery, str] | None:
+    def _recorded(self, query: Query) -> tuple[CompiledQuery, str] | None:
         """The frozen question that this one is, but for order and limit; None without."""
-        if question.where or question.start or question.end or question.min_max_only:
+        if query.where or query.start or query.end or query.min_max_only:
             return None
-        times = [group for group in question.group_by if group.base == TIME]
-        dimensions = tuple(group.base for group in question.group_by if group.base != TIME)
+        times = [group for group in query.group_by if group.base == TIME]
+        dimensions = tuple(group.base for group in query.group_by if group.base != TIME)
         grain = times[0].asked_grain if len(times) == 1 else None
         for recorded in self._record.definition.questions:
             if recorded.dimensions == dimensions and grain in recorded.grains:
                 return recorded, str(grain)
         return None
 
-    def _whole(self, recorded: CompiledQuery, grain: str, question: Query) -> str:
-        columns = [group.column for group in question.group_by]
+    def _recorded_sql(self, recorded: CompiledQuery, grain: str, query: Query) -> str:
+        columns = [group.column for group in query.group_by]
         by_default = [f"{TIME}__{grain}", *recorded.dimensions]
-        order = question.order_by or (tuple(by_default) if question.ordered else ())
+        order = query.order_by or (tuple(by_default) if query.ordered else ())
         for item in order:
             if item.removeprefix("-") not in (*columns, self.kpi):
                 raise UnknownNameError(
@@ -351,8 +353,8 @@ class Frozen:
         parts = [f"select {names} from (\n{faster(statement, self._project.dialect)}\n) as answer"]
         if order:
             parts.append("order by " + ", ".join(map(_ordered, order)))
-        if question.limit is not None:
-            parts.append(f"limit {question.limit}")
+        if query.limit is not None:
+            parts.append(f"limit {query.limit}")
         return self._sources.placed("\n".join(parts))
 
 
@@ -362,7 +364,7 @@ class OfVersion(Reader):
     def __init__(
         self,
         warehouse: Warehouse,
-        question: Query,
+        query: Query,
         version: int,
         known_at: str | dt.date | None = None,
     ) -> None:
@@ -371,7 +373,7 @@ class OfVersion(Reader):
         Raises:
             QueryError: the ledger cannot answer it; the message says what it can.
         """
-        super().__init__(warehouse, question, known_at, None)
+        super().__init__(warehouse, query, known_at, None)
         self._version = version
 
     @property
@@ -380,14 +382,14 @@ class OfVersion(Reader):
         return f"version = {self._version} and {super().cutoff}"
 
 
-def _published(warehouse: Warehouse, question: Query, version: int, gone: GoneError) -> OfVersion:
+def _published(warehouse: Warehouse, query: Query, version: int, error: GoneError) -> OfVersion:
     if not has_ledger(warehouse):
-        raise GoneError(f"{gone} Nothing was published either.") from gone
+        raise GoneError(f"{error} Nothing was published either.") from error
     try:
-        reader = OfVersion(warehouse, question, version)
+        reader = OfVersion(warehouse, query, version)
         reader.sql()
     except QueryError as unpublished:
-        raise GoneError(f"{gone} {unpublished}") from gone
+        raise GoneError(f"{error} {unpublished}") from error
     return reader
 
 

@@ -204,8 +204,8 @@ def faults(catalog: str, rows: Callable[[str], list[dict[str, Any]]]) -> list[Fa
             problems.append(Fault(label, kind == "table"))
     tables = [name for name, (kind, _) in expected.items() if kind == "table"]
     if any(name in objects for name in tables):
-        gone = [name for name in tables if name not in objects]
-        problems += [Fault(f"{SCHEMA}.{name} is missing", is_table=True) for name in gone]
+        absent = [name for name in tables if name not in objects]
+        problems += [Fault(f"{SCHEMA}.{name} is missing", is_table=True) for name in absent]
     return problems + [
         Fault(f"the {row['kind']} {row['name']} stands in the way of what is read: drop it")
         for row in present

@@ -57,7 +57,7 @@ def is_operation(text: str) -> bool:
 
 def is_near(name: str, other: str, least: float = 0.9) -> bool:
     """True when two names are easily taken for each other."""
-    words, others = ([_stem(word) for word in each.split("_")] for each in (name, other))
+    words, others = ([_stem(word) for word in text.split("_")] for text in (name, other))
     if sorted(words) == sorted(others):
         return True
     # Names that differ in a whole word, as those by country and by county do not, are two names.
