@@ -24,6 +24,8 @@ def connect(running, bearer="anything"):
         DatabaseOptions.AUTHORIZATION_HEADER.value: f"Bearer {bearer}",
         f"{DatabaseOptions.RPC_CALL_HEADER_PREFIX.value}environmentid": "17",
     }
-    if running.house.settings.tls:
-        options[DatabaseOptions.TLS_ROOT_CERTS.value] = running.house.settings.tls[0].read_text()
+    if running.server_context.settings.tls:
+        options[DatabaseOptions.TLS_ROOT_CERTS.value] = running.server_context.settings.tls[
+            0
+        ].read_text()
     return flightsql.connect(running.flight, db_kwargs=options, autocommit=True)

@@ -1,4 +1,4 @@
-"""The desk under a policy: no cache, card, error or break tells what a role may not see; limits."""
+"""Answers under a policy: no cache, card, error or break tells what a role may not see; limits."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from cadran.server.settings import Settings
 from cadran.serving import redaction
 from cadran.serving.execution import Stop
 from cadran.serving.response import Answer
-from cadran.serving.service import Asked, QueryService
-from cadran.serving.snapshots import States
+from cadran.serving.service import QueryService, RequestContext
+from cadran.serving.snapshots import SnapshotStore
 
 POLICY = """
 roles:
@@ -58,29 +58,32 @@ ENDLESS = "select count(*) as n from range(20000) a, range(20000) b, range(20000
 
 
 @pytest.fixture(scope="module")
-def states(guarded):
+def snapshots(guarded):
     found = artifacts.find(None, guarded, guarded.parents[1] / "guarded.duckdb")
-    made = States(found, confined=Confinement())
+    made = SnapshotStore(found, confined=Confinement())
     made.refresh(force=True)
     yield made
     made.close()
 
 
 @pytest.fixture
-def desk(states, tmp_path):
+def service(snapshots, tmp_path):
     file = tmp_path / "cadran_policy.yml"
     file.write_text(POLICY)
-    before = list(states.listeners)
+    before = list(snapshots.listeners)
     made = QueryService(
-        states, gate=PolicyGate(policies.read(file)), audit=Record(tmp_path / "audit"), seconds=30
+        snapshots,
+        gate=PolicyGate(policies.read(file)),
+        audit=Record(tmp_path / "audit"),
+        seconds=30,
     )
     yield made
     made.audit.close()
-    states.listeners[:] = before
+    snapshots.listeners[:] = before
 
 
-def ask(desk, caller, question=BY_MONTH, **more):
-    return desk.ask(Asked(caller, "test", **more), question)
+def ask(service, caller, question=BY_MONTH, **more):
+    return service.ask(RequestContext(caller, "test", **more), question)
 
 
 def rows(handed):
@@ -94,81 +97,86 @@ def asked(**given):
 # Answers ---------------------------------------------------------------------------------------
 
 
-def test_two_roles_that_ask_the_same_get_their_own_rows_kept_or_not(desk):
-    first = {caller.name: ask(desk, caller) for caller in (FRANCE, GERMANY, ALL)}
+def test_two_roles_that_ask_the_same_get_their_own_rows_kept_or_not(service):
+    first = {caller.name: ask(service, caller) for caller in (FRANCE, GERMANY, ALL)}
     values = {name: tuple(map(str, rows(handed))) for name, handed in first.items()}
     assert len(set(values.values())) == 3
     for caller in (FRANCE, GERMANY, ALL):
-        for again in (ask(desk, caller), desk.kept(Asked(caller, "test"), BY_MONTH)):
+        for again in (
+            ask(service, caller),
+            service.cached(RequestContext(caller, "test"), BY_MONTH),
+        ):
             assert again.cached
             assert tuple(map(str, rows(again))) == values[caller.name]
     assert len({handed.answer.etag for handed in first.values()}) == 3
 
 
-def test_many_roles_at_once_get_their_own_rows(desk):
-    expected = {caller: rows(ask(desk, caller)) for caller in (FRANCE, ALL)}
-    desk.cache.forget("")
+def test_many_roles_at_once_get_their_own_rows(service):
+    expected = {caller: rows(ask(service, caller)) for caller in (FRANCE, ALL)}
+    service.cache.forget("")
     callers = [FRANCE, ALL] * 20
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda one: rows(ask(desk, one, read_cache=False)), callers))
+        found = list(pool.map(lambda one: rows(ask(service, one, read_cache=False)), callers))
     assert all(got == expected[caller] for caller, got in zip(callers, found, strict=True))
 
 
-def test_a_question_that_nobody_judged_yet_does_not_keep_the_event_loop_waiting(desk, monkeypatch):
-    monkeypatch.setattr(desk.gate, "allow", lambda *_: pytest.fail("judged on the event loop"))
-    assert desk.kept(Asked(FRANCE, "test"), BY_MONTH) is None
+def test_a_question_that_nobody_judged_yet_does_not_keep_the_event_loop_waiting(
+    service, monkeypatch
+):
+    monkeypatch.setattr(service.gate, "allow", lambda *_: pytest.fail("judged on the event loop"))
+    assert service.cached(RequestContext(FRANCE, "test"), BY_MONTH) is None
 
 
-def test_values_sql_and_saved_queries_are_those_of_the_role(desk):
-    segments = desk.values(Asked(ALL, "test"), "customer__segment", ("orders",))
+def test_values_sql_and_saved_queries_are_those_of_the_role(service):
+    segments = service.values(RequestContext(ALL, "test"), "customer__segment", ("orders",))
     assert segments == ["home", "trade"]
-    countries = desk.values(Asked(ALL, "test"), "customer__country", ())
+    countries = service.values(RequestContext(ALL, "test"), "customer__country", ())
     assert countries == ["DE", "FR", "IT"]
     with pytest.raises(UnknownNameError):
-        desk.values(Asked(FRANCE, "test"), "customer__country", ())
-    assert "'FR'" in desk.sql(Asked(FRANCE, "test"), BY_MONTH)
-    assert [one["name"] for one in desk.saved_queries(FRANCE)] == ["by_channel"]
-    assert [one["name"] for one in desk.saved_queries(ALL)] == ["by_channel", "stock_by_site"]
+        service.values(RequestContext(FRANCE, "test"), "customer__country", ())
+    assert "'FR'" in service.sql(RequestContext(FRANCE, "test"), BY_MONTH)
+    assert [one["name"] for one in service.saved_queries(FRANCE)] == ["by_channel"]
+    assert [one["name"] for one in service.saved_queries(ALL)] == ["by_channel", "stock_by_site"]
 
 
-def test_saved_queries_are_answered_beforehand_for_each_role(desk):
-    assert desk.warm() == 1 + 1 + 2
-    answer = desk.kept(Asked(FRANCE, "test"), asked(saved_query="by_channel"))
+def test_saved_queries_are_answered_beforehand_for_each_role(service):
+    assert service.warm() == 1 + 1 + 2
+    answer = service.cached(RequestContext(FRANCE, "test"), asked(saved_query="by_channel"))
     assert answer is None  # judged for somebody else: it is asked in a worker, and is there
-    assert ask(desk, FRANCE, asked(saved_query="by_channel")).cached
+    assert ask(service, FRANCE, asked(saved_query="by_channel")).cached
 
 
-def test_cards_lists_and_answers_name_only_what_the_role_may_see(desk):
-    (card,) = desk.kpis(FRANCE)
+def test_cards_lists_and_answers_name_only_what_the_role_may_see(service):
+    (card,) = service.kpis(FRANCE)
     assert card.dimensions == ("order_id__channel", "customer__segment")
     assert card.drivers == ()  # amount_per_order is not for this role
-    assert {one.name: one.drivers for one in desk.kpis(ALL)}["revenue"] == ("amount_per_order",)
-    assert ask(desk, FRANCE).answer.cards["revenue"] == card
-    assert [one["name"] for one in desk.metrics(FRANCE)] == ["orders", "revenue"]
-    names = [one["name"] for one in desk.dimensions(FRANCE, ("orders",))]
+    assert {one.name: one.drivers for one in service.kpis(ALL)}["revenue"] == ("amount_per_order",)
+    assert ask(service, FRANCE).answer.cards["revenue"] == card
+    assert [one["name"] for one in service.metrics(FRANCE)] == ["orders", "revenue"]
+    names = [one["name"] for one in service.dimensions(FRANCE, ("orders",))]
     assert names == ["customer__segment", "metric_time", "order_id__channel"]
-    assert "customer__contact" not in {one["name"] for one in desk.dimensions(ALL, ("orders",))}
+    assert "customer__contact" not in {one["name"] for one in service.dimensions(ALL, ("orders",))}
     with pytest.raises(UnknownNameError) as caught:
-        desk.card(FRANCE, "stock_level")
+        service.card(FRANCE, "stock_level")
     assert str(caught.value).endswith("Allowed: revenue.")
 
 
-def test_a_break_does_not_tell_the_value_of_all_rows(states):
-    layer = states.current.layer
+def test_a_break_does_not_tell_the_value_of_all_rows(snapshots):
+    layer = snapshots.current.layer
     broken = Break("revenue", dt.datetime(2026, 2, 1), 1, 2, "error", "why", "123.45", False)  # noqa: DTZ001, FBT003
     question = asked(metrics=["revenue"])
     confined = Query(metrics=("revenue",), confined=("x",))
     for one, value in ((question, "123.45"), (confined, None)):
         answer = Answer(None, one, {}, {}, (broken,), True, True, "state")  # noqa: FBT003
-        cut = redaction.cut(answer, Allowed(one, "role"), Visible(), layer)
+        cut = redaction.redacted(answer, Allowed(one, "role"), Visible(), layer)
         assert cut.breaks[0].value_before == value
 
 
 # Errors ----------------------------------------------------------------------------------------
 
 
-def test_no_error_of_the_warehouse_reaches_a_client(desk, states, monkeypatch, caplog):
-    layer = states.current.layer
+def test_no_error_of_the_warehouse_reaches_a_client(service, snapshots, monkeypatch, caplog):
+    layer = snapshots.current.layer
     real = layer.warehouse.arrow
 
     def broken(*_):
@@ -177,33 +185,33 @@ def test_no_error_of_the_warehouse_reaches_a_client(desk, states, monkeypatch, c
     monkeypatch.setattr(layer.warehouse, "arrow", broken)
     caplog.set_level(logging.ERROR)
     with pytest.raises(WarehouseError) as caught:
-        ask(desk, ALL)
+        ask(service, ALL)
     assert "@example.com" in caplog.text
     number = str(caught.value).removesuffix(".")[-8:]
     assert str(caught.value) == (f"The warehouse could not answer; it is recorded as {number}.")
     assert number in caplog.text
     with pytest.raises(QueryError, match="cannot apply the filter"):
-        ask(desk, ALL, asked(metrics=["orders"], where=["order_id__channel = 'web'"]))
+        ask(service, ALL, asked(metrics=["orders"], where=["order_id__channel = 'web'"]))
 
 
-def test_a_filter_that_the_warehouse_refuses_is_refused_without_its_words(desk):
+def test_a_filter_that_the_warehouse_refuses_is_refused_without_its_words(service):
     with pytest.raises(QueryError) as caught:
-        ask(desk, ALL, asked(metrics=["orders"], where=["order_id__lines like 'x'"]))
+        ask(service, ALL, asked(metrics=["orders"], where=["order_id__lines like 'x'"]))
     assert str(caught.value).startswith("The warehouse cannot apply the filter: compare text")
 
 
-def test_a_policy_is_held_against_the_definitions_before_the_first_question(states, tmp_path):
+def test_a_policy_is_held_against_the_definitions_before_the_first_question(snapshots, tmp_path):
     file = tmp_path / "p.yml"
     file.write_text("roles: {a: {metrics: [nothing]}}")
     with pytest.raises(ValueError, match="there is no metric 'nothing'"):
-        PolicyGate(policies.read(file)).check(states.current.layer)
+        PolicyGate(policies.read(file)).check(snapshots.current.layer)
 
 
 # Limits ----------------------------------------------------------------------------------------
 
 
-def test_rows_beyond_a_callers_limit_are_not_even_computed(desk, states, monkeypatch):
-    layer = states.current.layer
+def test_rows_beyond_a_callers_limit_are_not_even_computed(service, snapshots, monkeypatch):
+    layer = snapshots.current.layer
     real, statements = layer.warehouse.arrow, []
 
     def arrow(sql, *more):
@@ -215,56 +223,58 @@ def test_rows_beyond_a_callers_limit_are_not_even_computed(desk, states, monkeyp
     by_day = asked(metrics=["orders"], group_by=["metric_time__day"])
     for _ in range(2):
         with pytest.raises(LimitError, match="more than 10 rows; few may take 10"):
-            ask(desk, few, by_day)
+            ask(service, few, by_day)
     assert statements[0].rstrip().endswith("LIMIT 11")
     assert len(statements) == 1  # the second refusal was there already
-    assert len(rows(ask(desk, few, asked(metrics=["orders"], group_by=["metric_time__day"],
+    assert len(rows(ask(service, few, asked(metrics=["orders"], group_by=["metric_time__day"],
                                          limit=10)))) == 10  # fmt: skip
 
 
-def test_an_answer_within_a_callers_limit_is_the_same_answer_as_anybodys(desk):
+def test_an_answer_within_a_callers_limit_is_the_same_answer_as_anybodys(service):
     few = Caller("few", ("all",), limits=Limits(rows=10))
-    first = ask(desk, few)
-    second = ask(desk, ALL)
+    first = ask(service, few)
+    second = ask(service, ALL)
     assert second.cached
     assert second.answer is first.answer
     assert first.answer.query.limit is None
 
 
-def test_megabytes_seconds_and_questions_in_a_minute_are_limited(desk, states, monkeypatch):
+def test_megabytes_seconds_and_questions_in_a_minute_are_limited(service, snapshots, monkeypatch):
     small = Caller("small", ("all",), limits=Limits(megabytes=0.000_1))
     by_day = asked(metrics=["orders"], group_by=["metric_time__day"])
     with pytest.raises(LimitError, match="MB; small may take"):
-        ask(desk, small, by_day)
+        ask(service, small, by_day)
     for _ in range(3):  # of the role
-        ask(desk, GERMANY, asked(metrics=["orders"]))
+        ask(service, GERMANY, asked(metrics=["orders"]))
     with pytest.raises(LimitError) as caught:
-        ask(desk, GERMANY, asked(metrics=["orders"]))
+        ask(service, GERMANY, asked(metrics=["orders"]))
     assert 0 < caught.value.retry_after <= 20
-    monkeypatch.setattr(states.current.layer.warehouse, "arrow", endless(states))
+    monkeypatch.setattr(snapshots.current.layer.warehouse, "arrow", endless(snapshots))
     begun = time.monotonic()
     with pytest.raises(StoppedError):
-        ask(desk, Caller("hasty", ("all",), limits=Limits(seconds=0.2)), by_day, read_cache=False)
+        ask(
+            service, Caller("hasty", ("all",), limits=Limits(seconds=0.2)), by_day, read_cache=False
+        )
     assert time.monotonic() - begun < 1.2
 
 
-def test_a_role_that_is_not_limited_does_not_lift_the_limit_of_a_token(desk):
+def test_a_role_that_is_not_limited_does_not_lift_the_limit_of_a_token(service):
     few = Caller("few", ("germany", "all"), limits=Limits(rows=1))
     with pytest.raises(LimitError, match="may take 1:"):
-        ask(desk, few)
+        ask(service, few)
 
 
-def test_as_many_questions_run_at_once_as_a_token_may(desk, states, monkeypatch):
+def test_as_many_questions_run_at_once_as_a_token_may(service, snapshots, monkeypatch):
     one = Caller("one", ("all",), limits=Limits(at_once=1))
-    monkeypatch.setattr(states.current.layer.warehouse, "arrow", endless(states))
+    monkeypatch.setattr(snapshots.current.layer.warehouse, "arrow", endless(snapshots))
     stop, stopped = Stop(), []
-    running = threading.Thread(target=lambda: stopped.append(outcome(ask, desk, one, stop=stop)))
+    running = threading.Thread(target=lambda: stopped.append(outcome(ask, service, one, stop=stop)))
     running.start()
     deadline = time.monotonic() + 5
-    while not desk.meter._running and time.monotonic() < deadline:
+    while not service.meter._running and time.monotonic() < deadline:
         time.sleep(0.01)
     with pytest.raises(LimitError, match="may run 1 questions at once"):
-        ask(desk, one, asked(metrics=["orders"]))
+        ask(service, one, asked(metrics=["orders"]))
     stop.set()
     running.join(2)
     assert stopped == [StoppedError]
@@ -272,20 +282,20 @@ def test_as_many_questions_run_at_once_as_a_token_may(desk, states, monkeypatch)
 
 @pytest.mark.parametrize("statement", [1, 2, 3])
 def test_a_stop_ends_the_answer_and_the_counts_behind_it_within_a_second(
-    desk, states, monkeypatch, statement
+    service, snapshots, monkeypatch, statement
 ):
     # The values, all that stands behind them, and what the filter takes of that.
     question = asked(
         metrics=["satisfaction_rate"], group_by=["metric_time__month"],
         where=["answer__team <> 'rare'"],
     )  # fmt: skip
-    ask(desk, ALL, question)
-    monkeypatch.setattr(states.current.layer.warehouse, "arrow", endless(states, statement))
+    ask(service, ALL, question)
+    monkeypatch.setattr(snapshots.current.layer.warehouse, "arrow", endless(snapshots, statement))
     stop = Stop()
     threading.Timer(0.2, stop.set).start()
     begun = time.monotonic()
     with pytest.raises(StoppedError):
-        ask(desk, ALL, question, stop=stop, read_cache=False)
+        ask(service, ALL, question, stop=stop, read_cache=False)
     assert time.monotonic() - begun < 1.2
 
 
@@ -296,9 +306,9 @@ def outcome(call, *arguments, **more):
         return type(problem)
 
 
-def endless(states, after=1):
+def endless(snapshots, after=1):
     """The warehouse, where one statement would take minutes."""
-    real, calls = states.current.layer.warehouse.arrow, []
+    real, calls = snapshots.current.layer.warehouse.arrow, []
 
     def arrow(sql, *more):
         calls.append(sql)
@@ -307,14 +317,15 @@ def endless(states, after=1):
     return arrow
 
 
-def test_a_token_for_names_alone_asks_no_numbers_and_the_other_way_round(desk):
+def test_a_token_for_names_alone_asks_no_numbers_and_the_other_way_round(service):
     names = Caller("names", ("all",), frozenset({"metadata"}))
     numbers = Caller("numbers", ("all",), frozenset({"query"}))
-    assert desk.kpis(names)
-    assert rows(ask(desk, numbers))
-    for refused in (lambda: ask(desk, names), lambda: desk.sql(Asked(names, "test"), BY_MONTH),
-                    lambda: desk.kpis(numbers), lambda: desk.saved_queries(numbers),
-                    lambda: desk.dimensions(numbers, ("orders",))):  # fmt: skip
+    assert service.kpis(names)
+    assert rows(ask(service, numbers))
+    for refused in (lambda: ask(service, names),
+                    lambda: service.sql(RequestContext(names, "test"), BY_MONTH),
+                    lambda: service.kpis(numbers), lambda: service.saved_queries(numbers),
+                    lambda: service.dimensions(numbers, ("orders",))):  # fmt: skip
         with pytest.raises(NotAllowedError, match="needs a token with the scope"):
             refused()
 
@@ -322,20 +333,20 @@ def test_a_token_for_names_alone_asks_no_numbers_and_the_other_way_round(desk):
 # The record ------------------------------------------------------------------------------------
 
 
-def test_every_question_is_recorded_answered_or_not(desk, tmp_path):
+def test_every_question_is_recorded_answered_or_not(service, tmp_path):
     token = Caller("dashboard", ("france",), token="a1b2c3d4")  # noqa: S106 - an identifier
     where = ["order_id__channel = 'web'"]
-    ask(desk, token, asked(metrics=["revenue"], group_by=["METRIC_TIME__month"], where=where))
-    ask(desk, token, asked(metrics=["revenue"], group_by=["metric_time__month"], where=where))
+    ask(service, token, asked(metrics=["revenue"], group_by=["METRIC_TIME__month"], where=where))
+    ask(service, token, asked(metrics=["revenue"], group_by=["metric_time__month"], where=where))
     for question, kind in (
         (asked(metrics=["stock_level"]), UnknownNameError),
         (asked(metrics=["revenue"], where=["1 = 1; drop table x"]), QueryError),
     ):
         with pytest.raises(kind):
-            ask(desk, token, question)
+            ask(service, token, question)
     with pytest.raises(NotAllowedError):
-        ask(desk, Caller("nobody"), BY_MONTH)
-    desk.audit.close()
+        ask(service, Caller("nobody"), BY_MONTH)
+    service.audit.close()
     first, second, unknown, hostile, nobody = read(tmp_path / "audit").entries
     assert (first.caller, first.token, first.role) == ("dashboard", "a1b2c3d4", "france")
     assert (first.metrics, first.where, first.rows) == (("revenue@1",), tuple(where), 3)
@@ -362,15 +373,15 @@ def test_a_server_takes_policy_tokens_and_record_from_its_files(guarded, tmp_pat
     with pytest.raises(ProjectError, match="there is no token"):
         prepare(found, Settings(host="0.0.0.0", **places))  # noqa: S104 - it is refused
     secret, _ = tokens.create(places["tokens"], "dashboard", roles=("france",))
-    house, _ = prepare(found, Settings(**places))
+    server_context, _ = prepare(found, Settings(**places))
     try:
-        caller = house.caller(f"Bearer {secret}")
-        confined = house.desk.ask(Asked(caller, "test"), BY_MONTH)
+        caller = server_context.caller(f"Bearer {secret}")
+        confined = server_context.service.ask(RequestContext(caller, "test"), BY_MONTH)
         with pytest.raises(UnauthenticatedError):
-            house.caller("Bearer something else")
+            server_context.caller("Bearer something else")
     finally:
-        house.workers.shutdown()
-        house.desk.close()
+        server_context.workers.shutdown()
+        server_context.service.close()
     (entry,) = read(places["audit"]).entries
     assert (entry.caller, entry.role, entry.rows) == ("dashboard", "france", 3)
     assert confined.answer.query.confined

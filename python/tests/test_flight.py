@@ -76,7 +76,7 @@ print(json.dumps(found))
 
 
 def test_dbts_sdk_asks_unchanged_and_gets_the_layers_numbers(guarded_flight, layer, monkeypatch):
-    certificate = guarded_flight.house.settings.tls[0]
+    certificate = guarded_flight.server_context.settings.tls[0]
     monkeypatch.setenv("DBT_SL_GRAPHQL_URL_FORMAT", "http://{server_host}/api/graphql")
     monkeypatch.setenv("DBT_SL_ADBC_URL_FORMAT", guarded_flight.flight)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -203,19 +203,19 @@ def test_what_there_is_to_ask_comes_as_rows(flight, layer):
 
 
 def test_compiling_gives_the_sql_and_runs_nothing(flight, layer, flight_server):
-    asked = flight_server.house.desk.cache.misses
+    asked = flight_server.server_context.service.cache.misses
     table = flight(
         "select * from {{ semantic_layer.query(metrics=['net_revenue'],"
         " group_by=['metric_time__year', 'product__category'], compile=True) }}"
     )
     expected = layer.sql(["net_revenue"], ["metric_time__year", "product__category"])
     assert table.to_pydict() == {"sql": [expected]}
-    assert flight_server.house.desk.cache.misses == asked
+    assert flight_server.server_context.service.cache.misses == asked
 
 
 def test_a_repeated_question_is_answered_from_before_unless_the_client_minds(flight, flight_server):
     def counts():
-        counted = flight_server.house.desk.audit.questions
+        counted = flight_server.server_context.service.audit.questions
         return [counted["flight", "answered", cached] for cached in (False, True)]
 
     sql = (

@@ -25,7 +25,7 @@ _NAME = "/arrow.flight.protocol.FlightService/"
 @pytest.fixture
 def bare(guarded_flight):
     """Calls of bare gRPC: a method, a message, and who asks."""
-    certificate = guarded_flight.house.settings.tls[0].read_bytes()
+    certificate = guarded_flight.server_context.settings.tls[0].read_bytes()
     address = guarded_flight.flight.removeprefix("grpc+tls://")
     with grpc.secure_channel(address, grpc.ssl_channel_credentials(certificate)) as channel:
 
@@ -81,7 +81,7 @@ def test_tls_and_a_known_token_are_needed(guarded_flight):
 
 
 def test_a_name_with_a_token_as_its_password_logs_in(guarded_flight):
-    certificate = guarded_flight.house.settings.tls[0].read_text()
+    certificate = guarded_flight.server_context.settings.tls[0].read_text()
     options = {"username": "alice", DatabaseOptions.TLS_ROOT_CERTS.value: certificate}
 
     def login(password):
@@ -209,7 +209,7 @@ def test_what_went_wrong_inside_stays_inside(bare, guarded_flight, monkeypatch, 
     def breaks(*_):
         raise RuntimeError("secret place")
 
-    monkeypatch.setattr(guarded_flight.house.desk, "ask", breaks)
+    monkeypatch.setattr(guarded_flight.server_context.service, "ask", breaks)
     with pytest.raises(grpc.RpcError) as caught:
         bare("GetFlightInfo", statement("{{ semantic_layer.query(metrics=['error_rate']) }}"))
     assert caught.value.code() == grpc.StatusCode.INTERNAL
@@ -252,20 +252,20 @@ def test_rows_arrive_as_they_are_whatever_their_types():
 
 def test_promises_end_by_time_by_number_and_by_bytes():
     alice, bob = Caller("alice"), Caller("bob")
-    kept = Promises("ticket", seconds=60, most=3, most_bytes=100)
-    bobs = kept.give(bob, "bob's", "rows", 90)
-    names = [kept.give(alice, number) for number in range(5)]
-    assert [kept.get(alice, name) for name in names[2:]] == [2, 3, 4]
-    assert kept.get(bob, bobs) == "bob's"  # nobody pushes out what another one was promised
+    cached = Promises("ticket", seconds=60, most=3, most_bytes=100)
+    bobs = cached.give(bob, "bob's", "rows", 90)
+    names = [cached.give(alice, number) for number in range(5)]
+    assert [cached.get(alice, name) for name in names[2:]] == [2, 3, 4]
+    assert cached.get(bob, bobs) == "bob's"  # nobody pushes out what another one was promised
     for caller, name in ((alice, names[1]), (alice, bobs), (bob, names[4]), (alice, b"")):
         with pytest.raises(GoneError, match="ask the question again"):
-            kept.get(caller, name)
+            cached.get(caller, name)
     same, other = object(), object()
-    twice = [kept.give(alice, number, same, 80) for number in range(2)]
-    assert kept.get(alice, twice[0]) == 0  # the same rows are weighed once
-    newest = kept.give(alice, "more", other, 80)
-    assert len(kept) == 2
-    assert kept.get(alice, newest) == "more"
+    twice = [cached.give(alice, number, same, 80) for number in range(2)]
+    assert cached.get(alice, twice[0]) == 0  # the same rows are weighed once
+    newest = cached.give(alice, "more", other, 80)
+    assert len(cached) == 2
+    assert cached.get(alice, newest) == "more"
 
     brief = Promises("ticket", seconds=0.01, most=3, most_bytes=100)
     name = brief.give(alice, 1)

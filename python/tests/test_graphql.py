@@ -33,7 +33,7 @@ from cadran.access.gate import OpenGate, Visible
 from cadran.core.project import artifacts
 from cadran.errors import LimitError, QueryError, UnauthenticatedError
 from cadran.server.graphql.jobs import Jobs, Outcome, Room
-from cadran.server.graphql.metadata import Listing
+from cadran.server.graphql.metadata import Metadata
 from cadran.server.run import serving
 from cadran.server.settings import Settings
 
@@ -73,7 +73,7 @@ def served(demo, tmp_path_factory):
         tokens=home / "tokens.json", policy=home / "policy.yml", audit=home / "audit",
     )  # fmt: skip
     with serving(found, settings) as running:
-        running.house.who = Book()
+        running.server_context.who = Book()
         yield running
 
 
@@ -490,7 +490,7 @@ def test_a_caller_knows_only_of_what_it_may_see(served, post, sdk, monkeypatch):
         name config { meta } dimensions { name } } }"""
     before = post(text)["data"]["metrics"]
     assert any(one["name"] == "order_count" for one in before)
-    monkeypatch.setattr(served.house.desk, "gate", Narrow())
+    monkeypatch.setattr(served.server_context.service, "gate", Narrow())
     after = post(text)["data"]["metrics"]
     assert {one["name"] for one in before} - {one["name"] for one in after} == {"order_count"}
     shown = json.dumps(after)
@@ -597,16 +597,16 @@ def asking(text, **variables):
     return json.dumps({"query": text, "variables": variables}).encode()
 
 
-def creating(**inputs):
-    inputs = {"metrics": [{"name": "net_revenue"}], **inputs}
+def creating(**arguments):
+    arguments = {"metrics": [{"name": "net_revenue"}], **arguments}
     declared = {
         "metrics": "[MetricInput!]", "groupBy": "[GroupByInput!]", "where": "[WhereInput!]",
         "orderBy": "[OrderByInput!]", "limit": "Int", "savedQuery": "String",
     }  # fmt: skip
-    given = ", ".join(f"${name}: {declared[name]}" for name in inputs)
-    passed = ", ".join(f"{name}: ${name}" for name in inputs)
+    given = ", ".join(f"${name}: {declared[name]}" for name in arguments)
+    passed = ", ".join(f"{name}: ${name}" for name in arguments)
     text = f"mutation ({given}) {{ createQuery(environmentId: 1, {passed}) {{ queryId }} }}"
-    return asking(text, **inputs)
+    return asking(text, **arguments)
 
 
 NESTED = "{" + "a{" * 900 + "a" + "}" * 901
@@ -687,7 +687,7 @@ def test_an_unexpected_error_is_logged_and_told_by_its_number_only(post, monkeyp
     def broken(_):
         raise RuntimeError("a secret path")
 
-    monkeypatch.setattr(Listing, "metrics", broken)
+    monkeypatch.setattr(Metadata, "metrics", broken)
     told = post("query q { a: metrics(environmentId: 1) { name } }")["errors"][0]["message"]
     number = told.removeprefix("Something went wrong here; it is recorded as ").rstrip(".")
     assert len(number) == 8

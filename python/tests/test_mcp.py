@@ -198,7 +198,7 @@ def test_an_explained_value_goes_from_the_published_one_to_that_of_now(restated)
     (found,) = ask(f"{restated.http}/mcp", ("explain", given))
     told = found.structured_content
     steps = {step["step"]: step for step in told["steps"]}
-    layer = restated.house.desk.states.current.layer
+    layer = restated.server_context.service.snapshots.current.layer
     september = {"start": "2026-09-01", "end": "2026-09-30"}
     (now,) = layer.query(**MONTHS, **september).to_arrow().column("net_revenue").to_pylist()
     assert steps["data"]["amount"] == 100
@@ -241,18 +241,18 @@ class Partly(OpenGate):
 
 
 def test_who_sees_a_part_gets_no_published_whole(restated, monkeypatch):
-    monkeypatch.setattr(restated.house.desk, "gate", Partly())
-    restated.house.desk._authorizations.clear()
+    monkeypatch.setattr(restated.server_context.service, "gate", Partly())
+    restated.server_context.service._authorizations.clear()
     (refused,) = ask(
         f"{restated.http}/mcp", ("explain", {"kpi": "net_revenue", "period": "2026-09"})
     )
-    restated.house.desk._authorizations.clear()
+    restated.server_context.service._authorizations.clear()
     assert refused.is_error
     assert "your role sees a part" in text(refused)
 
 
 def test_http_asks_who_it_is(address, rest_server, known, monkeypatch):
-    monkeypatch.setattr(rest_server.house, "who", known)
+    monkeypatch.setattr(rest_server.server_context, "who", known)
 
     @asynccontextmanager
     async def bearing(token):
@@ -292,15 +292,15 @@ ENDLESS = "select count(*) as n from range(20000) a, range(20000) b, range(20000
 
 
 def test_a_question_stops_when_its_agent_goes(address, rest_server, monkeypatch):
-    desk = rest_server.house.desk
-    layer = desk.states.current.layer
+    service = rest_server.server_context.service
+    layer = service.snapshots.current.layer
     seen, begun = [], threading.Event()
 
     def endless(_):
         begun.set()
         return layer.warehouse.arrow(ENDLESS)
 
-    monkeypatch.setattr(desk, "audit", SimpleNamespace(write=seen.append, close=lambda: None))
+    monkeypatch.setattr(service, "audit", SimpleNamespace(write=seen.append, close=lambda: None))
     monkeypatch.setattr(layer, "answer", endless)
 
     async def talk():

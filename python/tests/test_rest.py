@@ -149,9 +149,13 @@ def test_what_the_client_has_is_not_sent_and_not_computed_again(rest, rest_serve
     for params in (YEARS, YEARS | {"format": "csv"}, YEARS | {"page_size": "2"}):
         first = rest.get("/query", params=params)
         tag = first.headers["etag"]
-        rest_server.house.desk.cache.forget("none")  # what was kept is gone
+        rest_server.server_context.service.cache.forget("none")  # what was kept is gone
         with monkeypatch.context() as patched:
-            patched.setattr(rest_server.house.desk.states.current.layer, "answer", lambda _: 1 / 0)
+            patched.setattr(
+                rest_server.server_context.service.snapshots.current.layer,
+                "answer",
+                lambda _: 1 / 0,
+            )
             again = rest.get("/query", params=params, headers={"If-None-Match": tag})
             assert (again.status_code, again.content) == (304, b"")
             assert again.headers["etag"] == tag

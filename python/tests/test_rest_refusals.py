@@ -99,7 +99,7 @@ def test_methods_bodies_and_types_are_held_to(rest):
 
 
 def test_tokens_and_scopes_are_asked_for(rest, rest_server, monkeypatch, known):
-    monkeypatch.setattr(rest_server.house, "who", known)
+    monkeypatch.setattr(rest_server.server_context, "who", known)
 
     def status(path, token=None, method="GET"):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -131,7 +131,7 @@ def test_a_link_takes_a_token_only_where_the_settings_say_so(rest_project, caplo
         another(rest_project, link_tokens=True) as running,
         httpx.Client(base_url=running.http) as rest,
     ):
-        running.house.who = known
+        running.server_context.who = known
         caplog.clear()
         got = rest.get(path, params={"token": "asks"})
         assert got.status_code == 200
@@ -191,11 +191,11 @@ ENDLESS = "select count(*) as n from range(20000) a, range(20000) b, range(20000
 
 
 def test_a_question_stops_when_its_client_goes(rest_server, monkeypatch):
-    house = rest_server.house
-    layer = house.desk.states.current.layer
+    server_context = rest_server.server_context
+    layer = server_context.service.snapshots.current.layer
     seen = []
     audit = SimpleNamespace(write=seen.append, close=lambda: None)
-    monkeypatch.setattr(house.desk, "audit", audit)
+    monkeypatch.setattr(server_context.service, "audit", audit)
     monkeypatch.setattr(layer, "answer", lambda _: layer.warehouse.arrow(ENDLESS))
     host, port = rest_server.http.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as wire:
@@ -211,7 +211,7 @@ def test_a_question_stops_when_its_client_goes(rest_server, monkeypatch):
 
 def test_a_question_that_takes_too_long_is_stopped_and_says_so(rest_project, monkeypatch, another):
     with another(rest_project, seconds=0.3) as running, httpx.Client(base_url=running.http) as rest:
-        layer = running.house.desk.states.current.layer
+        layer = running.server_context.service.snapshots.current.layer
         monkeypatch.setattr(layer, "answer", lambda _: layer.warehouse.arrow(ENDLESS))
         reply = rest.get("/api/v1/query", params=YEARS, timeout=20)
         assert reply.status_code == 504

@@ -1,4 +1,4 @@
-"""The desk: judged, run once, kept, stopped and recorded; and data that is swapped under it."""
+"""Questions: judged, run once, kept, stopped and recorded; and data that is swapped under it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from cadran.core.query.request import Query
 from cadran.core.warehouse import Confinement
 from cadran.errors import LimitError, StoppedError, UnknownNameError, WarehouseError
 from cadran.serving.execution import Cache, Stop
-from cadran.serving.service import Asked, QueryService
-from cadran.serving.snapshots import States
+from cadran.serving.service import QueryService, RequestContext
+from cadran.serving.snapshots import SnapshotStore
 
 BY_MONTH = Query.of({"metrics": ["revenue", "orders"], "group_by": ["metric_time__month"]})
 MARKS = """create schema if not exists governance;
@@ -58,14 +58,14 @@ def found(home):
 
 
 @pytest.fixture
-def desk(found):
-    made = QueryService(States(found, confined=Confinement(), every=0.05), audit=Record())
+def service(found):
+    made = QueryService(SnapshotStore(found, confined=Confinement(), every=0.05), audit=Record())
     yield made
     made.close()
 
 
 def asked(caller=LOCAL, **more):
-    return Asked(caller, "test", **more)
+    return RequestContext(caller, "test", **more)
 
 
 def write(home, sql):
@@ -77,9 +77,9 @@ def revenue(handed):
     return [str(row["revenue"]) for row in handed.answer.table.to_pylist()]
 
 
-def slow(desk, monkeypatch, sql=ENDLESS):
+def slow(service, monkeypatch, sql=ENDLESS):
     """Make the layer's next answers take minutes, in the warehouse itself."""
-    layer = desk.states.current.layer
+    layer = service.snapshots.current.layer
     real = layer.warehouse.arrow
     calls = []
 
@@ -91,23 +91,23 @@ def slow(desk, monkeypatch, sql=ENDLESS):
     return calls
 
 
-def test_an_answer_is_the_layers_own_and_the_second_one_was_kept(desk, shop):
-    first, second = desk.ask(asked(), BY_MONTH), desk.ask(asked(), BY_MONTH)
+def test_an_answer_is_the_layers_own_and_the_second_one_was_kept(service, shop):
+    first, second = service.ask(asked(), BY_MONTH), service.ask(asked(), BY_MONTH)
     expected = shop.query(["revenue", "orders"], ["metric_time__month"]).to_arrow()
     assert first.answer.table.equals(expected)
     assert (first.cached, second.cached) == (False, True)
     assert second.answer is first.answer
 
 
-def test_a_question_that_is_not_kept_is_not_answered_on_the_event_loop(desk):
-    assert desk.kept(asked(), BY_MONTH) is None
-    desk.ask(asked(), BY_MONTH)
-    assert desk.kept(asked(), BY_MONTH).cached
-    assert desk.kept(asked(read_cache=False), BY_MONTH) is None
+def test_a_question_that_is_not_kept_is_not_answered_on_the_event_loop(service):
+    assert service.cached(asked(), BY_MONTH) is None
+    service.ask(asked(), BY_MONTH)
+    assert service.cached(asked(), BY_MONTH).cached
+    assert service.cached(asked(read_cache=False), BY_MONTH) is None
 
 
-def test_identical_questions_in_flight_run_once(desk, monkeypatch):
-    layer = desk.states.current.layer
+def test_identical_questions_in_flight_run_once(service, monkeypatch):
+    layer = service.snapshots.current.layer
     real, calls = layer.answer, []
 
     def slowly(query):
@@ -117,24 +117,24 @@ def test_identical_questions_in_flight_run_once(desk, monkeypatch):
 
     monkeypatch.setattr(layer, "answer", slowly)
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: desk.ask(asked(), BY_MONTH), range(16)))
+        answers = list(pool.map(lambda _: service.ask(asked(), BY_MONTH), range(16)))
     assert len(calls) == 1
     assert len({id(handed.answer) for handed in answers}) == 1
 
 
-def test_a_stop_interrupts_the_statement_within_a_second(desk, monkeypatch):
-    slow(desk, monkeypatch)
+def test_a_stop_interrupts_the_statement_within_a_second(service, monkeypatch):
+    slow(service, monkeypatch)
     stop = Stop()
     threading.Timer(0.3, stop.set).start()
     begun = time.monotonic()
     with pytest.raises(StoppedError):
-        desk.ask(asked(stop=stop), BY_MONTH)
+        service.ask(asked(stop=stop), BY_MONTH)
     assert time.monotonic() - begun < 1.3
-    assert desk.audit.entries[-1].outcome == "stopped"
+    assert service.audit.entries[-1].outcome == "stopped"
 
 
-def test_who_goes_away_does_not_stop_the_question_of_who_stays(desk, monkeypatch):
-    layer = desk.states.current.layer
+def test_who_goes_away_does_not_stop_the_question_of_who_stays(service, monkeypatch):
+    layer = service.snapshots.current.layer
     real, begun = layer.answer, threading.Event()
 
     def slowly(query):
@@ -145,80 +145,80 @@ def test_who_goes_away_does_not_stop_the_question_of_who_stays(desk, monkeypatch
     monkeypatch.setattr(layer, "answer", slowly)
     stop = Stop()
     with ThreadPoolExecutor(2) as pool:
-        gone = pool.submit(desk.ask, asked(stop=stop), BY_MONTH)
+        gone = pool.submit(service.ask, asked(stop=stop), BY_MONTH)
         begun.wait()
-        stays = pool.submit(desk.ask, asked(), BY_MONTH)
+        stays = pool.submit(service.ask, asked(), BY_MONTH)
         time.sleep(0.1)
         stop.set()
         assert revenue(stays.result()) == ["30.30", "121.20"]
         gone.exception()
 
 
-def test_a_question_that_takes_longer_than_its_caller_may_is_stopped(desk, monkeypatch):
-    slow(desk, monkeypatch)
+def test_a_question_that_takes_longer_than_its_caller_may_is_stopped(service, monkeypatch):
+    slow(service, monkeypatch)
     hurried = Caller("hurried", limits=Limits(seconds=0.2))
     begun = time.monotonic()
     with pytest.raises(StoppedError):
-        desk.ask(asked(hurried), BY_MONTH)
+        service.ask(asked(hurried), BY_MONTH)
     assert time.monotonic() - begun < 1.5
 
 
-def test_limits_say_what_would_be_within_them(desk):
+def test_limits_say_what_would_be_within_them(service):
     with pytest.raises(LimitError, match="may take 1: ask for fewer"):
-        desk.ask(asked(Caller("a", limits=Limits(rows=1))), BY_MONTH)
+        service.ask(asked(Caller("a", limits=Limits(rows=1))), BY_MONTH)
     with pytest.raises(LimitError, match=r"may take 1e-05 MB"):
-        desk.ask(asked(Caller("b", limits=Limits(megabytes=0.00001))), BY_MONTH)
+        service.ask(asked(Caller("b", limits=Limits(megabytes=0.00001))), BY_MONTH)
     thrifty = Caller("c", limits=Limits(per_minute=2))
-    desk.ask(asked(thrifty), BY_MONTH)
-    desk.ask(asked(thrifty), BY_MONTH)
+    service.ask(asked(thrifty), BY_MONTH)
+    service.ask(asked(thrifty), BY_MONTH)
     with pytest.raises(LimitError, match="2 questions in a minute") as refused:
-        desk.ask(asked(thrifty), BY_MONTH)
+        service.ask(asked(thrifty), BY_MONTH)
     assert 0 < refused.value.retry_after <= 30
-    assert [entry.outcome for entry in desk.audit.entries][-1] == "limited"
+    assert [entry.outcome for entry in service.audit.entries][-1] == "limited"
 
 
-def test_as_many_questions_run_at_once_as_the_caller_may(desk, monkeypatch):
-    slow(desk, monkeypatch)
+def test_as_many_questions_run_at_once_as_the_caller_may(service, monkeypatch):
+    slow(service, monkeypatch)
     single, stop = Caller("single", limits=Limits(at_once=1)), Stop()
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(desk.ask, asked(single, stop=stop), BY_MONTH)
+        first = pool.submit(service.ask, asked(single, stop=stop), BY_MONTH)
         time.sleep(0.3)
         other = Query.of({"metrics": ["revenue"], "group_by": ["metric_time__day"]})
         with pytest.raises(LimitError, match="1 questions at once"):
-            desk.ask(asked(single), other)
+            service.ask(asked(single), other)
         stop.set()
         assert isinstance(first.exception(), StoppedError)
 
 
-def test_every_question_is_recorded_with_its_outcome(desk):
-    desk.ask(asked(), BY_MONTH)
+def test_every_question_is_recorded_with_its_outcome(service):
+    service.ask(asked(), BY_MONTH)
     with pytest.raises(UnknownNameError):
-        desk.ask(asked(), Query.of({"metrics": ["revenues"]}))
-    desk.sql(asked(), BY_MONTH)
-    shown = [(entry.kind, entry.outcome, entry.rows) for entry in desk.audit.entries]
+        service.ask(asked(), Query.of({"metrics": ["revenues"]}))
+    service.sql(asked(), BY_MONTH)
+    shown = [(entry.kind, entry.outcome, entry.rows) for entry in service.audit.entries]
     assert shown == [("query", "answered", 2), ("query", "failed", 0), ("sql", "answered", 0)]
 
 
-def test_a_new_build_is_taken_over_and_an_old_answer_is_never_given_again(desk, home):
-    assert revenue(desk.ask(asked(), BY_MONTH)) == ["30.30", "121.20"]
-    before = desk.states.current
-    assert not desk.states.refresh()
+def test_a_new_build_is_taken_over_and_an_old_answer_is_never_given_again(service, home):
+    assert revenue(service.ask(asked(), BY_MONTH)) == ["30.30", "121.20"]
+    before = service.snapshots.current
+    assert not service.snapshots.refresh()
     write(home, "update shop.orders set amount = 1")
-    assert revenue(desk.ask(asked(), BY_MONTH)) == ["30.30", "121.20"]
-    assert desk.states.refresh()
-    assert revenue(desk.ask(asked(), BY_MONTH)) == ["2.00", "3.00"]
-    assert desk.states.current.id != before.id
+    assert revenue(service.ask(asked(), BY_MONTH)) == ["30.30", "121.20"]
+    assert service.snapshots.refresh()
+    assert revenue(service.ask(asked(), BY_MONTH)) == ["2.00", "3.00"]
+    assert service.snapshots.current.id != before.id
     assert not before.folder.exists()
 
 
-def test_a_build_that_failed_or_is_under_way_is_not_taken_over(desk, home):
-    desk.states.refresh(force=True)
+def test_a_build_that_failed_or_is_under_way_is_not_taken_over(service, home):
+    service.snapshots.refresh(force=True)
     write(home, "update shop.orders set amount = 1;" + MARKS.format("failed"))
     with pytest.raises(WarehouseError, match="marked 'failed'"):
-        desk.states.refresh()
+        service.snapshots.refresh()
     write(home, MARKS.format("building"))
     with pytest.raises(WarehouseError, match="marked 'building'"):
-        desk.states.refresh()
+        service.snapshots.refresh()
     held = "import duckdb,sys; c = duckdb.connect(sys.argv[1]); print(1, flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", held, home / "tiny.duckdb"],
@@ -226,23 +226,23 @@ def test_a_build_that_failed_or_is_under_way_is_not_taken_over(desk, home):
     ) as writer:  # fmt: skip
         writer.stdout.readline()
         with pytest.raises(WarehouseError, match="held by another process"):
-            desk.states.refresh()
+            service.snapshots.refresh()
         writer.communicate(b"\n")
-    assert revenue(desk.ask(asked(), BY_MONTH)) == ["30.30", "121.20"]
+    assert revenue(service.ask(asked(), BY_MONTH)) == ["30.30", "121.20"]
     write(home, MARKS.format("finished"))
-    assert desk.states.refresh()
-    assert revenue(desk.ask(asked(), BY_MONTH)) == ["2.00", "3.00"]
+    assert service.snapshots.refresh()
+    assert revenue(service.ask(asked(), BY_MONTH)) == ["2.00", "3.00"]
 
 
-def test_builds_go_on_under_clients_without_an_error_or_a_mixed_answer(desk, home):
-    desk.states.refresh(force=True)
-    desk.states.watch()
+def test_builds_go_on_under_clients_without_an_error_or_a_mixed_answer(service, home):
+    service.snapshots.refresh(force=True)
+    service.snapshots.watch()
     ended, seen, problems = threading.Event(), set(), []
 
     def client():
         while not ended.is_set():
             try:
-                rows = desk.ask(asked(read_cache=False), BY_MONTH).answer.table.to_pylist()
+                rows = service.ask(asked(read_cache=False), BY_MONTH).answer.table.to_pylist()
             except Exception as problem:  # noqa: BLE001 - whatever it is, it is the finding
                 problems.append(problem)
                 return
@@ -250,7 +250,7 @@ def test_builds_go_on_under_clients_without_an_error_or_a_mixed_answer(desk, hom
             seen.add(tuple(prices))
 
     write(home, "update shop.orders set amount = 100")
-    while revenue(desk.ask(asked(), BY_MONTH)) != ["200.00", "300.00"]:
+    while revenue(service.ask(asked(), BY_MONTH)) != ["200.00", "300.00"]:
         time.sleep(0.02)
     clients = [threading.Thread(target=client) for _ in range(4)]
     for thread in clients:
@@ -278,19 +278,19 @@ def test_builds_go_on_under_clients_without_an_error_or_a_mixed_answer(desk, hom
     assert len(seen) >= 3
 
 
-def test_copies_of_servers_that_were_killed_are_removed(desk, home):
+def test_copies_of_servers_that_were_killed_are_removed(service, home):
     left = home / "target" / "cadran" / "serving" / "999999999"
     left.mkdir(parents=True)
-    desk.states.refresh(force=True)
+    service.snapshots.refresh(force=True)
     assert not left.exists()
     kept = home / "target" / "cadran" / "serving" / str(os.getpid())
     assert kept.exists()
-    desk.close()
+    service.close()
     assert not kept.exists()
 
 
-def test_the_warehouse_of_a_server_reaches_no_file_and_changes_no_setting(desk, home):
-    warehouse = desk.states.current.layer.warehouse
+def test_the_warehouse_of_a_server_reaches_no_file_and_changes_no_setting(service, home):
+    warehouse = service.snapshots.current.layer.warehouse
     outside = home / "outside.csv"
     outside.write_text("a\n1\n")
     for statement in (
@@ -308,8 +308,8 @@ def test_the_warehouse_of_a_server_reaches_no_file_and_changes_no_setting(desk, 
     assert not Path(home / "stolen.csv").exists()
 
 
-def test_the_cache_stays_within_its_bytes_and_keeps_what_was_used_last(desk):
-    answer = desk.ask(asked(), BY_MONTH).answer
+def test_the_cache_stays_within_its_bytes_and_keeps_what_was_used_last(service):
+    answer = service.ask(asked(), BY_MONTH).answer
     cache = Cache(5 * answer.size)
     for number in range(20):
         cache.put(number, answer)

@@ -69,7 +69,7 @@ def _announce(running: Running) -> None:
     print(f"HTTP        {running.http}  (REST: /api/v1, GraphQL: /api/graphql, health: /health)")
     if running.flight:
         print(f"Flight SQL  {running.flight}")
-    if running.house.who.open:
+    if running.server_context.who.open:
         print("No token is configured: any bearer is accepted. Make one: cadran token create NAME")
     print("Ctrl-C stops it.", flush=True)
 

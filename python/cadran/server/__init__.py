@@ -1,1 +1,1 @@
-"""The server: HTTP (REST, GraphQL, agents) and Flight SQL before one desk."""
+"""The server: HTTP (REST, GraphQL, agents) and Flight SQL before one query service."""

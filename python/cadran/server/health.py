@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from cadran.server.http import ServerContext
 
 
-def routes(house: ServerContext, counting: Counting) -> list[Route]:
+def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
     """`/health/live`, `/health/ready` and `/metrics`."""
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "live"})
 
     async def ready(_: Request) -> Response:
-        state = await house.run(lambda: house.desk.states.current)
+        state = await server_context.run(lambda: server_context.service.snapshots.current)
         return JSONResponse({"status": "ready", "state": state.id})
 
     async def metrics(_: Request) -> Response:
         return PlainTextResponse(
-            _exposition(house, counting), media_type="text/plain; version=0.0.4"
+            _exposition(server_context, counting), media_type="text/plain; version=0.0.4"
         )
 
     return [
@@ -39,8 +39,8 @@ def routes(house: ServerContext, counting: Counting) -> list[Route]:
     ]
 
 
-def _exposition(house: ServerContext, counting: Counting) -> str:
-    cache = house.desk.cache
+def _exposition(server_context: ServerContext, counting: Counting) -> str:
+    cache = server_context.service.cache
     lines = [
         "# HELP cadran_questions_total Questions by protocol, outcome and whether kept before.",
         "# TYPE cadran_questions_total counter",

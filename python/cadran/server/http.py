@@ -32,14 +32,14 @@ class ServerContext:
     """One server's parts.
 
     Attributes:
-        desk: answers questions.
+        service: answers questions.
         who: knows callers.
         settings: how it runs.
         workers: threads in which questions run, shared by all protocols.
         parts: what a protocol keeps between its routes and its running.
     """
 
-    desk: QueryService
+    service: QueryService
     who: Authenticator
     settings: Settings
     workers: ThreadPoolExecutor = field(init=False)
@@ -92,7 +92,7 @@ class Hosts:
 
     @staticmethod
     async def _refuse(send: Send) -> None:
-        told = {
+        start = {
             "type": f"/api/v1/docs#{_KIND}",
             "title": TITLES[_KIND],
             "status": 421,
@@ -101,7 +101,7 @@ class Hosts:
         }
         headers = [(b"content-type", b"application/problem+json")]
         await send({"type": "http.response.start", "status": 421, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+        await send({"type": "http.response.body", "body": json.dumps(start).encode()})
 
 
 def _name(host: bytes) -> bytes:
@@ -129,7 +129,7 @@ class Call:
         receive: of ASGI.
         caller: who asks, once that is known.
         in_path: the parameters that stand in the path.
-        asked: the parameters, once they are read.
+        request: the parameters, once they are read.
         filtered: whether the question has filters.
     """
 
@@ -137,7 +137,7 @@ class Call:
     receive: Receive
     caller: Caller | None = None
     in_path: dict[str, str] = field(default_factory=dict)
-    asked: Any = None
+    request: Any = None
     filtered: bool = False
     headers: dict[bytes, bytes] = field(init=False)
 
@@ -219,7 +219,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Reply:
+class HttpResponse:
     """One reply; `headers` come in the order given."""
 
     body: bytes
@@ -258,8 +258,8 @@ def pairs(link: bytes) -> list[tuple[str, str]]:
 
 def next_link(call: Call, cursor: str) -> bytes:
     """The value of a Link header to the page that follows."""
-    kept = [(name, value) for name, value in pairs(call.link) if name != "cursor"]
-    link = urlencode([*kept, ("cursor", cursor)])
+    parameters = [(name, value) for name, value in pairs(call.link) if name != "cursor"]
+    link = urlencode([*parameters, ("cursor", cursor)])
     return f'<{quote(call.scope["path"])}?{link}>; rel="next"'.encode()
 
 
@@ -276,9 +276,11 @@ def document(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=constant)
     except (ValueError, RecursionError) as problem:
-        told = str(problem)[:80] if isinstance(problem, json.JSONDecodeError) else "it is not JSON"
+        reason = (
+            str(problem)[:80] if isinstance(problem, json.JSONDecodeError) else "it is not JSON"
+        )
         raise RefusedError(
-            400, "bad-request", f"The body cannot be read as JSON: {told}."
+            400, "bad-request", f"The body cannot be read as JSON: {reason}."
         ) from None
 
 

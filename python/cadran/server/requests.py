@@ -102,7 +102,7 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @property
-    def given(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """What was given, by name."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
@@ -334,59 +334,61 @@ _Some = TypeVar("_Some", bound=Request)
 
 
 def from_link(
-    model: type[_Some], given: Iterable[tuple[str, str]], also: Iterable[str] = ()
+    model: type[_Some], pairs: Iterable[tuple[str, str]], also: Iterable[str] = ()
 ) -> _Some:
     """What a link asks for.
 
     Args:
         model: what it takes.
-        given: names and values as they stand in the link.
+        pairs: names and values as they stand in the link.
         also: further names that may stand there, and are left out.
 
     Raises:
         QueryError: a name is unknown or missing, or cannot have its value.
     """
     texts: dict[str, list[str]] = {}
-    for name, value in given:
+    for name, value in pairs:
         if name not in also:
             texts.setdefault(name, []).append(value)
-    read: dict[str, Any] = {}
+    values_by_name: dict[str, Any] = {}
     for name, values in texts.items():
         if name in _BY_COMMAS:
-            read[name] = [part for value in values for part in value.split(",") if part]
+            values_by_name[name] = [part for value in values for part in value.split(",") if part]
         elif name in REPEATED:
-            read[name] = values
+            values_by_name[name] = values
         elif len(values) > 1 and name in model.model_fields:
             raise QueryError(f"{name} is given {len(values)} times; it takes one value.")
         else:
-            read[name] = values[0]
-    return _validated(model, read, {"link": True})
+            values_by_name[name] = values[0]
+    return _validated(model, values_by_name, {"link": True})
 
 
-def from_json(model: type[_Some], given: Any) -> _Some:
+def from_json(model: type[_Some], payload: Any) -> _Some:
     """What a body asks for; null is as if it were not there.
 
     Raises:
         QueryError: a name is unknown or missing, or cannot have its value.
     """
-    if not isinstance(given, dict):
+    if not isinstance(payload, dict):
         raise QueryError("The body is JSON, but no object with names and values.")
-    known = {name: value for name, value in given.items() if value is not None}
-    return _validated(model, known | {n: None for n in given if n not in model.model_fields}, None)
+    present = {name: value for name, value in payload.items() if value is not None}
+    return _validated(
+        model, present | {n: None for n in payload if n not in model.model_fields}, None
+    )
 
 
-def _validated(model: type[_Some], given: dict[str, Any], context: Any) -> _Some:
-    for name in given:
+def _validated(model: type[_Some], arguments: dict[str, Any], context: Any) -> _Some:
+    for name in arguments:
         if name not in model.model_fields:
-            meant = near_misses(name[:80], model.model_fields)
+            suggestions = near_misses(name[:80], model.model_fields)
             hint = (
-                f"Did you mean '{meant[0]}'?"
-                if meant
+                f"Did you mean '{suggestions[0]}'?"
+                if suggestions
                 else f"It takes {', '.join(model.model_fields) or 'none'}."
             )
             raise QueryError(_sayable(f"There is no parameter '{name[:80]}' here. {hint}"))
     try:
-        return model.model_validate(given, context=context)
+        return model.model_validate(arguments, context=context)
     except ValidationError as problem:
         fault = faults(problem, model)[0]
         raise QueryError(_sayable(f"{fault.key} {fault.sentence}.")) from None
@@ -400,15 +402,15 @@ def _sayable(text: str) -> str:
 def properties(model: type[Request]) -> dict[str, dict[str, Any]]:
     """The JSON Schema of each thing that a model takes, by its name."""
     schema = schema_of(model)
-    found = {}
+    schemas = {}
     for name, described in schema["properties"].items():
-        made = _plain(described, schema.get("$defs", {}))
-        choices = [one for one in made.get("anyOf", ()) if one != {"type": "null"}]
+        plain = _plain(described, schema.get("$defs", {}))
+        choices = [choice for choice in plain.get("anyOf", ()) if choice != {"type": "null"}]
         if len(choices) == 1:
-            del made["anyOf"]
-            made = choices[0] | made
-        found[name] = made
-    return found
+            del plain["anyOf"]
+            plain = choices[0] | plain
+        schemas[name] = plain
+    return schemas
 
 
 def required(model: type[Request]) -> list[str]:
@@ -423,8 +425,8 @@ def _plain(node: Any, defined: dict[str, Any]) -> Any:
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
-        found = _plain(defined[node["$ref"].rpartition("/")[2]], defined)
-        return {key: part for key, part in found.items() if key != "description"}
+        target = _plain(defined[node["$ref"].rpartition("/")[2]], defined)
+        return {key: part for key, part in target.items() if key != "description"}
     return {
         key: {name: _plain(part, defined) for name, part in value.items()}
         if key == "properties"

@@ -1,4 +1,4 @@
-"""Starts and stops a server: the desk, HTTP and Flight SQL in one process."""
+"""Starts and stops a server: the query service, HTTP and Flight SQL in one process."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from cadran.server import app
 from cadran.server.http import ServerContext
 from cadran.serving.execution import MEGABYTE
 from cadran.serving.service import QueryService
-from cadran.serving.snapshots import States
+from cadran.serving.snapshots import SnapshotStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cadran.core.project.artifacts import Project
     from cadran.server.settings import Settings
-    from cadran.serving.snapshots import State
+    from cadran.serving.snapshots import Snapshot
 
 _LOG = logging.getLogger("cadran.server")
 _GRACE = 10  # seconds that questions in flight have when the server stops
@@ -36,14 +36,14 @@ class Running:
     """A server that runs.
 
     Attributes:
-        house: its parts.
+        server_context: its parts.
         http: the address of HTTP, such as `http://127.0.0.1:8765`.
         flight: the address of Flight SQL, such as `grpc://127.0.0.1:8766`; None without it.
     """
 
-    def __init__(self, house: ServerContext, http: str, flight: str | None) -> None:
+    def __init__(self, server_context: ServerContext, http: str, flight: str | None) -> None:
         """Name its parts."""
-        self.house, self.http, self.flight = house, http, flight
+        self.server_context, self.http, self.flight = server_context, http, flight
 
 
 def prepare(project: Project, settings: Settings) -> tuple[ServerContext, Counting]:
@@ -53,24 +53,24 @@ def prepare(project: Project, settings: Settings) -> tuple[ServerContext, Counti
         ProjectError: it would listen to others than this machine without tokens or TLS.
         CadranError: policy or tokens are broken, or there is no warehouse.
     """
-    who = authorize.authenticator(settings.tokens, settings.oidc)
+    authenticator = authorize.authenticator(settings.tokens, settings.oidc)
     exposure.refuse(
-        settings.host, is_open=who.open, has_tls=settings.tls is not None,
+        settings.host, is_open=authenticator.open, has_tls=settings.tls is not None,
         insecure=settings.insecure, act="ask",
     )  # fmt: skip
     confined = Confinement(settings.memory, settings.threads)
-    states = States(project, confined=confined, every=settings.refresh or 1.0)
+    snapshots = SnapshotStore(project, confined=confined, every=settings.refresh or 1.0)
     counting = Counting(authorize.audit(settings.audit))
-    desk = QueryService(
-        states,
+    service = QueryService(
+        snapshots,
         gate=authorize.gate(settings.policy),
         audit=counting,
         cache_bytes=int(settings.cache * MEGABYTE),
         seconds=settings.seconds,
     )
-    states.refresh(force=True)
-    desk.gate.check(states.current.layer)
-    return ServerContext(desk, who, settings), counting
+    snapshots.refresh(force=True)
+    service.gate.check(snapshots.current.layer)
+    return ServerContext(service, authenticator, settings), counting
 
 
 @contextlib.contextmanager
@@ -93,13 +93,13 @@ def serving(project: Project, settings: Settings) -> Iterator[Running]:
             thread.join(_GRACE)
 
 
-def serve(project: Project, settings: Settings, told: Callable[[Running], None]) -> None:
+def serve(project: Project, settings: Settings, announce: Callable[[Running], None]) -> None:
     """Serve until the process is told to stop.
 
     Args:
         project: what is served.
         settings: how.
-        told: is called when it listens.
+        announce: is called when it listens.
 
     Raises:
         CadranError: as `prepare`.
@@ -109,16 +109,16 @@ def serve(project: Project, settings: Settings, told: Callable[[Running], None])
         # uvicorn ends gracefully and then raises the signal again: what is still to be written and
         # removed here must come after that. Before it listens, the signal is kept for it.
         signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
-        states = running.house.desk.states
+        snapshots = running.server_context.service.snapshots
         if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, lambda *_: states.hurry())
+            signal.signal(signal.SIGHUP, lambda *_: snapshots.hurry())
 
         def listening() -> None:
             # What was loaded until here stays: the collector need not look through it at each full
             # turn, which would hold up every client for a moment.
             gc.collect()
             gc.freeze()
-            told(running)
+            announce(running)
 
         server.listening = listening
         server.run()
@@ -126,39 +126,42 @@ def serve(project: Project, settings: Settings, told: Callable[[Running], None])
 
 @contextlib.contextmanager
 def _listening(project: Project, settings: Settings) -> Iterator[tuple[_Server, Running]]:
-    house, counting = prepare(project, settings)
+    server_context, counting = prepare(project, settings)
     try:
-        config = uvicorn.Config(app.make(house, counting), **_uvicorn(settings))
+        config = uvicorn.Config(app.make(server_context, counting), **_uvicorn(settings))
         listener = config.bind_socket()
         port = listener.getsockname()[1]
         server = _Server(config, listener)
-        flight, flight_address = _flight(house, settings)
+        flight, flight_address = _flight(server_context, settings)
         if settings.refresh:
-            house.desk.states.watch()
+            server_context.service.snapshots.watch()
         if settings.warm:
-            warm = _Warmth(house)
-            house.desk.states.listeners.append(warm)
+            warm = _Warmth(server_context)
+            server_context.service.snapshots.listeners.append(warm)
             warm()
         scheme = "https" if settings.tls else "http"
         try:
-            yield server, Running(house, f"{scheme}://{settings.host}:{port}", flight_address)
+            yield (
+                server,
+                Running(server_context, f"{scheme}://{settings.host}:{port}", flight_address),
+            )
         finally:
             listener.close()
             if flight is not None:
                 flight.stop(_GRACE).wait()
     finally:
-        house.workers.shutdown(wait=True, cancel_futures=True)
-        house.desk.close()
+        server_context.workers.shutdown(wait=True, cancel_futures=True)
+        server_context.service.close()
 
 
 class _Warmth:
     """Answers saved queries beforehand, in a worker thread."""
 
-    def __init__(self, house: ServerContext) -> None:
-        self._house = house
+    def __init__(self, server_context: ServerContext) -> None:
+        self._server_context = server_context
 
-    def __call__(self, _: State | None = None) -> None:
-        self._house.workers.submit(self._house.desk.warm)
+    def __call__(self, _: Snapshot | None = None) -> None:
+        self._server_context.workers.submit(self._server_context.service.warm)
 
 
 class _Server(uvicorn.Server):
@@ -189,11 +192,11 @@ def _uvicorn(settings: Settings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _flight(house: ServerContext, settings: Settings) -> tuple[Any, str | None]:
+def _flight(server_context: ServerContext, settings: Settings) -> tuple[Any, str | None]:
     if settings.flight_port is None:
         return None, None
     if importlib.util.find_spec("cadran.server.flight") is None:
         return None, None
-    server, port = importlib.import_module("cadran.server.flight").start(house)
+    server, port = importlib.import_module("cadran.server.flight").start(server_context)
     scheme = "grpc+tls" if settings.tls else "grpc"
     return server, f"{scheme}://{settings.host}:{port}"

@@ -105,7 +105,7 @@ class SharedSettings(Strict):
     link_tokens: bool = False
     oidc: (
         Annotated[
-            Provider, Takes(f"keys and values: {', '.join(one.name for one in fields(Provider))}")
+            Provider, Takes(f"keys and values: {', '.join(item.name for item in fields(Provider))}")
         ]
         | None
     ) = None

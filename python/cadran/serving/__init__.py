@@ -1,1 +1,1 @@
-"""One desk for every protocol: questions in, answers out, judged, kept, and recorded once."""
+"""One query service for every protocol: questions in, answers out, judged, kept, recorded once."""

@@ -177,7 +177,7 @@ class Cache:
         """Keep at most so many bytes; 0 keeps nothing."""
         self._most = most_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, tuple[Answer, int]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, tuple[Answer, int]] = OrderedDict()
         self.bytes = 0
         self.hits = 0
         self.misses = 0
@@ -185,39 +185,39 @@ class Cache:
     def get(self, key: Hashable) -> Answer | None:
         """The answer under a key."""
         with self._lock:
-            found = self._kept.get(key)
-            if found is None:
+            entry = self._entries.get(key)
+            if entry is None:
                 self.misses += 1
                 return None
             self.hits += 1
-            self._kept.move_to_end(key)
-            return found[0]
+            self._entries.move_to_end(key)
+            return entry[0]
 
     def put(self, key: Hashable, answer: Answer) -> None:
         """Keep an answer, or weigh it again after a form was added to it."""
         size = answer.size
         with self._lock:
-            before = self._kept.pop(key, None)
-            if before is not None:
-                self.bytes -= before[1]
+            previous = self._entries.pop(key, None)
+            if previous is not None:
+                self.bytes -= previous[1]
             if size * _SHARE > self._most:
                 return
-            self._kept[key] = answer, size
+            self._entries[key] = answer, size
             self.bytes += size
             while self.bytes > self._most:
-                self.bytes -= self._kept.popitem(last=False)[1][1]
+                self.bytes -= self._entries.popitem(last=False)[1][1]
 
     def forget(self, state: str) -> None:
         """Free what is not of this state."""
         with self._lock:
-            for key in [key for key, (kept, _) in self._kept.items() if kept.state != state]:
-                self.bytes -= self._kept.pop(key)[1]
+            for key in [key for key, (answer, _) in self._entries.items() if answer.state != state]:
+                self.bytes -= self._entries.pop(key)[1]
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._kept
+        return key in self._entries
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
 
 class _Flight:
@@ -304,24 +304,24 @@ class AuthorizationCache:
         """Remember at most so many."""
         self._most = most
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, Allowed] = OrderedDict()
+        self._entries: OrderedDict[Hashable, Allowed] = OrderedDict()
 
     def get(self, key: Hashable) -> Allowed | None:
         """What was allowed; None where nobody asked so yet, or it was refused."""
         with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-            return found
+            allowed = self._entries.get(key)
+            if allowed is not None:
+                self._entries.move_to_end(key)
+            return allowed
 
     def put(self, key: Hashable, allowed: Allowed) -> None:
         """Remember what was allowed."""
         with self._lock:
-            self._kept[key] = allowed
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            self._entries[key] = allowed
+            while len(self._entries) > self._most:
+                self._entries.popitem(last=False)
 
     def clear(self) -> None:
         """Forget all."""
         with self._lock:
-            self._kept.clear()
+            self._entries.clear()

@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from cadran.access.caller import Caller
     from cadran.access.gate import Allowed
     from cadran.core.layer import Layer
-    from cadran.serving.service import Asked, QueryService
-    from cadran.serving.snapshots import State
+    from cadran.serving.service import QueryService, RequestContext
+    from cadran.serving.snapshots import Snapshot
 
 
-_TOLD = ("version", "effective_from", "kind", "reason", "restatement", "author", "approver")
+_RECORD_KEYS = ("version", "effective_from", "kind", "reason", "restatement", "author", "approver")
 
 
-def about(desk: QueryService, caller: Caller, kpi: str, lang: str = "en") -> dict[str, Any]:
+def about(service: QueryService, caller: Caller, kpi: str, lang: str = "en") -> dict[str, Any]:
     """The card with versions, breaks and targets, as JSON types.
 
     Raises:
         UnknownNameError: there is no such KPI, or not for this caller.
     """
-    card = desk.card(caller, kpi)
-    with desk.states.use() as state:
+    card = service.card(caller, kpi)
+    with service.snapshots.use() as state:
         layer = state.layer
         return {
             "kpi": card.to_dict(lang),
@@ -48,13 +48,15 @@ def about(desk: QueryService, caller: Caller, kpi: str, lang: str = "en") -> dic
 
 def versions(root: Path | None, kpi: str, present: int) -> list[dict[str, Any]]:
     """What the records say of each version of a KPI; of the present one where there are none."""
-    found = []
+    records = []
     for path in (root / "versions" / kpi).glob("v*.yml") if root is not None else ():
-        told = strict_yaml.read(path, CardError)
-        shown = {key: told.get(key) for key in _TOLD}
-        found.append({k: v.isoformat() if isinstance(v, dt.date) else v for k, v in shown.items()})
-    found = found or [{**dict.fromkeys(_TOLD), "version": present}]
-    return sorted(found, key=lambda one: one["version"])
+        record = strict_yaml.read(path, CardError)
+        entry = {key: record.get(key) for key in _RECORD_KEYS}
+        records.append(
+            {k: v.isoformat() if isinstance(v, dt.date) else v for k, v in entry.items()}
+        )
+    records = records or [{**dict.fromkeys(_RECORD_KEYS), "version": present}]
+    return sorted(records, key=lambda item: item["version"])
 
 
 def breaks(layer: Layer, kpi: str, grains: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -64,10 +66,10 @@ def breaks(layer: Layer, kpi: str, grains: tuple[str, ...]) -> list[dict[str, An
     for grain in ("month", *reversed(grains)):
         if grain not in grains:
             continue
-        asked = Query(metrics=(kpi,), group_by=(GroupBy("metric_time", grain),))
-        found = Reader(layer.warehouse, asked, None, None).breaks(in_series=False)
-        if found:
-            return [broken(one) for one in found]
+        query = Query(metrics=(kpi,), group_by=(GroupBy("metric_time", grain),))
+        version_breaks = Reader(layer.warehouse, query, None, None).breaks(in_series=False)
+        if version_breaks:
+            return [broken(version_break) for version_break in version_breaks]
     return []
 
 
@@ -91,21 +93,21 @@ def origin(layer: Layer, kpi: str) -> dict[str, Any]:
 
 def _targets(layer: Layer, kpi: str) -> list[dict[str, Any]]:
     try:
-        found = scorecard.targets(layer)
+        targets = scorecard.targets(layer)
     except ProjectError:
         return []
     return [
         {
-            "grain": one.grain, "period": one.start.isoformat(), "target": one.target,
-            "warning": one.warning, "critical": one.critical,
+            "grain": target.grain, "period": target.start.isoformat(), "target": target.target,
+            "warning": target.warning, "critical": target.critical,
         }
-        for one in found
-        if one.kpi == kpi
+        for target in targets
+        if target.kpi == kpi
     ]  # fmt: skip
 
 
 def explained(  # noqa: PLR0913 - the question of `cadran explain`
-    desk: QueryService, asked: Asked, kpi: str, period: str, *,
+    service: QueryService, context: RequestContext, kpi: str, period: str, *,
     known_at: str | None = None, by: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The steps from the value that was published of a period to the value now.
@@ -114,7 +116,7 @@ def explained(  # noqa: PLR0913 - the question of `cadran explain`
         NotAllowedError: the caller's role sees a part of the KPI only; the ledger holds the whole.
         CadranError: as `bridge`.
     """
-    card = desk.card(asked.caller, kpi)
+    card = service.card(context.caller, kpi)
     grain, start, end = read_period(period)
     if by is not None and by not in card.dimensions:
         raise UnknownNameError("dimension", by, card.dimensions, where=f" on the card of {kpi}")
@@ -124,7 +126,7 @@ def explained(  # noqa: PLR0913 - the question of `cadran explain`
         {"metrics": [kpi], "group_by": groups, "start": start.isoformat(), "end": end.isoformat()}
     )
 
-    def work(state: State, allowed: Allowed) -> dict[str, Any]:
+    def work(state: Snapshot, allowed: Allowed) -> dict[str, Any]:
         if allowed.query.confined or allowed.query.where or allowed.hides:
             raise NotAllowedError(
                 f"What was published of {kpi} is of the whole company, and your role sees a part:"
@@ -133,25 +135,27 @@ def explained(  # noqa: PLR0913 - the question of `cadran explain`
         if by is None and state.layer.card(kpi).dimensions:
             raise NotAllowedError(f"Your role sees no dimension that would split {kpi}.")
         state.layer.sql([kpi], groups)  # what the card forbids is refused here, in its words
-        with desk.interrupting(asked.stop, state.layer.warehouse.stopper()):
-            found = bridge(state.layer, kpi, period, known_at=known_at, by=by)
+        with service.interrupting(context.stop, state.layer.warehouse.stopper()):
+            steps = bridge(state.layer, kpi, period, known_at=known_at, by=by)
             published = revisions(state.layer, kpi, period)
-        return {**found.to_dict(), "unit": card.unit, "published": published}
+        return {**steps.to_dict(), "unit": card.unit, "published": published}
 
-    return desk.judged(asked, "explain", query, work)
+    return service.authorized(context, "explain", query, work)
 
 
-def defined(desk: QueryService, asked: Asked, kpi: str, lang: str = "en") -> dict[str, Any]:
+def defined(
+    service: QueryService, context: RequestContext, kpi: str, lang: str = "en"
+) -> dict[str, Any]:
     """How a KPI is computed: definition, formula, SQL by its usual grain, models and sources.
 
     Raises:
         UnknownNameError: there is no such KPI, or not for this caller.
     """
-    card = desk.card(asked.caller, kpi).localized(lang)
+    card = service.card(context.caller, kpi).localized(lang)
     grain = "month" if "month" in card.grains else card.grains[-1]
     query = Query.of({"metrics": [kpi], "group_by": [f"metric_time__{grain}"]})
-    sql = desk.sql(asked, query)
-    with desk.states.use() as state:
+    sql = service.sql(context, query)
+    with service.snapshots.use() as state:
         return {
             "kpi": kpi, "definition": card.description, "formula": card.formula,
             "unit": card.unit, "version": card.version, "not_for": list(card.not_for),

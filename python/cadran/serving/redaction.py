@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("cadran.serving")
 
 
-def cut(answer: Answer, allowed: Allowed, seen: Visible, layer: Layer) -> Answer:
+def redacted(answer: Answer, allowed: Allowed, visible: Visible, layer: Layer) -> Answer:
     """An answer without what its role may not know beside the rows."""
     breaks = answer.breaks
     if allowed.query.confined or allowed.hides:
         # The value before a break is that of all rows, however few they were.
-        breaks = tuple(replace(one, value_before=None) for one in breaks)
+        breaks = tuple(replace(version_break, value_before=None) for version_break in breaks)
     names = metric_names(layer)
-    cards = {name: seen_card(card, seen, names) for name, card in answer.cards.items()}
+    cards = {name: visible_card(card, visible, names) for name, card in answer.cards.items()}
     return replace(answer, breaks=breaks, cards=cards)
 
 
@@ -46,25 +46,25 @@ def metric_names(layer: Layer) -> frozenset[str]:
     return frozenset(metric["name"] for metric in layer.project.semantic_manifest["metrics"])
 
 
-def seen_card(card: Card, seen: Visible, names: Collection[str]) -> Card:
+def visible_card(card: Card, visible: Visible, names: Collection[str]) -> Card:
     """A card without names that its reader may not know of.
 
     Args:
         card: one KPI.
-        seen: what the reader may know of.
+        visible: what the reader may know of.
         names: of every metric there is.
     """
 
-    def told(text: str | None) -> str | None:
+    def visible_text(text: str | None) -> str | None:
         words = re.findall(r"\w+", text or "")
-        return text if all(seen.metric(word) for word in words if word in names) else None
+        return text if all(visible.metric(word) for word in words if word in names) else None
 
     return replace(
         card,
-        dimensions=tuple(name for name in card.dimensions if seen.dimension(name)),
-        drivers=tuple(name for name in card.drivers if seen.metric(name)),
-        replaced_by=told(card.replaced_by),
-        relation=told(card.relation),
+        dimensions=tuple(name for name in card.dimensions if visible.dimension(name)),
+        drivers=tuple(name for name in card.drivers if visible.metric(name)),
+        replaced_by=visible_text(card.replaced_by),
+        relation=visible_text(card.relation),
     )
 
 

@@ -88,7 +88,7 @@ class Served:
     Attributes:
         answer: what was answered.
         cached: whether it was there already.
-        seconds: that the caller waited for it in the desk.
+        seconds: that the caller waited for it.
     """
 
     answer: Answer
@@ -110,7 +110,7 @@ def described(answer: Answer) -> dict[str, Any]:
         "units": {name: card.unit for name, card in answer.cards.items()},
         "definitions": {name: card.description for name, card in answer.cards.items()},
         "versions": {name: list(numbers) for name, numbers in answer.versions.items()},
-        "breaks": [broken(one) for one in answer.breaks],
+        "breaks": [broken(version_break) for version_break in answer.breaks],
         "like_for_like": answer.like_for_like,
         "governed": answer.governed,
         "note": answer.note,
@@ -118,30 +118,30 @@ def described(answer: Answer) -> dict[str, Any]:
     }
 
 
-def broken(one: Break) -> dict[str, Any]:
+def broken(version_break: Break) -> dict[str, Any]:
     """A break as JSON types: without values, which belong to the rows and their policy."""
     return {
-        "kpi": one.kpi,
-        "period": f"{one.period:%Y-%m-%d}",
-        "before": one.before,
-        "after": one.after,
-        "kind": one.kind,
-        "reason": one.reason,
-        "in_series": one.in_series,
-        "sentence": str(one),
+        "kpi": version_break.kpi,
+        "period": f"{version_break.period:%Y-%m-%d}",
+        "before": version_break.before,
+        "after": version_break.after,
+        "kind": version_break.kind,
+        "reason": version_break.reason,
+        "in_series": version_break.in_series,
+        "sentence": str(version_break),
     }
 
 
 def columns(answer: Answer) -> list[dict[str, Any]]:
     """The columns with their types and, where they are KPIs, their labels and units."""
-    shown = []
+    entries = []
     for part in answer.table.schema:
         card = answer.cards.get(part.name) or answer.cards.get(part.name.removesuffix(_PUBLISHED))
-        told: dict[str, Any] = {"name": part.name, "type": _type(part.type)}
+        entry: dict[str, Any] = {"name": part.name, "type": _type(part.type)}
         if card is not None:
-            told |= {"label": card.label, "unit": card.unit, "decimals": card.decimals}
-        shown.append(told)
-    return shown
+            entry |= {"label": card.label, "unit": card.unit, "decimals": card.decimals}
+        entries.append(entry)
+    return entries
 
 
 def _type(kind: pa.DataType) -> str:

@@ -1,4 +1,4 @@
-"""The desk: where every protocol brings its questions.
+"""The query service: where every protocol brings its questions.
 
 A question is judged by the policy, looked up, run once however many ask it, protected, kept and
 recorded, in this order and nowhere else. What answers is `Layer.query`.
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from cadran.audit.log import Audit
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
-    from cadran.serving.snapshots import State, States
+    from cadran.serving.snapshots import Snapshot, SnapshotStore
 
 
 def entitled(caller: Caller, scope: str) -> None:
@@ -70,12 +70,12 @@ def versioned(allowed: Allowed, layer: Layer) -> tuple[str, ...]:
     )
 
 
-class Listings:
-    """Shows callers what there is; the part of the desk that answers no question."""
+class MetadataService:
+    """Shows callers what there is; the part of the service that answers no question."""
 
-    def __init__(self, states: States, gate: Gate) -> None:
+    def __init__(self, snapshots: SnapshotStore, gate: Gate) -> None:
         """Take the data that is served, and what judges callers."""
-        self.states = states
+        self.snapshots = snapshots
         self.gate = gate
 
     def visible(self, caller: Caller) -> Visible:
@@ -85,15 +85,15 @@ class Listings:
             NotAllowedError: nothing.
         """
         entitled(caller, "metadata")
-        return self.gate.visible(caller, self.states.current.layer)
+        return self.gate.visible(caller, self.snapshots.current.layer)
 
     def kpis(self, caller: Caller) -> list[Card]:
         """The cards that the caller may see, with the dimensions it may see."""
-        seen = self.visible(caller)
-        layer = self.states.current.layer
+        visible = self.visible(caller)
+        layer = self.snapshots.current.layer
         names = redaction.metric_names(layer)
-        cards = [card for card in layer.kpis() if seen.metric(card.name)]
-        return [redaction.seen_card(card, seen, names) for card in cards]
+        cards = [card for card in layer.kpis() if visible.metric(card.name)]
+        return [redaction.visible_card(card, visible, names) for card in cards]
 
     def card(self, caller: Caller, name: str) -> Card:
         """One card.
@@ -108,8 +108,8 @@ class Listings:
 
     def metrics(self, caller: Caller) -> list[dict[str, Any]]:
         """The metrics that the caller may see, as `Layer.metrics` gives them."""
-        seen = self.visible(caller)
-        return [m for m in self.states.current.layer.metrics() if seen.metric(m["name"])]
+        visible = self.visible(caller)
+        return [m for m in self.snapshots.current.layer.metrics() if visible.metric(m["name"])]
 
     def dimensions(self, caller: Caller, metrics: tuple[str, ...]) -> list[dict[str, str]]:
         """What these metrics can be grouped by together, as `Layer.dimensions` gives it.
@@ -117,35 +117,35 @@ class Listings:
         Raises:
             UnknownNameError: a metric does not exist, or not for this caller.
         """
-        seen = self.visible(caller)
+        visible = self.visible(caller)
         for name in metrics:
-            if not seen.metric(name):
+            if not visible.metric(name):
                 raise UnknownNameError("metric", name, [m["name"] for m in self.metrics(caller)])
-        found = self.states.current.layer.dimensions(metrics)
-        return [one for one in found if one["name"] == "metric_time" or seen.dimension(one["name"])]
+        dimensions = self.snapshots.current.layer.dimensions(metrics)
+        return [d for d in dimensions if d["name"] == "metric_time" or visible.dimension(d["name"])]
 
     def saved_queries(self, caller: Caller) -> list[dict[str, Any]]:
         """The saved queries that the caller may ask: name, label, description and `query`."""
         entitled(caller, "metadata")
-        layer = self.states.current.layer
-        found = []
+        layer = self.snapshots.current.layer
+        entries = []
         for saved in layer.saved_queries():
             try:
                 allowed = self.gate.allow(caller, Query(saved_query=saved["name"]), layer)
             except CadranError:
                 continue
-            found.append({**saved, "query": allowed.query})
-        return found
+            entries.append({**saved, "query": allowed.query})
+        return entries
 
 
 _LOG = logging.getLogger("cadran.serving")
-_JUDGED = 4096  # judgements that are remembered
+_AUTHORIZED = 4096  # judgements that are remembered
 _WARM_UP = "warm-up"
 _Done = TypeVar("_Done")
 
 
 @dataclass(slots=True)
-class Asked:
+class RequestContext:
     """How a question came in."""
 
     caller: Caller
@@ -154,12 +154,12 @@ class Asked:
     stop: Stop = field(default_factory=Stop)
 
 
-class QueryService(Listings):
+class QueryService(MetadataService):
     """Takes questions of callers from any thread."""
 
     def __init__(
         self,
-        states: States,
+        snapshots: SnapshotStore,
         *,
         gate: Gate | None = None,
         audit: Audit | None = None,
@@ -169,109 +169,115 @@ class QueryService(Listings):
         """Take what it works with.
 
         Args:
-            states: the data that is served.
+            snapshots: the data that is served.
             gate: what judges questions; by default every governed question may be asked.
             audit: what records them.
             cache_bytes: most bytes of answers that are kept.
             seconds: for how long a question may run where its caller has no limit of its own.
         """
-        super().__init__(states, gate or OpenGate())
+        super().__init__(snapshots, gate or OpenGate())
         self.audit: Audit = audit or NoAudit()
         self.cache = Cache(cache_bytes)
         self.meter = Meter()
         self._seconds = seconds
         self._single_flight = SingleFlight()
         self.clock = Clock()
-        self._authorizations = AuthorizationCache(_JUDGED)
-        self.spender = lru_cache(maxsize=_JUDGED)(self._limited)
-        states.listeners.append(self._moved)
+        self._authorizations = AuthorizationCache(_AUTHORIZED)
+        self.spender = lru_cache(maxsize=_AUTHORIZED)(self._limited)
+        snapshots.listeners.append(self._moved)
 
-    def ask(self, asked: Asked, query: Query) -> Served:
+    def ask(self, context: RequestContext, query: Query) -> Served:
         """The answer to a question.
 
         Raises:
             CadranError: as `Layer.query`; and `NotAllowedError`, `LimitError`, `StoppedError`.
         """
-        caller = self.spender(asked.caller)
+        caller = self.spender(context.caller)
 
-        def work(state: State, allowed: Allowed) -> Served:
+        def work(state: Snapshot, allowed: Allowed) -> Served:
             part = execution.bounded(allowed, caller)
-            for one in dict.fromkeys((allowed, part)):
-                kept = self.cache.get((state.id, one)) if asked.read_cache else None
-                if kept is not None:
-                    kept = execution.whole(kept, allowed, caller)
-                    return Served(kept, cached=True, seconds=0.0)
+            for candidate in dict.fromkeys((allowed, part)):
+                cached = self.cache.get((state.id, candidate)) if context.read_cache else None
+                if cached is not None:
+                    cached = execution.whole(cached, allowed, caller)
+                    return Served(cached, cached=True, seconds=0.0)
             with self.meter.running(caller):
-                stop = self._timed(asked.stop, caller)
+                stop = self._timed(context.stop, caller)
                 key = state.id, part
                 answer = self._single_flight.run(
                     key, lambda stop: self._answer(state, part, stop), stop
                 )
-                found = execution.whole(answer, allowed, caller)
-                if found is not answer:
-                    self.cache.put((state.id, allowed), found)
-            return Served(found, cached=False, seconds=0.0)
+                result = execution.whole(answer, allowed, caller)
+                if result is not answer:
+                    self.cache.put((state.id, allowed), result)
+            return Served(result, cached=False, seconds=0.0)
 
-        handed, seconds = self._recorded(asked, "query", query, work)
-        return replace(handed, seconds=seconds)
+        served, seconds = self._recorded(context, "query", query, work)
+        return replace(served, seconds=seconds)
 
-    def kept(self, asked: Asked, query: Query) -> Served | None:
+    def cached(self, context: RequestContext, query: Query) -> Served | None:
         """The answer if it is there already, without waiting for anything; else None.
 
         It may be called where waiting is not allowed, as on an event loop. A question that is not
         answered here is not recorded: ask it with `ask`.
         """
-        state = self.states.current
-        allowed = self._authorizations.get((asked.caller, query, state.id))
-        if allowed is None or not asked.read_cache or (state.id, allowed) not in self.cache:
+        state = self.snapshots.current
+        allowed = self._authorizations.get((context.caller, query, state.id))
+        if allowed is None or not context.read_cache or (state.id, allowed) not in self.cache:
             return None
-        return self.ask(asked, query)
+        return self.ask(context, query)
 
-    def unchanged(self, asked: Asked, query: Query, known: Container[str]) -> str | None:
+    def unchanged(self, context: RequestContext, query: Query, tags: Container[str]) -> str | None:
         """The validator of the answer if the client knows it already, else None; nothing is run.
 
         Args:
-            asked: how the question came in.
+            context: how the question came in.
             query: the question.
-            known: validators of answers that the client has.
+            tags: validators of answers that the client has.
         """
 
-        def work(state: State, allowed: Allowed) -> str:
+        def work(state: Snapshot, allowed: Allowed) -> str:
             return etag(state.id, repr(allowed))
 
-        state = self.states.current
-        allowed = self._authorizations.get((asked.caller, query, state.id))
-        found = None if allowed is None else work(state, allowed)
-        if found is None or found not in known:
+        state = self.snapshots.current
+        allowed = self._authorizations.get((context.caller, query, state.id))
+        tag = None if allowed is None else work(state, allowed)
+        if tag is None or tag not in tags:
             return None
-        return found if self._recorded(asked, "query", query, work)[0] == found else None
+        return tag if self._recorded(context, "query", query, work)[0] == tag else None
 
     def weigh(self, answer: Answer) -> None:
         """Weigh a kept answer again, after a form was added to it."""
         if answer.kept_as in self.cache:
             self.cache.put(answer.kept_as, answer)
 
-    def sql(self, asked: Asked, query: Query) -> str:
+    def sql(self, context: RequestContext, query: Query) -> str:
         """The SQL of a question as it would run for the caller; nothing is run."""
 
-        def work(state: State, allowed: Allowed) -> str:
+        def work(state: Snapshot, allowed: Allowed) -> str:
             return state.layer.compiled(allowed.query)
 
-        return self._recorded(asked, "sql", query, work)[0]
+        return self._recorded(context, "sql", query, work)[0]
 
-    def judged(
-        self, asked: Asked, kind: str, query: Query, work: Callable[[State, Allowed], _Done]
+    def authorized(
+        self,
+        context: RequestContext,
+        kind: str,
+        query: Query,
+        work: Callable[[Snapshot, Allowed], _Done],
     ) -> _Done:
         """Other work than answering that rests on a question: judged and recorded as one."""
-        return self._recorded(asked, kind, query, work)[0]
+        return self._recorded(context, kind, query, work)[0]
 
-    def values(self, asked: Asked, dimension: str, metrics: tuple[str, ...]) -> list[Any]:
+    def values(
+        self, context: RequestContext, dimension: str, metrics: tuple[str, ...]
+    ) -> list[Any]:
         """The values of a dimension as far as the metrics have them and the caller may see.
 
         They are in order, without NULL.
         """
         query = Query.of({"group_by": [dimension], "metrics": metrics})
-        column = self.ask(asked, query).answer.table.column(0)
+        column = self.ask(context, query).answer.table.column(0)
         return sorted({value for value in column.to_pylist() if value is not None})
 
     def interrupting(self, stop: Stop, interrupt: Callable[[], None]) -> Interrupting:
@@ -284,7 +290,7 @@ class QueryService(Listings):
         for caller in callers or self.gate.everyone():
             for saved in self.saved_queries(caller):
                 try:
-                    self.ask(Asked(caller, _WARM_UP), Query(saved_query=saved["name"]))
+                    self.ask(RequestContext(caller, _WARM_UP), Query(saved_query=saved["name"]))
                     done += 1
                 except CadranError as problem:
                     _LOG.warning("warm-up of %s: %s", saved["name"], problem)
@@ -293,9 +299,9 @@ class QueryService(Listings):
     def close(self) -> None:
         """Write what waits to be recorded, and let go of the data."""
         self.audit.close()
-        self.states.close()
+        self.snapshots.close()
 
-    def _judged(self, caller: Caller, query: Query, state: State) -> Allowed:
+    def _authorize(self, caller: Caller, query: Query, state: Snapshot) -> Allowed:
         key = caller, query, state.id
         allowed = self._authorizations.get(key)
         if allowed is None:
@@ -303,7 +309,7 @@ class QueryService(Listings):
             self._authorizations.put(key, allowed)
         return allowed
 
-    def _answer(self, state: State, allowed: Allowed, stop: Stop) -> Answer:
+    def _answer(self, state: Snapshot, allowed: Allowed, stop: Stop) -> Answer:
         layer = state.layer
         if stop.is_set:
             raise StoppedError("The question was stopped before it was answered.")
@@ -311,7 +317,7 @@ class QueryService(Listings):
             with self.interrupting(stop, layer.warehouse.stopper()):
                 result = layer.answer(allowed.query)
                 table = self.gate.suppress(result.to_arrow(), allowed, layer)
-                versions, breaks, like_for_like = state.telling(allowed.query, result)
+                versions, breaks, like_for_like = state.ledger_facts(allowed.query, result)
         except WarehouseError as problem:
             raise redaction.without_values(problem, allowed) from None
         answer = Answer(
@@ -329,28 +335,32 @@ class QueryService(Listings):
             kept_as=(state.id, allowed),
         )
         if allowed.role is not None or allowed.hides:
-            seen = Visible()
+            visible = Visible()
             if allowed.role is not None:
-                seen = self.gate.visible(Caller("", (allowed.role,)), layer)
-            answer = redaction.cut(answer, allowed, seen, layer)
+                visible = self.gate.visible(Caller("", (allowed.role,)), layer)
+            answer = redaction.redacted(answer, allowed, visible, layer)
         self.cache.put((state.id, allowed), answer)
         return answer
 
     def _recorded(
-        self, asked: Asked, kind: str, query: Query, work: Callable[[State, Allowed], _Done]
+        self,
+        context: RequestContext,
+        kind: str,
+        query: Query,
+        work: Callable[[Snapshot, Allowed], _Done],
     ) -> tuple[_Done, float]:
         """Judge a question, do the work, and record what came of it; with the seconds it took."""
         begun = time.perf_counter()
         entry = Entry(
-            asked.caller.name, asked.protocol, kind, query.metrics, query.columns,
-            query.where, token=asked.caller.token,
+            context.caller.name, context.protocol, kind, query.metrics, query.columns,
+            query.where, token=context.caller.token,
         )  # fmt: skip
         try:
-            entitled(asked.caller, "query")
-            if asked.protocol != _WARM_UP:
-                self.meter.count(self.spender(asked.caller))
-            with self.states.use() as state:
-                allowed = self._judged(asked.caller, query, state)
+            entitled(context.caller, "query")
+            if context.protocol != _WARM_UP:
+                self.meter.count(self.spender(context.caller))
+            with self.snapshots.use() as state:
+                allowed = self._authorize(context.caller, query, state)
                 entry = replace(entry, role=allowed.role, metrics=versioned(allowed, state.layer))
                 done = work(state, allowed)
             if isinstance(done, Served):
@@ -375,7 +385,7 @@ class QueryService(Listings):
         """The caller with the limits of its roles beside its own."""
         return replace(caller, limits=self.gate.limits(caller))
 
-    def _moved(self, state: State) -> None:
+    def _moved(self, state: Snapshot) -> None:
         self.cache.forget(state.id)
         self._authorizations.clear()
         with contextlib.suppress(CadranError):

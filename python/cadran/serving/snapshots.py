@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from cadran.core.warehouse import Confinement
 
 _LOG = logging.getLogger("cadran.serving")
-Told: TypeAlias = "tuple[dict[str, tuple[int, ...]], tuple[Break, ...], bool]"
+LedgerFacts: TypeAlias = "tuple[dict[str, tuple[int, ...]], tuple[Break, ...], bool]"
 _ARTEFACTS = ("semantic_manifest.json", "manifest.json")
 
 
 @dataclass(eq=False)
-class State:
+class Snapshot:
     """One state of the data: a layer that never changes.
 
     Attributes:
@@ -44,7 +44,7 @@ class State:
         layer: answers from them.
         folder: its copy; None where the layer reads the warehouse itself.
         fields: what protocols keep with it, such as metadata that was encoded once.
-        told: what the ledger tells about answers, once found, by what it depends on.
+        facts_by_key: what the ledger tells about answers, once found, by what it depends on.
     """
 
     id: str
@@ -53,20 +53,20 @@ class State:
     users: int = 0
     is_current: bool = True
     fields: dict[str, object] = field(default_factory=dict)
-    told: dict[Hashable, Told] = field(default_factory=dict)
+    facts_by_key: dict[Hashable, LedgerFacts] = field(default_factory=dict)
 
-    def telling(self, query: Query, result: Result) -> Told:
+    def ledger_facts(self, query: Query, result: Result) -> LedgerFacts:
         """Versions and breaks of an answer; the ledger is read once for answers that share them."""
         times = tuple(group for group in query.group_by if group.base == "metric_time")
         key = (query.metrics, times, query.start, query.end)
         if query.of_now is not query:
             return result.versions, result.breaks, result.like_for_like
-        if key not in self.told:
-            self.told[key] = result.versions, result.breaks, result.like_for_like
-        return self.told[key]
+        if key not in self.facts_by_key:
+            self.facts_by_key[key] = result.versions, result.breaks, result.like_for_like
+        return self.facts_by_key[key]
 
 
-class States:
+class SnapshotStore:
     """The state that is served now, and those before it that still answer."""
 
     def __init__(
@@ -94,18 +94,18 @@ class States:
         self._folder = self._home / str(os.getpid()) / secrets.token_hex(4)
         self._lock = threading.Lock()
         self._making = threading.Lock()
-        self._current: State | None = None
+        self._current: Snapshot | None = None
         self._stamp: object = None
-        self._said = ""
+        self._last_problem = ""
         self._number = 0
         self._closing = False
         self._forced = False
         self._wake = threading.Event()
         self._watcher: threading.Thread | None = None
-        self.listeners: list[Callable[[State], None]] = []
+        self.listeners: list[Callable[[Snapshot], None]] = []
 
     @contextlib.contextmanager
-    def use(self) -> Iterator[State]:
+    def use(self) -> Iterator[Snapshot]:
         """The state of now, which stays until the block ends.
 
         Raises:
@@ -122,12 +122,12 @@ class States:
         finally:
             with self._lock:
                 state.users -= 1
-                gone = not state.is_current and not state.users
-            if gone:
+                is_unused = not state.is_current and not state.users
+            if is_unused:
                 _remove(state)
 
     @property
-    def current(self) -> State:
+    def current(self) -> Snapshot:
         """The state of now, for what needs no data."""
         if self._current is None:
             self.refresh(force=True)
@@ -147,18 +147,18 @@ class States:
             stamp = snapshot.stamp(self._project.database)
             if stamp == self._stamp and self._current is not None:
                 return False
-            made = self._make(unfinished=force)
+            fresh = self._make(unfinished=force)
             with self._lock:
-                before, self._current = self._current, made
+                previous, self._current = self._current, fresh
                 self._stamp = stamp
-                idle = before is not None and not before.users
-                if before is not None:
-                    before.is_current = False
-        if before is not None and idle:
-            _remove(before)
-        _LOG.info("serving state %s", made.id)
+                idle = previous is not None and not previous.users
+                if previous is not None:
+                    previous.is_current = False
+        if previous is not None and idle:
+            _remove(previous)
+        _LOG.info("serving state %s", fresh.id)
         for listener in self.listeners:
-            listener(made)
+            listener(fresh)
         return True
 
     def watch(self) -> None:
@@ -186,24 +186,24 @@ class States:
             self._folder.parent.rmdir()  # unless another one of this process stands there
 
     def _watch(self) -> None:
-        seen: object = self._stamp
+        last_stamp: object = self._stamp
         while not self._closing:
             self._wake.wait(self._every)
             self._wake.clear()
             stamp = snapshot.stamp(self._project.database)
-            settled, seen = stamp == seen or self._forced, stamp
+            settled, last_stamp = stamp == last_stamp or self._forced, stamp
             if self._closing or stamp is None or stamp == self._stamp or not settled:
                 continue
             try:
                 self.refresh(force=self._forced)
-                self._said, self._forced = "", False
+                self._last_problem, self._forced = "", False
             except (WarehouseError, ProjectError, OSError) as problem:
                 # Being written, or not built well: the state of now goes on. Said once.
-                if str(problem) != self._said:
+                if str(problem) != self._last_problem:
                     _LOG.warning("still serving the state before: %s", problem)
-                self._said = str(problem)
+                self._last_problem = str(problem)
 
-    def _make(self, *, unfinished: bool) -> State:
+    def _make(self, *, unfinished: bool) -> Snapshot:
         _sweep(self._home)
         self._number += 1
         folder = self._folder / str(self._number)
@@ -226,13 +226,13 @@ class States:
             identity = hashlib.sha256(text.encode()).hexdigest()[:16]
             layer = Layer(copied, confined=self._confined)
             layer.warehouse.arrow("select 1 as one")  # what cannot be read is not taken over
-            return State(identity, layer, folder)
+            return Snapshot(identity, layer, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
 
-def _remove(state: State) -> None:
+def _remove(state: Snapshot) -> None:
     state.layer.close()
     if state.folder is not None:
         shutil.rmtree(state.folder, ignore_errors=True)
@@ -240,6 +240,6 @@ def _remove(state: State) -> None:
 
 def _sweep(folder: Path) -> None:
     """Remove what servers that are no more have left."""
-    for one in folder.glob("*"):
-        if one.name.isdigit() and not Path(f"/proc/{one.name}").exists():
-            shutil.rmtree(one, ignore_errors=True)
+    for entry in folder.glob("*"):
+        if entry.name.isdigit() and not Path(f"/proc/{entry.name}").exists():
+            shutil.rmtree(entry, ignore_errors=True)

@@ -317,8 +317,8 @@ class Translator:
         exp.Cast: _cast,
     }
     _CONDITIONS: ClassVar[dict[type, Callable[[Any, Any, bool], str]]] = {
-        exp.Paren: lambda self, node, wanted: self._is(node.this, truth=wanted),
-        exp.Not: lambda self, node, wanted: self._is(node.this, truth=not wanted),
+        exp.Paren: lambda self, node, truth: self._is(node.this, truth=truth),
+        exp.Not: lambda self, node, truth: self._is(node.this, truth=not truth),
         exp.And: _joined,
         exp.Or: _joined,
         exp.Is: _missing,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from cadran.server.http import ServerContext
 
 
-def start(house: ServerContext) -> tuple[Listening, int]:
+def start(server_context: ServerContext) -> tuple[Listening, int]:
     """A server that listens, in a thread of its own, and its port.
 
     Raises:
@@ -17,5 +17,5 @@ def start(house: ServerContext) -> tuple[Listening, int]:
     """
     from cadran.server.flight.server import Listening
 
-    server = Listening(house)
+    server = Listening(server_context)
     return server, server.port

@@ -88,9 +88,9 @@ _TYPE_NAMES = {  # of the columns of KPI tables: the number in XDBC, the size
 }  # fmt: skip
 
 
-def infos(wanted: tuple[int, ...]) -> pa.Table:
+def infos(codes: tuple[int, ...]) -> pa.Table:
     """What the server can do: the properties of these numbers, or every one."""
-    names = [number for number in _INFOS if not wanted or number in wanted]
+    names = [number for number in _INFOS if not codes or number in codes]
     columns: dict[int, list[Any]] = {0: [], 1: [], 2: []}
     kinds, offsets = [], []
     for number in names:
@@ -116,12 +116,12 @@ def table(
     """The rows of a command for metadata; None where it is none.
 
     Raises:
-        CadranError: as the desk does, where columns are wanted.
+        CadranError: as the query service does, where columns are wanted.
     """
     if name == "CommandGetTables":
         return _tables(command, caller, answering, stop)
-    found = _COMMANDS.get(name)
-    return found(command) if found else None
+    handler = _COMMANDS.get(name)
+    return handler(command) if handler else None
 
 
 def _tables(command: Any, caller: Caller, answering: Answering, stop: Stop) -> pa.Table:
@@ -142,10 +142,10 @@ def _tables(command: Any, caller: Caller, answering: Answering, stop: Stop) -> p
 
 
 def _types_of(command: Any) -> pa.Table:
-    wanted = optional(command, "data_type")
+    type_code = optional(command, "data_type")
     rows = []
     for name, (number, size) in _TYPE_NAMES.items():
-        if wanted not in (None, number):
+        if type_code not in (None, number):
             continue
         quote = "'" if name in ("VARCHAR", "DATE", "TIMESTAMP") else None
         rows.append((

@@ -1,4 +1,4 @@
-"""From a statement to its rows: the desk answers, and what is ready is handed over at once."""
+"""From a statement to its rows: the query service answers, and what is ready leaves at once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cadran.core.warehouse.duckdb_local import answer as answer_sql
 from cadran.errors import LimitError, NotAllowedError, UnknownNameError
 from cadran.server.flight import rows, statements
 from cadran.server.flight import sql as plain
-from cadran.server.flight.statements import Ask, Compile, Listing, Sql
-from cadran.serving.service import Asked
+from cadran.server.flight.statements import CompileStatement, MetadataStatement, QueryStatement, Sql
+from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,43 +50,43 @@ _SCHEMAS = {
 _SCHEMAS["metrics_for_dimensions"] = _SCHEMAS["metrics"]
 
 
-def listing_table(desk: QueryService, caller: Caller, listing: Listing) -> pa.Table:
+def metadata_table(service: QueryService, caller: Caller, statement: MetadataStatement) -> pa.Table:
     """The rows of a listing, as far as the caller may know of them.
 
     Raises:
         UnknownNameError: a metric or dimension does not exist, or not for this caller.
     """
-    rows = list(_ROWS[listing.what](desk, caller, listing.names))
-    if listing.search:
-        sought = listing.search.casefold()
+    rows = list(_ROWS[statement.what](service, caller, statement.names))
+    if statement.search:
+        sought = statement.search.casefold()
         rows = [row for row in rows if sought in f"{row['name']} {row.get('label')}".casefold()]
-    return pa.Table.from_pylist(rows, schema=pa.schema(_SCHEMAS[listing.what]))
+    return pa.Table.from_pylist(rows, schema=pa.schema(_SCHEMAS[statement.what]))
 
 
-def _metrics(desk: QueryService, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    cards = {card.name: card for card in desk.kpis(caller)}
-    for metric in desk.metrics(caller):
+def _metrics(service: QueryService, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    cards = {card.name: card for card in service.kpis(caller)}
+    for metric in service.metrics(caller):
         card = cards.get(metric["name"])
-        told = {
+        card_fields = {
             "unit": card.unit, "version": card.version, "dimensions": list(card.dimensions),
             "queryable_granularities": list(card.grains),
         } if card else {}  # fmt: skip
-        yield {**metric, **told}
+        yield {**metric, **card_fields}
 
 
 def _dimensions(
-    desk: QueryService, caller: Caller, names: tuple[str, ...]
+    service: QueryService, caller: Caller, names: tuple[str, ...]
 ) -> Iterable[dict[str, Any]]:
-    return desk.dimensions(caller, names)
+    return service.dimensions(caller, names)
 
 
 def _entities(
-    desk: QueryService, caller: Caller, names: tuple[str, ...]
+    service: QueryService, caller: Caller, names: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
     """The entities of the models behind what the metrics can be grouped by."""
-    seen = {item["name"].rpartition("__")[0] for item in desk.dimensions(caller, names)}
+    seen = {item["name"].rpartition("__")[0] for item in service.dimensions(caller, names)}
     listed: set[str] = set()
-    for model in desk.states.current.layer.project.semantic_manifest["semantic_models"]:
+    for model in service.snapshots.current.layer.project.semantic_manifest["semantic_models"]:
         for entity in model.get("entities") or ():
             name = entity["name"]
             if name in listed or not any(name in path.split("__") for path in seen):
@@ -99,14 +99,14 @@ def _entities(
 
 
 def _measures(
-    desk: QueryService, caller: Caller, names: tuple[str, ...]
+    service: QueryService, caller: Caller, names: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
     """The aggregations behind metrics: of the simple metrics that they are made of."""
-    layer = desk.states.current.layer
-    allowed = [metric["name"] for metric in desk.metrics(caller)]
-    seen = desk.visible(caller)
+    layer = service.snapshots.current.layer
+    allowed = [metric["name"] for metric in service.metrics(caller)]
+    visible = service.visible(caller)
     for name in names:
-        if not seen.metric(name):
+        if not visible.metric(name):
             raise UnknownNameError("metric", name, allowed)
         layer.metric(name)
     graph = layer.metric_graph
@@ -119,19 +119,21 @@ def _measures(
         }  # fmt: skip
 
 
-def _saved(desk: QueryService, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    for saved in desk.saved_queries(caller):
+def _saved(service: QueryService, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    for saved in service.saved_queries(caller):
         query = saved["query"]
         yield {
             "name": saved["name"], "label": saved["label"], "description": saved["description"],
-            "metrics": list(query.metrics), "group_by": [one.column for one in query.group_by],
+            "metrics": list(query.metrics), "group_by": [group.column for group in query.group_by],
             "order_by": list(query.order_by), "limit": query.limit,
         }  # fmt: skip
 
 
-def _grains(desk: QueryService, caller: Caller, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    desk.dimensions(caller, names)  # refuses names that do not exist for the caller
-    layer = desk.states.current.layer
+def _grains(
+    service: QueryService, caller: Caller, names: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    service.dimensions(caller, names)  # refuses names that do not exist for the caller
+    layer = service.snapshots.current.layer
     cards = [layer.card(name) for name in names if layer.is_kpi(name)]
     for grain in _GRAINS:
         if all(grain in card.grains for card in cards):
@@ -139,14 +141,14 @@ def _grains(desk: QueryService, caller: Caller, names: tuple[str, ...]) -> Itera
 
 
 def _metrics_for(
-    desk: QueryService, caller: Caller, names: tuple[str, ...]
+    service: QueryService, caller: Caller, names: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
-    known = {item["name"] for item in desk.dimensions(caller, ())} | {"metric_time"}
+    known = {item["name"] for item in service.dimensions(caller, ())} | {"metric_time"}
     for name in names:
         if name not in known:
             raise UnknownNameError("dimension", name, known)
-    for row in _metrics(desk, caller, ()):
-        if {item["name"] for item in desk.dimensions(caller, (row["name"],))}.issuperset(names):
+    for row in _metrics(service, caller, ()):
+        if {item["name"] for item in service.dimensions(caller, (row["name"],))}.issuperset(names):
             yield row
 
 
@@ -164,86 +166,88 @@ _MEGABYTES = 256  # that a statement in plain SQL may use
 class Answering:
     """Answers statements of callers from any thread."""
 
-    def __init__(self, desk: QueryService, *, seconds: float) -> None:
-        """Answer from a desk; a statement in plain SQL may run for so many seconds."""
-        self._desk = desk
+    def __init__(self, service: QueryService, *, seconds: float) -> None:
+        """Answer from a query service; a statement in plain SQL may run for so many seconds."""
+        self._service = service
         self._seconds = seconds
 
-    def kept(self, caller: Caller, statement: Statement) -> Rows | None:
+    def cached(self, caller: Caller, statement: Statement) -> Rows | None:
         """The rows if they are there already, without waiting for anything; else None.
 
         Raises:
             LimitError: the caller may not have them now.
         """
-        if not isinstance(statement, Ask):
+        if not isinstance(statement, QueryStatement):
             return None
-        asked = Asked(caller, PROTOCOL, statement.read_cache)
-        handed = self._desk.kept(asked, statement.query)
-        return self._rows(handed.answer, statement) if handed else None
+        context = RequestContext(caller, PROTOCOL, statement.read_cache)
+        served = self._service.cached(context, statement.query)
+        return self._rows(served.answer, statement) if served else None
 
     def rows(self, caller: Caller, statement: Statement, stop: Stop) -> Rows:
         """The rows of a statement.
 
         Raises:
-            CadranError: as the desk does; and `QueryError` where plain SQL does not fit.
+            CadranError: as the query service does; and `QueryError` where plain SQL does not fit.
         """
-        if isinstance(statement, Ask):
-            asked = Asked(caller, PROTOCOL, statement.read_cache, stop)
-            return self._rows(self._desk.ask(asked, statement.query).answer, statement)
+        if isinstance(statement, QueryStatement):
+            context = RequestContext(caller, PROTOCOL, statement.read_cache, stop)
+            return self._rows(self._service.ask(context, statement.query).answer, statement)
         if isinstance(statement, Sql):
             return rows.of_table(self._plain(caller, statement, stop))
         return rows.of_table(self._part(caller, statement, stop))
 
     def tables(self, caller: Caller) -> list[str]:
         """The KPI tables that the caller may read."""
-        return sorted(saved["name"] for saved in self._desk.saved_queries(caller))
+        return sorted(saved["name"] for saved in self._service.saved_queries(caller))
 
     def schema_of(self, caller: Caller, table: str, stop: Stop) -> pa.Schema:
         """The columns of a KPI table.
 
         Raises:
-            CadranError: as the desk does.
+            CadranError: as the query service does.
         """
         question = Query.of({"saved_query": table, "limit": 0})
-        return self._desk.ask(Asked(caller, PROTOCOL, stop=stop), question).answer.table.schema
+        return self._service.ask(
+            RequestContext(caller, PROTOCOL, stop=stop), question
+        ).answer.table.schema
 
-    def _rows(self, answer: Answer, statement: Ask) -> Rows:
+    def _rows(self, answer: Answer, statement: QueryStatement) -> Rows:
         if statement.column:
             return rows.of_table(_values(answer.table))
-        ready, fresh = rows.of_answer(answer)
+        row_stream, fresh = rows.of_answer(answer)
         if fresh:
-            self._desk.weigh(answer)
-        return ready
+            self._service.weigh(answer)
+        return row_stream
 
     def _part(self, caller: Caller, part: Part, stop: Stop) -> pa.Table:
-        if isinstance(part, Listing):
-            return listing_table(self._desk, caller, part)
-        if isinstance(part, Compile):
-            sql = self._desk.sql(Asked(caller, PROTOCOL, stop=stop), part.query)
+        if isinstance(part, MetadataStatement):
+            return metadata_table(self._service, caller, part)
+        if isinstance(part, CompileStatement):
+            sql = self._service.sql(RequestContext(caller, PROTOCOL, stop=stop), part.query)
             return pa.table({"sql": [sql]})
-        asked = Asked(caller, PROTOCOL, part.read_cache, stop)
-        table = self._desk.ask(asked, part.query).answer.table
+        context = RequestContext(caller, PROTOCOL, part.read_cache, stop)
+        table = self._service.ask(context, part.query).answer.table
         return _values(table) if part.column else table
 
     def _plain(self, caller: Caller, statement: Sql, stop: Stop) -> pa.Table:
-        read, caller = plain.read(statement.text), self._desk.spender(caller)
+        read, caller = plain.read(statement.text), self._service.spender(caller)
         parts = {statements.stand_in(at): part for at, part in enumerate(statement.parts)}
         with contextlib.suppress(NotAllowedError):  # who may only ask is told by the question
             plain.known(read, self.tables(caller), parts)
         if not read.tables:
-            self._desk.meter.count(caller)  # else the questions below are counted
-        self._desk.clock.after(caller.limits.seconds or self._seconds, stop.set)
-        given: dict[str, pa.Table] = {}
+            self._service.meter.count(caller)  # else the questions below are counted
+        self._service.clock.after(caller.limits.seconds or self._seconds, stop.set)
+        tables: dict[str, pa.Table] = {}
         for name in read.tables:
-            part = parts.get(name) or Ask(Query.of({"saved_query": name}))
-            given[name] = self._part(caller, part, stop)
-        with self._desk.meter.running(caller):
+            part = parts.get(name) or QueryStatement(Query.of({"saved_query": name}))
+            tables[name] = self._part(caller, part, stop)
+        with self._service.meter.running(caller):
             table = answer_sql(
                 read.sql,
-                given,
+                tables,
                 schema=plain.SCHEMA,
                 megabytes=_MEGABYTES,
-                stopper=partial(self._desk.interrupting, stop),
+                stopper=partial(self._service.interrupting, stop),
             )
         most = caller.limits.rows
         if most is not None and table.num_rows > most:

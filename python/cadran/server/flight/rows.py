@@ -80,11 +80,11 @@ def of_answer(answer: Answer) -> tuple[Rows, bool]:
             forms[f"flight/{number}"] = message
         forms["flight/schema"] = rows.schema
         return rows, True
-    kept: list[bytes] = []
-    while (encoded := forms.get(f"flight/{len(kept)}")) is not None:
-        kept.append(encoded)
+    encoded_messages: list[bytes] = []
+    while (encoded := forms.get(f"flight/{len(encoded_messages)}")) is not None:
+        encoded_messages.append(encoded)
     table = answer.table
-    return Rows(schema, table.num_rows, table.nbytes, tuple(kept) or None, table), False
+    return Rows(schema, table.num_rows, table.nbytes, tuple(encoded_messages) or None, table), False
 
 
 def _messages(table: pa.Table) -> Iterator[bytes]:

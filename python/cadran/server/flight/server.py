@@ -66,10 +66,10 @@ class Prepared:
 class Service:
     """The calls of Flight, in bytes; each raises what `refusals` turns into a status."""
 
-    def __init__(self, house: ServerContext) -> None:
-        """Serve the desk of a house."""
-        self._house = house
-        self._answering = Answering(house.desk, seconds=house.settings.seconds)
+    def __init__(self, server_context: ServerContext) -> None:
+        """Serve what a server answers."""
+        self._server_context = server_context
+        self._answering = Answering(server_context.service, seconds=server_context.settings.seconds)
         self._tickets: Promises[Rows] = Promises(
             "ticket", seconds=_TICKET_SECONDS, most=_MOST_TICKETS, most_bytes=_MOST_BYTES
         )
@@ -90,8 +90,8 @@ class Service:
         name, command, descriptor = _command(request)
         if name == "CommandPreparedStatementQuery":
             return await self._execute(caller, command, descriptor)
-        ready = await self._rows_of(caller, name, command)
-        return _info(ready, self._ticket(caller, ready), descriptor)
+        rows = await self._rows_of(caller, name, command)
+        return _info(rows, self._ticket(caller, rows), descriptor)
 
     async def get_schema(self, caller: Caller, request: bytes) -> bytes:
         """The schema that the rows of a command have."""
@@ -132,8 +132,8 @@ class Service:
 
     def list_actions(self, caller: Caller, request: bytes) -> Iterator[bytes]:  # noqa: ARG002
         """The actions that are offered."""
-        for name, told in _ACTIONS.items():
-            yield encoded("ActionType", type=name, description=told)
+        for name, description in _ACTIONS.items():
+            yield encoded("ActionType", type=name, description=description)
 
     def list_flights(self, caller: Caller, request: bytes) -> Iterator[bytes]:  # noqa: ARG002
         """No flights: tables are found by their catalogue."""
@@ -155,27 +155,27 @@ class Service:
         Raises:
             UnauthenticatedError: nobody known does.
         """
-        kind, _, given = (authorization or "").partition(" ")
-        bearer = given
+        kind, _, token = (authorization or "").partition(" ")
+        bearer = token
         if kind.lower() == "basic":
             try:
-                bearer = base64.b64decode(given, validate=True).decode().partition(":")[2]
+                bearer = base64.b64decode(token, validate=True).decode().partition(":")[2]
             except (binascii.Error, UnicodeDecodeError):
                 raise UnauthenticatedError("The login cannot be read.") from None
-        self._house.caller(f"Bearer {bearer}")
+        self._server_context.caller(f"Bearer {bearer}")
         return bearer
 
     async def _prepare(self, caller: Caller, request: Any) -> bytes:
         if request.transaction_id:
             raise UnsupportedError(_READS)
-        read = statements.parse(request.query)
-        ready = await self._answered(caller, read)
-        ticket = self._ticket(caller, ready)
-        handle = self._prepared.give(caller, Prepared(read, ready.schema, ticket))
+        statement = statements.parse(request.query)
+        rows = await self._answered(caller, statement)
+        ticket = self._ticket(caller, rows)
+        handle = self._prepared.give(caller, Prepared(statement, rows.schema, ticket))
         return packed(
             "ActionCreatePreparedStatementResult",
             prepared_statement_handle=handle,
-            dataset_schema=ready.schema,
+            dataset_schema=rows.schema,
         )
 
     async def _execute(self, caller: Caller, command: Any, descriptor: Any) -> bytes:
@@ -186,8 +186,8 @@ class Service:
                 return _info(self._tickets.get(caller, ticket), ticket, descriptor)
             except GoneError:
                 pass  # prepared too long ago: asked again
-        ready = await self._answered(caller, prepared.statement)
-        return _info(ready, self._ticket(caller, ready), descriptor)
+        rows = await self._answered(caller, prepared.statement)
+        return _info(rows, self._ticket(caller, rows), descriptor)
 
     def _cancel(self, caller: Caller, info: Any) -> None:
         for endpoint in info.endpoint:
@@ -206,29 +206,29 @@ class Service:
             table = metadata.table(name, command, caller, self._answering, stop)
             return rows.of_table(table) if table is not None else None
 
-        ready = await self._worked(work)
-        if ready is None:
+        response = await self._worked(work)
+        if response is None:
             raise UnsupportedError(f"The command {name[:80]!r} is not offered. {_READS}")
         if known is not None and len(self._infos) < _MOST_INFOS:
-            self._infos[known] = ready  # every connection asks it
-        return ready
+            self._infos[known] = response  # every connection asks it
+        return response
 
-    async def _answered(self, caller: Caller, read: Statement) -> Rows:
-        kept = self._answering.kept(caller, read)
-        if kept is not None:
-            return kept
-        return await self._worked(lambda stop: self._answering.rows(caller, read, stop))
+    async def _answered(self, caller: Caller, statement: Statement) -> Rows:
+        cached = self._answering.cached(caller, statement)
+        if cached is not None:
+            return cached
+        return await self._worked(lambda stop: self._answering.rows(caller, statement, stop))
 
     async def _worked(self, work: Callable[[Stop], _T]) -> _T:
         stop = Stop()
         try:
-            return await self._house.run(work, stop)
+            return await self._server_context.run(work, stop)
         except asyncio.CancelledError:
             stop.set()  # the client is gone
             raise
 
-    def _ticket(self, caller: Caller, ready: Rows) -> bytes:
-        return self._tickets.give(caller, ready, ready.table, ready.size)
+    def _ticket(self, caller: Caller, rows: Rows) -> bytes:
+        return self._tickets.give(caller, rows, rows.table, rows.size)
 
 
 def _command(request: bytes) -> tuple[str, Any, Any]:
@@ -250,15 +250,15 @@ def _request(action: str, body: bytes) -> Any:
     return request
 
 
-def _info(ready: Rows, ticket: bytes, descriptor: Any) -> bytes:
+def _info(rows: Rows, ticket: bytes, descriptor: Any) -> bytes:
     endpoint = message(
         "FlightEndpoint",
         ticket=message("Ticket", ticket=ticket),
         expiration_time=message("Timestamp", seconds=int(time.time()) + _TICKET_SECONDS),
     )
     return encoded(
-        "FlightInfo", schema=ready.schema, flight_descriptor=descriptor, endpoint=[endpoint],
-        total_records=ready.count, total_bytes=ready.size,
+        "FlightInfo", schema=rows.schema, flight_descriptor=descriptor, endpoint=[endpoint],
+        total_records=rows.count, total_bytes=rows.size,
     )  # fmt: skip
 
 
@@ -275,27 +275,27 @@ _OPTIONS = [
 class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
     """One gRPC server."""
 
-    def __init__(self, house: ServerContext) -> None:
+    def __init__(self, server_context: ServerContext) -> None:
         """Start it; when this returns it listens.
 
         Raises:
             OSError: the port is taken.
         """
-        self._house = house
-        self._service = service = Service(house)
-        one, several = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+        self._server_context = server_context
+        self._service = service = Service(server_context)
+        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
         # An action has one result, so it is answered in one go; on the wire that is the same.
         self._methods = {
-            "GetFlightInfo": one(self._single(service.get_flight_info)),
-            "GetSchema": one(self._single(service.get_schema)),
-            "DoAction": one(self._single(service.do_action)),
-            "DoGet": several(self._streamed(service.do_get)),
-            "ListActions": several(self._streamed(service.list_actions)),
-            "ListFlights": several(self._streamed(service.list_flights)),
+            "GetFlightInfo": unary(self._single(service.get_flight_info)),
+            "GetSchema": unary(self._single(service.get_schema)),
+            "DoAction": unary(self._single(service.do_action)),
+            "DoGet": stream(self._streamed(service.do_get)),
+            "ListActions": stream(self._streamed(service.list_actions)),
+            "ListFlights": stream(self._streamed(service.list_flights)),
             "DoPut": grpc.stream_unary_rpc_method_handler(self._single(service.do_put)),
             "Handshake": grpc.stream_stream_rpc_method_handler(self._handshake),
             "DoExchange": grpc.stream_stream_rpc_method_handler(self._unsupported),
-            "PollFlightInfo": one(self._unsupported),
+            "PollFlightInfo": unary(self._unsupported),
         }
         self._handlers = {_NAME + name: method for name, method in self._methods.items()}
         self._loop = asyncio.new_event_loop()
@@ -335,7 +335,7 @@ class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._stopped.set()
 
     async def _listen(self) -> None:
-        settings = self._house.settings
+        settings = self._server_context.settings
         self._server = grpc.aio.server(
             handlers=(self,), options=_OPTIONS, maximum_concurrent_rpcs=_MOST_CALLS
         )
@@ -364,7 +364,7 @@ class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._ended.set()
 
     def _caller(self, context: Context) -> Caller:
-        return self._house.caller(_header(context, "authorization"))
+        return self._server_context.caller(_header(context, "authorization"))
 
     def _single(
         self, call: Callable[[Caller, Any], Awaitable[bytes]]

@@ -63,8 +63,8 @@ def hold(nodes: Iterable[exp.Expression]) -> None:
         if isinstance(node, exp.Func) and not isinstance(node, exp.Connector):
             name = _name(node)
             if name not in ALLOWED:
-                meant = near_misses(name, ALLOWED)
-                hint = f" Did you mean {' or '.join(meant)}?" if meant else ""
+                suggestions = near_misses(name, ALLOWED)
+                hint = f" Did you mean {' or '.join(suggestions)}?" if suggestions else ""
                 raise QueryError(f"The function {name} is not offered in plain SQL here.{hint}")
         if isinstance(node, exp.Literal) and node.is_string:
             longest = max(longest, len(node.this))
@@ -140,7 +140,11 @@ def read(text: str) -> Plain:
         )
     try:
         parsed = sqlglot.parse(text, dialect=DUCKDB)
-        trees = [one for one in parsed if one is not None and not isinstance(one, exp.Semicolon)]
+        trees = [
+            statement
+            for statement in parsed
+            if statement is not None and not isinstance(statement, exp.Semicolon)
+        ]
         if len(trees) != 1:
             raise QueryError(f"{len(trees)} statements are given; one is read. {_READS}")
         tree = trees[0]
@@ -170,27 +174,27 @@ def _hold(tree: exp.Expression) -> None:
 def _tables(tree: exp.Expression) -> tuple[str, ...]:
     """The tables that a statement names, each of which is written out in full on the way."""
     within = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for table in tree.find_all(exp.Table):
         name = _table(table)
         if table.db or name not in within:
-            found[name] = None
+            names[name] = None
             table.set("catalog", None)
             table.set("db", exp.to_identifier(SCHEMA))
             table.set("this", exp.to_identifier(name, quoted=True))
-    return tuple(found)
+    return tuple(names)
 
 
-def known(plain: Plain, tables: Iterable[str], given: Container[str] = ()) -> None:
+def known(plain: Plain, tables: Iterable[str], stand_ins: Container[str] = ()) -> None:
     """Hold that every table of a statement is one of these, or given by its templates.
 
     Raises:
         UnknownNameError: one of them is not.
     """
-    there = list(tables)
+    names = list(tables)
     for name in plain.tables:
-        if name not in there and name not in given:
-            raise UnknownNameError("table", name, there, where=f" in {SCHEMA}")
+        if name not in names and name not in stand_ins:
+            raise UnknownNameError("table", name, names, where=f" in {SCHEMA}")
 
 
 def _table(table: exp.Table) -> str:

@@ -118,31 +118,31 @@ def _value(node: nodes.Node, depth: int) -> Any:
         if isinstance(number, (int, float)):
             return -number
     if isinstance(node, nodes.Call) and not node.dyn_args and not node.dyn_kwargs:
-        given = [_value(argument, depth + 1) for argument in node.args]
-        named = {one.key: _value(one.value, depth + 1) for one in node.kwargs}
-        return _called(node.node, given, named, depth)
+        positional = [_value(argument, depth + 1) for argument in node.args]
+        keywords = {keyword.key: _value(keyword.value, depth + 1) for keyword in node.kwargs}
+        return _called(node.node, positional, keywords, depth)
     if isinstance(node, nodes.Name):
         raise UnknownNameError("name", node.name, [_LAYER, *_ITEMS], where=" in a template")
     raise QueryError(f"A template takes calls, lists, texts and numbers only. {_WRITE}")
 
 
-def _called(node: nodes.Node, given: list[Any], named: dict[str, Any], depth: int) -> Any:
+def _called(node: nodes.Node, positional: list[Any], keywords: dict[str, Any], depth: int) -> Any:
     from jinja2 import nodes
 
     if isinstance(node, nodes.Name):
         if node.name not in _ITEMS:
             raise UnknownNameError("name", node.name, [_LAYER, *_ITEMS], where=" in a template")
-        return _item(node.name, given, named)
+        return _item(node.name, positional, keywords)
     if isinstance(node, nodes.Getattr):
         if isinstance(node.node, nodes.Name) and node.node.name == _LAYER:
-            if given:
+            if positional:
                 raise QueryError(
                     f"{_LAYER}.{node.attr} takes its arguments by name, such as metrics=['name']."
                 )
-            return Call(node.attr, named)
+            return Call(node.attr, keywords)
         on = _value(node.node, depth + 1)
         if isinstance(on, Item):
-            return _changed(on, node.attr, [*given, *named.values()])
+            return _changed(on, node.attr, [*positional, *keywords.values()])
     raise QueryError(f"A template takes calls of {_LAYER} only. {_WRITE}")
 
 
@@ -155,28 +155,28 @@ _ITEMS = {  # the names of the arguments, in their order
 _SAME = {"time_granularity_name": "grain", "time_granularity": "grain"}
 
 
-def _item(kind: str, given: list[Any], named: dict[str, Any]) -> Item:
+def _item(kind: str, positional: list[Any], keywords: dict[str, Any]) -> Item:
     takes = _ITEMS[kind]
-    arguments = dict(zip(takes, given, strict=False))
-    arguments |= {_SAME.get(name, name): value for name, value in named.items()}
+    arguments = dict(zip(takes, positional, strict=False))
+    arguments |= {_SAME.get(name, name): value for name, value in keywords.items()}
     for name in arguments:
         if name not in takes:
             raise UnknownNameError("argument", name, takes, where=f" of {kind}")
     path, grain = arguments.get("entity_path"), arguments.get("grain")
     path = [path] if isinstance(path, str) else path or []
-    if len(given) > len(takes) or not _texts([arguments.get("name"), *path, grain or "day"]):
+    if len(positional) > len(takes) or not _texts([arguments.get("name"), *path, grain or "day"]):
         raise QueryError(f"{kind} takes {', '.join(takes)} as text, such as {kind}('name').")
     return Item(kind, "__".join([*path, arguments["name"]]), grain.lower() if grain else None)
 
 
-def _changed(item: Item, method: str, given: list[Any]) -> Item:
+def _changed(item: Item, method: str, positional: list[Any]) -> Item:
     if method == "descending" and item.kind != "Entity":
-        return replace(item, down=bool(given[0]) if given else True)
-    if item.kind in ("Dimension", "TimeDimension") and len(given) == 1 and _texts(given):
+        return replace(item, down=bool(positional[0]) if positional else True)
+    if item.kind in ("Dimension", "TimeDimension") and len(positional) == 1 and _texts(positional):
         if method == "grain":
-            return replace(item, grain=given[0].lower())
+            return replace(item, grain=positional[0].lower())
         if method == "date_part":
-            return replace(item, part=given[0].lower())
+            return replace(item, part=positional[0].lower())
     raise UnknownNameError(
         "method", method, ("grain", "date_part", "descending"), where=f" of {item.kind}"
     )
@@ -199,7 +199,7 @@ def _whole(value: str) -> str:
 MOST_TEXT = 100_000  # characters of one statement
 _REMEMBERED = 2048
 _SIMPLE = re.compile(r"\s*(?:select\s+\*\s+from\s+)?(\w+)\s*;?\s*", re.IGNORECASE)
-LISTINGS = {  # what each of them takes
+METADATA = {  # what each of them takes
     "metrics": ("search",),
     "dimensions": ("metrics", "search"),
     "entities": ("metrics", "search"),
@@ -211,7 +211,7 @@ LISTINGS = {  # what each of them takes
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class QueryStatement:
     """A question; `column` asks for the values of that one column only."""
 
     query: Query
@@ -220,14 +220,14 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Compile:
+class CompileStatement:
     """A question of which the SQL is wanted."""
 
     query: Query
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class MetadataStatement:
     """What there is to ask."""
 
     what: str
@@ -235,13 +235,13 @@ class Listing:
     search: str = ""
 
 
-_NAMED = {str: "text", int: "whole number"}
-_ASKED: dict[str, type | None] = {
+_TYPE_NAMES = {str: "text", int: "whole number"}
+_ARGUMENTS: dict[str, type | None] = {
     "metrics": None, "group_by": None, "where": None, "order_by": None, "limit": int,
     "start": str, "end": str, "saved_query": str, "version": int, "known_at": str, "view": str,
 }  # fmt: skip
 
-Part = Ask | Compile | Listing
+Part = QueryStatement | CompileStatement | MetadataStatement
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,65 +280,66 @@ def parse(text: str) -> Statement:
 
 
 def _part(call: Call) -> Part:
-    given = dict(call.arguments)
+    arguments = dict(call.arguments)
     if call.function == "query":
-        return _query(given)
+        return _query(arguments)
     if call.function == "dimension_values":
-        return _values(given)
-    if call.function not in LISTINGS:
+        return _values(arguments)
+    if call.function not in METADATA:
         raise UnknownNameError(
-            "function", call.function, ["query", "dimension_values", *LISTINGS],
+            "function", call.function, ["query", "dimension_values", *METADATA],
             where=" of semantic_layer",
         )  # fmt: skip
-    takes = LISTINGS[call.function]
-    for name in given:
+    takes = METADATA[call.function]
+    for name in arguments:
         if name not in takes:
             raise UnknownNameError("argument", name, takes, where=f" of {call.function}")
     names = [
-        one.name if isinstance(one, Item) else one
+        value.name if isinstance(value, Item) else value
         for argument in ("metrics", "group_by")
-        for one in _several(given.get(argument))
+        for value in _several(arguments.get(argument))
     ]
     if not all(isinstance(name, str) for name in names):
         raise QueryError(f"{call.function} takes names as text.")
-    return Listing(call.function, tuple(names), str(given.get("search") or ""))
+    return MetadataStatement(call.function, tuple(names), str(arguments.get("search") or ""))
 
 
-def _query(given: dict[str, Any]) -> Part:
-    compiled = _switch(given, "compile", default=False)
-    read_cache = _switch(given, "read_cache", default=True)
-    asked = {name: value for name, value in given.items() if value is not None}
-    for name, value in asked.items():
-        if name not in _ASKED:
+def _query(arguments: dict[str, Any]) -> Part:
+    compiled = _switch(arguments, "compile", default=False)
+    read_cache = _switch(arguments, "read_cache", default=True)
+    fields = {name: value for name, value in arguments.items() if value is not None}
+    for name, value in fields.items():
+        if name not in _ARGUMENTS:
             raise UnknownNameError(
-                "argument", name, [*_ASKED, "compile", "read_cache"], where=" of query"
+                "argument", name, [*_ARGUMENTS, "compile", "read_cache"], where=" of query"
             )
-        kind = _ASKED[name]
+        kind = _ARGUMENTS[name]
         if kind is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise QueryError(f"{name} is {value!r}; it takes a {_NAMED[kind]}.")
-    groups = [_group(one) for one in _several(asked.pop("group_by", None))]
-    orders = [_order(one, groups) for one in _several(asked.pop("order_by", None))]
+            raise QueryError(f"{name} is {value!r}; it takes a {_TYPE_NAMES[kind]}.")
+    groups = [_group(item) for item in _several(fields.pop("group_by", None))]
+    orders = [_order(item, groups) for item in _several(fields.pop("order_by", None))]
     metrics = [
-        one.name if isinstance(one, Item) else one for one in _several(asked.pop("metrics", None))
+        item.name if isinstance(item, Item) else item
+        for item in _several(fields.pop("metrics", None))
     ]
-    asked |= {"metrics": metrics, "group_by": groups, "order_by": orders}
-    query = Query.of(asked)
-    return Compile(query) if compiled else Ask(query, read_cache)
+    fields |= {"metrics": metrics, "group_by": groups, "order_by": orders}
+    query = Query.of(fields)
+    return CompileStatement(query) if compiled else QueryStatement(query, read_cache)
 
 
-def _values(given: dict[str, Any]) -> Ask:
-    for name in given:
+def _values(arguments: dict[str, Any]) -> QueryStatement:
+    for name in arguments:
         if name not in ("metrics", "group_by"):
             raise UnknownNameError(
                 "argument", name, ("metrics", "group_by"), where=" of dimension_values"
             )
-    groups = [_group(one) for one in _several(given.get("group_by"))]
+    groups = [_group(item) for item in _several(arguments.get("group_by"))]
     if len(groups) != 1:
         raise QueryError(
             f"dimension_values takes one dimension as group_by; {len(groups)} are given."
         )
-    metrics = _several(given.get("metrics"))
-    return Ask(Query.of({"group_by": groups, "metrics": metrics}), column=True)
+    metrics = _several(arguments.get("metrics"))
+    return QueryStatement(Query.of({"group_by": groups, "metrics": metrics}), column=True)
 
 
 def _several(value: Any) -> list[Any]:
@@ -347,8 +348,8 @@ def _several(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _switch(given: dict[str, Any], name: str, *, default: bool) -> bool:
-    value = given.pop(name, None)
+def _switch(arguments: dict[str, Any], name: str, *, default: bool) -> bool:
+    value = arguments.pop(name, None)
     if value is None:
         return default
     if not isinstance(value, bool):
@@ -356,21 +357,21 @@ def _switch(given: dict[str, Any], name: str, *, default: bool) -> bool:
     return value
 
 
-def _group(one: Any) -> GroupBy:
-    if isinstance(one, Item) and one.kind != "Metric":
-        return one.group
-    if isinstance(one, str) and one.strip():
-        return GroupBy(one.strip())
+def _group(item: Any) -> GroupBy:
+    if isinstance(item, Item) and item.kind != "Metric":
+        return item.group
+    if isinstance(item, str) and item.strip():
+        return GroupBy(item.strip())
     raise QueryError("group_by takes dimensions, such as 'customer__country' or Dimension('name').")
 
 
-def _order(one: Any, groups: list[GroupBy]) -> str:
-    if isinstance(one, str):
-        sign, name = ("-" if one.startswith("-") else ""), one.lstrip("+-").strip()
-    elif isinstance(one, Item):
-        sign, name = ("-" if one.down else ""), one.name
-        if one.kind != "Metric":
-            name = one.group.column
+def _order(item: Any, groups: list[GroupBy]) -> str:
+    if isinstance(item, str):
+        sign, name = ("-" if item.startswith("-") else ""), item.lstrip("+-").strip()
+    elif isinstance(item, Item):
+        sign, name = ("-" if item.down else ""), item.name
+        if item.kind != "Metric":
+            name = item.group.column
     else:
         raise QueryError("order_by takes columns, such as '-metric_time' or Metric('name').")
     # A time without a grain is the one that the question is grouped by.

@@ -11,8 +11,8 @@ import pyarrow as pa
 from cadran.core.query.request import GroupBy, Query
 from cadran.errors import CadranError, QueryError
 from cadran.server.graphql.jobs import Jobs, Outcome
-from cadran.server.graphql.metadata import Listing
-from cadran.serving.service import Asked
+from cadran.server.graphql.metadata import Metadata
+from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cadran.server.graphql.types import GroupByInput, MetricInput, OrderByInput, WhereInput
     from cadran.serving.execution import Stop
     from cadran.serving.service import QueryService
-    from cadran.serving.snapshots import State
+    from cadran.serving.snapshots import Snapshot
 
 
 PROTOCOL = "graphql"
@@ -32,47 +32,47 @@ _FEW = 50
 
 
 @dataclass
-class Asking:
+class ResolverContext:
     """One request.
 
     Attributes:
-        desk: answers questions.
+        service: answers questions.
         jobs: keeps created queries.
         caller: who asks.
         state: what is asked; it stays as long as the request.
         unfinished: queries that were created or asked for, and have not ended.
     """
 
-    desk: QueryService
+    service: QueryService
     jobs: Jobs
     caller: Caller
-    state: State
+    state: Snapshot
     unfinished: list[Job] = field(default_factory=list)
 
     @cached_property
-    def listing(self) -> Listing:
+    def metadata(self) -> Metadata:
         """What the caller may know of."""
-        return Listing(self.desk, self.caller, self.state)
+        return Metadata(self.service, self.caller, self.state)
 
-    def create(self, inputs: Inputs, *, read_cache: bool) -> Job:
+    def create(self, arguments: QueryArguments, *, read_cache: bool) -> Job:
         """Begin to answer a question; what is wrong with it is the outcome.
 
         Raises:
             LimitError: too many queries of the caller are running.
         """
         try:
-            query = inputs.query(self.state.layer)
-            asked = Asked(self.caller, PROTOCOL, read_cache=read_cache)
-            kept = self.desk.kept(asked, query) if _is_small(query) else None
+            query = arguments.query(self.state.layer)
+            context = RequestContext(self.caller, PROTOCOL, read_cache=read_cache)
+            cached = self.service.cached(context, query) if _is_small(query) else None
         except CadranError as problem:
             return self.jobs.ready(self.caller, Outcome(error=str(problem)))
-        if kept is not None:
-            answer = kept.answer
+        if cached is not None:
+            answer = cached.answer
             return self.jobs.ready(self.caller, Outcome(answer.table, answer.sql))
 
         def work(stop: Stop) -> Outcome:
-            asked.stop = stop
-            answer = self.desk.ask(asked, query).answer
+            context.stop = stop
+            answer = self.service.ask(context, query).answer
             return Outcome(answer.table, answer.sql)
 
         return self._watched(self.jobs.start(self.caller, work))
@@ -85,8 +85,8 @@ class Asking:
         """
 
         def work(stop: Stop) -> Outcome:
-            asked = Asked(self.caller, PROTOCOL, stop=stop)
-            values = self.desk.values(asked, group.column, metrics)
+            context = RequestContext(self.caller, PROTOCOL, stop=stop)
+            values = self.service.values(context, group.column, metrics)
             return Outcome(pa.table({group.column: pa.array(values)}))
 
         return self._watched(self.jobs.start(self.caller, work))
@@ -97,7 +97,7 @@ class Asking:
         Raises:
             CadranError: as `QueryService.sql`.
         """
-        return self.desk.sql(Asked(self.caller, PROTOCOL), query)
+        return self.service.sql(RequestContext(self.caller, PROTOCOL), query)
 
     def job(self, number: str) -> Job:
         """A query that the caller created.
@@ -127,7 +127,7 @@ def _is_small(query: Query) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class QueryArguments:
     """The arguments of `createQuery` and `compileSql`, as they came in."""
 
     metrics: Sequence[MetricInput] | None = None
@@ -146,14 +146,14 @@ class Inputs:
         Raises:
             QueryError: the inputs make no sense together.
         """
-        groups = [group(one) for one in self.group_by or ()]
+        groups = [group(item) for item in self.group_by or ()]
         return Query.of({
             "metrics": names(self.metrics),
             "group_by": groups,
-            "where": [one.sql for one in self.where or ()],
+            "where": [item.sql for item in self.where or ()],
             "order_by": [
-                _order(one, [*groups, *_saved(self.saved_query, layer)])
-                for one in self.order_by or ()
+                _order(item, [*groups, *_saved(self.saved_query, layer)])
+                for item in self.order_by or ()
             ],
             "limit": self.limit,
             "saved_query": self.saved_query,
@@ -166,35 +166,35 @@ def names(metrics: Sequence[MetricInput] | None) -> tuple[str, ...]:
     Raises:
         QueryError: one is to have another name in the answer.
     """
-    for one in metrics or ():
-        if one.alias and one.alias != one.name:
+    for metric in metrics or ():
+        if metric.alias and metric.alias != metric.name:
             raise QueryError(
-                f"'{one.name}' is to be called '{one.alias}': a metric has one name everywhere."
-                " Ask without an alias."
+                f"'{metric.name}' is to be called '{metric.alias}': a metric has one name"
+                " everywhere. Ask without an alias."
             )
-    return tuple(dict.fromkeys(one.name.strip() for one in metrics or ()))
+    return tuple(dict.fromkeys(metric.name.strip() for metric in metrics or ()))
 
 
-def group(given: GroupByInput) -> GroupBy:
+def group(item: GroupByInput) -> GroupBy:
     """What is grouped by."""
-    grain = given.grain.value if given.grain else given.time_granularity
-    part = given.date_part.value if given.date_part else None
-    return GroupBy(given.name.strip(), grain.lower() if grain else None, part and part.lower())
+    grain = item.grain.value if item.grain else item.time_granularity
+    part = item.date_part.value if item.date_part else None
+    return GroupBy(item.name.strip(), grain.lower() if grain else None, part and part.lower())
 
 
-def _order(given: OrderByInput, groups: list[GroupBy]) -> str:
-    sign = "-" if given.descending else ""
-    if bool(given.metric) == bool(given.group_by):
+def _order(order: OrderByInput, groups: list[GroupBy]) -> str:
+    sign = "-" if order.descending else ""
+    if bool(order.metric) == bool(order.group_by):
         raise QueryError("orderBy takes a metric or a groupBy, one of the two.")
-    if given.metric:
-        return sign + given.metric.name.strip()
-    assert given.group_by is not None  # noqa: S101 - one of the two, as said above
-    wanted = group(given.group_by)
-    if wanted.asked_grain or wanted.date_part or wanted.name in {one.name for one in groups}:
-        return sign + wanted.column
+    if order.metric:
+        return sign + order.metric.name.strip()
+    assert order.group_by is not None  # noqa: S101 - one of the two, as said above
+    by = group(order.group_by)
+    if by.asked_grain or by.date_part or by.name in {g.name for g in groups}:
+        return sign + by.column
     # A time without its grain means the one that it is grouped by.
-    found = next((one.column for one in groups if one.base == wanted.base), wanted.name)
-    return sign + found
+    column = next((g.column for g in groups if g.base == by.base), by.name)
+    return sign + column
 
 
 def _saved(name: str | None, layer: Layer) -> tuple[GroupBy, ...]:

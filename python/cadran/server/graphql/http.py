@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from cadran.errors import CadranError, QueryError, UnauthenticatedError
 from cadran.server.graphql import schema
-from cadran.server.graphql.context import Asking
+from cadran.server.graphql.context import ResolverContext
 from cadran.server.graphql.jobs import KEPT, Jobs, unexpected
 
 if TYPE_CHECKING:
@@ -105,17 +105,17 @@ def read_document(body: bytes) -> DocumentRequest:
         QueryError: it is no JSON, or not of the shape that GraphQL over HTTP has.
     """
     try:
-        given = json.loads(body.decode())
+        payload = json.loads(body.decode())
         # A lone half of a character would break whoever writes it down later.
-        json.dumps(given, ensure_ascii=False).encode()
+        json.dumps(payload, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise QueryError(
             'The body is no JSON in UTF-8: send {"query": "...", "variables": {...}}.'
         ) from None
-    if not isinstance(given, dict):
+    if not isinstance(payload, dict):
         raise QueryError("The body is no JSON object with a query; lists of them are not taken.")
-    text, operation = given.get("query"), given.get("operationName")
-    variables = given.get("variables")
+    text, operation = payload.get("query"), payload.get("operationName")
+    variables = payload.get("variables")
     if not isinstance(text, str) or not text.strip():
         raise QueryError("The body has no query: send a GraphQL document as text under `query`.")
     if operation is not None and not isinstance(operation, str):
@@ -152,8 +152,8 @@ class Documents:
 
     def _prepared(self, text: str) -> Prepared:
         if len(text) > _TEXT:
-            said = f"The document has {len(text):,} characters; at most {_TEXT:,} are read."
-            return Prepared(None, (GraphQLError(f"{said} Values belong into variables."),))
+            message = f"The document has {len(text):,} characters; at most {_TEXT:,} are read."
+            return Prepared(None, (GraphQLError(f"{message} Values belong into variables."),))
         try:
             document = parse(text, max_tokens=_TOKENS)
             operations, fields = _Measure(document).measured()
@@ -172,12 +172,14 @@ class _Measure:
 
     def __init__(self, document: DocumentNode) -> None:
         self._operations = [
-            one for one in document.definitions if isinstance(one, OperationDefinitionNode)
+            definition
+            for definition in document.definitions
+            if isinstance(definition, OperationDefinitionNode)
         ]
         self._fragments = {
-            one.name.value: one
-            for one in document.definitions
-            if isinstance(one, FragmentDefinitionNode)
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
         }
         self._known: dict[str, tuple[int, int]] = {}
         self._within: set[str] = set()
@@ -189,25 +191,27 @@ class _Measure:
         Raises:
             GraphQLError: it is too deep or too wide, or a fragment holds itself.
         """
-        found = {}
-        for one in self._operations:
-            depth, width = self._of(one.selection_set)
-            roots = list(self._roots(one.selection_set, set()))
+        operations = {}
+        for definition in self._operations:
+            depth, width = self._of(definition.selection_set)
+            roots = list(self._roots(definition.selection_set, set()))
             if depth > _DEPTH or width > _FIELDS or len(roots) > _ROOTS:
                 raise _too_much()
-            name = one.name.value if one.name else ""
-            found[name] = Operation(one.operation is OperationType.QUERY, frozenset(roots))
-        return found, frozenset(self._names)
+            name = definition.name.value if definition.name else ""
+            operations[name] = Operation(
+                definition.operation is OperationType.QUERY, frozenset(roots)
+            )
+        return operations, frozenset(self._names)
 
-    def _of(self, chosen: SelectionSetNode | None) -> tuple[int, int]:
+    def _of(self, selection_set: SelectionSetNode | None) -> tuple[int, int]:
         depth = width = 0
-        for one in chosen.selections if chosen else ():
-            if isinstance(one, FragmentSpreadNode):
-                below, fields = self._spread(one.name.value)
+        for selection in selection_set.selections if selection_set else ():
+            if isinstance(selection, FragmentSpreadNode):
+                below, fields = self._spread(selection.name.value)
             else:
-                below, fields = self._of(one.selection_set)  # type: ignore[attr-defined]
-            if isinstance(one, FieldNode):
-                self._names.add(one.name.value)
+                below, fields = self._of(selection.selection_set)  # type: ignore[attr-defined]
+            if isinstance(selection, FieldNode):
+                self._names.add(selection.name.value)
                 below, fields = below + 1, fields + 1
             depth, width = max(depth, below), width + fields
         return depth, width
@@ -221,19 +225,19 @@ class _Measure:
             self._within.remove(name)
         return self._known.get(name, (0, 0))
 
-    def _roots(self, chosen: SelectionSetNode, seen: set[str]) -> list[str]:
-        found = []
-        for one in chosen.selections:
-            if isinstance(one, FieldNode):
-                found.append(one.name.value)
-            elif isinstance(one, FragmentSpreadNode):
-                fragment = self._fragments.get(one.name.value)
-                if fragment is not None and one.name.value not in seen:
-                    seen.add(one.name.value)
-                    found += self._roots(fragment.selection_set, seen)
+    def _roots(self, selection_set: SelectionSetNode, fragments: set[str]) -> list[str]:
+        roots = []
+        for selection in selection_set.selections:
+            if isinstance(selection, FieldNode):
+                roots.append(selection.name.value)
+            elif isinstance(selection, FragmentSpreadNode):
+                fragment = self._fragments.get(selection.name.value)
+                if fragment is not None and selection.name.value not in fragments:
+                    fragments.add(selection.name.value)
+                    roots += self._roots(fragment.selection_set, fragments)
             else:
-                found += self._roots(one.selection_set, seen)  # type: ignore[attr-defined]
-        return found
+                roots += self._roots(selection.selection_set, fragments)  # type: ignore[attr-defined]
+        return roots
 
 
 def _too_much() -> GraphQLError:
@@ -250,16 +254,16 @@ _KEPT_BYTES = 32_000_000
 _STRANGER = "User is not authorized"  # dbt-sl-sdk knows a wrong token by this message
 
 
-def routes(house: ServerContext) -> list[Route]:
+def routes(server_context: ServerContext) -> list[Route]:
     """The two routes."""
-    endpoint = Endpoint(house)
+    endpoint = Endpoint(server_context)
     return [Route(path, endpoint.post, methods=["POST"]) for path in ("/api/graphql", "/")]
 
 
 @contextlib.asynccontextmanager
-async def running(house: ServerContext) -> AsyncIterator[None]:
+async def running(server_context: ServerContext) -> AsyncIterator[None]:
     """Let go of old queries while the server runs, and of every one when it stops."""
-    jobs = _jobs(house)
+    jobs = _jobs(server_context)
 
     async def sweep() -> None:
         while True:
@@ -277,18 +281,18 @@ async def running(house: ServerContext) -> AsyncIterator[None]:
 class Endpoint:
     """Answers requests: what is quick on the event loop, the rest in a worker thread."""
 
-    def __init__(self, house: ServerContext) -> None:
-        """Take a house."""
-        self._house = house
-        self._jobs = _jobs(house)
+    def __init__(self, server_context: ServerContext) -> None:
+        """Take the server."""
+        self._server_context = server_context
+        self._jobs = _jobs(server_context)
         self._schema = schema.build()
         self._documents = Documents(self._schema)
-        self._told = _Told(_KEPT_BYTES)
+        self._responses = _ResponseCache(_KEPT_BYTES)
 
     async def post(self, request: Request) -> Response:
         """Answer one request; whatever comes in, the answer is one of GraphQL."""
         try:
-            caller = self._house.caller(request.headers.get("authorization"))
+            caller = self._server_context.caller(request.headers.get("authorization"))
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind != "application/json":
                 # Also what keeps pages of other sites from posting here through a browser.
@@ -306,62 +310,70 @@ class Endpoint:
             return _refused(unexpected(problem), 200)
 
     async def _answer(self, caller: Caller, body: bytes) -> Response:
-        state = self._house.desk.states.current
-        key = state.id, caller, self._house.desk.visible(caller), body
-        told = self._told.get(key)
-        if told is not None:
-            return _json(told)
-        asked = read_document(body)
-        prepared = self._documents.known(asked.text)
+        state = self._server_context.service.snapshots.current
+        key = state.id, caller, self._server_context.service.visible(caller), body
+        cached = self._responses.get(key)
+        if cached is not None:
+            return _json(cached)
+        request = read_document(body)
+        prepared = self._documents.known(request.text)
         if prepared is None:
-            prepared = await self._house.run(self._documents.prepare, asked.text)
+            prepared = await self._server_context.run(self._documents.prepare, request.text)
         if prepared.document is None:
             return _json(_packed(ExecutionResult(None, list(prepared.errors))))
-        operation = prepared.chosen(asked.operation)
+        operation = prepared.chosen(request.operation)
         if operation.roots <= _QUICK and "jsonResult" not in prepared.fields:
-            return _json(_packed(await self._quick(caller, prepared, asked, operation)))
-        result = await self._house.run(self._slow, caller, prepared, asked)
+            return _json(_packed(await self._quick(caller, prepared, request, operation)))
+        result = await self._server_context.run(self._slow, caller, prepared, request)
         text = _packed(result)
         if operation.is_query and "query" not in operation.roots and not result.errors:
-            self._told.put(key, text)
+            self._responses.put(key, text)
         return _json(text)
 
     async def _quick(
         self,
         caller: Caller,
         prepared: Prepared,
-        asked: DocumentRequest,
+        request: DocumentRequest,
         operation: Operation,
     ) -> ExecutionResult:
-        with self._house.desk.states.use() as state:
-            asking = Asking(self._house.desk, self._jobs, caller, state)
-            result = self._executed(asking, prepared, asked)
-            waited = [asyncio.wrap_future(job.future) for job in asking.unfinished if job.future]
+        with self._server_context.service.snapshots.use() as state:
+            resolver_context = ResolverContext(
+                self._server_context.service, self._jobs, caller, state
+            )
+            result = self._executed(resolver_context, prepared, request)
+            waited = [
+                asyncio.wrap_future(job.future) for job in resolver_context.unfinished if job.future
+            ]
             if waited:
                 await asyncio.wait(waited, timeout=_PATIENCE)
                 if operation.is_query:
-                    result = self._executed(asking, prepared, asked)
+                    result = self._executed(resolver_context, prepared, request)
         return result
 
-    def _slow(self, caller: Caller, prepared: Prepared, asked: DocumentRequest) -> ExecutionResult:
-        with self._house.desk.states.use() as state:
-            asking = Asking(self._house.desk, self._jobs, caller, state)
-            return self._executed(asking, prepared, asked)
+    def _slow(
+        self, caller: Caller, prepared: Prepared, request: DocumentRequest
+    ) -> ExecutionResult:
+        with self._server_context.service.snapshots.use() as state:
+            resolver_context = ResolverContext(
+                self._server_context.service, self._jobs, caller, state
+            )
+            return self._executed(resolver_context, prepared, request)
 
     def _executed(
-        self, asking: Asking, prepared: Prepared, asked: DocumentRequest
+        self, resolver_context: ResolverContext, prepared: Prepared, request: DocumentRequest
     ) -> ExecutionResult:
         assert prepared.document is not None  # noqa: S101 - documents with errors do not get here
         return execute_sync(
             self._schema,
             prepared.document,
-            context_value=asking,
-            variable_values=asked.variables,
-            operation_name=asked.operation,
+            context_value=resolver_context,
+            variable_values=request.variables,
+            operation_name=request.operation,
         )
 
 
-class _Told:
+class _ResponseCache:
     """Answers to questions about definitions, as they were sent: bounded, the oldest leave first.
 
     The state and what the caller may see are part of each key, so that none is ever stale.
@@ -370,26 +382,26 @@ class _Told:
     def __init__(self, most: int) -> None:
         self._most = most
         self._size = 0
-        self._kept: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+        self._entries: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
 
     def get(self, key: tuple[Any, ...]) -> bytes | None:
-        found = self._kept.get(key)
-        if found is not None:
-            self._kept.move_to_end(key)
-        return found
+        response = self._entries.get(key)
+        if response is not None:
+            self._entries.move_to_end(key)
+        return response
 
     def put(self, key: tuple[Any, ...], text: bytes) -> None:
-        if key in self._kept or len(text) * 4 > self._most:
+        if key in self._entries or len(text) * 4 > self._most:
             return
-        self._kept[key] = text
+        self._entries[key] = text
         self._size += len(text) + len(key[-1])
         while self._size > self._most:
-            gone, left = self._kept.popitem(last=False)
-            self._size -= len(left) + len(gone[-1])
+            oldest, size = self._entries.popitem(last=False)
+            self._size -= len(size) + len(oldest[-1])
 
 
-def _jobs(house: ServerContext) -> Jobs:
-    jobs = house.parts.setdefault(_JOBS, Jobs(house.workers))
+def _jobs(server_context: ServerContext) -> Jobs:
+    jobs = server_context.parts.setdefault(_JOBS, Jobs(server_context.workers))
     assert isinstance(jobs, Jobs)  # noqa: S101 - nobody else keeps anything under that name
     return jobs
 
@@ -405,21 +417,21 @@ async def _body(request: Request) -> bytes | None:
 
 
 def _packed(result: ExecutionResult) -> bytes:
-    told: dict[str, Any] = {"data": result.data}
+    payload: dict[str, Any] = {"data": result.data}
     if result.errors:
-        told["errors"] = [_shown(error) for error in result.errors]
-    return json.dumps(told, separators=(",", ":")).encode()
+        payload["errors"] = [_client_error(error) for error in result.errors]
+    return json.dumps(payload, separators=(",", ":")).encode()
 
 
-def _shown(error: GraphQLError) -> Mapping[str, Any]:
+def _client_error(error: GraphQLError) -> Mapping[str, Any]:
     """An error as a client may see it: only sentences that were written for clients."""
-    shown = dict(error.formatted)
+    formatted = dict(error.formatted)
     cause = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     if cause is not None:
-        shown["message"] = str(cause) if isinstance(cause, CadranError) else unexpected(cause)
-    return shown
+        formatted["message"] = str(cause) if isinstance(cause, CadranError) else unexpected(cause)
+    return formatted
 
 
 def _refused(message: str, status: int = 400) -> Response:

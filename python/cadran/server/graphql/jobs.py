@@ -329,7 +329,7 @@ def _kind(type_: pa.DataType) -> str:
 
 def _table(table: pa.Table, columns: list[str], rows: list[list[Any]]) -> Any:
     fields = [{"name": "index", "type": "integer"}]
-    fields += [{"name": one.name, "type": _kind(one.type)} for one in table.schema]
+    fields += [{"name": column.name, "type": _kind(column.type)} for column in table.schema]
     return {
         "schema": {"fields": fields, "primaryKey": ["index"], "pandas_version": "1.4.0"},
         "data": [

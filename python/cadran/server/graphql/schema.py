@@ -15,9 +15,9 @@ from cadran.core.query import request
 from cadran.errors import QueryError
 from cadran.server.graphql import context, jobs
 from cadran.server.graphql import types as t
-from cadran.server.graphql.context import Asking
+from cadran.server.graphql.context import ResolverContext
 from cadran.server.graphql.jobs import Job
-from cadran.server.graphql.metadata import Listing, known_grains, where
+from cadran.server.graphql.metadata import Metadata, known_grains, where
 from cadran.server.graphql.types import (
     BigInt,
     CompileSqlResult,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 class Metric:
     """A measurement with a name; a KPI carries its card in `config`."""
 
-    listing: strawberry.Private[Listing]
+    metadata: strawberry.Private[Metadata]
     name: str
     label: str
     description: str | None
@@ -66,54 +66,54 @@ class Metric:
     @strawberry.field
     def requires_metric_time(self) -> bool:
         """Whether it means something only by time."""
-        return self.listing.manifest.graph.needs_time(self.name)
+        return self.metadata.manifest.graph.needs_time(self.name)
 
     @strawberry.field
     def queryable_granularities(self) -> list[TimeGranularity]:
         """The grains of `metric_time` at which it can be asked."""
-        return known_grains(self.listing.grains([self.name]))
+        return known_grains(self.metadata.grains([self.name]))
 
     @strawberry.field
     def queryable_time_granularities(self) -> list[str]:
         """The same by name, with those that the project made."""
-        return self.listing.grains([self.name])
+        return self.metadata.grains([self.name])
 
     @strawberry.field
     def dimensions(self) -> list[Dimension]:
         """What it can be grouped by."""
-        return self.listing.dimensions([self.name])
+        return self.metadata.dimensions([self.name])
 
     @strawberry.field
     def entities(self) -> list[Entity]:
         """The keys that it can be grouped by."""
-        return self.listing.entities([self.name])
+        return self.metadata.entities([self.name])
 
     @strawberry.field
     def measures(self) -> list[Measure]:
         """The aggregations that it is made of."""
-        return self.listing.measures([self.name])
+        return self.metadata.measures([self.name])
 
     @strawberry.field
     def filter(self) -> WhereFilter | None:
         """The filter in its definition."""
-        return where(self.listing.manifest.filters(self.listing.manifest.metrics[self.name]))
+        return where(self.metadata.manifest.filters(self.metadata.manifest.metrics[self.name]))
 
     @strawberry.field
     def type_params(self) -> MetricTypeParams:
         """What it is made of."""
-        return self.listing.type_params(self.name)
+        return self.metadata.type_params(self.name)
 
     @strawberry.field
     def config(self) -> Config | None:
         """What it carries: of a KPI, its card under `meta.kpi`."""
-        return self.listing.meta(self.name)
+        return self.metadata.meta(self.name)
 
 
 # The arguments are those of the API: `environmentId` everywhere, and eight of a question.
 # ruff: noqa: ARG002, FBT001, PLR0913, PLR0917
 
 
-_Asked = Info[Asking, None]
+_ResolverInfo = Info[ResolverContext, None]
 
 
 @strawberry.type
@@ -123,7 +123,7 @@ class Mutation:
     @strawberry.mutation
     def create_query(
         self,
-        info: _Asked,
+        info: _ResolverInfo,
         environment_id: BigInt,
         metrics: list[MetricInput] | None = None,
         group_by: list[GroupByInput] | None = None,
@@ -134,26 +134,26 @@ class Mutation:
         read_cache: bool | None = None,
     ) -> QueryHandle:
         """Begin to answer a question; ask `query` for what came of it."""
-        inputs = context.Inputs(metrics, group_by, where, order_by, limit, saved_query)
-        job = info.context.create(inputs, read_cache=read_cache is not False)
+        arguments = context.QueryArguments(metrics, group_by, where, order_by, limit, saved_query)
+        job = info.context.create(arguments, read_cache=read_cache is not False)
         return QueryHandle(query_id=job.id)
 
     @strawberry.mutation
     def create_dimension_values_query(
         self,
-        info: _Asked,
+        info: _ResolverInfo,
         environment_id: BigInt,
         group_by: list[GroupByInput],
         metrics: list[MetricInput] | None = None,
     ) -> QueryHandle:
         """Begin to list the values of a dimension."""
-        job = info.context.create_values(context.names(metrics), _one(group_by))
+        job = info.context.create_values(context.names(metrics), _single_group(group_by))
         return QueryHandle(query_id=job.id)
 
     @strawberry.mutation
     def compile_sql(
         self,
-        info: _Asked,
+        info: _ResolverInfo,
         environment_id: BigInt,
         metrics: list[MetricInput] | None = None,
         group_by: list[GroupByInput] | None = None,
@@ -164,29 +164,31 @@ class Mutation:
         read_cache: bool | None = None,
     ) -> CompileSqlResult:
         """The SQL of a question; nothing is run."""
-        inputs = context.Inputs(metrics, group_by, where, order_by, limit, saved_query)
-        query = inputs.query(info.context.state.layer)
+        arguments = context.QueryArguments(metrics, group_by, where, order_by, limit, saved_query)
+        query = arguments.query(info.context.state.layer)
         return CompileSqlResult(sql=info.context.sql(query))
 
     @strawberry.mutation
     def compile_dimension_values_sql(
         self,
-        info: _Asked,
+        info: _ResolverInfo,
         environment_id: BigInt,
         group_by: list[GroupByInput],
         metrics: list[MetricInput] | None = None,
     ) -> CompileSqlResult:
         """The SQL that lists the values of a dimension; nothing is run."""
-        given = {"group_by": [_one(group_by)], "metrics": context.names(metrics)}
-        return CompileSqlResult(sql=info.context.sql(request.Query.of(given)))
+        fields = {"group_by": [_single_group(group_by)], "metrics": context.names(metrics)}
+        return CompileSqlResult(sql=info.context.sql(request.Query.of(fields)))
 
     @strawberry.mutation
-    def cancel_query(self, info: _Asked, environment_id: BigInt, query_id: str) -> QueryHandle:
+    def cancel_query(
+        self, info: _ResolverInfo, environment_id: BigInt, query_id: str
+    ) -> QueryHandle:
         """Stop a query that the caller created."""
         return QueryHandle(query_id=info.context.cancel(query_id).id)
 
 
-def _one(groups: Sequence[GroupByInput]) -> GroupBy:
+def _single_group(groups: Sequence[GroupByInput]) -> GroupBy:
     if len(groups) != 1:
         raise QueryError("groupBy takes the one dimension whose values are wanted.")
     return context.group(groups[0])
@@ -256,27 +258,27 @@ class Query:
     """What can be read."""
 
     @strawberry.field
-    def environment_info(self, info: _Asked, environment_id: BigInt) -> EnvironmentInfo:
+    def environment_info(self, info: _ResolverInfo, environment_id: BigInt) -> EnvironmentInfo:
         """What the numbers are computed by."""
         dialect = info.context.state.layer.warehouse.dialect
         return EnvironmentInfo(
             sql_dialect=t.SqlDialect(dialect),
-            has_metrics_defined=bool(info.context.listing.names()),
+            has_metrics_defined=bool(info.context.metadata.names()),
             dialect=t.SqlEngine(dialect),
             dialect_supported_by_slg=True,
         )
 
     @strawberry.field
     def metrics(
-        self, info: _Asked, environment_id: BigInt, search: str | None = None
+        self, info: _ResolverInfo, environment_id: BigInt, search: str | None = None
     ) -> list[Metric]:
         """Every metric."""
-        return _metrics(info.context.listing, search)
+        return _metrics(info.context.metadata, search)
 
     @strawberry.field
     def metrics_paginated(
         self,
-        info: _Asked,
+        info: _ResolverInfo,
         environment_id: BigInt,
         search: str | None = None,
         group_by: list[GroupByInput] | None = None,
@@ -284,33 +286,33 @@ class Query:
         page_size: int | None = None,
     ) -> Page[Metric]:
         """The metrics that can be grouped by all of something, by pages."""
-        listing = info.context.listing
-        found = _grouped(listing, _metrics(listing, search), group_by or ())
-        return _page(found, page_num, page_size)
+        metadata = info.context.metadata
+        items = _grouped(metadata, _metrics(metadata, search), group_by or ())
+        return _page(items, page_num, page_size)
 
     @strawberry.field
     def metrics_for_dimensions(
-        self, info: _Asked, environment_id: BigInt, dimensions: list[GroupByInput]
+        self, info: _ResolverInfo, environment_id: BigInt, dimensions: list[GroupByInput]
     ) -> list[Metric]:
         """The metrics that can be grouped by all these."""
-        listing = info.context.listing
-        return _grouped(listing, _metrics(listing, None), dimensions)
+        metadata = info.context.metadata
+        return _grouped(metadata, _metrics(metadata, None), dimensions)
 
     @strawberry.field
     def dimensions(
         self,
-        info: _Asked,
+        info: _ResolverInfo,
         environment_id: BigInt,
         metrics: list[MetricInput],
         search: str | None = None,
     ) -> list[Dimension]:
         """What metrics can be grouped by together."""
-        return _found(info.context.listing.dimensions(context.names(metrics)), search)
+        return _matching(info.context.metadata.dimensions(context.names(metrics)), search)
 
     @strawberry.field
     def dimensions_paginated(
         self,
-        info: _Asked,
+        info: _ResolverInfo,
         environment_id: BigInt,
         metrics: list[MetricInput],
         search: str | None = None,
@@ -318,24 +320,24 @@ class Query:
         page_size: int | None = None,
     ) -> Page[Dimension]:
         """What metrics can be grouped by together, by pages."""
-        found = _found(info.context.listing.dimensions(context.names(metrics)), search)
-        return _page(found, page_num, page_size)
+        items = _matching(info.context.metadata.dimensions(context.names(metrics)), search)
+        return _page(items, page_num, page_size)
 
     @strawberry.field
     def entities(
         self,
-        info: _Asked,
+        info: _ResolverInfo,
         environment_id: BigInt,
         metrics: list[MetricInput] | None = None,
         search: str | None = None,
     ) -> list[Entity]:
         """The keys that metrics can be grouped by together."""
-        return _found(info.context.listing.entities(context.names(metrics)), search)
+        return _matching(info.context.metadata.entities(context.names(metrics)), search)
 
     @strawberry.field
     def entities_paginated(
         self,
-        info: _Asked,
+        info: _ResolverInfo,
         environment_id: BigInt,
         metrics: list[MetricInput] | None = None,
         search: str | None = None,
@@ -343,61 +345,61 @@ class Query:
         page_size: int | None = None,
     ) -> Page[Entity]:
         """The keys that metrics can be grouped by together, by pages."""
-        found = _found(info.context.listing.entities(context.names(metrics)), search)
-        return _page(found, page_num, page_size)
+        items = _matching(info.context.metadata.entities(context.names(metrics)), search)
+        return _page(items, page_num, page_size)
 
     @strawberry.field
     def measures(
-        self, info: _Asked, environment_id: BigInt, metrics: list[MetricInput]
+        self, info: _ResolverInfo, environment_id: BigInt, metrics: list[MetricInput]
     ) -> list[Measure]:
         """The aggregations that metrics are made of."""
-        return info.context.listing.measures(context.names(metrics))
+        return info.context.metadata.measures(context.names(metrics))
 
     @strawberry.field
     def queryable_granularities(
-        self, info: _Asked, environment_id: BigInt, metrics: list[MetricInput]
+        self, info: _ResolverInfo, environment_id: BigInt, metrics: list[MetricInput]
     ) -> list[TimeGranularity]:
         """The grains of `metric_time` at which metrics can be asked together."""
-        listing = info.context.listing
-        return known_grains(listing.grains(listing.known(context.names(metrics))))
+        metadata = info.context.metadata
+        return known_grains(metadata.grains(metadata.known(context.names(metrics))))
 
     @strawberry.field
     def queryable_time_granularities(
-        self, info: _Asked, environment_id: BigInt, metrics: list[MetricInput]
+        self, info: _ResolverInfo, environment_id: BigInt, metrics: list[MetricInput]
     ) -> list[str]:
         """The same by name, with those that the project made."""
-        listing = info.context.listing
-        return listing.grains(listing.known(context.names(metrics)))
+        metadata = info.context.metadata
+        return metadata.grains(metadata.known(context.names(metrics)))
 
     @strawberry.field
     def saved_queries(
-        self, info: _Asked, environment_id: BigInt, search: str | None = None
+        self, info: _ResolverInfo, environment_id: BigInt, search: str | None = None
     ) -> list[SavedQuery]:
         """Every saved query."""
-        return _found(info.context.listing.saved_queries(), search)
+        return _matching(info.context.metadata.saved_queries(), search)
 
     @strawberry.field
     def saved_queries_paginated(
         self,
-        info: _Asked,
+        info: _ResolverInfo,
         environment_id: BigInt,
         search: str | None = None,
         page_num: int = 1,
         page_size: int | None = None,
     ) -> Page[SavedQuery]:
         """The saved queries, by pages."""
-        return _page(_found(info.context.listing.saved_queries(), search), page_num, page_size)
+        return _page(_matching(info.context.metadata.saved_queries(), search), page_num, page_size)
 
     @strawberry.field
     def saved_query(
-        self, info: _Asked, environment_id: BigInt, saved_query_name: str
+        self, info: _ResolverInfo, environment_id: BigInt, saved_query_name: str
     ) -> SavedQuery:
         """One saved query."""
-        return info.context.listing.saved_query(saved_query_name)
+        return info.context.metadata.saved_query(saved_query_name)
 
     @strawberry.field
     def query(
-        self, info: _Asked, environment_id: BigInt, query_id: str, page_num: int = 1
+        self, info: _ResolverInfo, environment_id: BigInt, query_id: str, page_num: int = 1
     ) -> QueryResult:
         """A query that the caller created."""
         job = info.context.job(query_id)
@@ -408,46 +410,46 @@ class Query:
 
 def build() -> GraphQLSchema:
     """The schema, for graphql-core."""
-    made = strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=t.SCALARS))
-    return made._schema  # noqa: SLF001 - documents are validated and run by graphql-core alone
+    schema = strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=t.SCALARS))
+    return schema._schema  # noqa: SLF001 - documents are validated and run by graphql-core alone
 
 
-def _metrics(listing: Listing, search: str | None) -> list[Metric]:
-    found = [
+def _metrics(metadata: Metadata, search: str | None) -> list[Metric]:
+    metrics = [
         Metric(
-            listing=listing,
-            name=one["name"],
-            label=one["label"],
-            description=one["description"],
-            type=MetricType(one["type"]),
+            metadata=metadata,
+            name=metric["name"],
+            label=metric["label"],
+            description=metric["description"],
+            type=MetricType(metric["type"]),
         )
-        for one in listing.metrics()
+        for metric in metadata.metrics()
     ]
-    return _found(found, search)
+    return _matching(metrics, search)
 
 
 def _grouped(
-    listing: Listing, metrics: list[Metric], groups: Sequence[GroupByInput]
+    metadata: Metadata, metrics: list[Metric], groups: Sequence[GroupByInput]
 ) -> list[Metric]:
-    wanted = {context.group(one).base for one in groups}
-    if not wanted:
+    bases = {context.group(item).base for item in groups}
+    if not bases:
         return metrics
     return [
-        one
-        for one in metrics
-        if wanted <= {group["name"] for group in listing.group_bys([one.name])}
+        item
+        for item in metrics
+        if bases <= {group["name"] for group in metadata.group_bys([item.name])}
     ]
 
 
-def _found(items: list[_Item], search: str | None) -> list[_Item]:
+def _matching(items: list[_Item], search: str | None) -> list[_Item]:
     words = (search or "").strip().lower()
     if not words:
         return items
     named = ("name", "label", "description")
     return [
-        one
-        for one in items
-        if any(words in str(getattr(one, name, None) or "").lower() for name in named)
+        item
+        for item in items
+        if any(words in str(getattr(item, name, None) or "").lower() for name in named)
     ]
 
 

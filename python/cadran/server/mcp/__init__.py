@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from starlette.routing import Route
 
-from cadran.server.mcp.server import Agents, Door
+from cadran.server.mcp.server import McpEndpoint, McpServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
     from cadran.server.http import ServerContext
 
-_PART = "agents"
+_PART = "mcp"
 
 
-def routes(house: ServerContext) -> list[BaseRoute]:
+def routes(server_context: ServerContext) -> list[BaseRoute]:
     """`/mcp`, in MCP's streamable HTTP."""
-    door = house.parts[_PART] = Door(house, Agents(house).server)
-    return [Route("/mcp", door)]
+    endpoint = server_context.parts[_PART] = McpEndpoint(
+        server_context, McpServer(server_context).server
+    )
+    return [Route("/mcp", endpoint)]
 
 
 @contextlib.asynccontextmanager
-async def running(house: ServerContext) -> AsyncIterator[None]:
+async def running(server_context: ServerContext) -> AsyncIterator[None]:
     """Keep the tasks in which requests are answered."""
     logging.getLogger("mcp").setLevel(logging.WARNING)
-    door = cast("Door", house.parts[_PART])
-    async with door.manager.run():
+    endpoint = cast("McpEndpoint", server_context.parts[_PART])
+    async with endpoint.manager.run():
         yield

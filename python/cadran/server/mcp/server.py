@@ -22,13 +22,13 @@ from mcp_types import (
 )
 
 from cadran.errors import NotAllowedError, UnauthenticatedError, UnknownNameError
-from cadran.server.http import Call, Reply
+from cadran.server.http import Call, HttpResponse
 from cadran.server.http import host_names as names
 from cadran.server.mcp.tools import TOOLS
 from cadran.server.problems import problem_of
 from cadran.server.requests import from_json
 from cadran.server.run import prepare
-from cadran.serving.service import Asked
+from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -50,21 +50,21 @@ _INSTRUCTIONS = (
 )
 
 
-class Agents:
-    """The tools of a house, for whoever asks.
+class McpServer:
+    """The tools of a server, for whoever asks.
 
     Attributes:
         server: the SDK's server, for any transport.
     """
 
-    def __init__(self, house: ServerContext, caller: Caller | None = None) -> None:
-        """Take a house.
+    def __init__(self, server_context: ServerContext, caller: Caller | None = None) -> None:
+        """Take the server.
 
         Args:
-            house: what answers.
+            server_context: what answers.
             caller: who asks where the transport does not tell; else each HTTP request does.
         """
-        self._house = house
+        self._server_context = server_context
         self._caller = caller
         self.server: Server[dict[str, Any]] = Server(
             "cadran",
@@ -100,34 +100,36 @@ class Agents:
         )
 
     async def _call(
-        self, context: ServerRequestContext[Any, Any], asked_for: CallToolRequestParams
+        self, sdk_context: ServerRequestContext[Any, Any], request: CallToolRequestParams
     ) -> CallToolResult:
-        filtered = bool((asked_for.arguments or {}).get("where"))
+        filtered = bool((request.arguments or {}).get("where"))
         try:
-            tool = TOOLS.get(asked_for.name)
+            tool = TOOLS.get(request.name)
             if tool is None:
-                raise UnknownNameError("tool", asked_for.name, TOOLS)  # noqa: TRY301
-            given = from_json(tool.takes, asked_for.arguments or {})
-            asked = Asked(self._who(context, tool.scope), "mcp")
+                raise UnknownNameError("tool", request.name, TOOLS)  # noqa: TRY301
+            arguments = from_json(tool.takes, request.arguments or {})
+            context = RequestContext(self._who(sdk_context, tool.scope), "mcp")
             try:
-                told, text = await self._house.run(tool.work, self._house.desk, asked, given)
+                payload, text = await self._server_context.run(
+                    tool.work, self._server_context.service, context, arguments
+                )
             except asyncio.CancelledError:
-                asked.stop.set()  # the client is gone, or took its question back
+                context.stop.set()  # the client is gone, or took its question back
                 raise
         except Exception as error:  # noqa: BLE001 - every error becomes a sentence
-            told_problem = problem_of(error, filtered=filtered)
+            fault = problem_of(error, filtered=filtered)
             return CallToolResult(
-                content=[TextContent(type="text", text=told_problem.sentence)], is_error=True
+                content=[TextContent(type="text", text=fault.sentence)], is_error=True
             )
         return CallToolResult(
-            content=[TextContent(type="text", text=text)], structured_content=told
+            content=[TextContent(type="text", text=text)], structured_content=payload
         )
 
     def _who(self, context: ServerRequestContext[Any, Any], scope: str) -> Caller:
         caller = self._caller
         if caller is None:
             headers = context.request.headers if context.request is not None else {}
-            caller = self._house.caller(headers.get("authorization"))
+            caller = self._server_context.caller(headers.get("authorization"))
         if scope not in caller.scopes:
             raise NotAllowedError(
                 f"The token of {caller.name} lacks the scope '{scope}', which this needs."
@@ -138,42 +140,42 @@ class Agents:
 _LARGEST = 1_000_000  # bytes of a request
 
 
-class Door:
+class McpEndpoint:
     """The ASGI application at `/mcp`. It keeps no sessions: each request says who asks."""
 
-    def __init__(self, house: ServerContext, server: Server[Any]) -> None:
+    def __init__(self, server_context: ServerContext, server: Server[Any]) -> None:
         """Take the server behind it."""
-        self._house = house
+        self._server_context = server_context
         self.manager = StreamableHTTPSessionManager(
             server,
             stateless=True,
-            security_settings=_security(house.settings, is_open=house.who.open),
+            security_settings=_security(server_context.settings, is_open=server_context.who.open),
             max_request_body_size=_LARGEST,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            self._house.caller(Call(scope, receive).header(b"authorization"))
+            self._server_context.caller(Call(scope, receive).header(b"authorization"))
         except UnauthenticatedError as error:
-            told = problem_of(error)
-            body = json.dumps({"error": "invalid_token", "error_description": told.sentence})
+            fault = problem_of(error)
+            body = json.dumps({"error": "invalid_token", "error_description": fault.sentence})
             headers = [
-                (name.lower().encode(), text.encode()) for name, text in told.headers.items()
+                (name.lower().encode(), text.encode()) for name, text in fault.headers.items()
             ]
-            await Reply(body.encode(), status=told.status, headers=headers).send(send)
+            await HttpResponse(body.encode(), status=fault.status, headers=headers).send(send)
             return
         await self.manager.handle_request(scope, receive, send)
 
 
 def _security(settings: Settings, *, is_open: bool) -> TransportSecuritySettings:
     """Which names and origins are accepted, so that no web page reaches a server on loopback."""
-    known = names(settings)
+    hosts = names(settings)
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=is_open or bool(settings.hosts),
-        allowed_hosts=[*known, *(f"{name}:*" for name in known)],
+        allowed_hosts=[*hosts, *(f"{name}:*" for name in hosts)],
         allowed_origins=[
-            *(f"{scheme}://{name}:*" for scheme in ("http", "https") for name in known),
+            *(f"{scheme}://{name}:*" for scheme in ("http", "https") for name in hosts),
             *settings.origins,
         ],
     )
@@ -191,14 +193,14 @@ async def serve(project: Project, settings: Settings, token: str | None) -> None
         UnauthenticatedError: nobody known has this token.
         CadranError: policy or tokens are broken, or there is no warehouse.
     """
-    house, _ = prepare(project, settings)
+    server_context, _ = prepare(project, settings)
     try:
-        caller = house.caller(f"Bearer {token}" if token else None)
+        caller = server_context.caller(f"Bearer {token}" if token else None)
         if settings.refresh:
-            house.desk.states.watch()
-        server = Agents(house, caller).server
+            server_context.service.snapshots.watch()
+        server = McpServer(server_context, caller).server
         async with stdio_server() as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
     finally:
-        house.workers.shutdown(wait=True, cancel_futures=True)
-        house.desk.close()
+        server_context.workers.shutdown(wait=True, cancel_futures=True)
+        server_context.service.close()

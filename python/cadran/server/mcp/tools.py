@@ -22,7 +22,7 @@ from cadran.serving.response import columns, described
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cadran.serving.service import Asked, QueryService
+    from cadran.serving.service import QueryService, RequestContext
 
 
 _CELL = {"type": ["string", "number", "boolean", "null"]}
@@ -78,126 +78,134 @@ GIVES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-ToolTexts = dict[str, Any]
+ToolPayload = dict[str, Any]
 
 
-def kpis(told: ToolTexts) -> str:
+def kpis(payload: ToolPayload) -> str:
     """A line for each KPI and saved query."""
     lines = [
-        f"{one['name']}: {one['label']}, in {one['unit']}, version {one['version']}"
-        f" ({one['status']}, {one['tier']}). By {', '.join(one['grains'])}; by"
-        f" {', '.join(one['dimensions']) or 'no dimension'}."
-        for one in told["kpis"]
+        f"{entry['name']}: {entry['label']}, in {entry['unit']}, version {entry['version']}"
+        f" ({entry['status']}, {entry['tier']}). By {', '.join(entry['grains'])}; by"
+        f" {', '.join(entry['dimensions']) or 'no dimension'}."
+        for entry in payload["kpis"]
     ]
-    saved = [f"saved query {one['name']}: {one['label']}" for one in told["saved_queries"]]
+    saved = [f"saved query {entry['name']}: {entry['label']}" for entry in payload["saved_queries"]]
     return "\n".join([*lines, *saved]) or "There is no KPI that you may see."
 
 
-def card_text(told: ToolTexts) -> str:
+def card_text(payload: ToolPayload) -> str:
     """A card as lines of keys and texts."""
-    one = told["kpi"]
+    card = payload["kpi"]
     lines = [
-        f"{one['label']} ({one['name']}), version {one['version']}, {one['status']}",
-        f"Definition: {one['description']}",
-        f"Formula: {one['formula']}",
-        f"Unit: {one['unit']}; direction: {one['direction']}; {one['additivity']}",
-        f"Grains: {', '.join(one['grains'])}",
-        f"Dimensions: {', '.join(one['dimensions']) or 'none'}",
-        f"Owners: {one['owner']['business']} (meaning), {one['owner']['technical']} (computation)",
+        f"{card['label']} ({card['name']}), version {card['version']}, {card['status']}",
+        f"Definition: {card['description']}",
+        f"Formula: {card['formula']}",
+        f"Unit: {card['unit']}; direction: {card['direction']}; {card['additivity']}",
+        f"Grains: {', '.join(card['grains'])}",
+        f"Dimensions: {', '.join(card['dimensions']) or 'none'}",
+        (
+            f"Owners: {card['owner']['business']} (meaning),"
+            f" {card['owner']['technical']} (computation)"
+        ),
     ]
-    if one["not_for"]:
-        lines.append(f"Not for: {', '.join(one['not_for'])}")
-    lines += [f"Break: {broken['sentence']}" for broken in told["breaks"]]
-    if told["targets"]:
-        last = told["targets"][-1]
+    if card["not_for"]:
+        lines.append(f"Not for: {', '.join(card['not_for'])}")
+    lines += [f"Break: {broken['sentence']}" for broken in payload["breaks"]]
+    if payload["targets"]:
+        last = payload["targets"][-1]
         lines.append(f"Last target: {last['target']} for the {last['grain']} of {last['period']}")
     return "\n".join(lines)
 
 
-def warnings(told: ToolTexts) -> list[str]:
+def warnings(payload: ToolPayload) -> list[str]:
     """What has to be said when these values are quoted."""
-    said = [one["sentence"] for one in told["breaks"]]
-    if not told["like_for_like"]:
-        said.append("Values on both sides of a break are not like for like: do not compare them.")
-    if not told["governed"]:
-        said.append("Not every metric here is a governed KPI.")
-    if told["note"]:
-        said.append(told["note"])
-    if told["rows_left_out"]:
-        said.append(
-            f"{told['rows_left_out']} of {told['total_rows']} rows are left out: ask with max_rows,"
-            " limit, a filter or a coarser grain."
+    sentences = [version_break["sentence"] for version_break in payload["breaks"]]
+    if not payload["like_for_like"]:
+        sentences.append(
+            "Values on both sides of a break are not like for like: do not compare them."
         )
-    return said
+    if not payload["governed"]:
+        sentences.append("Not every metric here is a governed KPI.")
+    if payload["note"]:
+        sentences.append(payload["note"])
+    if payload["rows_left_out"]:
+        sentences.append(
+            f"{payload['rows_left_out']} of {payload['total_rows']} rows are left out: ask with"
+            " max_rows, limit, a filter or a coarser grain."
+        )
+    return sentences
 
 
-def answer_text(told: ToolTexts, rows: list[list[Any]]) -> str:
+def answer_text(payload: ToolPayload, rows: list[list[Any]]) -> str:
     """The rows, with every digit, then what they mean."""
     heads = [
-        f"{one['name']} ({one['unit']})" if "unit" in one else one["name"]
-        for one in told["columns"]
+        f"{entry['name']} ({entry['unit']})" if "unit" in entry else entry["name"]
+        for entry in payload["columns"]
     ]
     lines = [" | ".join(heads)]
     lines += [" | ".join("" if cell is None else str(cell) for cell in row) for row in rows]
     if not rows:
         lines.append("(no row)")
     lines.append("")
-    for name, one in told["kpis"].items():
-        shown = "; a fraction, shown times 100" if one["unit"] == "%" else ""
+    for name, entry in payload["kpis"].items():
+        note = "; a fraction, shown times 100" if entry["unit"] == "%" else ""
         lines.append(
-            f"{name}: {one['label']}, unit {one['unit']}{shown}, version"
-            f" {', '.join(map(str, one['versions']))}, {one['status']}. {one['definition']}"
-            + (f" Not for: {', '.join(one['not_for'])}." if one["not_for"] else "")
+            f"{name}: {entry['label']}, unit {entry['unit']}{note}, version"
+            f" {', '.join(map(str, entry['versions']))}, {entry['status']}. {entry['definition']}"
+            + (f" Not for: {', '.join(entry['not_for'])}." if entry["not_for"] else "")
         )
-    lines += [f"Warning: {one}" for one in told["warnings"]]
+    lines += [f"Warning: {entry}" for entry in payload["warnings"]]
     return "\n".join(lines)
 
 
-def values(told: ToolTexts) -> str:
+def values(payload: ToolPayload) -> str:
     """The values in one line, with the number of those left out."""
-    rest = told["total"] - len(told["values"])
+    rest = payload["total"] - len(payload["values"])
     more = f" and {rest} more" if rest else ""
-    return f"{told['dimension']}: {', '.join(map(str, told['values'])) or 'no value'}{more}"
+    return f"{payload['dimension']}: {', '.join(map(str, payload['values'])) or 'no value'}{more}"
 
 
-def definition(told: ToolTexts) -> str:
+def definition(payload: ToolPayload) -> str:
     """How a KPI is computed."""
     return "\n".join(
         [
-            f"{told['kpi']}, version {told['version']}, in {told['unit']}: {told['definition']}",
-            f"Formula: {told['formula']}",
-            f"Sources: {', '.join(told['sources']) or 'unknown'}",
-            f"Models: {', '.join(told['models']) or 'unknown'}",
+            (
+                f"{payload['kpi']}, version {payload['version']}, in {payload['unit']}:"
+                f" {payload['definition']}"
+            ),
+            f"Formula: {payload['formula']}",
+            f"Sources: {', '.join(payload['sources']) or 'unknown'}",
+            f"Models: {', '.join(payload['models']) or 'unknown'}",
             "SQL:",
-            told["sql"],
+            payload["sql"],
         ]
     )
 
 
-def bridge(told: ToolTexts) -> str:
+def bridge(payload: ToolPayload) -> str:
     """From the value as published to the value now, a line for each step."""
-    before, after = told["versions"]
-    what = f"{told['kpi']}, {told['grain']} of {told['period']}, in {told['unit']}"
-    then = f"published {told['published_at']} by version {before}"
+    before, after = payload["versions"]
+    what = f"{payload['kpi']}, {payload['grain']} of {payload['period']}, in {payload['unit']}"
+    then = f"published {payload['published_at']} by version {before}"
     lines = [f"{what}: {then}; now by version {after}."]
-    for step in told["steps"]:
-        member = f" ({told['by']} = {step['member']})" if step["member"] is not None else ""
+    for step in payload["steps"]:
+        member = f" ({payload['by']} = {step['member']})" if step["member"] is not None else ""
         lines.append(f"{step['step']}{member}: {step['amount']}, reaching {step['reached']}")
     if before != after:
         lines.append("Both values are not like for like: the definition changed between them.")
-    return "\n".join([*lines, *told["notes"]])
+    return "\n".join([*lines, *payload["notes"]])
 
 
 _VALUES = 500
-_LISTED = (
+_CARD_KEYS = (
     "name", "label", "description", "unit", "tier", "scope", "status", "direction", "additivity",
     "grains", "dimensions", "version", "not_for",
 )  # fmt: skip
-Told = tuple[dict[str, Any], str]
+ToolResult = tuple[dict[str, Any], str]
 
 
 @dataclass(frozen=True, slots=True)
-class AgentTool:
+class McpTool:
     """One tool.
 
     Attributes:
@@ -214,7 +222,7 @@ class AgentTool:
     scope: str
     takes: type[Request]
     gives_schema: dict[str, Any]
-    work: Callable[[QueryService, Asked, Any], Told]
+    work: Callable[[QueryService, RequestContext, Any], ToolResult]
 
     @property
     def takes_schema(self) -> dict[str, Any]:
@@ -227,35 +235,35 @@ class AgentTool:
         }
 
 
-def _list_kpis(desk: QueryService, asked: Asked, given: ListTool) -> Told:
+def _list_kpis(service: QueryService, context: RequestContext, arguments: ListTool) -> ToolResult:
     cards = [
-        card.to_dict(given.lang)
-        for card in desk.kpis(asked.caller)
-        if given.tier in (None, card.tier) and given.scope in (None, card.scope)
+        card.to_dict(arguments.lang)
+        for card in service.kpis(context.caller)
+        if arguments.tier in (None, card.tier) and arguments.scope in (None, card.scope)
     ]
-    told = {
-        "kpis": [{key: card[key] for key in _LISTED} for card in cards],
+    payload = {
+        "kpis": [{key: card[key] for key in _CARD_KEYS} for card in cards],
         "saved_queries": [
             {key: saved[key] for key in ("name", "label", "description")}
-            for saved in desk.saved_queries(asked.caller)
+            for saved in service.saved_queries(context.caller)
         ],
     }
-    return told, kpis(told)
+    return payload, kpis(payload)
 
 
-def _kpi_card(desk: QueryService, asked: Asked, given: CardTool) -> Told:
-    told: dict[str, Any] = plain(about(desk, asked.caller, given.kpi, given.lang))
-    return told, card_text(told)
+def _kpi_card(service: QueryService, context: RequestContext, arguments: CardTool) -> ToolResult:
+    payload: dict[str, Any] = plain(about(service, context.caller, arguments.kpi, arguments.lang))
+    return payload, card_text(payload)
 
 
-def _query(desk: QueryService, asked: Asked, given: QueryTool) -> Told:
-    answer = desk.ask(asked, given.query).answer
-    shown = answer.table.slice(0, given.max_rows)
-    told: dict[str, Any] = {
+def _query(service: QueryService, context: RequestContext, arguments: QueryTool) -> ToolResult:
+    answer = service.ask(context, arguments.query).answer
+    table = answer.table.slice(0, arguments.max_rows)
+    payload: dict[str, Any] = {
         "columns": columns(answer),
-        "rows": [plain(row) for row in shown.to_pylist()],
+        "rows": [plain(row) for row in table.to_pylist()],
         "total_rows": answer.table.num_rows,
-        "rows_left_out": answer.table.num_rows - shown.num_rows,
+        "rows_left_out": answer.table.num_rows - table.num_rows,
         "kpis": {
             name: {
                 "label": card.label, "unit": card.unit, "definition": card.description,
@@ -266,35 +274,46 @@ def _query(desk: QueryService, asked: Asked, given: QueryTool) -> Told:
             for name, card in answer.cards.items()
         },
     }  # fmt: skip
-    beside = described(answer)
-    told |= {key: beside[key] for key in ("breaks", "like_for_like", "governed", "note", "state")}
-    told["warnings"] = warnings(told)
-    exact = [list(map(csv_cell, row.values())) for row in shown.to_pylist()]
-    return told, answer_text(told, exact)
-
-
-def _dimension_values(desk: QueryService, asked: Asked, given: ValuesTool) -> Told:
-    found = desk.values(asked, given.dimension, given.metrics)
-    told = {
-        "dimension": given.dimension,
-        "values": plain(found[:_VALUES]),
-        "total": len(found),
+    metadata = described(answer)
+    payload |= {
+        key: metadata[key] for key in ("breaks", "like_for_like", "governed", "note", "state")
     }
-    return told, values(told)
+    payload["warnings"] = warnings(payload)
+    exact = [list(map(csv_cell, row.values())) for row in table.to_pylist()]
+    return payload, answer_text(payload, exact)
 
 
-def _explain(desk: QueryService, asked: Asked, given: ExplainTool) -> Told:
-    if given.period is None:
-        told: dict[str, Any] = plain(defined(desk, asked, given.kpi, given.lang))
-        return told, definition(told)
-    told = plain(
-        explained(desk, asked, given.kpi, given.period, known_at=given.known_at, by=given.by)
+def _dimension_values(
+    service: QueryService, context: RequestContext, arguments: ValuesTool
+) -> ToolResult:
+    members = service.values(context, arguments.dimension, arguments.metrics)
+    payload = {
+        "dimension": arguments.dimension,
+        "values": plain(members[:_VALUES]),
+        "total": len(members),
+    }
+    return payload, values(payload)
+
+
+def _explain(service: QueryService, context: RequestContext, arguments: ExplainTool) -> ToolResult:
+    if arguments.period is None:
+        payload: dict[str, Any] = plain(defined(service, context, arguments.kpi, arguments.lang))
+        return payload, definition(payload)
+    payload = plain(
+        explained(
+            service,
+            context,
+            arguments.kpi,
+            arguments.period,
+            known_at=arguments.known_at,
+            by=arguments.by,
+        )
     )
-    return told, bridge(told)
+    return payload, bridge(payload)
 
 
-TOOLS: dict[str, AgentTool] = {
-    "list_kpis": AgentTool(
+TOOLS: dict[str, McpTool] = {
+    "list_kpis": McpTool(
         "List the KPIs",
         "The KPIs there are, with unit, definition, version, and the grains and dimensions at which"
         " each may be asked; and the saved queries.",
@@ -303,7 +322,7 @@ TOOLS: dict[str, AgentTool] = {
         GIVES["list_kpis"],
         _list_kpis,
     ),
-    "kpi_card": AgentTool(
+    "kpi_card": McpTool(
         "Show one KPI",
         "One KPI in full: definition, formula, owners, limits, versions, breaks and targets.",
         "metadata",
@@ -311,7 +330,7 @@ TOOLS: dict[str, AgentTool] = {
         GIVES["kpi_card"],
         _kpi_card,
     ),
-    "query": AgentTool(
+    "query": McpTool(
         "Ask for values",
         "Values of KPIs by periods and dimensions, from their one definition, with unit,"
         " definition, version and breaks. What a card or the policy forbids is refused with the"
@@ -321,7 +340,7 @@ TOOLS: dict[str, AgentTool] = {
         GIVES["query"],
         _query,
     ),
-    "dimension_values": AgentTool(
+    "dimension_values": McpTool(
         "List the values of a dimension",
         "The values that a dimension has for some metrics, for filters that match something.",
         "query",
@@ -329,7 +348,7 @@ TOOLS: dict[str, AgentTool] = {
         GIVES["dimension_values"],
         _dimension_values,
     ),
-    "explain": AgentTool(
+    "explain": McpTool(
         "Explain a KPI or a changed value",
         "With a period: how the value that was published of it became the value now (data that came"
         " later, a changed definition). Without: how the KPI is computed, its SQL and its sources.",

@@ -18,13 +18,13 @@ from cadran.core.query.request import ask
 from cadran.errors import NotAllowedError, QueryError, UnauthenticatedError
 from cadran.formats.encoding import json_text
 from cadran.server import http, requests
-from cadran.server.http import Call, GoneError, Reply
+from cadran.server.http import Call, GoneError, HttpResponse
 from cadran.server.operations import OPERATIONS
 from cadran.server.problems import TITLES, Problem, RefusedError, problem_of
 from cadran.server.rest import metadata
 from cadran.server.rest.openapi import Description
 from cadran.serving.response import MEDIA, PAGE_ROWS, Part, cursor, cursor_parts, encoded, finished
-from cadran.serving.service import Asked
+from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -109,13 +109,13 @@ def shaped(request: ShapedQueryRequest, accept: str | None, most: int) -> Shaped
     size = request.page_size or (min(PAGE_ROWS, most) if form == "json" else None)
     if size is not None and size > most:
         raise QueryError(f"page_size is {size}; a page has at most {most:,} rows.")
-    made = ShapedQuery(
+    shape = ShapedQuery(
         request.query, form, Part(0, size), lang=request.lang, read_cache=request.read_cache
     )
     if request.cursor is None:
-        return made
+        return shape
     state, tag, offset = cursor_parts(request.cursor)
-    return replace(made, part=Part(offset, size), state=state, tag=tag)
+    return replace(shape, part=Part(offset, size), state=state, tag=tag)
 
 
 @lru_cache(maxsize=256)
@@ -154,43 +154,47 @@ _TEXTS = ("json", "csv")
 _TAG = 32  # characters of the validator of an answer
 
 
-class Asking:
+class QueryHandlers:
     """Answers the operations that ask questions."""
 
-    def __init__(self, house: ServerContext) -> None:
+    def __init__(self, server_context: ServerContext) -> None:
         """Take what answers."""
-        self._house = house
-        self._desk = house.desk
-        self._most = house.settings.rows
+        self._server_context = server_context
+        self._service = server_context.service
+        self._most = server_context.settings.rows
         self._remembered = lru_cache(_REMEMBERED)(self._shaped)
 
-    async def query(self, call: Call, *, in_body: bool) -> Reply:
+    async def query(self, call: Call, *, in_body: bool) -> HttpResponse:
         """The answer to a question, from a link or a body."""
         text = await call.body() if in_body else call.link
         read = self._remembered if len(text) <= _SHORT else self._shaped
-        wanted = read(text, call.header(b"accept"), in_body)
-        reply, answer = await self._answered(call, wanted)
+        shape = read(text, call.header(b"accept"), in_body)
+        reply, answer = await self._answered(call, shape)
         if answer is not None and not in_body:
-            following = cursor(answer, wanted.part)
+            following = cursor(answer, shape.part)
             if following is not None:
                 reply.headers.append((b"link", http.next_link(call, following)))
         return reply
 
-    async def saved(self, call: Call) -> Reply:
+    async def saved(self, call: Call) -> HttpResponse:
         """A saved query as a file."""
-        given = call.asked.given
-        name, form, lang = given.pop("name"), given.pop("format"), given.pop("lang", "en")
-        query = ask(saved_query=name, **given)
+        arguments = call.request.arguments
+        name, form, lang = (
+            arguments.pop("name"),
+            arguments.pop("format"),
+            arguments.pop("lang", "en"),
+        )
+        query = ask(saved_query=name, **arguments)
         reply, _ = await self._answered(call, ShapedQuery(query, form, Part(), lang=lang))
         reply.headers.append((b"referrer-policy", b"no-referrer"))
         return reply
 
-    async def sql(self, call: Call) -> Reply:
+    async def sql(self, call: Call) -> HttpResponse:
         """The SQL of a question."""
-        query = call.asked.query
-        asked = self._asked(call, query)
-        sql = await self._house.run(self._desk.sql, asked, query)
-        return Reply(json_text({"sql": sql}).encode())
+        query = call.request.query
+        context = self._asked(call, query)
+        sql = await self._server_context.run(self._service.sql, context, query)
+        return HttpResponse(json_text({"sql": sql}).encode())
 
     def _shaped(self, text: bytes, accept: str | None, in_body: bool) -> ShapedQuery:  # noqa: FBT001
         if in_body:
@@ -199,84 +203,86 @@ class Asking:
             request = requests.from_link(requests.ShapedQueryRequest, http.pairs(text))
         return shaped(request, accept, self._most)
 
-    def _asked(self, call: Call, query: Query, *, read_cache: bool = True) -> Asked:
+    def _asked(self, call: Call, query: Query, *, read_cache: bool = True) -> RequestContext:
         assert call.caller is not None  # noqa: S101 - every question has a scope
         call.filtered = bool(query.where)
-        return Asked(call.caller, "rest", read_cache=read_cache)
+        return RequestContext(call.caller, "rest", read_cache=read_cache)
 
-    async def _answered(self, call: Call, wanted: ShapedQuery) -> tuple[Reply, Answer | None]:
-        asked = self._asked(call, wanted.query, read_cache=wanted.read_cache)
-        known = call.header(b"if-none-match")
-        tags = _tags(known, wanted) if known else ()
-        handed = self._desk.kept(asked, wanted.query)
-        if handed is None:
-            if tags and wanted.read_cache:
-                tag = self._desk.unchanged(asked, wanted.query, tags)
+    async def _answered(self, call: Call, shape: ShapedQuery) -> tuple[HttpResponse, Answer | None]:
+        context = self._asked(call, shape.query, read_cache=shape.read_cache)
+        header = call.header(b"if-none-match")
+        tags = _tags(header, shape) if header else ()
+        served = self._service.cached(context, shape.query)
+        if served is None:
+            if tags and shape.read_cache:
+                tag = self._service.unchanged(context, shape.query, tags)
                 if tag is not None:
-                    return _unchanged(tag, wanted), None
-            handed = await call.until_gone(
-                self._house.run(self._desk.ask, asked, wanted.query), asked.stop
+                    return _unchanged(tag, shape), None
+            served = await call.until_gone(
+                self._server_context.run(self._service.ask, context, shape.query), context.stop
             )
-        answer = handed.answer
-        wanted.check(answer)
+        answer = served.answer
+        shape.check(answer)
         if answer.etag in tags:
-            return _unchanged(answer.etag, wanted), answer
-        return await self._reply(call, wanted, handed), answer
+            return _unchanged(answer.etag, shape), answer
+        return await self._reply(call, shape, served), answer
 
-    async def _reply(self, call: Call, wanted: ShapedQuery, handed: Served) -> Reply:
-        answer = handed.answer
-        packed = "gzip" in (call.header(b"accept-encoding") or "") and wanted.form in _TEXTS
+    async def _reply(self, call: Call, shape: ShapedQuery, served: Served) -> HttpResponse:
+        answer = served.answer
+        packed = "gzip" in (call.header(b"accept-encoding") or "") and shape.form in _TEXTS
         # A body that says it was not kept is made for one client and not kept either.
-        key = f"{wanted.key}{'-gzip' if packed else ''}"
-        body = answer.forms.get(key) if handed.cached else None
+        key = f"{shape.key}{'-gzip' if packed else ''}"
+        body = answer.forms.get(key) if served.cached else None
         if body is None:
             if answer.table.num_rows * answer.table.num_columns <= _SMALL:
-                body = self._form(wanted, handed, key, packed=packed)
+                body = self._form(shape, served, key, packed=packed)
             else:
-                body = await self._house.run(lambda: self._form(wanted, handed, key, packed=packed))
+                body = await self._server_context.run(
+                    lambda: self._form(shape, served, key, packed=packed)
+                )
         headers = [
-            (b"etag", _etag(answer.etag, wanted)),
+            (b"etag", _etag(answer.etag, shape)),
             (b"cadran-total-rows", b"%d" % answer.table.num_rows),
             (b"cadran-like-for-like", b"true" if answer.like_for_like else b"false"),
         ]
         if body[:2] == b"\x1f\x8b" and packed:
             headers.append((b"content-encoding", b"gzip"))
-        if wanted.form != "json":
-            name = wanted.query.saved_query or "-".join(answer.query.metrics[:3]) or "values"
+        if shape.form != "json":
+            name = shape.query.saved_query or "-".join(answer.query.metrics[:3]) or "values"
             safe = "".join(
                 letter if letter.isalnum() and letter.isascii() else "_" for letter in name
             )
-            disposition = f'attachment; filename="{safe}.{wanted.form}"'
+            disposition = f'attachment; filename="{safe}.{shape.form}"'
             headers.append((b"content-disposition", disposition.encode()))
-        return Reply(body, MEDIA[wanted.form], headers=headers)
+        return HttpResponse(body, MEDIA[shape.form], headers=headers)
 
-    def _form(self, wanted: ShapedQuery, handed: Served, key: str, *, packed: bool) -> bytes:
-        answer = handed.answer
-        body = encoded(answer, wanted.form, wanted.part, most=self._most, lang=wanted.lang)
-        if wanted.form == "json":
-            body = finished(body, cached=handed.cached)
+    def _form(self, shape: ShapedQuery, served: Served, key: str, *, packed: bool) -> bytes:
+        answer = served.answer
+        body = encoded(answer, shape.form, shape.part, most=self._most, lang=shape.lang)
+        if shape.form == "json":
+            body = finished(body, cached=served.cached)
         if packed and len(body) >= _PACKED:
             body = gzip.compress(body, compresslevel=4, mtime=0)
-        if (handed.cached or wanted.form != "json") and len(body) <= _KEPT:
+        if (served.cached or shape.form != "json") and len(body) <= _KEPT:
             answer.forms[key] = body
-            self._desk.weigh(answer)
+            self._service.weigh(answer)
         return body
 
 
-def _etag(tag: str, wanted: ShapedQuery) -> bytes:
+def _etag(tag: str, shape: ShapedQuery) -> bytes:
     # Weak: the body also says whether it was kept, and may be packed.
-    return f'W/"{tag}-{wanted.key}"'.encode()
+    return f'W/"{tag}-{shape.key}"'.encode()
 
 
-def _tags(header: str, wanted: ShapedQuery) -> tuple[str, ...]:
+def _tags(header: str, shape: ShapedQuery) -> tuple[str, ...]:
     """The validators of answers that a client knows in this form."""
-    ending = f"-{wanted.key}"
+    ending = f"-{shape.key}"
     quoted = (item.strip().removeprefix("W/").strip('"') for item in header.split(","))
-    return tuple(one[:_TAG] for one in quoted if one[_TAG:] == ending)
+    return tuple(value[:_TAG] for value in quoted if value[_TAG:] == ending)
 
 
-def _unchanged(tag: str, wanted: ShapedQuery) -> Reply:
-    return Reply(b"", status=304, headers=[(b"etag", _etag(tag, wanted))])
+def _unchanged(tag: str, shape: ShapedQuery) -> HttpResponse:
+    return HttpResponse(b"", status=304, headers=[(b"etag", _etag(tag, shape))])
 
 
 ROOT = "/api/v1"
@@ -290,17 +296,17 @@ _EVERY = [
 class Rest:
     """The ASGI application under `/api/v1`."""
 
-    def __init__(self, house: ServerContext) -> None:
-        """Know the operations of a house."""
-        self._house = house
-        self._asking = Asking(house)
-        self._handlers = _handlers(house, self._asking)
+    def __init__(self, server_context: ServerContext) -> None:
+        """Know the operations of a server."""
+        self._server_context = server_context
+        self._query_handlers = QueryHandlers(server_context)
+        self._handlers = _handlers(server_context, self._query_handlers)
         self._exact: dict[str, dict[str, Operation]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Operation]]] = []
         templates: dict[str, dict[str, Operation]] = {}
         for operation in OPERATIONS:
-            known = templates if "{" in operation.path else self._exact
-            known.setdefault(operation.path, {})[operation.method] = operation
+            table = templates if "{" in operation.path else self._exact
+            table.setdefault(operation.path, {})[operation.method] = operation
         for path, methods in templates.items():
             pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))
             self._patterns.append((re.compile(pattern, re.DOTALL), methods))
@@ -315,11 +321,11 @@ class Rest:
         except Exception as error:  # noqa: BLE001 - every error becomes a problem
             reply = problem(problem_of(error, filtered=call.filtered))
         reply.headers += _EVERY
-        if self._house.settings.origins:
+        if self._server_context.settings.origins:
             reply.headers += self._across(call)
         await reply.send(send)
 
-    async def _answer(self, call: Call) -> Reply:
+    async def _answer(self, call: Call) -> HttpResponse:
         call.check_length()
         path = call.scope["path"].removeprefix(ROOT).rstrip("/")
         operation = self._operation(call.scope["method"], path, call)
@@ -327,17 +333,21 @@ class Rest:
             return self._options(path)
         call.caller = self._allowed(operation, call)
         if operation.id in ("query", "query_body"):
-            return await self._asking.query(call, in_body=operation.in_body)
+            return await self._query_handlers.query(call, in_body=operation.in_body)
         if operation.in_body:
-            call.asked = requests.from_json(operation.takes, http.document(await call.body()))
+            call.request = requests.from_json(operation.takes, http.document(await call.body()))
         else:
-            also = ("token",) if operation.is_file and self._house.settings.link_tokens else ()
+            also = (
+                ("token",)
+                if operation.is_file and self._server_context.settings.link_tokens
+                else ()
+            )
             pairs = http.pairs(call.link)
             for name, _ in pairs:
                 if name in call.in_path:
                     raise QueryError(f"There is no parameter '{name}' here: it stands in the path.")
             pairs += call.in_path.items()
-            call.asked = requests.from_link(operation.takes, pairs, also)
+            call.request = requests.from_link(operation.takes, pairs, also)
         return await self._handlers[operation.id](call)
 
     def _operation(self, method: str, path: str, call: Call) -> Operation | None:
@@ -349,48 +359,54 @@ class Rest:
         methods = self._methods(path, call)
         if method == "OPTIONS":
             return None
-        found = methods.get("GET" if method == "HEAD" else method)
-        if found is None:
+        operation = methods.get("GET" if method == "HEAD" else method)
+        if operation is None:
             allowed = _allow(methods)
             raise RefusedError(
                 405, "method-not-allowed",
                 f"{ROOT}{path} does not take {method[:20]}; it takes {allowed}.",
                 headers={"Allow": allowed},
             )  # fmt: skip
-        return found
+        return operation
 
     def _methods(self, path: str, call: Call | None = None) -> dict[str, Operation]:
         methods = self._exact.get(path)
         if methods is not None:
             return methods
-        for pattern, found in self._patterns:
+        for pattern, operations in self._patterns:
             matched = pattern.fullmatch(path)
             if matched is not None:
                 if call is not None:
                     call.in_path = matched.groupdict()
-                return found
+                return operations
         raise RefusedError(
             404, "not-found",
             f"There is nothing at {ROOT}{path[:200]}; {ROOT}/docs says what there is.",
         )  # fmt: skip
 
-    def _options(self, path: str) -> Reply:
-        return Reply(b"", status=204, headers=[(b"allow", _allow(self._methods(path)).encode())])
+    def _options(self, path: str) -> HttpResponse:
+        return HttpResponse(
+            b"", status=204, headers=[(b"allow", _allow(self._methods(path)).encode())]
+        )
 
     def _allowed(self, operation: Operation, call: Call) -> Caller:
         authorization = call.header(b"authorization")
         linked = None
-        if operation.is_file and authorization is None and self._house.settings.link_tokens:
+        if (
+            operation.is_file
+            and authorization is None
+            and self._server_context.settings.link_tokens
+        ):
             linked = dict(http.pairs(call.link)).get("token")
             authorization = f"Bearer {linked}" if linked else None
         if not operation.scope:
             return LOCAL
-        caller = self._house.caller(authorization)
+        caller = self._server_context.caller(authorization)
         if operation.scope not in caller.scopes:
             raise NotAllowedError(
                 f"The token of {caller.name} lacks the scope '{operation.scope}', which this needs."
             )
-        if linked and "admin" in caller.scopes and not self._house.who.open:
+        if linked and "admin" in caller.scopes and not self._server_context.who.open:
             raise UnauthenticatedError(
                 "A token in a link must not have the scope 'admin': others may see the link."
             )
@@ -398,7 +414,7 @@ class Rest:
 
     def _across(self, call: Call) -> list[tuple[bytes, bytes]]:
         """Headers for pages of other origins, where the settings name them."""
-        origins = self._house.settings.origins
+        origins = self._server_context.settings.origins
         origin = call.header(b"origin")
         if origin is None or origin not in origins:
             return [(b"vary", b"Origin")]
@@ -412,17 +428,17 @@ class Rest:
         ]
 
 
-def problem(told: Problem) -> Reply:
+def problem(fault: Problem) -> HttpResponse:
     """A problem as RFC 9457 has it."""
     body = {
-        "type": f"{ROOT}/docs#{told.kind}",
-        "title": TITLES[told.kind],
-        "status": told.status,
-        "detail": told.sentence,
-        **told.more,
+        "type": f"{ROOT}/docs#{fault.kind}",
+        "title": TITLES[fault.kind],
+        "status": fault.status,
+        "detail": fault.sentence,
+        **fault.more,
     }
-    headers = [(name.lower().encode(), value.encode()) for name, value in told.headers.items()]
-    return Reply(json_text(body).encode(), "application/problem+json", told.status, headers)
+    headers = [(name.lower().encode(), value.encode()) for name, value in fault.headers.items()]
+    return HttpResponse(json_text(body).encode(), "application/problem+json", fault.status, headers)
 
 
 def _allow(methods: dict[str, Operation]) -> str:
@@ -431,15 +447,16 @@ def _allow(methods: dict[str, Operation]) -> str:
 
 
 def _handlers(
-    house: ServerContext, asking: Asking
-) -> dict[str, Callable[[Call], Awaitable[Reply]]]:
-    description, lists = Description(house), metadata.Listing(house)
+    server_context: ServerContext, query_handlers: QueryHandlers
+) -> dict[str, Callable[[Call], Awaitable[HttpResponse]]]:
+    description, lists = Description(server_context), metadata.MetadataHandlers(server_context)
     return {
         "index": description.index, "openapi": description.openapi, "docs": description.page,
         "kpis": lists.kpis, "kpi": lists.kpi, "metrics": lists.metrics,
         "dimensions": lists.dimensions, "saved_queries": lists.saved_queries,
         "values": lists.values, "refresh": lists.refresh,
-        "saved_file": asking.saved, "sql": asking.sql, "sql_body": asking.sql,
+        "saved_file": query_handlers.saved, "sql": query_handlers.sql,
+        "sql_body": query_handlers.sql,
     }  # fmt: skip
 
 
@@ -460,6 +477,6 @@ class _Below(BaseRoute):
         await self._rest(scope, receive, send)
 
 
-def routes(house: ServerContext) -> list[BaseRoute]:
+def routes(server_context: ServerContext) -> list[BaseRoute]:
     """Everything under `/api/v1`, with its own answers to what is not there."""
-    return [_Below(ROOT, Rest(house))]
+    return [_Below(ROOT, Rest(server_context))]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
-from cadran.server.http import Reply, next_link
+from cadran.server.http import HttpResponse, next_link
 from cadran.server.problems import RefusedError
 from cadran.serving.metadata import about
 from cadran.serving.response import MEDIA, cursor_parts
-from cadran.serving.service import Asked
+from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,53 +22,55 @@ if TYPE_CHECKING:
 _PAGE = 1000
 
 
-class Listing:
+class MetadataHandlers:
     """Answers the operations that list."""
 
-    def __init__(self, house: ServerContext) -> None:
+    def __init__(self, server_context: ServerContext) -> None:
         """Take what knows."""
-        self._house = house
-        self._desk = house.desk
+        self._server_context = server_context
+        self._service = server_context.service
 
-    async def kpis(self, call: Call) -> Reply:
+    async def kpis(self, call: Call) -> HttpResponse:
         """The cards, whole."""
-        asked = call.asked
-        tier, scope = asked.tier, asked.scope
+        request = call.request
+        tier, scope = request.tier, request.scope
 
         def work(caller: Caller) -> list[dict[str, Any]]:
             return [
-                card.to_dict(asked.lang)
-                for card in self._desk.kpis(caller)
+                card.to_dict(request.lang)
+                for card in self._service.kpis(caller)
                 if tier in (None, card.tier) and scope in (None, card.scope)
             ]
 
         return await self._items(call, "kpis", work)
 
-    async def kpi(self, call: Call) -> Reply:
+    async def kpi(self, call: Call) -> HttpResponse:
         """One KPI in full."""
-        asked = call.asked
-        told = await self._house.run(about, self._desk, call.caller, asked.name, asked.lang)
-        return _reply(call, told)
+        request = call.request
+        payload = await self._server_context.run(
+            about, self._service, call.caller, request.name, request.lang
+        )
+        return _reply(call, payload)
 
-    async def metrics(self, call: Call) -> Reply:
+    async def metrics(self, call: Call) -> HttpResponse:
         """The metrics."""
-        return await self._items(call, "metrics", self._desk.metrics)
+        return await self._items(call, "metrics", self._service.metrics)
 
-    async def dimensions(self, call: Call) -> Reply:
+    async def dimensions(self, call: Call) -> HttpResponse:
         """What metrics can be grouped by together."""
-        metrics = call.asked.metrics
+        metrics = call.request.metrics
         return await self._items(
-            call, "dimensions", lambda caller: self._desk.dimensions(caller, metrics)
+            call, "dimensions", lambda caller: self._service.dimensions(caller, metrics)
         )
 
-    async def saved_queries(self, call: Call) -> Reply:
+    async def saved_queries(self, call: Call) -> HttpResponse:
         """The saved queries, each with its question and its links."""
 
         def work(caller: Caller) -> list[dict[str, Any]]:
-            found = []
-            for saved in self._desk.saved_queries(caller):
+            entries = []
+            for saved in self._service.saved_queries(caller):
                 query = saved["query"]
-                found.append(
+                entries.append(
                     {
                         "name": saved["name"], "label": saved["label"],
                         "description": saved["description"],
@@ -79,36 +81,39 @@ class Listing:
                         },
                     }
                 )  # fmt: skip
-            return found
+            return entries
 
         return await self._items(call, "saved_queries", work)
 
-    async def values(self, call: Call) -> Reply:
+    async def values(self, call: Call) -> HttpResponse:
         """The values of a dimension."""
-        dimension, metrics = call.asked.dimension, call.asked.metrics
-        asked = Asked(_caller(call), "rest")
-        found = await call.until_gone(
-            self._house.run(self._desk.values, asked, dimension, metrics), asked.stop
+        dimension, metrics = call.request.dimension, call.request.metrics
+        context = RequestContext(_caller(call), "rest")
+        values = await call.until_gone(
+            self._server_context.run(self._service.values, context, dimension, metrics),
+            context.stop,
         )
-        told = {"dimension": dimension, "metrics": list(metrics)}
-        return self._page(call, "values", found, told)
+        payload = {"dimension": dimension, "metrics": list(metrics)}
+        return self._page(call, "values", values, payload)
 
-    async def refresh(self, _: Call) -> Reply:
+    async def refresh(self, _: Call) -> HttpResponse:
         """Take over a new build."""
-        states = self._desk.states
-        moved = await self._house.run(lambda: states.refresh(force=True))
-        return Reply(json_text({"refreshed": moved, "state": states.current.id}).encode())
+        snapshots = self._service.snapshots
+        moved = await self._server_context.run(lambda: snapshots.refresh(force=True))
+        return HttpResponse(json_text({"refreshed": moved, "state": snapshots.current.id}).encode())
 
     async def _items(
         self, call: Call, name: str, work: Callable[[Caller], list[dict[str, Any]]]
-    ) -> Reply:
-        return self._page(call, name, await self._house.run(work, _caller(call)), {})
+    ) -> HttpResponse:
+        return self._page(call, name, await self._server_context.run(work, _caller(call)), {})
 
-    def _page(self, call: Call, name: str, items: list[Any], told: dict[str, Any]) -> Reply:
-        size, state = call.asked.page_size or _PAGE, self._desk.states.current.id
-        offset, tag = 0, hashlib.sha256(f"{name} {told}".encode()).hexdigest()[:16]
-        if call.asked.cursor is not None:
-            of, its_tag, offset = cursor_parts(call.asked.cursor)
+    def _page(
+        self, call: Call, name: str, items: list[Any], payload: dict[str, Any]
+    ) -> HttpResponse:
+        size, state = call.request.page_size or _PAGE, self._service.snapshots.current.id
+        offset, tag = 0, hashlib.sha256(f"{name} {payload}".encode()).hexdigest()[:16]
+        if call.request.cursor is not None:
+            of, its_tag, offset = cursor_parts(call.request.cursor)
             if of != state:
                 raise RefusedError(
                     410, "gone",
@@ -125,7 +130,7 @@ class Listing:
             "most_rows_of_a_page": _PAGE,
         }  # fmt: skip
         meta = {"state": state, "paging": paging}
-        reply = _reply(call, {**told, name: items[offset:end], "meta": meta})
+        reply = _reply(call, {**payload, name: items[offset:end], "meta": meta})
         if paging["next_cursor"]:
             reply.headers.append((b"link", next_link(call, paging["next_cursor"])))
         return reply
@@ -136,11 +141,11 @@ def _caller(call: Call) -> Caller:
     return call.caller
 
 
-def _reply(call: Call, told: dict[str, Any]) -> Reply:
+def _reply(call: Call, payload: dict[str, Any]) -> HttpResponse:
     """A reply with a validator of its bytes; nothing but the validator where the client has it."""
-    body = json_text(told).encode()
+    body = json_text(payload).encode()
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
-    known = (call.header(b"if-none-match") or "").encode("latin-1")
-    if tag in known:
-        return Reply(b"", status=304, headers=[(b"etag", tag)])
-    return Reply(body, headers=[(b"etag", tag)])
+    header = (call.header(b"if-none-match") or "").encode("latin-1")
+    if tag in header:
+        return HttpResponse(b"", status=304, headers=[(b"etag", tag)])
+    return HttpResponse(body, headers=[(b"etag", tag)])

@@ -9,7 +9,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from cadran.server.http import Reply
+from cadran.server.http import HttpResponse
 from cadran.server.operations import OPERATIONS, SCHEMAS
 from cadran.server.problems import TITLES
 from cadran.server.requests import REPEATED, properties, required
@@ -33,9 +33,9 @@ td, th { text-align: left; padding: .1rem 1rem .1rem 0; vertical-align: top }
 def page(document: dict[str, Any]) -> str:
     """The page of an OpenAPI document."""
     operations = "".join(
-        _operation(path, method, told)
+        _operation(path, method, entry)
         for path, methods in document["paths"].items()
-        for method, told in methods.items()
+        for method, entry in methods.items()
     )
     problems = "".join(
         f'<dt id="{kind}"><code>{kind}</code></dt><dd>{_text(title)}.</dd>'
@@ -56,26 +56,26 @@ def page(document: dict[str, Any]) -> str:
 """
 
 
-def _operation(path: str, method: str, told: dict[str, Any]) -> str:
+def _operation(path: str, method: str, entry: dict[str, Any]) -> str:
     rows = "".join(
         f"<tr><td><code>{_text(name)}</code></td><td>{_text(about)}</td><td>{example}</td></tr>"
-        for name, about, example in _parameters(told)
+        for name, about, example in _parameters(entry)
     )
     table = f"<table><tr><th>name</th><th>meaning</th><th>such as</th></tr>{rows}</table>"
     return (
         f"<h2><code>{method.upper()} /api/v1{_text(path.rstrip('/'))}</code></h2>"
-        f"<p>{_text(told['summary'])} {_text(told.get('description', ''))}</p>"
+        f"<p>{_text(entry['summary'])} {_text(entry.get('description', ''))}</p>"
         f"{table if rows else ''}\n"
     )
 
 
-def _parameters(told: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for one in told["parameters"]:
-        yield one["name"], one["description"], _example(one.get("example"))
-    if "requestBody" in told:
-        schema = told["requestBody"]["content"]["application/json"]["schema"]
-        for name, one in schema["properties"].items():
-            yield name, one["description"], _example(schema["example"].get(name))
+def _parameters(entry: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for parameter in entry["parameters"]:
+        yield parameter["name"], parameter["description"], _example(parameter.get("example"))
+    if "requestBody" in entry:
+        schema = entry["requestBody"]["content"]["application/json"]["schema"]
+        for name, parameter in schema["properties"].items():
+            yield name, parameter["description"], _example(schema["example"].get(name))
 
 
 def _example(value: Any) -> str:
@@ -115,32 +115,32 @@ _BODY = (413, 415)
 class Description:
     """Tells what there is."""
 
-    def __init__(self, house: ServerContext) -> None:
-        """Take the house: an open one asks for no token."""
-        self._is_open = house.who.open
+    def __init__(self, server_context: ServerContext) -> None:
+        """Take the server: an open one asks for no token."""
+        self._is_open = server_context.who.open
 
-    async def index(self, call: Call) -> Reply:
+    async def index(self, call: Call) -> HttpResponse:
         """Where to go from here."""
         base = "/api/v1"
         names = ("docs", "kpis", "query", "saved-queries")
-        told = {name.replace("-", "_"): f"{base}/{name}" for name in names}
-        return _kept(call, json.dumps({"openapi": f"{base}/openapi.json", **told}).encode())
+        links = {name.replace("-", "_"): f"{base}/{name}" for name in names}
+        return _conditional(call, json.dumps({"openapi": f"{base}/openapi.json", **links}).encode())
 
-    async def openapi(self, call: Call) -> Reply:
+    async def openapi(self, call: Call) -> HttpResponse:
         """The description."""
-        return _kept(call, json.dumps(self.document).encode())
+        return _conditional(call, json.dumps(self.document).encode())
 
-    async def page(self, call: Call) -> Reply:
+    async def page(self, call: Call) -> HttpResponse:
         """The description for people."""
-        return _kept(call, page(self.document).encode(), "text/html; charset=utf-8")
+        return _conditional(call, page(self.document).encode(), "text/html; charset=utf-8")
 
     @cached_property
     def document(self) -> dict[str, Any]:
         """The OpenAPI document."""
         paths: dict[str, dict[str, Any]] = {}
         for operation in OPERATIONS:
-            told = self._operation(operation)
-            paths.setdefault(operation.path or "/", {})[operation.method.lower()] = told
+            entry = self._operation(operation)
+            paths.setdefault(operation.path or "/", {})[operation.method.lower()] = entry
         bearer = {"type": "http", "scheme": "bearer", "description": "A token of this server."}
         return {
             "openapi": "3.1.0",
@@ -164,7 +164,7 @@ class Description:
             if (operation.scope or status in _FREE)
             and (operation.in_body or status not in _BODY or operation.gives == "Answer")
         ]
-        told: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "operationId": operation.id,
             "summary": operation.summary,
             "parameters": [] if operation.in_body else _parameters_of(operation),
@@ -176,12 +176,12 @@ class Description:
             },
         }  # fmt: skip
         if operation.in_body:
-            told["requestBody"] = {"required": True, "content": {"application/json": {
+            entry["requestBody"] = {"required": True, "content": {"application/json": {
                 "schema": _body(operation.takes)}}}  # fmt: skip
         if operation.scope:
-            told["description"] = f"Needs the scope `{operation.scope}`."
-            told["security"] = [{"bearer": []}] + ([{}] if self._is_open else [])
-        return told
+            entry["description"] = f"Needs the scope `{operation.scope}`."
+            entry["security"] = [{"bearer": []}] + ([{}] if self._is_open else [])
+        return entry
 
 
 def _is_get(operation: Operation) -> bool:
@@ -189,14 +189,14 @@ def _is_get(operation: Operation) -> bool:
 
 
 def _parameters_of(operation: Operation) -> list[dict[str, Any]]:
-    told = []
+    parameters = []
     for name, described in properties(operation.takes).items():
         schema = dict(described)
         about, examples = schema.pop("description"), schema.pop("examples", [None])
         is_list = schema.get("type") == "array"
         if name == "group_by":  # an object stands in a body only
             schema["items"] = schema["items"]["oneOf"][0]
-        one = {
+        parameter = {
             "name": name,
             "in": "path" if f"{{{name}}}" in operation.path else "query",
             "required": name in required(operation.takes),
@@ -204,28 +204,30 @@ def _parameters_of(operation: Operation) -> list[dict[str, Any]]:
             "schema": schema,
         }
         if is_list:
-            one |= {"style": "form", "explode": name in REPEATED}
-        told.append(one if examples[0] is None else one | {"example": examples[0]})
-    return told
+            parameter |= {"style": "form", "explode": name in REPEATED}
+        parameters.append(
+            parameter if examples[0] is None else parameter | {"example": examples[0]}
+        )
+    return parameters
 
 
 def _body(takes: type[Request]) -> dict[str, Any]:
     described = properties(takes)
-    shown = ("metrics", "group_by", "limit")
+    names = ("metrics", "group_by", "limit")
     return {
         "type": "object",
         "additionalProperties": False,
         "properties": {
             name: {
                 "anyOf": [
-                    {key: part for key, part in one.items() if key not in _BESIDE},
+                    {key: part for key, part in schema.items() if key not in _BESIDE},
                     {"type": "null"},
                 ],
-                "description": one["description"],
+                "description": schema["description"],
             }
-            for name, one in described.items()
+            for name, schema in described.items()
         },
-        "example": {name: described[name]["examples"][0] for name in shown},
+        "example": {name: described[name]["examples"][0] for name in names},
     }
 
 
@@ -252,19 +254,19 @@ def _answer(operation: Operation) -> dict[str, Any]:
 
 def _fault(status: int) -> dict[str, Any]:
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    told: dict[str, Any] = {
+    response: dict[str, Any] = {
         "description": _FAULTS[status], "content": {"application/problem+json": problem},
     }  # fmt: skip
     if status == 400:  # noqa: PLR2004 - what is no HTTP at all is answered before it is read
-        told["content"]["text/plain"] = {"schema": {"type": "string"}}
-    named = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
-    if status in named:
-        told["headers"] = {named[status]: {"schema": {"type": "string"}, "required": True}}
-    return told
+        response["content"]["text/plain"] = {"schema": {"type": "string"}}
+    headers = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
+    if status in headers:
+        response["headers"] = {headers[status]: {"schema": {"type": "string"}, "required": True}}
+    return response
 
 
-def _kept(call: Call, body: bytes, media: str = "application/json") -> Reply:
+def _conditional(call: Call, body: bytes, media: str = "application/json") -> HttpResponse:
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
     if tag in (call.header(b"if-none-match") or ""):
-        return Reply(b"", status=304, headers=[(b"etag", tag.encode())])
-    return Reply(body, media, headers=[(b"etag", tag.encode())])
+        return HttpResponse(b"", status=304, headers=[(b"etag", tag.encode())])
+    return HttpResponse(body, media, headers=[(b"etag", tag.encode())])
