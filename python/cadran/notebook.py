@@ -31,8 +31,8 @@ class Kpi:
     @property
     def grain(self) -> str:
         """The grain it is usually read at: the month, or its coarsest up to the month."""
-        known = [grain for grain in periods.GRAINS if grain in self.card.grains]
-        return "month" if "month" in known or not known else known[-1]
+        grains = [grain for grain in periods.GRAINS if grain in self.card.grains]
+        return "month" if "month" in grains or not grains else grains[-1]
 
     def values(  # noqa: PLR0913 - a question's own arguments
         self,

@@ -95,12 +95,12 @@ class _Office:
     """Counts minutes of work: weekdays 8 to 19, Saturdays 9 to 17, no public holidays."""
 
     def __init__(self, plan: Plan) -> None:
-        known = len(plan.days)
+        day_count = len(plan.days)
         begins = np.r_[plan.midnights[:-1], plan.midnights[-1] + np.arange(_AFTER_END) * DAY]
-        weekday = (weekdays(plan)[0] + np.arange(known + _AFTER_END)) % 7
+        weekday = (weekdays(plan)[0] + np.arange(day_count + _AFTER_END)) % 7
         closed = np.r_[holidays(plan), np.zeros(_AFTER_END, dtype=bool)] | (weekday == SUNDAY)
         self._base = int(begins[0])
-        is_open = np.zeros((known + _AFTER_END + 1) * 1_440, dtype=bool)
+        is_open = np.zeros((day_count + _AFTER_END + 1) * 1_440, dtype=bool)
         for day in np.flatnonzero(~closed):
             first, last = (9, 17) if weekday[day] == SATURDAY else (8, 19)
             midnight = (int(begins[day]) - self._base) // MINUTE
@@ -133,8 +133,8 @@ def _usual(plan: Plan, rng: Generator, shop: Shop) -> tuple[Ints, Ints, Ints]:
         counts = rng.poisson(demand * (volume * plan.scale / demand.sum()))
         day = np.repeat(np.arange(len(counts)), counts)
         moment = plan.instant(day, clock(rng, len(day), shape))
-        known = np.searchsorted(shop.book.signed_up, moment)
-        customers.append((rng.random(len(moment)) * known).astype(np.int64))
+        customer_count = np.searchsorted(shop.book.signed_up, moment)
+        customers.append((rng.random(len(moment)) * customer_count).astype(np.int64))
         topics.append(_topics(rng, topic, len(moment)))
         opened.append(moment)
     customer = np.concatenate(customers)
@@ -162,8 +162,8 @@ def _of_incident(
     if len(affected):
         customer = rng.choice(affected, len(moment))
     else:
-        known = int(np.searchsorted(shop.book.signed_up, incident.started))
-        customer = rng.integers(0, max(known, 1), len(moment))
+        customer_count = int(np.searchsorted(shop.book.signed_up, incident.started))
+        customer = rng.integers(0, max(customer_count, 1), len(moment))
     customer[rng.random(len(moment)) < ANONYMOUS] = -1
     return customer, moment
 

@@ -208,13 +208,13 @@ def draw_lines(plan: Plan, shop: Shop, folder: Path) -> dict[str, int]:
     parts = (sales, cancellations, refunds)
     booked = np.concatenate([p.booked for p in parts])
     by_time = np.argsort(booked, kind="stable")
-    shown = (product_number, cancellations.product + 1, refunds.product + 1)
+    product_ids = (product_number, cancellations.product + 1, refunds.product + 1)
     write(
         folder / "order_lines.parquet",
         {
             "order_line_id": ids("l", np.arange(len(booked)) + 1, digits=8),
             "order_id": ids("o", np.concatenate([p.order for p in parts])[by_time] + 1, digits=8),
-            "product_id": ids("p", np.concatenate(shown)[by_time], digits=5),
+            "product_id": ids("p", np.concatenate(product_ids)[by_time], digits=5),
             "line_type": words(np.concatenate([p.kind for p in parts])[by_time], LINE_TYPES),
             "quantity": integers(np.concatenate([p.quantity for p in parts])[by_time]),
             "unit_price": money(np.concatenate([p.price for p in parts])[by_time], precision=12),

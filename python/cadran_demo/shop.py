@@ -222,8 +222,10 @@ def _month_of_sales(plan: Plan, days: slice, shop: Shop, ledger: _Ledger) -> dic
     who[signing] = newcomers[int(is_new.sum()) :]
     who[placed] = customer[: len(placed)]
     for number, first, last in spans:
-        there = first + np.flatnonzero(who[first:last] >= 0)
-        ledger.hits.append((who[there], month.started[there], np.full(len(there), number)))
+        visit_index = first + np.flatnonzero(who[first:last] >= 0)
+        ledger.hits.append(
+            (who[visit_index], month.started[visit_index], np.full(len(visit_index), number))
+        )
 
     sent_elsewhere = rng.random(len(ordered)) < ELSEWHERE
     delivered = np.where(sent_elsewhere, rng.integers(0, len(COUNTRIES), len(ordered)), country)

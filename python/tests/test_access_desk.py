@@ -34,7 +34,7 @@ from cadran.errors import (
 from cadran.server.run import prepare
 from cadran.server.settings import Settings
 from cadran.serving import redaction
-from cadran.serving.execution import Stop
+from cadran.serving.execution import Cancellation
 from cadran.serving.response import Answer
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
@@ -267,7 +267,7 @@ def test_a_role_that_is_not_limited_does_not_lift_the_limit_of_a_token(service):
 def test_as_many_questions_run_at_once_as_a_token_may(service, snapshots, monkeypatch):
     one = Caller("one", ("all",), limits=Limits(at_once=1))
     monkeypatch.setattr(snapshots.current.layer.warehouse, "arrow", endless(snapshots))
-    stop, stopped = Stop(), []
+    stop, stopped = Cancellation(), []
     running = threading.Thread(target=lambda: stopped.append(outcome(ask, service, one, stop=stop)))
     running.start()
     deadline = time.monotonic() + 5
@@ -291,7 +291,7 @@ def test_a_stop_ends_the_answer_and_the_counts_behind_it_within_a_second(
     )  # fmt: skip
     ask(service, ALL, question)
     monkeypatch.setattr(snapshots.current.layer.warehouse, "arrow", endless(snapshots, statement))
-    stop = Stop()
+    stop = Cancellation()
     threading.Timer(0.2, stop.set).start()
     begun = time.monotonic()
     with pytest.raises(StoppedError):

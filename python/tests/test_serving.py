@@ -19,7 +19,7 @@ from cadran.core.project import artifacts
 from cadran.core.query.request import Query
 from cadran.core.warehouse import Confinement
 from cadran.errors import LimitError, StoppedError, UnknownNameError, WarehouseError
-from cadran.serving.execution import Cache, Stop
+from cadran.serving.execution import Cache, Cancellation
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
 
@@ -124,7 +124,7 @@ def test_identical_questions_in_flight_run_once(service, monkeypatch):
 
 def test_a_stop_interrupts_the_statement_within_a_second(service, monkeypatch):
     slow(service, monkeypatch)
-    stop = Stop()
+    stop = Cancellation()
     threading.Timer(0.3, stop.set).start()
     begun = time.monotonic()
     with pytest.raises(StoppedError):
@@ -143,7 +143,7 @@ def test_who_goes_away_does_not_stop_the_question_of_who_stays(service, monkeypa
         return real(query)
 
     monkeypatch.setattr(layer, "answer", slowly)
-    stop = Stop()
+    stop = Cancellation()
     with ThreadPoolExecutor(2) as pool:
         gone = pool.submit(service.ask, asked(stop=stop), BY_MONTH)
         begun.wait()
@@ -179,7 +179,7 @@ def test_limits_say_what_would_be_within_them(service):
 
 def test_as_many_questions_run_at_once_as_the_caller_may(service, monkeypatch):
     slow(service, monkeypatch)
-    single, stop = Caller("single", limits=Limits(at_once=1)), Stop()
+    single, stop = Caller("single", limits=Limits(at_once=1)), Cancellation()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(service.ask, asked(single, stop=stop), BY_MONTH)
         time.sleep(0.3)

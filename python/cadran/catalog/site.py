@@ -276,8 +276,8 @@ class _Pages:
         labels = []
         for part in relation.components:
             name = self.facts.tree.names.get(part.metric, part.metric)
-            known = name in self.shown and name != relation.kpi
-            label = self.shown[name].label if known else part.metric.replace("_", " ")
+            is_linked = name in self.shown and name != relation.kpi
+            label = self.shown[name].label if is_linked else part.metric.replace("_", " ")
             labels.append((part.sign, label))
         if relation.kind in {"ratio", "conversion", "product", "sum"}:
             text = " ".join(f"{sign} {label}".strip() for sign, label in labels)

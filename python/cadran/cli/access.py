@@ -61,13 +61,13 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
         flag = f"--{name.replace('_', '-')}"
         create.add_argument(flag, type=kind, metavar="N", help=f"most {what}")
     create.set_defaults(run=_create)
-    listed = actions.add_parser("list", help="the tokens there are, without the tokens themselves")
-    add_format(listed)
-    listed.set_defaults(run=_list)
+    lister = actions.add_parser("list", help="the tokens there are, without the tokens themselves")
+    add_format(lister)
+    lister.set_defaults(run=_list)
     revoked = actions.add_parser("revoke", help="refuse a token from now on")
     revoked.add_argument("which", metavar="ID|NAME", help="of one token, or all of a name")
     revoked.set_defaults(run=_revoke)
-    for action in (create, listed, revoked):
+    for action in (create, lister, revoked):
         action.add_argument("--tokens", type=Path, metavar="FILE", help="the file of tokens")
         add_project(action, built=False)
     examples(

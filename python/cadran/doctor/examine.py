@@ -63,8 +63,8 @@ def missing(models: Models, source: SourceTable) -> list[Finding]:
 
 
 def _missing_column(source: SourceTable, column: Column, *, builds: bool) -> Finding:
-    known = {expected.name for expected in source.table.columns}
-    spare = [name for name in source.columns if name not in known]
+    names = {expected.name for expected in source.table.columns}
+    spare = [name for name in source.columns if name not in names]
     near = difflib.get_close_matches(column.name, spare, n=1)
     hint = f" There is a column {near[0]}: is that it?" if near else ""
     if column.required:

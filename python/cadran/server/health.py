@@ -57,8 +57,8 @@ def _exposition(server_context: ServerContext, counting: Counting) -> str:
     running = 0
     for bound in (*BOUNDS, float("inf")):
         running += counting.buckets[bound]
-        shown = "+Inf" if bound == float("inf") else f"{bound:g}"
-        lines.append(f'cadran_question_seconds_bucket{{le="{shown}"}} {running}')
+        label = "+Inf" if bound == float("inf") else f"{bound:g}"
+        lines.append(f'cadran_question_seconds_bucket{{le="{label}"}} {running}')
     lines += [
         f"cadran_question_seconds_sum {counting.seconds:.6f}",
         f"cadran_question_seconds_count {running}",

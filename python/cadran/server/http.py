@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cadran.access.authentication import Authenticator
     from cadran.access.caller import Caller
     from cadran.server.settings import Settings
-    from cadran.serving.execution import Stop
+    from cadran.serving.execution import Cancellation
     from cadran.serving.service import QueryService
 
 _T = TypeVar("_T")
@@ -198,7 +198,7 @@ class Call:
             if not message.get("more_body"):
                 return b"".join(parts)
 
-    async def until_gone(self, work: Awaitable[Any], stop: Stop) -> Any:
+    async def until_gone(self, work: Awaitable[Any], stop: Cancellation) -> Any:
         """What the work gives; the work is stopped when the client is gone."""
         working = asyncio.ensure_future(work)
         watching = asyncio.ensure_future(self._gone())

@@ -25,7 +25,7 @@ _AGAIN = 0.05  # seconds between two interrupts of a statement that goes on
 MEGABYTE = 1_000_000
 
 
-class Stop:
+class Cancellation:
     """Set once, by any thread; whoever works asks for it or is called."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Stop:
         return done
 
 
-class Clock:
+class Deadlines:
     """Calls what is due: one thread for all, started by the first."""
 
     def __init__(self) -> None:
@@ -97,9 +97,11 @@ class Interrupting:
     An interrupt that comes before a statement begins is lost, so it is given again and again.
     """
 
-    def __init__(self, stop: Stop, interrupt: Callable[[], None], clock: Clock) -> None:
-        """Take what interrupts, and the clock that gives it again."""
-        self._stop, self._interrupt, self._clock = stop, interrupt, clock
+    def __init__(
+        self, stop: Cancellation, interrupt: Callable[[], None], deadlines: Deadlines
+    ) -> None:
+        """Take what interrupts, and the deadlines that give it again."""
+        self._stop, self._interrupt, self._deadlines = stop, interrupt, deadlines
         self._lock = threading.Lock()
         self._over = False
 
@@ -118,7 +120,7 @@ class Interrupting:
             if self._over:
                 return
             self._interrupt()
-        self._clock.after(_AGAIN, self._again)
+        self._deadlines.after(_AGAIN, self._again)
 
 
 def bounded(allowed: Allowed, caller: Caller) -> Allowed:
@@ -225,7 +227,7 @@ class _Flight:
 
     def __init__(self) -> None:
         self.future: Future[Answer] = Future()
-        self.stop = Stop()
+        self.stop = Cancellation()
         self.waiting = 0
 
 
@@ -237,7 +239,9 @@ class SingleFlight:
         self._lock = threading.Lock()
         self._flying: dict[Hashable, _Flight] = {}
 
-    def run(self, key: Hashable, work: Callable[[Stop], Answer], stop: Stop) -> Answer:
+    def run(
+        self, key: Hashable, work: Callable[[Cancellation], Answer], stop: Cancellation
+    ) -> Answer:
         """The answer of `work`, which this thread runs unless another one does already.
 
         The run is stopped when everybody who waits for it has stopped.
@@ -273,7 +277,7 @@ class SingleFlight:
         finally:
             done()
 
-    def _lead(self, key: Hashable, flight: _Flight, work: Callable[[Stop], Answer]) -> None:
+    def _lead(self, key: Hashable, flight: _Flight, work: Callable[[Cancellation], Answer]) -> None:
         try:
             flight.future.set_result(work(flight.stop))
         except BaseException as problem:

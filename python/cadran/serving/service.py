@@ -29,10 +29,10 @@ from cadran.serving.execution import (
     MEGABYTE,
     AuthorizationCache,
     Cache,
-    Clock,
+    Cancellation,
+    Deadlines,
     Interrupting,
     SingleFlight,
-    Stop,
 )
 from cadran.serving.response import Answer, Served, etag
 
@@ -151,7 +151,7 @@ class RequestContext:
     caller: Caller
     protocol: str
     read_cache: bool = True
-    stop: Stop = field(default_factory=Stop)
+    stop: Cancellation = field(default_factory=Cancellation)
 
 
 class QueryService(MetadataService):
@@ -181,7 +181,7 @@ class QueryService(MetadataService):
         self.meter = Meter()
         self._seconds = seconds
         self._single_flight = SingleFlight()
-        self.clock = Clock()
+        self.deadlines = Deadlines()
         self._authorizations = AuthorizationCache(_AUTHORIZED)
         self.spender = lru_cache(maxsize=_AUTHORIZED)(self._limited)
         snapshots.listeners.append(self._moved)
@@ -280,9 +280,9 @@ class QueryService(MetadataService):
         column = self.ask(context, query).answer.table.column(0)
         return sorted({value for value in column.to_pylist() if value is not None})
 
-    def interrupting(self, stop: Stop, interrupt: Callable[[], None]) -> Interrupting:
+    def interrupting(self, stop: Cancellation, interrupt: Callable[[], None]) -> Interrupting:
         """A block whose statement is interrupted once the stop is set."""
-        return Interrupting(stop, interrupt, self.clock)
+        return Interrupting(stop, interrupt, self.deadlines)
 
     def warm(self, callers: list[Caller] | None = None) -> int:
         """Ask every saved query, so that the first client need not wait; returns how many."""
@@ -309,7 +309,7 @@ class QueryService(MetadataService):
             self._authorizations.put(key, allowed)
         return allowed
 
-    def _answer(self, state: Snapshot, allowed: Allowed, stop: Stop) -> Answer:
+    def _answer(self, state: Snapshot, allowed: Allowed, stop: Cancellation) -> Answer:
         layer = state.layer
         if stop.is_set:
             raise StoppedError("The question was stopped before it was answered.")
@@ -375,10 +375,10 @@ class QueryService(MetadataService):
             self.audit.write(replace(entry, seconds=seconds))
         return done, seconds
 
-    def _timed(self, stop: Stop, caller: Caller) -> Stop:
+    def _timed(self, stop: Cancellation, caller: Caller) -> Cancellation:
         seconds = caller.limits.seconds or self._seconds
         if seconds is not None:
-            self.clock.after(seconds, stop.set)
+            self.deadlines.after(seconds, stop.set)
         return stop
 
     def _limited(self, caller: Caller) -> Caller:

@@ -223,9 +223,9 @@ class Translator:
         default = node.args.get("default")
         results.append(self._value(default) if default is not None else Value(BLANK, "double"))
         lines.append(results[-1].text)
-        known = [result for result in results if result.text != BLANK] or results
-        kind = known[0].kind
-        for result in known[1:]:
+        non_blank = [result for result in results if result.text != BLANK] or results
+        kind = non_blank[0].kind
+        for result in non_blank[1:]:
             kind = wider(Value("", kind), result)
         body = ",\n".join("\t" + line.replace("\n", "\n\t") for line in lines)
         blank = any(result.may_be_blank for result in results)
@@ -290,8 +290,8 @@ class Translator:
 
     @staticmethod
     def _known(text: str, *values: Value) -> str:
-        known = [f"NOT(ISBLANK({value.text}))" for value in values if value.may_be_blank]
-        return " && ".join([*known, text])
+        checks = [f"NOT(ISBLANK({value.text}))" for value in values if value.may_be_blank]
+        return " && ".join([*checks, text])
 
     def _twice(self, value: Value) -> Value:
         """The value under a name, when it is longer than one."""

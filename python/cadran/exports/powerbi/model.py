@@ -173,8 +173,8 @@ def format_string(unit: str, decimals: int) -> str:
     """The format of a unit as Excel and DAX write it, with three sections: plus, minus, zero."""
     places = f".{'0' * decimals}" if decimals else ""
     if unit == "%":
-        shown = f"0{places}%"
-        return f"{shown};-{shown};{shown}"
+        pattern = f"0{places}%"
+        return f"{pattern};-{pattern};{pattern}"
     symbol = SYMBOLS.get(unit, unit)
     amount = f"#,0{places}"
     if symbol in CURRENCIES or _CODE.fullmatch(symbol):

@@ -56,11 +56,11 @@ def guarded(
     """
     refused = []
     for table in tables:
-        shown = [c.name for c in table.columns if not c.is_hidden]
-        if table.is_date or not shown:
+        names = [c.name for c in table.columns if not c.is_hidden]
+        if table.is_date or not names:
             continue
-        outside = [name for name in shown if (table.name, name) not in allowed]
-        if outside == shown:
+        outside = [name for name in names if (table.name, name) not in allowed]
+        if outside == names:
             refused.append(f"ISFILTERED({reference(table.name, '').removesuffix('[]')})")
         else:
             refused += [f"ISFILTERED({reference(table.name, name)})" for name in outside]

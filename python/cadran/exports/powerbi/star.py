@@ -44,10 +44,10 @@ def table() -> Table:
     time spine has, so that nothing is said of days beyond the data.
     """
 
-    def column(name: str, kind: Any, shown: str | None, fr: str | None, text: str) -> Column:
+    def column(name: str, kind: Any, caption: str | None, fr: str | None, text: str) -> Column:
         return Column(
             name, name.lower(), kind, name.lower(), is_hidden=fr is None, is_key=name == DATE,
-            description=text, format=shown, caption_fr=fr,
+            description=text, format=caption, caption_fr=fr,
             layer=f"metric_time__{named[name]}" if name in named else None,
         )  # fmt: skip
 

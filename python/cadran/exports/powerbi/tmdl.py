@@ -223,14 +223,14 @@ def _translated(table: Table, language: str) -> list[str]:
     lines = [f"\t\t\ttable {quoted(table.name)}", f"\t\t\t\tcaption: {_plain(caption)}"]
     for column in table.columns:
         if not column.is_hidden:
-            shown = (column.caption_fr if language == "fr" else None) or column.name
+            title = (column.caption_fr if language == "fr" else None) or column.name
             lines += [
                 f"\t\t\t\tcolumn {quoted(column.name)}",
-                f"\t\t\t\t\tcaption: {_plain(shown)}",
+                f"\t\t\t\t\tcaption: {_plain(title)}",
             ]
     if table.hierarchy and table.name == star.TABLE:
-        shown = "Calendrier" if language == "fr" else "Calendar"
-        lines += ["\t\t\t\thierarchy Calendar", f"\t\t\t\t\tcaption: {shown}"]
+        title = "Calendrier" if language == "fr" else "Calendar"
+        lines += ["\t\t\t\thierarchy Calendar", f"\t\t\t\t\tcaption: {title}"]
     return lines
 
 

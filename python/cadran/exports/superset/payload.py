@@ -68,8 +68,8 @@ def dataset(model: Model, source: Dataset) -> dict[str, Any]:
 def gone(payload: dict[str, Any], lang: str) -> dict[str, Any]:
     """What to change in a dataset that is no longer exported but still used."""
     warning = text("gone", lang)
-    known = json.loads(payload.get("extra") or "{}")
-    return {"extra": _json({**known, "warning_markdown": warning}), "description": warning}
+    extra = json.loads(payload.get("extra") or "{}")
+    return {"extra": _json({**extra, "warning_markdown": warning}), "description": warning}
 
 
 def d3format(card: Card) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cadran.access.caller import Caller
     from cadran.server.flight.results import Answering
-    from cadran.serving.execution import Stop
+    from cadran.serving.execution import Cancellation
 
 _VIEW = "VIEW"
 _NO, _NAME = False, pa.string()
@@ -111,7 +111,7 @@ def infos(codes: tuple[int, ...]) -> pa.Table:
 
 
 def table(
-    name: str, command: Any, caller: Caller, answering: Answering, stop: Stop
+    name: str, command: Any, caller: Caller, answering: Answering, stop: Cancellation
 ) -> pa.Table | None:
     """The rows of a command for metadata; None where it is none.
 
@@ -124,7 +124,7 @@ def table(
     return handler(command) if handler else None
 
 
-def _tables(command: Any, caller: Caller, answering: Answering, stop: Stop) -> pa.Table:
+def _tables(command: Any, caller: Caller, answering: Answering, stop: Cancellation) -> pa.Table:
     name_like = optional(command, "table_name_filter_pattern")
     kinds = command.table_types
     names = [

@@ -24,8 +24,8 @@ class GoneError(QueryError):
 
 
 @dataclass(slots=True)
-class _Held(Generic[_T]):
-    what: _T
+class _Promise(Generic[_T]):
+    value: _T
     shared: object  # what several promises may have in common, such as a table
     size: int
     ends: float
@@ -35,24 +35,24 @@ class _Room(Generic[_T]):
     """What one caller holds, the oldest first; what is held twice is weighed once."""
 
     def __init__(self) -> None:
-        self.held: OrderedDict[bytes, _Held[_T]] = OrderedDict()
+        self.held: OrderedDict[bytes, _Promise[_T]] = OrderedDict()
         self.shares: Counter[int] = Counter()
         self.bytes = 0
 
-    def put(self, name: bytes, held: _Held[_T]) -> None:
-        self.held[name] = held
-        self.shares[id(held.shared)] += 1
-        if self.shares[id(held.shared)] == 1:
-            self.bytes += held.size
+    def put(self, name: bytes, entry: _Promise[_T]) -> None:
+        self.held[name] = entry
+        self.shares[id(entry.shared)] += 1
+        if self.shares[id(entry.shared)] == 1:
+            self.bytes += entry.size
 
     def drop(self, name: bytes) -> None:
-        held = self.held.pop(name, None)
-        if held is None:
+        entry = self.held.pop(name, None)
+        if entry is None:
             return
-        self.shares[id(held.shared)] -= 1
-        if not self.shares[id(held.shared)]:
-            del self.shares[id(held.shared)]
-            self.bytes -= held.size
+        self.shares[id(entry.shared)] -= 1
+        if not self.shares[id(entry.shared)]:
+            del self.shares[id(entry.shared)]
+            self.bytes -= entry.size
 
 
 class Promises(Generic[_T]):
@@ -72,12 +72,12 @@ class Promises(Generic[_T]):
         self._lock = threading.Lock()
         self._rooms: OrderedDict[Caller, _Room[_T]] = OrderedDict()
 
-    def give(self, caller: Caller, what: _T, shared: object = None, size: int = 0) -> bytes:
+    def give(self, caller: Caller, value: _T, shared: object = None, size: int = 0) -> bytes:
         """The name under which the caller may ask for this.
 
         Args:
             caller: who may ask.
-            what: what is promised.
+            value: what is promised.
             shared: the part of it that other promises may hold too.
             size: bytes of that part.
         """
@@ -89,7 +89,7 @@ class Promises(Generic[_T]):
                 room = self._rooms[caller] = _Room()
                 if len(self._rooms) > _CALLERS:
                     self._rooms.popitem(last=False)
-            room.put(name, _Held(what, shared, size, now + self._seconds))
+            room.put(name, _Promise(value, shared, size, now + self._seconds))
             while len(room.held) > self._most or (
                 room.bytes > self._most_bytes and len(room.held) > 1
             ):
@@ -104,12 +104,12 @@ class Promises(Generic[_T]):
         """
         with self._lock:
             room = self._rooms.get(caller)
-            held = room.held.get(name) if room else None
-        if held is None or held.ends < time.monotonic():
+            entry = room.held.get(name) if room else None
+        if entry is None or entry.ends < time.monotonic():
             raise GoneError(
                 f"There is no such {self._kind}, or it has ended: ask the question again."
             )
-        return held.what
+        return entry.value
 
     def drop(self, caller: Caller, name: bytes) -> None:
         """End a promise, if there is one."""

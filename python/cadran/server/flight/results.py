@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cadran.access.caller import Caller
     from cadran.server.flight.rows import Rows
     from cadran.server.flight.statements import Part, Statement
-    from cadran.serving.execution import Stop
+    from cadran.serving.execution import Cancellation
     from cadran.serving.response import Answer
     from cadran.serving.service import QueryService
 
@@ -56,11 +56,11 @@ def metadata_table(service: QueryService, caller: Caller, statement: MetadataSta
     Raises:
         UnknownNameError: a metric or dimension does not exist, or not for this caller.
     """
-    rows = list(_ROWS[statement.what](service, caller, statement.names))
+    rows = list(_ROWS[statement.kind](service, caller, statement.names))
     if statement.search:
         sought = statement.search.casefold()
         rows = [row for row in rows if sought in f"{row['name']} {row.get('label')}".casefold()]
-    return pa.Table.from_pylist(rows, schema=pa.schema(_SCHEMAS[statement.what]))
+    return pa.Table.from_pylist(rows, schema=pa.schema(_SCHEMAS[statement.kind]))
 
 
 def _metrics(service: QueryService, caller: Caller, _: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -84,14 +84,14 @@ def _entities(
     service: QueryService, caller: Caller, names: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
     """The entities of the models behind what the metrics can be grouped by."""
-    seen = {item["name"].rpartition("__")[0] for item in service.dimensions(caller, names)}
-    listed: set[str] = set()
+    paths = {item["name"].rpartition("__")[0] for item in service.dimensions(caller, names)}
+    yielded: set[str] = set()
     for model in service.snapshots.current.layer.project.semantic_manifest["semantic_models"]:
         for entity in model.get("entities") or ():
             name = entity["name"]
-            if name in listed or not any(name in path.split("__") for path in seen):
+            if name in yielded or not any(name in path.split("__") for path in paths):
                 continue
-            listed.add(name)
+            yielded.add(name)
             yield {
                 "name": name, "type": entity["type"], "description": entity["description"] or "",
                 "role": entity["role"] or "", "expr": entity["expr"] or name,
@@ -143,10 +143,10 @@ def _grains(
 def _metrics_for(
     service: QueryService, caller: Caller, names: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
-    known = {item["name"] for item in service.dimensions(caller, ())} | {"metric_time"}
+    dimensions = {item["name"] for item in service.dimensions(caller, ())} | {"metric_time"}
     for name in names:
-        if name not in known:
-            raise UnknownNameError("dimension", name, known)
+        if name not in dimensions:
+            raise UnknownNameError("dimension", name, dimensions)
     for row in _metrics(service, caller, ()):
         if {item["name"] for item in service.dimensions(caller, (row["name"],))}.issuperset(names):
             yield row
@@ -183,7 +183,7 @@ class Answering:
         served = self._service.cached(context, statement.query)
         return self._rows(served.answer, statement) if served else None
 
-    def rows(self, caller: Caller, statement: Statement, stop: Stop) -> Rows:
+    def rows(self, caller: Caller, statement: Statement, stop: Cancellation) -> Rows:
         """The rows of a statement.
 
         Raises:
@@ -200,7 +200,7 @@ class Answering:
         """The KPI tables that the caller may read."""
         return sorted(saved["name"] for saved in self._service.saved_queries(caller))
 
-    def schema_of(self, caller: Caller, table: str, stop: Stop) -> pa.Schema:
+    def schema_of(self, caller: Caller, table: str, stop: Cancellation) -> pa.Schema:
         """The columns of a KPI table.
 
         Raises:
@@ -219,7 +219,7 @@ class Answering:
             self._service.weigh(answer)
         return row_stream
 
-    def _part(self, caller: Caller, part: Part, stop: Stop) -> pa.Table:
+    def _part(self, caller: Caller, part: Part, stop: Cancellation) -> pa.Table:
         if isinstance(part, MetadataStatement):
             return metadata_table(self._service, caller, part)
         if isinstance(part, CompileStatement):
@@ -229,14 +229,14 @@ class Answering:
         table = self._service.ask(context, part.query).answer.table
         return _values(table) if part.column else table
 
-    def _plain(self, caller: Caller, statement: Sql, stop: Stop) -> pa.Table:
+    def _plain(self, caller: Caller, statement: Sql, stop: Cancellation) -> pa.Table:
         read, caller = plain.read(statement.text), self._service.spender(caller)
         parts = {statements.stand_in(at): part for at, part in enumerate(statement.parts)}
         with contextlib.suppress(NotAllowedError):  # who may only ask is told by the question
             plain.known(read, self.tables(caller), parts)
         if not read.tables:
             self._service.meter.count(caller)  # else the questions below are counted
-        self._service.clock.after(caller.limits.seconds or self._seconds, stop.set)
+        self._service.deadlines.after(caller.limits.seconds or self._seconds, stop.set)
         tables: dict[str, pa.Table] = {}
         for name in read.tables:
             part = parts.get(name) or QueryStatement(Query.of({"saved_query": name}))

@@ -22,7 +22,7 @@ from cadran.server.flight.messages import decoded, encoded, message, packed, unp
 from cadran.server.flight.promises import GoneError, Promises
 from cadran.server.flight.results import Answering
 from cadran.server.flight.rows import UnsupportedError, refusal
-from cadran.serving.execution import Stop
+from cadran.serving.execution import Cancellation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -198,19 +198,19 @@ class Service:
             if command.transaction_id:
                 raise UnsupportedError(_READS)
             return await self._answered(caller, statements.parse(command.query))
-        known = tuple(command.info) if name == "CommandGetSqlInfo" else None
-        if known in self._infos:
-            return self._infos[known]
+        info_codes = tuple(command.info) if name == "CommandGetSqlInfo" else None
+        if info_codes in self._infos:
+            return self._infos[info_codes]
 
-        def work(stop: Stop) -> Rows | None:
+        def work(stop: Cancellation) -> Rows | None:
             table = metadata.table(name, command, caller, self._answering, stop)
             return rows.of_table(table) if table is not None else None
 
         response = await self._worked(work)
         if response is None:
             raise UnsupportedError(f"The command {name[:80]!r} is not offered. {_READS}")
-        if known is not None and len(self._infos) < _MOST_INFOS:
-            self._infos[known] = response  # every connection asks it
+        if info_codes is not None and len(self._infos) < _MOST_INFOS:
+            self._infos[info_codes] = response  # every connection asks it
         return response
 
     async def _answered(self, caller: Caller, statement: Statement) -> Rows:
@@ -219,8 +219,8 @@ class Service:
             return cached
         return await self._worked(lambda stop: self._answering.rows(caller, statement, stop))
 
-    async def _worked(self, work: Callable[[Stop], _T]) -> _T:
-        stop = Stop()
+    async def _worked(self, work: Callable[[Cancellation], _T]) -> _T:
+        stop = Cancellation()
         try:
             return await self._server_context.run(work, stop)
         except asyncio.CancelledError:
@@ -304,10 +304,12 @@ class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._server: grpc.aio.Server | None = None
         self._problem: BaseException | None = None
         self.port = 0
-        ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="flight", daemon=True)
+        started = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(started,), name="flight", daemon=True
+        )
         self._thread.start()
-        ready.wait()
+        started.wait()
         if self._problem is not None:
             raise self._problem
 
@@ -321,15 +323,15 @@ class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
             asyncio.run_coroutine_threadsafe(self._end(grace), self._loop)
         return self._stopped
 
-    def _run(self, ready: threading.Event) -> None:
+    def _run(self, started: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._listen())
         except BaseException as problem:  # noqa: BLE001 - raised where the server was started
             self._problem = problem
-            ready.set()
+            started.set()
             return
-        ready.set()
+        started.set()
         self._loop.run_until_complete(self._serve())
         self._loop.close()
         self._stopped.set()

@@ -230,7 +230,7 @@ class CompileStatement:
 class MetadataStatement:
     """What there is to ask."""
 
-    what: str
+    kind: str
     names: tuple[str, ...] = ()
     search: str = ""
 

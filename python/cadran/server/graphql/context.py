@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
     from cadran.server.graphql.jobs import Job
     from cadran.server.graphql.types import GroupByInput, MetricInput, OrderByInput, WhereInput
-    from cadran.serving.execution import Stop
+    from cadran.serving.execution import Cancellation
     from cadran.serving.service import QueryService
     from cadran.serving.snapshots import Snapshot
 
@@ -70,7 +70,7 @@ class ResolverContext:
             answer = cached.answer
             return self.jobs.ready(self.caller, Outcome(answer.table, answer.sql))
 
-        def work(stop: Stop) -> Outcome:
+        def work(stop: Cancellation) -> Outcome:
             context.stop = stop
             answer = self.service.ask(context, query).answer
             return Outcome(answer.table, answer.sql)
@@ -84,7 +84,7 @@ class ResolverContext:
             LimitError: as `create`.
         """
 
-        def work(stop: Stop) -> Outcome:
+        def work(stop: Cancellation) -> Outcome:
             context = RequestContext(self.caller, PROTOCOL, stop=stop)
             values = self.service.values(context, group.column, metrics)
             return Outcome(pa.table({group.column: pa.array(values)}))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from cadran.errors import CadranError, LimitError, QueryError
-from cadran.serving.execution import Stop
+from cadran.serving.execution import Cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ class Job:
 
     id: str
     owner: Caller
-    stop: Stop = field(default_factory=Stop)
+    stop: Cancellation = field(default_factory=Cancellation)
     future: Future[None] | None = None
     outcome: Outcome | None = None
     touched: float = 0.0
@@ -125,7 +125,7 @@ class Jobs:
         self._owned: Counter[Caller] = Counter()
         self._bytes = 0
 
-    def start(self, owner: Caller, work: Callable[[Stop], Outcome]) -> Job:
+    def start(self, owner: Caller, work: Callable[[Cancellation], Outcome]) -> Job:
         """Run a query in a worker thread.
 
         Raises:
@@ -194,7 +194,7 @@ class Jobs:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def _run(self, job: Job, work: Callable[[Stop], Outcome]) -> None:
+    def _run(self, job: Job, work: Callable[[Cancellation], Outcome]) -> None:
         try:
             outcome = work(job.stop)
         except CadranError as problem:
