@@ -176,7 +176,7 @@ class Logins:
         self._fetching = threading.Lock()
         self._keys: dict[str, Any] = {}
         self._fetched = self._tried = float("-inf")
-        self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self._callers: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
         threading.Thread(target=self._fetch, name="keys", daemon=True).start()
 
     def caller(self, bearer: str) -> Caller:
@@ -187,14 +187,14 @@ class Logins:
         """
         digest = hashlib.sha256(bearer.encode("utf-8", "surrogatepass")).hexdigest()
         with self._lock:
-            cached = self._known.get(digest)
+            cached = self._callers.get(digest)
         if cached is not None and cached[1] > time.time():
             return cached[0]
         caller, until = self._checked(bearer)
         with self._lock:
-            self._known[digest] = caller, until
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+            self._callers[digest] = caller, until
+            while len(self._callers) > _KEPT:
+                self._callers.popitem(last=False)
         return caller
 
     def _checked(self, bearer: str) -> tuple[Caller, float]:
@@ -258,7 +258,7 @@ class Logins:
                 return
             with self._lock:
                 if keys.keys() != self._keys.keys():
-                    self._known.clear()  # a key that was withdrawn lets nobody in any more
+                    self._callers.clear()  # a key that was withdrawn lets nobody in any more
                 self._keys, self._fetched = keys, time.monotonic()
 
 

@@ -259,7 +259,7 @@ def _sentence(
         return f"is unknown; {_nearest(str(error['loc'][-1]), names)}"
     if kind in {"value_error", "assertion_error"}:
         return str(error["ctx"]["error"])
-    text = _shown(error["input"])
+    text = _excerpt(error["input"])
     own = _without_null(own)
     if kind in _CHOICES and "errorMessage" not in own:
         allowed = [str(choice) for choice in _choices(own, schema)]
@@ -277,7 +277,7 @@ def _nearest(name: str, allowed: list[str], *, whole: bool = False) -> str:
     return f"did you mean '{near[0]}'" + (f"? A{listed[1:]}" if whole else "")
 
 
-def _shown(value: Any) -> str:
+def _excerpt(value: Any) -> str:
     text = str(value) if isinstance(value, dt.date) else repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 

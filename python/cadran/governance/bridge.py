@@ -97,7 +97,7 @@ class Sides:
         ]
 
 
-def effect_of(additivity: str, sides: Sides) -> list[Step]:
+def attribution(additivity: str, sides: Sides) -> list[Step]:
     """The effect of a definition by member; as one step where it cannot be split."""
     old, new = sides.before, sides.after
     assert new is not None  # noqa: S101 - `bridge` fills it
@@ -307,16 +307,16 @@ def bridge(
     notes: list[str] = []
     with localcontext(prec=_PRECISION):
         published, current = Decimal(then["value"]), now.exact
-        effect: list[Step] = []
+        attributed: list[Step] = []
         if then["version"] != card.version:
             sides = Sides.of(rows, then["version"], card.version, by)
             if sides.after is None:
                 sides = replace(sides, after=now, members_after=source.values((by,)) if by else {})
-            effect = effect_of(card.additivity, sides)
+            attributed = attribution(card.additivity, sides)
             notes = sides.notes(then["version"], card)
-        revised = current - published - sum((step.amount for step in effect), Decimal(0))
+        revised = current - published - sum((step.amount for step in attributed), Decimal(0))
         steps = [
-            Step("published", None, published), Step("data", None, revised), *effect,
+            Step("published", None, published), Step("data", None, revised), *attributed,
             Step("now", None, current),
         ]  # fmt: skip
     return Bridge(
@@ -330,12 +330,15 @@ class _Now:
 
     def __init__(self, layer: Layer, kpi: str, grain: str, start: dt.date) -> None:
         self._layer, parts = measuring(layer)
-        self._parts = parts[kpi]
+        self._components = parts[kpi]
         self._kpi, self._grain, self._start = kpi, grain, start
 
     def values(self, dimensions: tuple[str, ...]) -> dict[Any, Value]:
         """The values by member; by None for the whole."""
-        names = {"numerator": self._parts.numerator, "denominator": self._parts.denominator}
+        names = {
+            "numerator": self._components.numerator,
+            "denominator": self._components.denominator,
+        }
         metrics = {key: name for key, name in names.items() if name}
         time = f"metric_time__{self._grain}"
         rows = (

@@ -127,7 +127,7 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     outside = read_external_heads(lock, witnesses, settings.abandoned)
     refuse(batch_hashes(layer.warehouse), outside)
     measurer = Measurer(layer)
-    completeness = _Whole(Wholeness(layer, measurer), measurer, text, end, incomplete)
+    completeness = _Completeness(Wholeness(layer, measurer), measurer, text, end, incomplete)
     newest = _newest(layer)
     names = chosen or sorted(newest)
     missing = [name for name in names if name not in newest]
@@ -191,7 +191,7 @@ def _newest(layer: Layer) -> dict[str, dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Whole:
+class _Completeness:
     """Whether what was published of a period rests on all of its data."""
 
     wholeness: Wholeness

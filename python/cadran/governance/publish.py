@@ -45,7 +45,7 @@ class Unchanged:
         nodes = [model["node_relation"] for model in manifest["semantic_models"]]
         nodes += [s["node_relation"] for s in manifest["project_configuration"]["time_spines"]]
         self._relations = sorted({node["relation_name"] for node in nodes})
-        self._marks: dict[str, list[str]] = {}
+        self._fingerprints: dict[str, list[str]] = {}
 
     def key(self, kpi: str, statements: Iterable[str], *details: Any) -> str:
         """The key of a comparison as it would be made now.
@@ -60,8 +60,8 @@ class Unchanged:
         """
         texts = sorted(statements)
         relations = [name for name in self._relations if any(name in text for text in texts)]
-        marks = [self._mark(name) for name in relations or self._relations]
-        return key_of(kpi, texts, marks, self._layer.warehouse.engine, details)
+        fingerprints = [self._fingerprint(name) for name in relations or self._relations]
+        return key_of(kpi, texts, fingerprints, self._layer.warehouse.engine, details)
 
     def holds(self, kpi: str, key: str) -> bool:
         """Whether that comparison was made, and the ledger says of the KPI what it said then."""
@@ -75,11 +75,11 @@ class Unchanged:
         """Remember that it was made, and the KPI's last batch after it."""
         self._cache.put(key, head)
 
-    def _mark(self, relation: str) -> list[str]:
-        if relation not in self._marks:
+    def _fingerprint(self, relation: str) -> list[str]:
+        if relation not in self._fingerprints:
             row = self._layer.warehouse.arrow(sql.mark_of(relation)).to_pylist()[0]
-            self._marks[relation] = [relation, *map(str, row.values())]
-        return self._marks[relation]
+            self._fingerprints[relation] = [relation, *map(str, row.values())]
+        return self._fingerprints[relation]
 
 
 WAIT = 60.0

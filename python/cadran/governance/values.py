@@ -102,7 +102,7 @@ class Measurer:
         """
         self._layer = layer
         self._since = since.replace(day=1) if since else None
-        self._wider, self._parts = measuring(layer)
+        self._wider, self._components = measuring(layer)
         self._reaches: dict[str, Reach | None] = {}
         self._now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
         self._span: tuple[dt.datetime, dt.datetime] | None = None
@@ -160,23 +160,23 @@ class Measurer:
             for (grain, names), group in kpis_by_shape.items()
         ]
 
-    def sql(self, question: MetricQuery) -> str:
+    def sql(self, query: MetricQuery) -> str:
         """The statement that answers a question."""
-        return self._wider.sql(*self._names(question), **self._range())
+        return self._wider.sql(*self._names(query), **self._range())
 
-    def measure(self, question: MetricQuery) -> Iterator[Measured]:
+    def measure(self, query: MetricQuery) -> Iterator[Measured]:
         """The values of each KPI of a question."""
-        table = self._wider.query(*self._names(question), **self._range()).to_arrow()
-        keys = [f"metric_time__{question.grain}", *question.dimensions]
-        for kpi in question.kpis:
-            parts = self._parts[kpi]
-            names = [*keys, kpi, *parts.names]
-            yield Measured(question.grain, question.dimensions, table.select(names), kpi, parts)
+        table = self._wider.query(*self._names(query), **self._range()).to_arrow()
+        keys = [f"metric_time__{query.grain}", *query.dimensions]
+        for kpi in query.kpis:
+            components = self._components[kpi]
+            names = [*keys, kpi, *components.names]
+            yield Measured(query.grain, query.dimensions, table.select(names), kpi, components)
 
-    def _names(self, question: MetricQuery) -> tuple[list[str], list[str]]:
-        parts = [name for kpi in question.kpis for name in self._parts[kpi].names]
-        metrics = [*question.kpis, *dict.fromkeys(parts)]
-        return metrics, [f"metric_time__{question.grain}", *question.dimensions]
+    def _names(self, query: MetricQuery) -> tuple[list[str], list[str]]:
+        components = [name for kpi in query.kpis for name in self._components[kpi].names]
+        metrics = [*query.kpis, *dict.fromkeys(components)]
+        return metrics, [f"metric_time__{query.grain}", *query.dimensions]
 
     def _range(self) -> dict[str, Any]:
         end = dt.date(self.bounds()[1].year, 12, 31)

@@ -94,7 +94,7 @@ class State:
             raise RefusedPointError(
                 f"there are {self._most} series already: drop attributes, or raise limits.series."
             )
-        first_seen = self._seen_target(point)
+        first_seen = self._target_start(point)
         if last is not None:
             if point.start and point.start < last[0]:
                 raise RefusedPointError(
@@ -120,7 +120,7 @@ class State:
             return point.values
         return tuple(now - before for now, before in zip(point.values, values, strict=True))
 
-    def _seen_target(self, point: Point) -> int:
+    def _target_start(self, point: Point) -> int:
         """When the target of a series without a start was first seen; 0 for now."""
         if not point.target:
             return 0

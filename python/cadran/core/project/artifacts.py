@@ -35,7 +35,7 @@ class Project:
             plans: the folder for compiled questions, where it is another than `plans` would find.
             text: the semantic manifest itself, where it stands in no file of its own.
         """
-        self._given = text
+        self._manifest_text = text
         self.semantic_manifest_path = semantic_manifest
         self.root = root
         self._database = database
@@ -44,8 +44,8 @@ class Project:
     @cached_property
     def text(self) -> bytes:
         """The semantic manifest as it is written."""
-        if self._given is not None:
-            return self._given
+        if self._manifest_text is not None:
+            return self._manifest_text
         try:
             return self.semantic_manifest_path.read_bytes()
         except OSError:

@@ -99,7 +99,7 @@ def parsed(text: str, place: str) -> Anchor | None:
 def intend(path: Path | None, head: Head) -> None:
     """Say which batch is about to be committed: a publication killed after that is told apart."""
     if path is not None:
-        _write(path, lambda ledger: _as_given(Head()) | ledger | {"intent": _as_given(head)})
+        _write(path, lambda ledger: _head_fields(Head()) | ledger | {"intent": _head_fields(head)})
 
 
 def anchor(path: Path | None, hashes: Mapping[int, str], *, is_export: bool = False) -> None:
@@ -119,7 +119,7 @@ def anchor(path: Path | None, hashes: Mapping[int, str], *, is_export: bool = Fa
         if batch < last and (last - batch < _NEAR or batch % _STEP == 0)
     }
     first = hashes.get(1, "")[:MARK]
-    head = _as_given(Head(last, hashes.get(last, ORIGIN)))
+    head = _head_fields(Head(last, hashes.get(last, ORIGIN)))
     entry = head | {"first": first, "trail": trail} | ({"export": True} if is_export else {})
     _write(path, lambda _: entry)
 
@@ -135,7 +135,7 @@ def _head(entry: dict[str, Any]) -> Head:
     return Head(int(entry["batch"]), str(entry["head"]))
 
 
-def _as_given(head: Head) -> dict[str, Any]:
+def _head_fields(head: Head) -> dict[str, Any]:
     return {"batch": head.batch, "head": head.hash}
 
 

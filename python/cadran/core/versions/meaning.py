@@ -48,7 +48,7 @@ class SemanticFingerprints:
             project: the project as it was compiled for a full refresh, where that is done already.
         """
         self.model = model
-        self._given = project
+        self._full_refresh = project
         self.root = model.project.root
         folder = model.project.plans
         self._cache = PlanCache(folder.with_name("meanings") if folder else None)
@@ -59,7 +59,7 @@ class SemanticFingerprints:
 
     @cached_property
     def _project(self) -> Project:
-        return self._given or compiled(self.model.project)
+        return self._full_refresh or compiled(self.model.project)
 
     @cached_property
     def _compiled(self) -> SemanticModel:
