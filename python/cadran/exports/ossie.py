@@ -153,15 +153,20 @@ def primary_entity(model: dict[str, Any]) -> str | None:
     return named
 
 
+# The keys by which a record's file has them, too.
+_RECORD_KEYS = {"fingerprint": "mark", "semantics_hash": "said"}
+
+
 def of_version(record: VersionRecord) -> dict[str, Any]:
     """A version record as JSON types."""
     payload: dict[str, Any] = _plain(asdict(record))
-    return payload
+    return {_RECORD_KEYS.get(name, name): value for name, value in payload.items()}
 
 
 def to_version(payload: dict[str, Any]) -> VersionRecord:
     """The version record that `of_version` wrote."""
-    fields = dict(payload)
+    attributes = {key: name for name, key in _RECORD_KEYS.items()}
+    fields = {attributes.get(key, key): value for key, value in payload.items()}
     meaning = fields.pop("definition")
     window, impact = fields.pop("window"), fields.pop("expected_impact")
     definition = Definition(
