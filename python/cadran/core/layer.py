@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core import warehouse
 from cadran.core.ledger.reader import VIEWS, History, Reader, has_ledger, with_published
-from cadran.core.project import artifacts
+from cadran.core.project import artifacts, dbt
 from cadran.core.query.request import GroupBy, Query, ask
 from cadran.core.result import Result, arranged, dates
 from cadran.core.semantics.model import SemanticModel
@@ -260,7 +260,13 @@ def open_layer(
         database: the DuckDB file; by default the one of the project's profile.
         plan_cache: False keeps compiled questions in memory only.
 
+    Definitions that are older than a file of the project are parsed again.
+
     Raises:
-        ProjectError: there is no dbt project there.
+        ProjectError: there is no dbt project there, or a file of it is newer than its definitions
+            and dbt, which would parse it, is not installed or refuses it.
     """
-    return Layer(artifacts.find(project_dir, manifest, database), plan_cache=plan_cache)
+    project = artifacts.find(project_dir, manifest, database)
+    if project.semantic_manifest_path.exists():
+        dbt.refresh(project)
+    return Layer(project, plan_cache=plan_cache)
