@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.compiler import plan_cache as plans
 from cadran.core.project import cards as card_reader
 from cadran.core.query.filters import Condition, read
-from cadran.core.query.request import Fields, GroupBy, Query, ask, field_of
+from cadran.core.query.request import (
+    DAY_OR_COARSER,
+    GRAINS,
+    Fields,
+    GroupBy,
+    Query,
+    ask,
+    field_of,
+)
 from cadran.core.semantics.governed import TIME, govern
 from cadran.core.semantics.metrics import MetricGraph
-from cadran.errors import QueryError, UnknownNameError
+from cadran.errors import QueryError, UnknownNameError, listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -264,6 +272,7 @@ class SemanticModel:
             query = replace(query, where=self.conditions(query.where))
         query = self.allowed(query)
         self._refuse_open_range(query)
+        self._refuse_offsets(query)
         if query.confined:
             where = (*query.where, *self.conditions(query.confined))
             query = replace(query, where=where, confined=())
@@ -291,6 +300,45 @@ class SemanticModel:
                     f"{name} is cumulative: with start or end it needs metric_time in group_by,"
                     " such as metric_time__day."
                 )
+
+    def _refuse_offsets(self, query: Query) -> None:
+        """MetricFlow reads wrong periods, or writes invalid SQL, for offsets at some grains.
+
+        Raises:
+            QueryError: the question is of that kind.
+        """
+        ranged = query.start is not None or query.end is not None
+        for name in query.metrics:
+            for group in query.group_by:
+                grain = group.asked_grain
+                if grain is None or not self.metric_graph.is_counted_by(name, group.base):
+                    continue
+                window = self.metric_graph.uneven_offset(name, grain)
+                if window:
+                    raise QueryError(
+                        f"{name} looks {window} back, which is no whole number of {grain}s: some"
+                        f" days would be read twice and others never. Ask it by"
+                        f" {listing(self._even_grains(name))}."
+                    )
+                to = self.metric_graph.offset_to_grain(name)
+                if ranged and to and GRAINS.index(grain) > GRAINS.index("day"):
+                    raise QueryError(
+                        f"{name} is shifted to the start of its {to}: by {grain} it takes no start"
+                        f" and end. Leave them out, or ask by {group.base}__day."
+                    )
+        if ranged and any(
+            field.kind == "Metric" for text in query.where for field in read(text).fields
+        ):
+            raise QueryError(
+                "A filter on a metric reads all of its time, whatever start and end say. Leave"
+                " them out, or filter by a dimension."
+            )
+
+    def _even_grains(self, name: str) -> list[str]:
+        return [
+            grain for grain in DAY_OR_COARSER
+            if self.metric_graph.uneven_offset(name, grain) is None
+        ]  # fmt: skip
 
     @cached_property
     def fields(self) -> Fields:
