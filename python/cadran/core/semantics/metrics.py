@@ -194,10 +194,18 @@ class MetricGraph:
         parts = (part for below in self.closure(name) for part in self.inputs(below))
         return next((part.offset_to_grain for part in parts if part.offset_to_grain), None)
 
+    def times(self, name: str) -> set[tuple[str, str]]:
+        """The times by which the rows of a metric are counted, with their semantic models."""
+        leaves = map(self.aggregation, self.leaves(name))
+        return {
+            (leaf["semantic_model"], leaf["agg_time_dimension"])
+            for leaf in leaves
+            if leaf.get("agg_time_dimension")
+        }
+
     def is_counted_by(self, name: str, time: str) -> bool:
         """Whether a name, without its grain, is a time by which rows of a metric are counted."""
-        own = {self.aggregation(leaf).get("agg_time_dimension") for leaf in self.leaves(name)}
-        return time.rpartition("__")[2] in {"metric_time", *own}
+        return time.rpartition("__")[2] in {"metric_time", *(own for _, own in self.times(name))}
 
     def _is_shifted(self, *names: str) -> bool:
         return any(part.is_shifted for name in self.closure(*names) for part in self.inputs(name))
