@@ -98,8 +98,7 @@ def _share_steps(root: Path | None) -> int:
 
 
 def _bump(parsed: argparse.Namespace) -> int:
-    if dbt.refresh(open_layer(parsed).project):
-        print("cadran: the artefacts were older than the files; ran `dbt parse`", file=sys.stderr)
+    dbt.refresh(open_layer(parsed).project)
     layer = open_layer(parsed)
     root = layer.project.root
     if parsed.share_steps:

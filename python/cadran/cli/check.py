@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from cadran.cli.common import add_project, examples, open_layer
@@ -51,8 +50,7 @@ def _check(parsed: argparse.Namespace) -> int:
         print(rule_pages.terminal(parsed.explain))
         return 0
     layer = open_layer(parsed)
-    if dbt.refresh(layer.project):
-        print("cadran: the artefacts were older than the files; ran `dbt parse`", file=sys.stderr)
+    dbt.refresh(layer.project)
     report = check.check(layer, only=parsed.only or (), with_values=parsed.values)
     print(render.FORMS[parsed.format](report))
     return 1 if report.has_errors else 0

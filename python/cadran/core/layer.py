@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.core import warehouse
 from cadran.core.ledger.reader import VIEWS, History, Reader, has_ledger, with_published
-from cadran.core.project import artifacts
+from cadran.core.project import artifacts, dbt
 from cadran.core.query.request import GroupBy, Query, ask
 from cadran.core.result import Result, arranged, dates
 from cadran.core.semantics.model import SemanticModel
@@ -106,7 +107,10 @@ class Layer(SemanticModel):
             saved_query=saved_query, version=version, known_at=known_at, view=view,
             governed=governed,
         )  # fmt: skip
-        return self.answer(query)
+        result = self.answer(query)
+        if not query.confined:  # what others may not see, no note tells them
+            result.note = f"{result.note} {self._unknown_values(result)}".strip()
+        return result
 
     def answer(self, query: Query) -> Result:
         """The answer to a question in its one form.
@@ -122,10 +126,12 @@ class Layer(SemanticModel):
                 of_now, query.version, known_at=query.known_at, view=query.view
             )
         sql, of_now = self.plan(of_now)
+        note = self.range_note(of_now)
         cards = self.cards_of(of_now)
         if query.known_at is not None or query.view is not None:
             return self._as_published(of_now, sql, cards, query.known_at, query.view)
-        return self._answer(of_now, sql, cards, governed=query.governed or not cards)
+        governed = query.governed or not cards
+        return self._answer(of_now, sql, cards, governed=governed, note=note)
 
     def sql(self, *args: Any, **kwargs: Any) -> str:
         """The SQL of a question; takes the arguments of `query`, and runs nothing.
@@ -205,7 +211,7 @@ class Layer(SemanticModel):
         table = self.warehouse.arrow(sql, dates(query))
         return sorted(value for value in table.column(0).to_pylist() if value is not None)
 
-    def _answer(
+    def _answer(  # noqa: PLR0913 - what an answer carries beside its rows
         self,
         query: Query,
         sql: str,
@@ -213,10 +219,34 @@ class Layer(SemanticModel):
         *,
         governed: bool = True,
         reader: Reader | None = None,
+        note: str = "",
     ) -> Result:
         table = arranged(self.warehouse.arrow(sql, dates(query)), query)
         history = History(self.warehouse, query, cards, reader)
-        return Result(table, sql, query, cards, governed=governed, history=history)
+        return Result(table, sql, query, cards, governed=governed, history=history, note=note)
+
+    def _unknown_values(self, result: Result) -> str:
+        """Which values of the filters of an empty answer do not exist, with those near them."""
+        table, query = result.to_arrow(), result.query
+        if not query.metrics or any(
+            value for name in query.metrics for value in table.column(name).to_pylist()
+        ):
+            return ""
+        notes = []
+        for comparison in (c for one in self.conditions(query.where) for c in one.comparisons):
+            if comparison.operator not in {"=", "in"} or comparison.field.kind != "Dimension":
+                continue
+            wanted = [value.text for value in comparison.values if value.kind == "text"]
+            name = comparison.field.group.column
+            values = self.dimension_values(name, query.metrics, governed=False) if wanted else []
+            by_folded = {str(value).casefold().strip(): str(value) for value in values}
+            for text in wanted:
+                if text in by_folded.values():
+                    continue
+                near = difflib.get_close_matches(text.casefold().strip(), by_folded, 3, 0.5)
+                meant = f"; near: {', '.join(repr(by_folded[one]) for one in near)}" if near else ""
+                notes.append(f"{name} has no value {text!r}{meant}.")
+        return " ".join(notes)
 
     def _as_published(
         self,
@@ -260,7 +290,13 @@ def open_layer(
         database: the DuckDB file; by default the one of the project's profile.
         plan_cache: False keeps compiled questions in memory only.
 
+    Definitions that are older than a file of the project are parsed again.
+
     Raises:
-        ProjectError: there is no dbt project there.
+        ProjectError: there is no dbt project there, or a file of it is newer than its definitions
+            and dbt, which would parse it, is not installed or refuses it.
     """
-    return Layer(artifacts.find(project_dir, manifest, database), plan_cache=plan_cache)
+    project = artifacts.find(project_dir, manifest, database)
+    if project.semantic_manifest_path.exists():
+        dbt.refresh(project)
+    return Layer(project, plan_cache=plan_cache)

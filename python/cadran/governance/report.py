@@ -177,6 +177,7 @@ FAMILIES = {
     "DUP": "Duplicates",
     "LIFE": "Life",
     "TEC": "Technique",
+    "NUM": "Numbers",
     "USE": "Usage",
     "VER": "Versions",
     "WAIV": "Waivers",

@@ -25,7 +25,9 @@ def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
 
     async def ready(_: Request) -> Response:
         state = await server_context.run(lambda: server_context.service.snapshots.current)
-        return JSONResponse({"status": "ready", "state": state.id})
+        stale = await server_context.run(server_context.service.snapshots.stale)
+        warning = {"stale": stale} if stale else {}
+        return JSONResponse({"status": "ready", "state": state.id, **warning})
 
     async def metrics(_: Request) -> Response:
         return PlainTextResponse(

@@ -213,6 +213,10 @@ class QueryService(MetadataService):
             return Served(result, cached=False, seconds=0.0)
 
         served, seconds = self._recorded(context, "query", query, work)
+        stale = self.snapshots.stale()
+        if stale:
+            note = f"{served.answer.note} {stale}".strip()
+            served = replace(served, answer=replace(served.answer, note=note))
         return replace(served, seconds=seconds)
 
     def cached(self, context: RequestContext, query: Query) -> Served | None:

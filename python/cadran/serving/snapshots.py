@@ -14,11 +14,13 @@ import os
 import secrets
 import shutil
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from cadran.core.layer import Layer
+from cadran.core.project import dbt
 from cadran.core.project.artifacts import Project
 from cadran.core.warehouse import snapshot
 from cadran.errors import ProjectError, WarehouseError
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("cadran.serving")
 LedgerFacts: TypeAlias = "tuple[dict[str, tuple[int, ...]], tuple[Break, ...], bool]"
+_LOOK_EVERY = 5.0  # seconds between two looks at the project's files
 _ARTEFACTS = ("semantic_manifest.json", "manifest.json")
 
 
@@ -43,6 +46,7 @@ class Snapshot:
         id: of the definitions and the data, the same after a restart.
         layer: answers from them.
         folder: its copy; None where the layer reads the warehouse itself.
+        parsed_at: when its definitions were written, in nanoseconds.
         fields: what protocols keep with it, such as metadata that was encoded once.
         facts_by_key: what the ledger tells about answers, once found, by what it depends on.
     """
@@ -52,6 +56,7 @@ class Snapshot:
     folder: Path | None = None
     users: int = 0
     is_current: bool = True
+    parsed_at: int | None = None
     fields: dict[str, object] = field(default_factory=dict)
     facts_by_key: dict[Hashable, LedgerFacts] = field(default_factory=dict)
 
@@ -98,6 +103,7 @@ class SnapshotStore:
         self._stamp: object = None
         self._last_problem = ""
         self._number = 0
+        self._looked = (-_LOOK_EVERY, 0, "")
         self._closing = False
         self._forced = False
         self._wake = threading.Event()
@@ -161,6 +167,25 @@ class SnapshotStore:
             listener(fresh)
         return True
 
+    def stale(self) -> str:
+        """What says that the definitions served are older than the project's files; else empty.
+
+        Files are looked at every few seconds, whoever asks.
+        """
+        now, state = time.monotonic(), self._current
+        root = self._project.root
+        if root is None or state is None or state.parsed_at is None:
+            return ""
+        looked, number, sentence = self._looked
+        if now - looked > _LOOK_EVERY or number != self._number:
+            file = dbt.newer(root, state.parsed_at)
+            sentence = (
+                f"{file} is newer than the definitions that are served: build the project."
+                if file else ""
+            )  # fmt: skip
+            self._looked = now, self._number, sentence
+        return sentence
+
     def watch(self) -> None:
         """Look for new states in a thread of its own until `close`."""
         self._watcher = threading.Thread(target=self._watch, name="states", daemon=True)
@@ -212,6 +237,7 @@ class SnapshotStore:
         fresh = Project(
             self._project.semantic_manifest_path, self._project.database, self._project.root
         )
+        parsed_at = dbt.parsed_at(fresh)
         try:
             snapshot.copy(fresh.database, fresh.database_alias, target, unfinished=unfinished)
             for name in _ARTEFACTS:
@@ -226,7 +252,7 @@ class SnapshotStore:
             identity = hashlib.sha256(text.encode()).hexdigest()[:16]
             layer = Layer(copied, confined=self._confined)
             layer.warehouse.arrow("select 1 as one")  # what cannot be read is not taken over
-            return Snapshot(identity, layer, folder)
+            return Snapshot(identity, layer, folder, parsed_at=parsed_at)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -33,6 +34,7 @@ _PATHS = {
 }
 _FILES = ("dbt_project.yml", "vars.yml", "packages.yml", "dependencies.yml", "package-lock.yml")
 _TOLD_LINES = 12
+_LOG = logging.getLogger("cadran.project")
 
 
 def refresh(project: Project) -> bool:
@@ -45,11 +47,17 @@ def refresh(project: Project) -> bool:
         ProjectError: dbt is not installed, or cannot parse the project; the message ends as dbt's.
     """
     root = project.root
-    if root is None or not _is_stale(project, root):
+    if root is None:
         return False
-    dbt = _dbt()
+    made = parsed_at(project)
+    file = newer(root, made) if made is not None else None
+    if made is not None and file is None:
+        return False
+    reason = f"{file} is newer than the artefacts" if file else "The artefacts are missing"
+    dbt = _dbt(reason)
     command: list[str | Path] = [dbt, "--no-use-colors", "parse", "--project-dir", root,
                "--target-path", project.semantic_manifest_path.parent.resolve()]  # fmt: skip
+    command += _as_built(project)
     profiles = Path(os.environ.get("DBT_PROFILES_DIR") or root)
     if (profiles / "profiles.yml").exists():
         command += ["--profiles-dir", profiles]
@@ -63,18 +71,41 @@ def refresh(project: Project) -> bool:
     if process.returncode != 0:
         lines = [line for line in (process.stdout + process.stderr).splitlines() if line.strip()]
         raise ProjectError(f"dbt cannot parse the project: {' '.join(lines[-_TOLD_LINES:])}")
+    _LOG.warning("cadran: %s; ran `dbt parse`", reason)
     return True
 
 
-def _is_stale(project: Project, root: Path) -> bool:
+def _as_built(project: Project) -> list[str]:
+    """The variables of the last build, without which the definitions would be others."""
+    path = project.semantic_manifest_path.with_name("run_results.json")
+    try:
+        variables = json.loads(path.read_bytes())["args"]["vars"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return ["--vars", json.dumps(variables)] if variables else []
+
+
+def parsed_at(project: Project) -> int | None:
+    """When the older of the two artefacts was written, in nanoseconds; None where one lacks."""
     manifests = (
         project.semantic_manifest_path,
         project.semantic_manifest_path.with_name("manifest.json"),
     )
-    if not all(path.exists() for path in manifests):
-        return True
-    parsed_at = min(path.stat().st_mtime_ns for path in manifests)
-    return any(path.stat().st_mtime_ns > parsed_at for path in _files(root))
+    try:
+        return min(path.stat().st_mtime_ns for path in manifests)
+    except OSError:
+        return None
+
+
+def newer(root: Path, made: int) -> Path | None:
+    """The first file of a project that was changed after its artefacts were written, if any."""
+    for path in _files(root):
+        try:
+            if path.stat().st_mtime_ns > made:
+                return path.relative_to(root)
+        except OSError:  # it went while the folders were walked
+            continue
+    return None
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -89,15 +120,15 @@ def _files(root: Path) -> Iterator[Path]:
                 yield from folder.rglob("*")
 
 
-def _dbt() -> Path:
+def _dbt(reason: str) -> Path:
     beside = Path(sys.executable).with_name("dbt")
     if beside.exists():
         return beside
     path = shutil.which("dbt")
     if path is None:
         raise ProjectError(
-            "The artefacts are older than the project's files, and dbt is not installed:"
-            " pip install 'cadran[build]', or run `dbt parse` where it is."
+            f"{reason}, and dbt is not installed: pip install 'cadran[build]', or run `dbt parse`"
+            " where it is."
         )
     return Path(path)
 

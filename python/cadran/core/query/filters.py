@@ -157,6 +157,11 @@ class Condition(str):
         return tuple(pairs)
 
     @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The comparisons in it, as far as they were read one by one."""
+        return tuple(node for node in _walked(self.tree) if isinstance(node, Comparison))
+
+    @property
     def fields(self) -> tuple[Field, ...]:
         """The fields that it names, each once."""
         return tuple(dict.fromkeys(field for field, _ in self.compared))

@@ -226,6 +226,11 @@ class Fields:
     entities: frozenset[str] = frozenset()
     grains: frozenset[str] = frozenset(_EVERY_GRAIN)
 
+    @property
+    def own_grains(self) -> frozenset[str]:
+        """The grains of calendars that the project defines itself."""
+        return self.grains - {*_EVERY_GRAIN}
+
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Fields:
         """The fields of a semantic manifest."""
@@ -287,13 +292,20 @@ class Field:
         """The field that a plain name means; None when it can be none."""
         if not _NAME.fullmatch(column):
             return None
-        name = column.lower()
+        name, grain = column.lower(), None
         base, _, last = name.rpartition("__")
         if base and last in fields.grains:
-            return cls("TimeDimension", base, last)
-        if last in fields.times:
-            return cls("TimeDimension", name)
-        return cls("Entity" if last in fields.entities else "Dimension", name)
+            name, grain = base, last
+        # More than one entity before a name is the path by which it is reached.
+        *path, name = name.rsplit("__", 2) if name.count("__") > 1 else [name]
+        if path:
+            name = f"{path.pop()}__{name}"
+            path = path[0].split("__")
+        last = name.rpartition("__")[2]
+        kind = "Entity" if last in fields.entities else "Dimension"
+        return cls(
+            "TimeDimension" if grain or last in fields.times else kind, name, grain, tuple(path)
+        )
 
 
 # Keyword arguments by object, the positional ones first and in their order.

@@ -174,6 +174,39 @@ class MetricGraph:
             for name in self.closure(*names)
         ) or self._is_shifted(*names)
 
+    def uneven_offset(self, name: str, grain: str) -> str | None:
+        """The first offset at or below a metric that is no whole number of a grain's periods.
+
+        MetricFlow subtracts an offset from a period's first day: one that does not lead to the
+        first day of another period reads days twice, or never, or no period at all.
+
+        Returns:
+            The offset as it is written, such as `1 month`; None where each is whole.
+        """
+        for below in self.closure(name):
+            for part in self.inputs(below):
+                if part.offset_window and not _is_whole(part.offset_window, grain):
+                    return f"{part.offset_window['count']} {part.offset_window['granularity']}"
+        return None
+
+    def offset_to_grain(self, name: str) -> str | None:
+        """The grain to whose start a metric, or one below it, is shifted; None where none is."""
+        parts = (part for below in self.closure(name) for part in self.inputs(below))
+        return next((part.offset_to_grain for part in parts if part.offset_to_grain), None)
+
+    def times(self, name: str) -> set[tuple[str, str]]:
+        """The times by which the rows of a metric are counted, with their semantic models."""
+        leaves = map(self.aggregation, self.leaves(name))
+        return {
+            (leaf["semantic_model"], leaf["agg_time_dimension"])
+            for leaf in leaves
+            if leaf.get("agg_time_dimension")
+        }
+
+    def is_counted_by(self, name: str, time: str) -> bool:
+        """Whether a name, without its grain, is a time by which rows of a metric are counted."""
+        return time.rpartition("__")[2] in {"metric_time", *(own for _, own in self.times(name))}
+
     def _is_shifted(self, *names: str) -> bool:
         return any(part.is_shifted for name in self.closure(*names) for part in self.inputs(name))
 
@@ -302,6 +335,21 @@ class MetricGraph:
                 return []
             sides.append((side.sql(dialect=self.dialect), inputs))
         return sides
+
+
+_DAYS = {"day": 1, "week": 7}
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+
+
+def _is_whole(window: dict[str, Any], grain: str) -> bool:
+    """Whether a window leads from the start of each period of a grain to that of another one."""
+    count, unit = int(window["count"]), str(window["granularity"]).lower()
+    for sizes in (_DAYS, _MONTHS):
+        if grain in sizes and unit in sizes:
+            return count * sizes[unit] % sizes[grain] == 0
+    # Each day has one some months before; nothing is said of calendars of the project's own.
+    is_known = unit in _DAYS or unit in _MONTHS
+    return not is_known or grain not in {*_DAYS, *_MONTHS} or grain == "day"
 
 
 def _additivity_of(aggregation: dict[str, Any]) -> str:

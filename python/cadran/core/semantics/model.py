@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -10,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.compiler import plan_cache as plans
 from cadran.core.project import cards as card_reader
 from cadran.core.query.filters import Condition, read
-from cadran.core.query.request import Fields, GroupBy, Query, ask, field_of
+from cadran.core.query.request import (
+    DAY_OR_COARSER,
+    GRAINS,
+    Fields,
+    GroupBy,
+    Query,
+    ask,
+    field_of,
+)
 from cadran.core.semantics.governed import TIME, govern
 from cadran.core.semantics.metrics import MetricGraph
-from cadran.errors import QueryError, UnknownNameError
+from cadran.errors import QueryError, UnknownNameError, listing
+from cadran.formats import periods
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -264,6 +274,10 @@ class SemanticModel:
             query = replace(query, where=self.conditions(query.where))
         query = self.allowed(query)
         self._refuse_open_range(query)
+        self._refuse_offsets(query)
+        self._refuse_mixed_range(query)
+        if not any(group.base == TIME for group in query.group_by):
+            query = self.widened(query)  # by metric_time, MetricFlow widens it alike
         if query.confined:
             where = (*query.where, *self.conditions(query.confined))
             query = replace(query, where=where, confined=())
@@ -291,6 +305,126 @@ class SemanticModel:
                     f"{name} is cumulative: with start or end it needs metric_time in group_by,"
                     " such as metric_time__day."
                 )
+
+    def widened(self, query: Query) -> Query:
+        """A question whose range is that of the whole periods asked, of the finest grain of them.
+
+        Without a time in `group_by`, or by a grain finer than a day, it is the range as asked.
+        """
+        if not query.metrics or (query.start is None and query.end is None):
+            return query
+        grains = [
+            group.asked_grain
+            for group in query.group_by
+            if group.asked_grain and not group.date_part
+            if all(self.metric_graph.is_counted_by(name, group.base) for name in query.metrics)
+        ]
+        grain = min(grains, key=GRAINS.index, default=None)
+        if grain not in periods.GRAINS:
+            return query
+        start, end = query.start, query.end
+        if start is not None:
+            first = periods.start_of(start.date(), grain)
+            start = dt.datetime.combine(first, dt.time.min)
+        if end is not None and end.year < dt.MAXYEAR:
+            last = periods.last_of(periods.start_of(end.date(), grain), grain)
+            end = dt.datetime.combine(last, dt.time.max)
+        return replace(query, start=start, end=end)
+
+    def range_note(self, query: Query) -> str:
+        """What the range of an answer is where it is not the one asked; empty where it is."""
+        wide = self.widened(query)
+        widened = [
+            f"{name} {asked:%Y-%m-%d} was widened to {whole:%Y-%m-%d}"
+            for name, asked, whole in (
+                ("start", query.start, wide.start), ("end", query.end, wide.end),
+            )
+            if asked is not None and whole is not None and asked.date() != whole.date()
+        ]  # fmt: skip
+        if widened:
+            return f"Whole periods are given: {' and '.join(widened)}."
+        if query.start is None and query.end is None:
+            return ""
+        own = [
+            group.name
+            for group in query.group_by
+            if (group.grain or group.name.rpartition("__")[2]).lower() in self.fields.own_grains
+        ]
+        if own:
+            return f"{', '.join(own)}: the first and last period hold the days of the range only."
+        return ""
+
+    def _refuse_mixed_range(self, query: Query) -> None:
+        """Without a time, MetricFlow widens the range of all metrics to the coarsest of their own.
+
+        Raises:
+            QueryError: the question is of that kind.
+        """
+        if query.start is None and query.end is None:
+            return
+        if {group.base.rpartition("__")[2] for group in query.group_by} & self.fields.times:
+            return
+        grains = {name: self._own_grain(name) for name in query.metrics}
+        if len(set(grains.values()) - {*GRAINS[: GRAINS.index("day")]}) > 1:
+            coarsest = max(grains.values(), key=GRAINS.index)
+            raise QueryError(
+                f"{listing(f'{name} is known by {grain}' for name, grain in grains.items())}: with"
+                f" start or end, ask each by itself, or all by metric_time__{coarsest}."
+            )
+
+    def _own_grain(self, metric: str) -> str:
+        """The grain of the times by which a metric is counted, the coarsest of several."""
+        grains = [self._time_grains[key] for key in self.metric_graph.times(metric)]
+        known = [grain for grain in grains if grain in GRAINS]
+        return max(known, key=GRAINS.index, default="day")
+
+    @cached_property
+    def _time_grains(self) -> dict[tuple[str, str], str]:
+        return {
+            (model["name"], dimension["name"]): dimension["type_params"]["time_granularity"]
+            for model in self.project.semantic_manifest["semantic_models"]
+            for dimension in model["dimensions"]
+            if dimension["type"] == "time"
+        }
+
+    def _refuse_offsets(self, query: Query) -> None:
+        """MetricFlow reads wrong periods, or writes invalid SQL, for offsets at some grains.
+
+        Raises:
+            QueryError: the question is of that kind.
+        """
+        ranged = query.start is not None or query.end is not None
+        for name in query.metrics:
+            for group in query.group_by:
+                grain = group.asked_grain
+                if grain is None or not self.metric_graph.is_counted_by(name, group.base):
+                    continue
+                window = self.metric_graph.uneven_offset(name, grain)
+                if window:
+                    raise QueryError(
+                        f"{name} looks {window} back, which is no whole number of {grain}s: some"
+                        f" days would be read twice and others never. Ask it by"
+                        f" {listing(self._even_grains(name))}."
+                    )
+                to = self.metric_graph.offset_to_grain(name)
+                if ranged and to and GRAINS.index(grain) > GRAINS.index("day"):
+                    raise QueryError(
+                        f"{name} is shifted to the start of its {to}: by {grain} it takes no start"
+                        f" and end. Leave them out, or ask by {group.base}__day."
+                    )
+        if ranged and any(
+            field.kind == "Metric" for text in query.where for field in read(text).fields
+        ):
+            raise QueryError(
+                "A filter on a metric reads all of its time, whatever start and end say. Leave"
+                " them out, or filter by a dimension."
+            )
+
+    def _even_grains(self, name: str) -> list[str]:
+        return [
+            grain for grain in DAY_OR_COARSER
+            if self.metric_graph.uneven_offset(name, grain) is None
+        ]  # fmt: skip
 
     @cached_property
     def fields(self) -> Fields:

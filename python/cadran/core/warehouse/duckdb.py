@@ -67,15 +67,25 @@ class DuckDB:
     def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
         """The rows of a statement: every whole number is int64, and these columns are dates.
 
+        A column with a whole number beyond 64 bits is decimal(38, 0), which holds it exactly.
+
         Raises:
-            WarehouseError: the file cannot be opened, the statement fails, or a whole number does
-                not fit 64 bits.
+            WarehouseError: the file cannot be opened, or the statement fails.
+            KeyboardInterrupt: it was interrupted by a signal.
         """
         import duckdb
 
         try:
-            relation = whole_numbers(self._cursor().sql(sql), dates)
-            return relation.to_arrow_table()
+            cursor = self._cursor()
+            try:
+                return whole_numbers(cursor.sql(sql), dates).to_arrow_table()
+            except duckdb.ConversionException:
+                # Only of what is too long for 64 bits; any other one comes again.
+                return _narrowed(whole_numbers(cursor.sql(sql), dates, wide=True).to_arrow_table())
+        except RuntimeError as error:
+            if "interrupt" in str(error).casefold():
+                raise KeyboardInterrupt from None
+            raise
         except duckdb.InterruptException:
             raise StoppedError("The question was stopped before it was answered.") from None
         except duckdb.Error as error:
@@ -280,12 +290,30 @@ class Session:
             self._connection.unregister(name)
 
 
+def _narrowed(table: pa.Table) -> pa.Table:
+    """The rows with whole numbers of 128 bits as int64 in each column where all of them fit."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if field.type == pa.decimal128(38, 0):
+            with contextlib.suppress(pa.ArrowInvalid):
+                column = table.column(place).cast(pa.int64())
+                table = table.set_column(place, field.name, column)
+    return table
+
+
 def whole_numbers(
-    relation: duckdb.DuckDBPyRelation, dates: Collection[str] = ()
+    relation: duckdb.DuckDBPyRelation, dates: Collection[str] = (), *, wide: bool = False
 ) -> duckdb.DuckDBPyRelation:
-    """The same rows with every whole number as BIGINT, and instants in these columns as dates."""
+    """The same rows with every whole number as BIGINT, and instants in these columns as dates.
+
+    Args:
+        relation: the rows.
+        dates: the columns that hold dates.
+        wide: whether those that may not fit 64 bits become DECIMAL(38, 0) instead.
+    """
     casts = {
-        name: "bigint" if str(kind) in _WHOLE else "date"
+        name: _whole_type(str(kind), wide=wide) if str(kind) in _WHOLE else "date"
         for name, kind in zip(relation.columns, relation.types, strict=True)
         if str(kind) in _WHOLE or (name in dates and str(kind) == "TIMESTAMP")
     }
@@ -300,3 +328,7 @@ def whole_numbers(
             for name in relation.columns
         )
     )
+
+
+def _whole_type(kind: str, *, wide: bool) -> str:
+    return "decimal(38, 0)" if wide and kind in {"HUGEINT", "UHUGEINT", "UBIGINT"} else "bigint"

@@ -4,6 +4,7 @@ from cadran.core.project.checks import Severity
 from cadran.governance.rules import (  # noqa: F401 - importing them registers their rules
     duplicates,
     lifecycle,
+    numbers,
     objectives,
     ownership,
     technical,

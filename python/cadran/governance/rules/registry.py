@@ -62,7 +62,7 @@ class Rule:
 
     @property
     def family(self) -> str:
-        """The letters of the code: OWN, OBJ, DUP, LIFE, TEC, USE, VER."""
+        """The letters of the code: OWN, OBJ, DUP, LIFE, TEC, NUM, USE, VER."""
         return self.code.rstrip("0123456789")
 
 

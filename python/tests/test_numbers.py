@@ -1,0 +1,177 @@
+"""Numbers that MetricFlow gives wrong without a word: right here, refused, or said."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from decimal import Decimal
+
+import duckdb
+import pytest
+
+import cadran
+from cadran.core.query.filters import read
+from cadran.core.query.request import Fields
+from cadran.errors import QueryError
+
+
+def derived(name, *inputs, expr="now - before"):
+    return {
+        "name": name, "type": "derived", "expr": expr,
+        "inputs": [{"name": metric, "alias": alias, **more} for metric, alias, more in inputs],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def opened(tiny, tmp_path):
+    """Opens the shop with more metrics, and statements run in its warehouse before."""
+    layers = []
+
+    def made(*metrics, sql=""):
+        manifest = json.loads(tiny.read_text())
+        shape = next(m for m in manifest["metrics"] if m["name"] == "revenue")
+        for metric in metrics:
+            entry = json.loads(json.dumps(shape)) | {"name": metric["name"], "config": None}
+            rest = shape["type_params"]["metrics"][0]
+            entry["type_params"] |= {
+                "expr": metric["expr"], "metrics": [rest | one for one in metric["inputs"]],
+            }  # fmt: skip
+            manifest["metrics"].append(entry)
+        path = tmp_path / "semantic_manifest.json"
+        path.write_text(json.dumps(manifest))
+        database = tmp_path / "tiny.duckdb"
+        database.write_bytes((tiny.parents[1] / "tiny.duckdb").read_bytes())
+        if sql:
+            with duckdb.connect(str(database)) as connection:
+                connection.execute(sql)
+        layers.append(cadran.open(manifest=path, database=database))
+        return layers[-1]
+
+    yield made
+    for layer in layers:
+        layer.close()
+
+
+MONTH_BEFORE = derived(
+    "more_than_before",
+    ("amount", "now", {}),
+    ("amount", "before", {"offset_window": {"count": 1, "granularity": "month"}}),
+)
+SINCE_START = derived(
+    "since_start",
+    ("amount_to_date", "now", {}),
+    ("amount_to_date", "before", {"offset_to_grain": "month"}),
+)
+
+
+def test_an_offset_of_a_month_is_asked_by_day_or_month_and_refused_by_quarter_and_week(opened):
+    shop = opened(MONTH_BEFORE)
+    months = shop.query("more_than_before", "metric_time__month", start="2026-02-01")
+    assert [str(row["more_than_before"]) for row in months.to_arrow().to_pylist()] == ["90.90"]
+    for grain in ("week", "quarter", "year"):
+        with pytest.raises(QueryError, match=rf"1 month back.*{grain}s.*day, month"):
+            shop.query("more_than_before", f"metric_time__{grain}")
+
+
+def test_a_shift_to_the_start_of_a_period_takes_a_range_by_day_only(opened):
+    shop = opened(SINCE_START)
+    days = shop.query("since_start", "metric_time__day", start="2026-02-03", end="2026-02-03")
+    assert len(days) == 1
+    for grain in ("week", "month", "quarter"):
+        with pytest.raises(QueryError, match="metric_time__day"):
+            shop.query("since_start", f"metric_time__{grain}", start="2026-02-01")
+
+
+def test_a_filter_on_a_metric_is_refused_with_a_range_that_it_would_ignore(shop):
+    many = "{{ Metric('orders', group_by=['customer']) }} > 1"
+    assert shop.query("orders", where=many).to_arrow().to_pylist() == [{"orders": 3}]
+    with pytest.raises(QueryError, match="filter on a metric"):
+        shop.query("orders", where=many, start="2026-02-01")
+
+
+# Ranges -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("time", ["metric_time__month", "order_id__ordered_date__month"])
+def test_a_range_is_widened_to_whole_periods_under_every_name_of_the_time_and_says_so(shop, time):
+    answer = shop.query("orders", time, start="2026-02-02", end="2026-02-02")
+    assert [row["orders"] for row in answer.to_arrow().to_pylist()] == [3]
+    assert "start 2026-02-02 was widened to 2026-02-01" in answer.note
+    assert "end 2026-02-02 was widened to 2026-02-28" in answer.note
+
+
+def test_a_range_of_whole_periods_or_without_a_time_has_no_note(shop):
+    whole = shop.query("orders", "metric_time__month", start="2026-02-01", end="2026-02-28")
+    assert whole.note == ""
+    alone = shop.query("orders", start="2026-02-02", end="2026-02-03")
+    assert alone.note == ""
+    assert alone.to_arrow().to_pylist() == [{"orders": 1}]
+
+
+def test_a_calendar_of_the_project_is_cut_at_the_range_and_says_so(shop):
+    answer = shop.query("orders", "metric_time__shop_week", start="2026-01-31", end="2026-02-02")
+    assert "metric_time__shop_week" in answer.note
+
+
+def test_metrics_of_other_own_grains_are_not_mixed_under_a_range_without_a_time(tiny, tmp_path):
+    manifest = json.loads(tiny.read_text())
+    for model in manifest["semantic_models"]:
+        for dimension in model["dimensions"]:
+            if dimension["name"] == "pinged_at":
+                dimension["type_params"]["time_granularity"] = "month"
+    path = tmp_path / "semantic_manifest.json"
+    path.write_text(json.dumps(manifest))
+    layer = cadran.open(manifest=path, database=tiny.parents[1] / "tiny.duckdb")
+    with pytest.raises(QueryError, match="orders is known by day, pings is known by month"):
+        layer.sql(["orders", "pings"], start="2026-02-02")
+    assert layer.sql(["orders"], start="2026-02-02")
+    assert layer.sql(["orders", "pings"], "metric_time__month", start="2026-02-02")
+
+
+# Values -------------------------------------------------------------------------------------------
+
+
+def test_a_value_that_does_not_exist_is_told_with_those_near_it(shop):
+    empty = shop.query("orders", where="customer__country = 'fr'")
+    assert empty.note == "customer__country has no value 'fr'; near: 'FR'."
+    assert shop.query("orders", where="customer__country = 'FR'").note == ""
+    assert (
+        shop.query(
+            "orders", where="customer__country = 'fr'", confined=["customer__country = 'DE'"]
+        ).note
+        == ""
+    )
+
+
+def test_a_sum_beyond_64_bits_is_exact_and_the_others_stay_whole_numbers(opened):
+    most = "update shop.pings set hits = 9223372036854775807 where ping_id <> 'p1'"
+    shop = opened(sql=f"alter table shop.pings alter hits type bigint; {most}")
+    table = shop.query(["pings"]).to_arrow()
+    assert table["pings"].to_pylist() == [Decimal(4 * 9223372036854775807 + 1)]
+    sql = "select sum(h) as big, sum(1) as two from (values (9223372036854775807), (1)) t(h)"
+    assert str(shop.warehouse.arrow(sql).schema.field("two").type) == "int64"
+
+
+def test_a_signal_in_a_statement_is_an_interrupt_and_no_error(shop):
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        shop.warehouse.arrow(
+            "select count(*) from range(200000) a, range(200000) b where a.range <> b.range"
+        )
+    timer.join()
+
+
+def test_a_name_over_two_entities_is_read_as_metricflow_writes_it():
+    fields = Fields(
+        entities=frozenset({"listing", "user"}), times=frozenset({"metric_time", "joined"})
+    )
+    plain = read("listing__user__home_state_latest = 'CA'", fields)
+    assert plain.template == (
+        "{{ Dimension('user__home_state_latest', entity_path=['listing']) }} = 'CA'"
+    )
+    assert plain.groups[0].name == "listing__user__home_state_latest"
+    time = read("listing__user__joined__month = '2026-01-01'", fields)
+    assert "TimeDimension('user__joined', 'month', entity_path=['listing'])" in time.template
