@@ -40,7 +40,7 @@ def both(tiny, shop, monkeypatch):
         asked = {"metrics": metrics, "group_by": group_by, "governed": False, **narrowed}
         fast = mine.query(**asked)
         with monkeypatch.context() as patch:
-            patch.setattr(metricflow, "faster", lambda sql, **_: sql)
+            patch.setattr(metricflow, "faster", lambda sql, *_: sql)
             slow = plain.query(**asked)
         return fast, slow
 
