@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import cadran
+from cadran.core.compiler import plan_cache
 from cadran.core.compiler.plan_cache import PlanCache
 
 PYTHON = Path(__file__).resolve().parents[1]
@@ -133,3 +134,25 @@ def test_a_layer_without_a_cache_leaves_no_file(manifest, tiny):
     layer = cadran.open(manifest=manifest, database=database, plan_cache=False)
     layer.sql(["orders"])
     assert not (manifest.parent / "cadran").exists()
+
+
+def test_plans_beyond_the_bound_are_forgotten_the_least_used_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan_cache, "MOST_FILES", 20)
+    monkeypatch.setattr(plan_cache, "_BETWEEN_SWEEPS", 1)
+    PlanCache(tmp_path).put("used", {"sql": "select 1"})
+    for step in range(40):
+        PlanCache(tmp_path).put(str(step), {"sql": f"select {step}"})
+        os.utime(tmp_path / f"{step}.json", ns=(step, step))
+        assert PlanCache(tmp_path).get("used")
+    assert len(list(tmp_path.glob("*.json"))) <= 20
+    assert PlanCache(tmp_path).get("0") is None
+
+
+def test_memory_holds_the_most_recent_plans_only():
+    recent = plan_cache.Recent(3)
+    for key in "abc":
+        recent.put(key, key.upper())
+    recent.get("a")
+    recent.put("d", "D")
+    assert len(recent) == 3
+    assert [recent.get(key) for key in "abcd"] == ["A", None, "C", "D"]

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from cadran.core.versions.meaning import SemanticFingerprints
 
 
+_TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
+
+
 class Layer(SemanticModel):
     """Answers questions about the KPIs and metrics of one built project. Thread-safe."""
 
@@ -48,6 +51,7 @@ class Layer(SemanticModel):
         self._confined = confined
         self._opened = opened
         self._has_ledger = False
+        self._column_types: dict[str, dict[str, str]] = {}
 
     def query(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
         self,
@@ -166,6 +170,21 @@ class Layer(SemanticModel):
         from cadran.core.versions.frozen import Versions
 
         return Versions(self, self.warehouse, self.meanings)
+
+    def is_time(self, relation: str, column: str) -> bool:
+        """Whether a column of the warehouse is a date or an instant.
+
+        Args:
+            relation: as compiled SQL names it.
+            column: its name; False where the warehouse cannot tell its type.
+        """
+        if relation not in self._column_types:
+            try:
+                types = self.warehouse.column_types(f"select * from {relation}")
+            except WarehouseError:
+                return False
+            self._column_types[relation] = types
+        return self._column_types[relation].get(column) in _TIMES
 
     def over(self, project: artifacts.Project) -> Layer:
         """A layer of other definitions, which answers by the same connection."""

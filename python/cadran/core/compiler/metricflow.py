@@ -44,6 +44,7 @@ from cadran.errors import CadranError, QueryError, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from cadran.core.compiler.optimizer import IsTime
     from cadran.core.project.artifacts import Project
 
 
@@ -132,13 +133,17 @@ class Compiler:
         client: Any = _CompileOnly(project.dialect)
         self._engine = MetricFlowEngine(self._lookup, client, query_parser=parser)
 
-    def sql(self, query: Query) -> str:
+    def sql(self, query: Query, is_time: IsTime | None = None) -> str:
         """The SQL of a question, in the shape that is quickest to run.
+
+        Args:
+            query: the question.
+            is_time: tells columns of a time type, as `faster` takes it.
 
         Raises:
             CadranError: as `plain_sql`.
         """
-        return faster(self.plain_sql(query), self._dialect)
+        return faster(self.plain_sql(query), self._dialect, is_time)
 
     def plain_sql(self, query: Query) -> str:
         """The SQL of a question as MetricFlow writes it.

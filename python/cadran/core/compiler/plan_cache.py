@@ -1,16 +1,59 @@
-"""Compiled questions, kept on disk so that a question is compiled once and not once a process."""
+"""Compiled questions, kept on disk so that a question is compiled once and not once a process.
+
+Memory and folder are bounded: of the plans beyond, those that were used longest ago are forgotten.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
+import threading
+from collections import OrderedDict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cadran.formats import files
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+MOST_IN_MEMORY = 4_096
+MOST_FILES = 4_096
+_BETWEEN_SWEEPS = 64  # plans written by a process between two looks at how many files there are
+
+V = TypeVar("V")
+
+
+class Recent(Generic[V]):
+    """Values by key, the most recently used of them. Thread-safe."""
+
+    def __init__(self, most: int = MOST_IN_MEMORY) -> None:
+        """Hold at most so many."""
+        self._most = most
+        self._lock = threading.Lock()
+        self._values: OrderedDict[Hashable, V] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._values)
+
+    def get(self, key: Hashable) -> V | None:
+        """The value of a key, which is then the most recent; None where there is none."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: Hashable, value: V) -> None:
+        """Hold a value, and let go of the least recent one beyond the bound."""
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            if len(self._values) > self._most:
+                self._values.popitem(last=False)
 
 
 def key_of(*parts: object) -> str:
@@ -41,12 +84,14 @@ class PlanCache:
     def __init__(self, folder: Path | None) -> None:
         """Use a folder, or keep plans in memory only when there is none."""
         self._folder = folder
-        self._memory: dict[str, Any] = {}
+        self._memory: Recent[Any] = Recent()
+        self._written = 0
 
     def get(self, key: str) -> Any:
         """What was kept under a key, or None."""
-        if key in self._memory or self._folder is None:
-            return self._memory.get(key)
+        plan = self._memory.get(key)
+        if plan is not None or self._folder is None:
+            return plan
         path = self._folder / f"{key}.json"
         try:
             stored = json.loads(path.read_bytes())
@@ -59,18 +104,36 @@ class PlanCache:
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
-        self._memory[key] = stored["plan"]
+        with contextlib.suppress(OSError):
+            path.touch()  # the sweep goes by when a plan was last used
+        self._memory.put(key, stored["plan"])
         return stored["plan"]
 
     def put(self, key: str, plan: Any) -> None:
         """Keep a plan of JSON types under a key."""
-        self._memory[key] = plan
+        self._memory.put(key, plan)
         if self._folder is None:
             return
         entry = {"key": key, "checksum": key_of(key, plan), "plan": plan}
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             files.write(self._folder / f"{key}.json", _packed(entry), durable=False)
+            if self._written % _BETWEEN_SWEEPS == 0:
+                _sweep(self._folder)
+            self._written += 1
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the plans beyond the bound, those used longest ago first."""
+    paths = list(folder.glob("*.json"))
+    if len(paths) <= MOST_FILES:
+        return
+    used = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
+            used[path] = path.stat().st_mtime_ns
+    for path in sorted(used, key=used.__getitem__)[: len(used) - MOST_FILES]:
+        path.unlink(missing_ok=True)
 
 
 def _packed(value: object) -> bytes:

@@ -199,6 +199,26 @@ class Condition(str):
         return _printed(self.tree, write, lambda sql: sql)
 
 
+def days_of(condition: Condition) -> tuple[dt.date | None, dt.date | None]:
+    """The first and last day of `metric_time` that can meet a condition, as far as it says so."""
+    first, last = dt.date.min, dt.date.max
+    node = condition.tree
+    for part in node.parts if isinstance(node, Joined) and node.word == "and" else (node,):
+        if not isinstance(part, Comparison) or part.cast:
+            continue
+        if part.field != _METRIC_DAY or any(value.kind != "date" for value in part.values):
+            continue
+        days = [dt.date.fromisoformat(value.text) for value in part.values]
+        if part.operator in ("=", ">", ">=", "between"):
+            first = max(first, days[0])
+        if part.operator in ("=", "<", "<=", "between"):
+            last = min(last, days[-1])
+        if part.operator == "in":
+            first, last = max(first, min(days)), min(last, max(days))
+    return None if first == dt.date.min else first, None if last == dt.date.max else last
+
+
+_METRIC_DAY = Field("TimeDimension", "metric_time", "day")
 _OPENING = re.compile(r"\{(?=[{%#])")
 LONGEST = 4_000  # characters, from a network
 _DEEPEST = 20  # brackets and `not` within each other

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler import plan_cache as plans
 from cadran.core.project import cards as card_reader
-from cadran.core.query.filters import Condition, read
+from cadran.core.query.filters import Condition, days_of, read
 from cadran.core.query.request import (
     DAY_OR_COARSER,
     GRAINS,
@@ -21,7 +21,7 @@ from cadran.core.query.request import (
     field_of,
 )
 from cadran.core.semantics.governed import TIME, govern
-from cadran.core.semantics.metrics import MetricGraph
+from cadran.core.semantics.metrics import MetricGraph, fills_gaps
 from cadran.errors import QueryError, UnknownNameError, listing
 from cadran.formats import periods
 
@@ -41,7 +41,7 @@ class SemanticModel:
         self.project = built
         self._plans = plans.PlanCache(built.plans if plan_cache else None)
         self._read_cards: dict[str, Card] = {}
-        self._planned: dict[Query, tuple[str, Query]] = {}
+        self._planned: plans.Recent[tuple[str, Query]] = plans.Recent()
 
     @cached_property
     def metric_graph(self) -> MetricGraph:
@@ -240,12 +240,12 @@ class SemanticModel:
         if planned is None:
             key = self._key("plan", query.key(), query.governed)
             plan: dict[str, Any] | None = self._plans.get(key)
-            if plan is None:
+            if plan is None or not all(self.is_time(*column) for column in plan["times"]):
                 plan = self._compiled(query)
                 self._plans.put(key, plan)
             groups = tuple(GroupBy(*parts) for parts in plan["group_by"])
             planned = plan["sql"], replace(query, group_by=groups)
-            self._planned[query] = planned
+            self._planned.put(query, planned)
         return planned
 
     def plan_values(self, query: Query) -> tuple[str, Query]:
@@ -281,13 +281,52 @@ class SemanticModel:
         if query.confined:
             where = (*query.where, *self.conditions(query.confined))
             query = replace(query, where=where, confined=())
+        query = self._with_days_of_filters(query)
+        times: set[tuple[str, str]] = set()
+
+        def is_time(relation: str, column: str) -> bool:
+            is_one = self.is_time(relation, column)
+            if is_one:
+                times.add((relation, column))
+            return is_one
+
         if query.limit == 0:
             whole = replace(query, limit=None, ordered=False, order_by=())
-            sql = f"select * from (\n{self._compiler.sql(whole)}\n) as answer limit 0"
+            sql = f"select * from (\n{self._compiler.sql(whole, is_time)}\n) as answer limit 0"
         else:
-            sql = self._compiler.sql(query)
+            sql = self._compiler.sql(query, is_time)
         groups = [[group.name, group.grain, group.date_part] for group in query.group_by]
-        return {"sql": sql, "group_by": groups}
+        # A plan holds as long as the columns have the types that it was written for.
+        return {"sql": sql, "group_by": groups, "times": sorted(times)}
+
+    def is_time(self, relation: str, column: str) -> bool:  # noqa: ARG002
+        """Whether a column is known to be a date or an instant; definitions alone do not say."""
+        return False
+
+    def _with_days_of_filters(self, query: Query) -> Query:
+        """A question whose filters on the day also stand as its range, which is pushed down.
+
+        The range is never narrower than the filters, which go on to hold. It says the same only
+        where a value rests on the rows of its own period and no row is made up from the spine.
+        """
+        graph = self.metric_graph
+        if (
+            not query.metrics
+            or query.start is not None
+            or query.end is not None
+            or graph.reads_other_periods(*query.metrics)
+            or any(fills_gaps(self._metrics[name]) for name in graph.closure(*query.metrics))
+        ):
+            return query
+        bounds = [days_of(condition) for condition in self.conditions(query.where)]
+        first = max((bound for bound, _ in bounds if bound), default=None)
+        last = min((bound for _, bound in bounds if bound), default=None)
+        if first and last and first > last:
+            return query
+        start = dt.datetime.combine(first, dt.time.min) if first else None
+        return replace(
+            query, start=start, end=dt.datetime.combine(last, dt.time.max) if last else None
+        )
 
     def _refuse_open_range(self, query: Query) -> None:
         """MetricFlow writes invalid SQL for a range of a cumulative metric without a time.
