@@ -898,9 +898,10 @@ def test_an_authority_that_does_not_answer_is_said_and_asked_again(company, auth
 @pytest.mark.parametrize(
     ("block", "sentence"),
     [
-        ("{fil: x}", "a witness has the key file, or tag and remote"),
-        ("{file: 7}", "file is 7; it takes a text"),
-        ('{timestamp: "ftp://x", roots: y}', "takes an address"),
+        ("{fil: x}", "'witnesses[1].fil': is unknown; did you mean 'file'"),
+        ("{file: x, tag: y}", "'witnesses[1]' has the keys file, tag; a witness has file, or tag"),
+        ("{file: 7}", "'witnesses[1].file': is 7; it takes a text"),
+        ('{timestamp: "ftp://x", roots: y}', "it takes an address"),
         ("{file: /no/such/folder/heads}", "does not take a head"),
     ],
 )
