@@ -141,7 +141,7 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     git_revision = revision(layer)
     results = []
     with layer.warehouse.writing(wait) as connection:
-        writer = LedgerWriter(connection, layer.warehouse.catalog)
+        writer = LedgerWriter(connection)
         writer.check(replace(outside, anchor=anchor.anchored(lock)))
         for kpi in names:
             spans = closed(writer, kpi)

@@ -215,7 +215,7 @@ class _Run:
         results, overtaken = [], []
         with self.layer.warehouse.writing(self.wait) as connection:
             for subject, header in zip(subjects, headers, strict=True):
-                writer = LedgerWriter(connection, self.layer.warehouse.catalog)
+                writer = LedgerWriter(connection)
                 writer.check(replace(self.outside, anchor=anchor.anchored(self.lock)))
                 if writer.rows(sql.last_of(subject.kpi)) != batches[subject.kpi]:
                     # Somebody else published it meanwhile; clocks do not tell, they may go back.

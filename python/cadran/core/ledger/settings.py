@@ -132,7 +132,7 @@ def witnesses(settings: LedgerSettings, root: Path | None) -> tuple[Witness, ...
     """
     return tuple(
         witness(entry, root or Path(), f"{FILE}, key 'witnesses[{number}]'")
-        for number, entry in enumerate(settings.witnesses)
+        for number, entry in enumerate(settings.witnesses, start=1)
     )
 
 

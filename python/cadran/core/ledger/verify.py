@@ -17,7 +17,7 @@ from cadran.core.ledger.writer import HEADER
 from cadran.core.project.lock import FILE, ORIGIN, Anchor, Head, sealed
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal
-from cadran.errors import ProjectError
+from cadran.errors import ProjectError, WarehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -145,7 +145,15 @@ def is_there(warehouse: Warehouse) -> bool:
 
 
 def batch_hashes(warehouse: Warehouse) -> dict[int, str]:
-    """The hash of each batch; none where there is no ledger."""
+    """The hash of each batch of a ledger that is to be added to; none where there is no ledger.
+
+    Raises:
+        WarehouseError: its tables are not what was made, or something stands in their way.
+    """
+    faults = sql.faults(warehouse.catalog, warehouse.apart)
+    if faults:
+        what = "; ".join(fault.what for fault in faults)
+        raise WarehouseError(f"Nothing is published into a ledger that somebody changed: {what}.")
     if not is_there(warehouse):
         return {}
     tables = _Tables(warehouse)

@@ -45,23 +45,10 @@ def refuse(hashes: Mapping[int, str], outside: ExternalHeads) -> None:
 class LedgerWriter:
     """Writes within one transaction of a connection; `commit` makes it last, and nothing else."""
 
-    def __init__(self, connection: Writing, catalog: str) -> None:
-        """Begin; the tables are made where they lack.
-
-        Args:
-            connection: one that may write.
-            catalog: what the warehouse is called in it.
-
-        Raises:
-            WarehouseError: the tables are not what was made, so that nothing in them can be read.
-        """
+    def __init__(self, connection: Writing) -> None:
+        """Begin; the tables are made where they lack."""
         self.connection = connection
         connection.begin()
-        faults = "; ".join(fault.what for fault in sql.faults(catalog, self.rows))
-        if faults:
-            raise WarehouseError(
-                f"Nothing is published into a ledger that somebody changed: {faults}."
-            )
         connection.execute(sql.CREATE)
         connection.execute(MACROS)
 
