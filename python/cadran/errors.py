@@ -11,8 +11,10 @@
     ├── NotAllowedError (PermissionError)     the policy does not let this caller see that
     ├── LimitError (RuntimeError)             the caller asked too often or for too much
     ├── ServiceError (ConnectionError)        another program cannot be reached, or refused
+    ├── RecordError (RuntimeError)            a question cannot be recorded, and has to be
     └── WarehouseError (RuntimeError)         the warehouse cannot be read, or refused the SQL
         └── StoppedError (TimeoutError)       a statement was stopped: too long, or nobody waits
+            └── ClosingError                  it was stopped because the server ends
 
 Every message names what is wrong, where, and what would be right.
 """
@@ -134,6 +136,14 @@ class WarehouseError(CadranError, RuntimeError):
 
 class StoppedError(WarehouseError, TimeoutError):
     """A statement was stopped because it took too long, or because nobody waits for it."""
+
+
+class ClosingError(StoppedError):
+    """A question was stopped, or not begun, because the server ends."""
+
+
+class RecordError(CadranError, RuntimeError):
+    """A question cannot be recorded, and must not be answered without."""
 
 
 class ServiceError(CadranError, ConnectionError):

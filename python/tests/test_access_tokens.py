@@ -301,6 +301,65 @@ def test_a_new_key_is_fetched_when_it_is_first_met_and_a_withdrawn_one_lets_nobo
     refusal(who, old)
 
 
+def test_a_key_that_was_withdrawn_lets_nobody_in_who_was_known(who, provider, monkeypatch):
+    known = provider.login()
+    for _ in range(2):
+        who.caller(known)
+    assert not who.waits(known)
+    provider.published = ["e1"]
+    monkeypatch.setattr(authentication, "_PAUSE", 0.0)
+    monkeypatch.setattr(authentication, "_FRESH", 0.0)
+    with contextlib.suppress(UnauthenticatedError):
+        who.caller(known)  # the keys are fetched beside
+    for _ in range(100):
+        if who.waits(known):
+            break
+        time.sleep(0.02)
+    refusal(who, known)
+
+
+def test_a_key_that_was_replaced_under_its_name_lets_nobody_in(who, provider, monkeypatch):
+    known = provider.login()
+    who.caller(known)
+    before = provider.rsa["r1"]
+    monkeypatch.setattr(authentication, "_PAUSE", 0.0)
+    monkeypatch.setitem(provider.rsa, "r1", provider.rsa["r2"])
+    who.caller(provider.login(kid="e1"))
+    refusal(who, jwt.encode({}, before, "RS256", {"kid": "no such key"}))  # fetches again
+    refusal(who, known)
+
+
+def test_keys_that_were_not_seen_for_a_day_hold_no_more(who, provider, monkeypatch):
+    known = provider.login()
+    who.caller(known)
+    monkeypatch.setattr(authentication, "_keys", lambda _: (_ for _ in ()).throw(OSError("away")))
+    monkeypatch.setattr(authentication, "_STALE", 0.0)
+    refusal(who, known)
+
+
+@pytest.mark.parametrize("exp", [10**30, 1e300, float("inf"), float("nan"), time.time() + 10**9])
+def test_a_login_that_holds_for_ages_is_refused(who, provider, exp):
+    refusal(who, provider.login(exp=exp))
+
+
+def test_a_key_address_that_drips_holds_up_its_own_login_only(who, provider, monkeypatch):
+    who.caller(provider.login())
+    who.caller(provider.login())
+    monkeypatch.setattr(authentication, "_PAUSE", 0.0)
+    monkeypatch.setattr(authentication, "_WAIT", 0.2)
+    ready = threading.Event()
+    monkeypatch.setattr(authentication, "_keys", lambda _: ready.wait(30) and {})
+    begun = time.monotonic()
+    for at in range(8):
+        made_up = jwt.encode({}, provider.rsa["r2"], "RS256", {"kid": f"made-up-{at}"})
+        assert who.waits(made_up)
+        refusal(who, made_up)
+    assert time.monotonic() - begun < 8
+    assert sum(thread.name == "keys" for thread in threading.enumerate()) <= 5
+    assert who.caller(provider.login()).name == "ana@example.com"
+    ready.set()
+
+
 def test_made_up_logins_do_not_make_the_server_fetch_again_and_again(who, provider):
     who.caller(provider.login())
     for at in range(50):

@@ -47,6 +47,9 @@ class Authenticator(Protocol):
             UnauthenticatedError: nobody known does.
         """
 
+    def waits(self, bearer: str | None) -> bool:
+        """Whether `caller` may wait for another machine to say who bears this token."""
+
 
 class Bearers:
     """Knows callers by tokens of a file and by logins. Thread-safe.
@@ -101,6 +104,12 @@ class Bearers:
             )
         return token.caller
 
+    def waits(self, bearer: str | None) -> bool:
+        """Whether `caller` may wait for the provider to say who bears this token."""
+        if self._open or self._logins is None or not bearer or len(bearer) > _LONGEST:
+            return False
+        return not bearer.startswith(tokens.PREFIX) and not self._logins.knows(bearer)
+
     def _look(self) -> None:
         """Read the file again if it changed; it is looked at once a second at most."""
         if time.monotonic() - self._looked < _LOOK:
@@ -129,7 +138,10 @@ class Bearers:
 ALGORITHMS = ("RS256", "ES256")
 _FRESH = 300.0  # seconds after which keys are fetched again, beside the work
 _PAUSE = 10.0  # seconds between two fetches, whatever comes in
-_WAIT = 2.0  # seconds that a fetch may take
+_WAIT = 2.0  # seconds that a login may wait for a fetch
+_FETCHES = 4  # fetches that may hang at the same time
+_STALE = 86_400.0  # seconds after which keys that could not be fetched again hold no more
+_LONGEST_LOGIN = 366 * 86_400.0  # seconds for which a login may hold
 _LEEWAY = 30.0  # seconds by which clocks may differ
 _MOST_BYTES = 1_000_000
 _KEPT = 4096  # logins that are remembered until they expire
@@ -173,11 +185,18 @@ class Logins:
         """Take a provider; its keys are fetched beside, and by the first login at the latest."""
         self._provider = provider
         self._lock = threading.Lock()
-        self._fetching = threading.Lock()
-        self._keys: dict[str, Any] = {}
+        self._keys: dict[str, _Key] = {}
         self._fetched = self._tried = float("-inf")
+        self._hanging = 0
+        self._landed = threading.Event()
         self._callers: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
-        threading.Thread(target=self._fetch, name="keys", daemon=True).start()
+        self._refetch()
+
+    def knows(self, bearer: str) -> bool:
+        """Whether this login was checked before and holds still."""
+        with self._lock:
+            known = self._callers.get(_digest(bearer))
+        return known is not None and known[1] > time.time()
 
     def caller(self, bearer: str) -> Caller:
         """Who bears this token.
@@ -185,14 +204,20 @@ class Logins:
         Raises:
             UnauthenticatedError: it is not one of the provider, not for this server, or not of now.
         """
-        digest = hashlib.sha256(bearer.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = _digest(bearer)
+        if time.monotonic() - self._fetched > _FRESH:
+            self._refetch()
         with self._lock:
-            cached = self._callers.get(digest)
-        if cached is not None and cached[1] > time.time():
-            return cached[0]
+            known, keys = self._callers.get(digest), self._keys
+        if time.monotonic() - self._fetched > _STALE:
+            known = None
+        if known is not None and known[1] > time.time():
+            return known[0]
         caller, until = self._checked(bearer)
         with self._lock:
-            self._callers[digest] = caller, until
+            # Checked with keys that were replaced meanwhile, it is checked again the next time.
+            if self._keys == keys:
+                self._callers[digest] = caller, until
             while len(self._callers) > _KEPT:
                 self._callers.popitem(last=False)
         return caller
@@ -216,9 +241,11 @@ class Logins:
             )  # fmt: skip
         except jwt.ExpiredSignatureError:
             raise UnauthenticatedError("The login has expired: log in again.") from None
-        except (jwt.PyJWTError, ValueError, TypeError) as problem:
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as problem:
             _LOG.info("refused a login: %s", type(problem).__name__)
             raise UnauthenticatedError("The token is not known here.") from None
+        if float(claims["exp"]) > time.time() + _LONGEST_LOGIN:
+            raise UnauthenticatedError("The login holds for more than a year: log in for less.")
         name = _claim(claims, provider.name_claim) or claims.get("sub")
         if not isinstance(name, str) or not name.isprintable():
             raise UnauthenticatedError(f"The login says no name: it has no {provider.name_claim}.")
@@ -238,31 +265,56 @@ class Logins:
         Raises:
             UnauthenticatedError: there is no such key.
         """
-        if time.monotonic() - self._fetched > _FRESH and self._keys:
-            threading.Thread(target=self._fetch, name="keys", daemon=True).start()
-        if kid not in self._keys:
-            self._fetch()
-        if kid not in self._keys:
+        is_stale = time.monotonic() - self._fetched > _STALE
+        if kid not in self._keys or is_stale:
+            self._refetch().wait(_WAIT)
+            is_stale = time.monotonic() - self._fetched > _STALE
+        if kid not in self._keys or is_stale:
             raise UnauthenticatedError("The login is signed with a key that is not known here.")
-        return self._keys[kid]
+        return self._keys[kid].key
 
-    def _fetch(self) -> None:
-        with self._fetching:
-            if time.monotonic() - self._tried < _PAUSE:
-                return
-            self._tried = time.monotonic()
-            try:
-                keys = _keys(self._provider.jwks_url)
-            except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
-                _LOG.warning("the keys of %s: %s", self._provider.issuer, problem)
-                return
+    def _refetch(self) -> threading.Event:
+        """Begin a fetch beside, unless one was begun just now; returns what is set at its end."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._tried >= _PAUSE and self._hanging < _FETCHES:
+                self._tried, self._landed = now, threading.Event()
+                self._hanging += 1
+                threading.Thread(
+                    target=self._fetch, args=(now, self._landed), name="keys", daemon=True
+                ).start()
+            return self._landed
+
+    def _fetch(self, begun: float, landed: threading.Event) -> None:
+        try:
+            found = _keys(self._provider.jwks_url)
             with self._lock:
-                if keys.keys() != self._keys.keys():
+                if begun < self._fetched:
+                    return  # a later fetch was faster
+                if any(found.get(kid) != key for kid, key in self._keys.items()):
                     self._callers.clear()  # a key that was withdrawn lets nobody in any more
-                self._keys, self._fetched = keys, time.monotonic()
+                self._keys, self._fetched = found, begun
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
+            _LOG.warning("the keys of %s: %s", self._provider.issuer, problem)
+        finally:
+            with self._lock:
+                self._hanging -= 1
+            landed.set()
 
 
-def _keys(url: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A key, equal to another one by what was published of it."""
+
+    published: str
+    key: Any = field(compare=False)
+
+
+def _digest(bearer: str) -> str:
+    return hashlib.sha256(bearer.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _keys(url: str) -> dict[str, _Key]:
     """The keys that are published at an address, by their identifiers.
 
     Raises:
@@ -283,7 +335,7 @@ def _keys(url: str) -> dict[str, Any]:
         except jwt.PyJWTError:
             continue  # of a kind that this server does not take
         if key.algorithm_name in ALGORITHMS:
-            keys[str(entry["kid"])] = key
+            keys[str(entry["kid"])] = _Key(json.dumps(entry, sort_keys=True), key)
     return keys
 
 

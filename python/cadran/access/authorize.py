@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
+import os
 import re
 import threading
+import time
 from dataclasses import fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 from cadran.access import policy as policies
 from cadran.access import policy as rights
-from cadran.access import suppression
+from cadran.access import suppression, tokens
 from cadran.access.authentication import Bearers, Logins
 from cadran.access.caller import LOCAL, Caller, Limits
 from cadran.access.gate import Allowed, Visible
@@ -96,6 +98,7 @@ class Authorization:
             self._rights.role,
             self._rights.minimum_cell if hides else 0,
             hides,
+            self._rights.policy,
         )
 
     @cached_property
@@ -257,15 +260,24 @@ def _reordered(query: Query, before: tuple[GroupBy, ...]) -> Query:
 
 
 _LOG = logging.getLogger("cadran.access")
+_LOOK = 1.0  # seconds between two looks at the file
 
 
 class PolicyGate:
     """Judges questions of callers from any thread."""
 
-    def __init__(self, policy: Policy | None = None) -> None:
-        """Take a policy; without one, whoever asks may ask every governed question."""
+    def __init__(self, policy: Policy | None = None, path: Path | None = None) -> None:
+        """Take a policy; without one, whoever asks may ask every governed question.
+
+        Args:
+            policy: the roles.
+            path: the file in which they stand or will stand; its changes are taken over.
+        """
         self.policy = policy
-        self._lock = threading.Lock()
+        self._path = path
+        self._stamp = _stamp(path)
+        self._looked = time.monotonic()
+        self._lock = threading.RLock()
         self._counts = suppression.Counts()
         self._read: WeakKeyDictionary[Layer, tuple[Names, dict[str, Rights]]] = WeakKeyDictionary()
 
@@ -350,14 +362,54 @@ class PolicyGate:
         """The rows of an answer, with NULL where a value of a KPI about people is hidden."""
         return self._counts.suppress(table, allowed, layer) if allowed.hides else table
 
+    @property
+    def edition(self) -> str:
+        """Of the policy; the file is looked at once a second at most."""
+        self._look()
+        return "" if self.policy is None else self.policy.edition
+
+    def _look(self) -> None:
+        """Take over a policy that was edited, where it holds for the definitions that are served.
+
+        One that is broken, and a file that went away, leave the policy as it was: it never opens.
+        """
+        if self._path is None or time.monotonic() - self._looked < _LOOK:
+            return
+        with self._lock:
+            self._looked = time.monotonic()
+            stamp = _stamp(self._path)
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            try:
+                policy = policies.read(self._path)
+                fresh = {
+                    layer: (names, rights.of(policy, names))
+                    for layer, (names, _) in list(self._read.items())
+                }
+            except PolicyError as problem:
+                _LOG.error("the policy that was known before goes on: %s", problem)
+                return
+            self.policy = policy
+            self._read = WeakKeyDictionary(fresh)
+            _LOG.info("the policy in %s was taken over", self._path)
+
     def _roles_of(self, caller: Caller, layer: Layer) -> tuple[Names, list[Rights]]:
         """The rights of a caller, in the order of its roles.
 
         Raises:
             NotAllowedError: it has none.
         """
-        names, by_role = self._of(layer)
-        if self.policy is None:
+        self._look()
+        with self._lock:
+            names, by_role = self._of(layer)
+            policy = self.policy
+        if policy is None and caller.roles:
+            raise NotAllowedError(
+                f"{caller.name} has the role {caller.roles[0]}, and there is no policy here that"
+                " says what it may see: ask whoever keeps the server."
+            )
+        if policy is None:
             return names, [Rights()]
         roles = [by_role[name] for name in caller.roles if name in by_role]
         if not roles:
@@ -436,6 +488,14 @@ class PolicyGate:
         )
 
 
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    try:
+        stat = os.stat(path) if path is not None else None  # noqa: PTH116 - None is no path
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_ino, stat.st_size) if stat is not None else None
+
+
 def _less(first: float | None, second: float | None) -> float | None:
     return min((x for x in (first, second) if x is not None), default=None)
 
@@ -459,9 +519,31 @@ def gate(policy: Path) -> Gate:
     Raises:
         PolicyError: the policy cannot be read.
     """
-    return PolicyGate(policies.read(policy) if policy.exists() else None)
+    return PolicyGate(policies.read(policy) if os.path.lexists(policy) else None, policy)
 
 
-def audit(folder: Path) -> Audit:
-    """What records questions."""
-    return Record(folder)
+def refuse_roles_without_policy(file: Path, logins: Provider | None, gate: Gate) -> None:
+    """Refuse to begin where callers have roles of which nothing says what they may see.
+
+    Raises:
+        PolicyError: so.
+    """
+    if not isinstance(gate, PolicyGate) or gate.policy is not None:
+        return
+    now = dt.datetime.now(dt.UTC)
+    bearer = next((one for one in tokens.read(file) if one.roles and not one.ended(now)), None)
+    if bearer is not None:
+        raise PolicyError(
+            f"The token of {bearer.name} has the role {bearer.roles[0]}, and there is no policy"
+            f" that says what it may see: write {policies.FILE}, or make a token without a role."
+        )
+    if logins is not None and logins.roles:
+        raise PolicyError(
+            "The setting oidc gives roles to logins, and there is no policy that says what they"
+            f" may see: write {policies.FILE}, or leave out its roles."
+        )
+
+
+def audit(folder: Path, *, strict: bool = False) -> Audit:
+    """What records questions; strict, what cannot be recorded is not answered."""
+    return Record(folder, strict=strict)

@@ -30,12 +30,14 @@ class Allowed:
         minimum_cell: observations that a value of a KPI about people needs under the role, where
             its card says less; 0 leaves it to the cards.
         hides: whether values of the answer may be hidden.
+        policy: the edition of the policy by which it is allowed.
     """
 
     query: Query
     role: str | None = None
     minimum_cell: int = 0
     hides: bool = False
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,10 @@ class Visible:
 
 class Gate(Protocol):
     """What judges questions."""
+
+    @property
+    def edition(self) -> str:
+        """Of what it judges by; what was judged by another one holds no more."""
 
     def allow(self, caller: Caller, query: Query, layer: Layer) -> Allowed:
         """The question as the caller may ask it.
@@ -96,6 +102,8 @@ class Gate(Protocol):
 
 class OpenGate:
     """Every caller may ask every governed question."""
+
+    edition = ""
 
     def allow(self, caller: Caller, query: Query, layer: Layer) -> Allowed:  # noqa: ARG002
         """The question itself."""

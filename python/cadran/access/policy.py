@@ -18,7 +18,8 @@ are errors. Of several roles the first that allows a whole question decides; the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -112,12 +113,17 @@ class PolicySettings(Strict):
     roles: Annotated[dict[str, Role], Takes("roles by their names", _some_role)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
     """The roles of one policy file."""
 
     roles: Mapping[str, Role]
     file: str = FILE
+
+    @cached_property
+    def edition(self) -> str:
+        """The same for the same roles: what was judged by another one holds no more."""
+        return hashlib.sha256(repr(self.roles).encode()).hexdigest()[:16]
 
 
 def read(path: Path) -> Policy:
@@ -215,6 +221,7 @@ class Rights:
         by: what those conditions look at.
         minimum_cell: observations that a value of a KPI about people needs, where its card says
             less.
+        policy: the edition of the policy that says so.
     """
 
     role: str | None = None
@@ -223,6 +230,7 @@ class Rights:
     confined: tuple[str, ...] = ()
     by: tuple[GroupBy, ...] = ()
     minimum_cell: int = 0
+    policy: str = ""
 
     def metric(self, name: str) -> bool:
         """Whether the role may see a metric."""
@@ -240,7 +248,7 @@ def of(policy: Policy, names: Names) -> dict[str, Rights]:
         PolicyError: a metric, dimension or row filter in it does not exist.
     """
     return {
-        name: _RightsReader(policy.file, names).rights(name, role)
+        name: replace(_RightsReader(policy.file, names).rights(name, role), policy=policy.edition)
         for name, role in policy.roles.items()
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import json
 import logging
 import os
@@ -13,6 +14,8 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
+
+from cadran.errors import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +61,10 @@ class Entry:
 class Audit(Protocol):
     """What keeps the record."""
 
+    @property
+    def lost(self) -> int:
+        """Entries that could not be kept."""
+
     def write(self, entry: Entry) -> None:
         """Keep one entry; it is on disk soon after, and whole."""
 
@@ -67,6 +74,8 @@ class Audit(Protocol):
 
 class NoAudit:
     """Keeps nothing, for a desk that serves its own process."""
+
+    lost = 0
 
     def write(self, entry: Entry) -> None:
         """Keep nothing."""
@@ -85,24 +94,42 @@ _FIELDS = {one.name for one in fields(Entry)}
 class Record:
     """Appends entries to the files of a folder. Thread-safe."""
 
-    def __init__(self, folder: Path, *, most: int = _MOST, wait: float = _WAIT) -> None:
+    def __init__(
+        self, folder: Path, *, most: int = _MOST, wait: float = _WAIT, strict: bool = False
+    ) -> None:
         """Take a folder, which is made with the first entry.
 
         Args:
             folder: one file a month stands there.
             most: entries that may wait to be written.
             wait: seconds that `write` may wait for room among them.
+            strict: have each entry in its file before `write` ends, and refuse where it cannot be.
         """
         self.folder = folder
         self.lost = 0
         self._wait = wait
+        self._strict = strict
         self._waiting: queue.Queue[Entry | None] = queue.Queue(most)
         self._lock = threading.Lock()
+        self._appending = threading.Lock()
         self._writer: threading.Thread | None = None
         self._month, self._file = "", -1
 
     def write(self, entry: Entry) -> None:
-        """Keep one entry; it is on disk soon after, and whole."""
+        """Keep one entry; it is on disk soon after, and whole.
+
+        Raises:
+            RecordError: it cannot be kept, and has to be.
+        """
+        if self._strict:
+            with self._appending:
+                kept = self._append(entry)
+            if not kept:
+                raise RecordError(
+                    "The question cannot be recorded here, and is not answered without: tell"
+                    " whoever keeps the server."
+                )
+            return
         if self._writer is None:
             self._begin()
         try:
@@ -145,17 +172,22 @@ class Record:
                 if ended:
                     self.lost = reported  # the note is no question, whether or not it could be kept
 
-    def _append(self, entry: Entry) -> None:
+    def _append(self, entry: Entry) -> bool:
         try:
             month = f"{entry.at:%Y-%m}"
             if month != self._month:
                 self._open(month)
             line = json.dumps(_payload(entry), ensure_ascii=False, separators=(",", ":")) + "\n"
-            os.write(self._file, line.encode("utf-8", "backslashreplace"))
+            content = line.encode("utf-8", "backslashreplace")
+            if os.write(self._file, content) < len(content):
+                self._month = ""  # opened again, so that the torn line does not tear the next
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - as any other
         except (OSError, ValueError, TypeError) as problem:
             with self._lock:
                 self.lost += 1
             _LOG.error("a question could not be recorded in %s: %s", self.folder, problem)
+            return False
+        return True
 
     def _open(self, month: str) -> None:
         if self._file >= 0:
@@ -255,6 +287,11 @@ class Counting:
         self.questions: Counter[tuple[str, str, bool]] = Counter()
         self.buckets: Counter[float] = Counter()
         self.seconds = 0.0
+
+    @property
+    def lost(self) -> int:
+        """Entries that could not be kept."""
+        return self._audit.lost
 
     def write(self, entry: Entry) -> None:
         """Count and pass on."""

@@ -134,7 +134,7 @@ def _revoke(parsed: argparse.Namespace) -> int:
 
 
 def _settings(parsed: argparse.Namespace) -> Any:
-    return settings.read(parsed.project_dir, {"tokens": parsed.tokens})
+    return settings.read(parsed.project_dir, {"tokens": parsed.tokens}, makes=("tokens", "policy"))
 
 
 def _check_roles(policy: Path, roles: list[str]) -> None:
@@ -285,7 +285,7 @@ def _test(parsed: argparse.Namespace) -> int:
 
 def _gate(parsed: argparse.Namespace, layer: Layer) -> tuple[PolicyGate, Policy]:
     """The gate of the project's policy, which fits its definitions and knows the roles asked."""
-    file = settings.read(layer.project.root, {"policy": parsed.policy}).policy
+    file = settings.read(layer.project.root, {"policy": parsed.policy}, makes=("policy",)).policy
     if not file.exists():
         raise PolicyError(
             f"There is no policy at {file}: without one, every governed question may be asked."

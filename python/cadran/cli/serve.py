@@ -43,7 +43,7 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
         help="listen to other machines without tokens or TLS: anybody who reaches it may ask",
     )
     parser.add_argument("--cache", type=float, metavar="MB", help="megabytes of answers to keep")
-    parser.add_argument("--memory", help="most memory of the warehouse, such as 4GB")
+    parser.add_argument("--memory", help="most memory of the warehouse (default: half)")
     parser.add_argument("--seconds", type=float, help="for how long a question may run")
     parser.add_argument("--refresh", type=float, help="seconds between looks for a new build")
     parser.add_argument("--tokens", type=Path, metavar="FILE", help="file of tokens")

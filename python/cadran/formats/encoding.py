@@ -81,12 +81,26 @@ def csv_cell(value: Any) -> Any:
     return value
 
 
-def csv_bytes(table: pa.Table) -> bytes:
-    """The rows as CSV in UTF-8 with a line of names; NULL is an empty cell."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # how texts begin that spreadsheets compute
+
+
+def csv_bytes(table: pa.Table, *, is_safe: bool = False) -> bytes:
+    """The rows as CSV in UTF-8 with a line of names; NULL is an empty cell.
+
+    Args:
+        table: the rows.
+        is_safe: put an apostrophe before texts that a spreadsheet would take for formulas.
+    """
+
+    def cell(value: Any) -> Any:
+        written = csv_cell(value)
+        is_text = isinstance(value, (str, list, tuple)) and isinstance(written, str)
+        return f"'{written}" if is_safe and is_text and written.startswith(_FORMULA) else written
+
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.column_names)
-    writer.writerows([csv_cell(value) for value in row.values()] for row in row_dicts(table))
+    writer.writerow([cell(name) for name in table.column_names])
+    writer.writerows([cell(value) for value in row.values()] for row in row_dicts(table))
     return text.getvalue().encode()
 
 

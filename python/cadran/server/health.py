@@ -17,14 +17,28 @@ if TYPE_CHECKING:
     from cadran.server.http import ServerContext
 
 
+_THERE = {
+    "name": "cadran",
+    "rest": "/api/v1",
+    "documentation": "/api/v1/docs",
+    "graphql": "/api/graphql",
+    "mcp": "/mcp",
+    "health": "/health",
+    "metrics": "/metrics",
+}
+
+
 def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
-    """`/health/live`, `/health/ready` and `/metrics`."""
+    """`/`, which says what there is, `/health` with `live` and `ready`, and `/metrics`."""
+
+    async def index(_: Request) -> Response:
+        return JSONResponse(_THERE)
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "live"})
 
     async def ready(_: Request) -> Response:
-        state = await server_context.run(lambda: server_context.service.snapshots.current)
+        state = server_context.service.snapshots.current
         stale = await server_context.run(server_context.service.snapshots.stale)
         warning = {"stale": stale} if stale else {}
         return JSONResponse({"status": "ready", "state": state.id, **warning})
@@ -35,6 +49,8 @@ def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
         )
 
     return [
+        Route("/", index),
+        Route("/health", ready),
         Route("/health/live", live),
         Route("/health/ready", ready),
         Route("/metrics", metrics),
@@ -43,6 +59,7 @@ def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
 
 def _exposition(server_context: ServerContext, counting: Counting) -> str:
     cache = server_context.service.cache
+    lost = "Questions that could not be written into the record."
     lines = [
         "# HELP cadran_questions_total Questions by protocol, outcome and whether kept before.",
         "# TYPE cadran_questions_total counter",
@@ -70,6 +87,7 @@ def _exposition(server_context: ServerContext, counting: Counting) -> str:
         ("cache_answers", "gauge", "Answers that are kept.", len(cache)),
         ("cache_hits_total", "counter", "Answers that were there already.", cache.hits),
         ("cache_misses_total", "counter", "Answers that had to be computed.", cache.misses),
+        ("record_lost_total", "counter", lost, counting.lost),
     ):
         lines += [
             f"# HELP cadran_{name} {text}", f"# TYPE cadran_{name} {kind}",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
-from cadran.errors import QueryError
+from cadran.errors import LimitError, QueryError
 from cadran.server.problems import TITLES, RefusedError
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _BEARER = "bearer "
+_LOGINS = 4  # logins that are checked at the same time
+_WAITING = 16  # questions that may wait for each worker
+_MOST_UNKNOWN = 64  # logins that may wait to be checked
 
 
 @dataclass(slots=True)
@@ -44,10 +47,14 @@ class ServerContext:
     settings: Settings
     workers: ThreadPoolExecutor = field(init=False)
     parts: dict[str, object] = field(default_factory=dict)
+    _door: ThreadPoolExecutor = field(init=False)
+    _unknown: int = 0
+    _running: int = 0
 
     def __post_init__(self) -> None:
         """Start the pool; its threads come when they are needed."""
         self.workers = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="question")
+        self._door = ThreadPoolExecutor(_LOGINS, thread_name_prefix="login")
 
     def caller(self, authorization: str | None) -> Caller:
         """Who asks, by an Authorization header.
@@ -55,21 +62,59 @@ class ServerContext:
         Raises:
             UnauthenticatedError: nobody known does.
         """
-        text = authorization or ""
-        bearer = text[len(_BEARER) :] if text[: len(_BEARER)].lower() == _BEARER else None
-        return self.who.caller(bearer.strip() if bearer else None)
+        return self.who.caller(_bearer(authorization))
+
+    async def identify(self, authorization: str | None) -> Caller:
+        """Who asks, without waiting for another machine on the event loop.
+
+        Raises:
+            UnauthenticatedError: nobody known does.
+            LimitError: too many wait to be known.
+        """
+        if not self.who.waits(_bearer(authorization)):
+            return self.caller(authorization)
+        if self._unknown >= _MOST_UNKNOWN:
+            raise LimitError("Too many logins wait to be checked.", retry_after=2.0)
+        self._unknown += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._door, self.caller, authorization)
+        finally:
+            self._unknown -= 1
 
     async def run(self, work: Callable[..., _T], *arguments: Any) -> _T:
-        """Run what waits in a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.workers, work, *arguments)
+        """Run what waits in a worker thread.
+
+        Raises:
+            LimitError: too much waits for a worker already.
+        """
+        if self._running >= self.settings.workers * (1 + _WAITING):
+            raise LimitError("Too many questions wait to be answered.", retry_after=2.0)
+        self._running += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.workers, work, *arguments)
+        finally:
+            self._running -= 1
+
+
+def _bearer(authorization: str | None) -> str | None:
+    text = authorization or ""
+    bearer = text[len(_BEARER) :] if text[: len(_BEARER)].lower() == _BEARER else None
+    return bearer.strip() if bearer else None
 
 
 _KIND = "misdirected"
 
 
+def address(host: str) -> str:
+    """A host as it stands in an address: IPv6 between brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def host_names(settings: Settings) -> tuple[str, ...]:
     """The names by which clients may reach a server, without a port."""
-    ours = ("127.0.0.1", "localhost", "[::1]", settings.host, *settings.hosts)
+    ours = ("127.0.0.1", "localhost", "[::1]", address(settings.host), *settings.hosts)
     return tuple(dict.fromkeys(name for name in ours if name))
 
 

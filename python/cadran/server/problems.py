@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cadran.errors import (
+    ClosingError,
     LimitError,
     NotAllowedError,
     NotGovernedError,
     QueryError,
+    RecordError,
     StoppedError,
     UnauthenticatedError,
     UnknownNameError,
@@ -52,6 +54,8 @@ _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
     (NotGovernedError, 403, "not-governed"),
     (UnknownNameError, 404, "unknown-name"),
     (QueryError, 400, "bad-question"),
+    (ClosingError, 503, "unavailable"),
+    (RecordError, 503, "unavailable"),
     (StoppedError, 504, "stopped"),
 )
 
@@ -132,4 +136,4 @@ def _more(error: Exception) -> dict[str, Any]:
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, UnauthenticatedError):
         return {"WWW-Authenticate": 'Bearer realm="cadran"'}
-    return {}
+    return {"Retry-After": "5"} if isinstance(error, ClosingError) else {}

@@ -207,11 +207,18 @@ Cursor = Annotated[
 ]
 
 
+Safe = Annotated[
+    Switch,
+    Field(description="true puts ' before texts of CSV that a spreadsheet takes for formulas."),
+]
+
+
 class ShapedQueryRequest(QueryRequest):
     """A question, and the form of its answer."""
 
     format: Format | None = None
     lang: Lang = "en"
+    safe: Safe = False
     read_cache: Annotated[Switch, Field(description="false computes the answer again.")] = True
     page_size: Annotated[
         Ordinal,
@@ -236,6 +243,7 @@ class SavedFileRequest(Request):
     start: Start | None = None
     end: End | None = None
     lang: Lang = "en"
+    safe: Safe = False
 
 
 class PagesRequest(Request):

@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import logging
 import signal
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,11 @@ import uvicorn
 from cadran.access import authorize, exposure
 from cadran.audit.log import Counting
 from cadran.core.warehouse import Confinement
+from cadran.errors import ProjectError
 from cadran.server import app
-from cadran.server.http import ServerContext
+from cadran.server.connections import Connection
+from cadran.server.http import ServerContext, address
+from cadran.serving import memory
 from cadran.serving.execution import MEGABYTE
 from cadran.serving.service import QueryService
 from cadran.serving.snapshots import SnapshotStore
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
     from cadran.serving.snapshots import Snapshot
 
 _LOG = logging.getLogger("cadran.server")
-_GRACE = 10  # seconds that questions in flight have when the server stops
+_GRACE = 10  # seconds in which everything ends when the server stops
+_PATIENCE = 4.0  # seconds of them that questions in flight have
 
 
 class Running:
@@ -58,12 +63,14 @@ def prepare(project: Project, settings: Settings) -> tuple[ServerContext, Counti
         settings.host, is_open=authenticator.open, has_tls=settings.tls is not None,
         insecure=settings.insecure, act="ask",
     )  # fmt: skip
-    confined = Confinement(settings.memory, settings.threads)
+    gate = authorize.gate(settings.policy)
+    authorize.refuse_roles_without_policy(settings.tokens, settings.oidc, gate)
+    confined = Confinement(settings.memory or memory.share(), settings.threads)
     snapshots = SnapshotStore(project, confined=confined, every=settings.refresh or 1.0)
-    counting = Counting(authorize.audit(settings.audit))
+    counting = Counting(authorize.audit(settings.audit, strict=settings.must_record))
     service = QueryService(
         snapshots,
-        gate=authorize.gate(settings.policy),
+        gate=gate,
         audit=counting,
         cache_bytes=int(settings.cache * MEGABYTE),
         seconds=settings.seconds,
@@ -79,7 +86,7 @@ def serving(project: Project, settings: Settings) -> Iterator[Running]:
 
     Raises:
         CadranError: as `prepare`.
-        OSError: a port is taken.
+        ProjectError: a port is taken.
     """
     with _listening(project, settings) as (server, running):
         thread = threading.Thread(target=server.run, name="http", daemon=True)
@@ -121,7 +128,10 @@ def serve(project: Project, settings: Settings, announce: Callable[[Running], No
             announce(running)
 
         server.listening = listening
-        server.run()
+        try:
+            server.run()
+        finally:
+            gc.unfreeze()  # or what is left at the end of the process is called a leak
 
 
 @contextlib.contextmanager
@@ -129,9 +139,9 @@ def _listening(project: Project, settings: Settings) -> Iterator[tuple[_Server, 
     server_context, counting = prepare(project, settings)
     try:
         config = uvicorn.Config(app.make(server_context, counting), **_uvicorn(settings))
-        listener = config.bind_socket()
+        listener = _bound(settings.host, settings.port)
         port = listener.getsockname()[1]
-        server = _Server(config, listener)
+        server = _Server(config, listener, server_context.service.end)
         flight, flight_address = _flight(server_context, settings)
         if settings.refresh:
             server_context.service.snapshots.watch()
@@ -140,15 +150,14 @@ def _listening(project: Project, settings: Settings) -> Iterator[tuple[_Server, 
             server_context.service.snapshots.listeners.append(warm)
             warm()
         scheme = "https" if settings.tls else "http"
+        http = f"{scheme}://{address(settings.host)}:{port}"
         try:
-            yield (
-                server,
-                Running(server_context, f"{scheme}://{settings.host}:{port}", flight_address),
-            )
+            yield server, Running(server_context, http, flight_address)
         finally:
             listener.close()
             if flight is not None:
                 flight.stop(_GRACE).wait()
+            server.ending.cancel()
     finally:
         server_context.workers.shutdown(wait=True, cancel_futures=True)
         server_context.service.close()
@@ -167,9 +176,12 @@ class _Warmth:
 class _Server(uvicorn.Server):
     """Uvicorn on a socket that is bound already, so that its port is known."""
 
-    def __init__(self, config: uvicorn.Config, listener: Any) -> None:
+    def __init__(self, config: uvicorn.Config, listener: Any, end: Callable[[], None]) -> None:
         super().__init__(config)
         self._listener = listener
+        # Questions that are not answered by then are stopped, so that each gets its reply.
+        self.ending = threading.Timer(_PATIENCE, end)
+        self.ending.daemon = True
         self.listening: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: Any = None) -> None:
@@ -177,8 +189,31 @@ class _Server(uvicorn.Server):
         if self.started:
             self.listening()
 
+    async def shutdown(self, sockets: Any = None) -> None:
+        self.ending.start()
+        await super().shutdown(sockets)
+
     def run(self, sockets: Any = None) -> None:
         super().run(sockets=sockets or [self._listener])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at an address.
+
+    Raises:
+        ProjectError: it cannot be had.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as problem:
+        listener.close()
+        raise ProjectError(
+            f"Port {port} of {host} cannot be listened on: {problem.strerror}. Give another one"
+            " with --port, or end what listens there."
+        ) from None
+    return listener
 
 
 def _uvicorn(settings: Settings) -> dict[str, Any]:
@@ -188,7 +223,7 @@ def _uvicorn(settings: Settings) -> dict[str, Any]:
     return {
         "host": settings.host, "port": settings.port, "log_level": "warning", "access_log": False,
         "server_header": False, "timeout_graceful_shutdown": _GRACE, "loop": "uvloop",
-        "http": "httptools", "ws": "none", **tls,
+        "http": Connection, "ws": "none", **tls,
     }  # fmt: skip
 
 
@@ -199,4 +234,4 @@ def _flight(server_context: ServerContext, settings: Settings) -> tuple[Any, str
         return None, None
     server, port = importlib.import_module("cadran.server.flight").start(server_context)
     scheme = "grpc+tls" if settings.tls else "grpc"
-    return server, f"{scheme}://{settings.host}:{port}"
+    return server, f"{scheme}://{address(settings.host)}:{port}"

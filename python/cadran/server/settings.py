@@ -29,7 +29,7 @@ from cadran.formats import strict_yaml
 from cadran.formats.validation import Strict, Takes, Text, validated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 FILE = "cadran_server.yml"
 _PREFIX = "CADRAN_SERVER_"
@@ -65,7 +65,8 @@ class SharedSettings(Strict):
         key: the PEM file of the key.
         insecure: listen on another address than loopback without tokens or TLS.
         cache: megabytes of answers that are kept.
-        memory: most memory of the warehouse, such as "4GB".
+        memory: most memory of the warehouse, such as "4GB"; half of what the container or the
+            machine has where it is not set.
         threads: most threads of the warehouse.
         workers: questions that are worked on at the same time.
         seconds: for how long a question may run.
@@ -74,6 +75,7 @@ class SharedSettings(Strict):
         tokens: the file of tokens.
         policy: the policy file.
         audit: the folder of the record of questions.
+        must_record: answer no question that cannot be written into the record.
         warm: answer the saved queries beforehand.
         origins: origins of pages that may call the server from a browser.
         hosts: names by which clients reach it, beside those of this machine.
@@ -99,6 +101,7 @@ class SharedSettings(Strict):
     tokens: Path = Path("cadran_tokens.json")
     policy: Path = Path("cadran_policy.yml")
     audit: Path = Path("audit")
+    must_record: bool = False
     warm: bool = True
     origins: _Texts = ()
     hosts: _Texts = ()
@@ -141,21 +144,30 @@ class Settings(SharedSettings):
         return (self.certificate, self.key) if self.certificate and self.key else None
 
 
-def read(root: Path | None, flags: dict[str, Any]) -> Settings:
+_FILES = ("certificate", "key", "tokens", "policy")
+
+
+def read(root: Path | None, flags: dict[str, Any], *, makes: Collection[str] = ()) -> Settings:
     """The settings of a server of this project.
 
     Args:
         root: the folder of the project; paths in the file are relative to it.
         flags: what the command line says; None means nothing.
+        makes: keys of files that need not be there yet, although they are named.
 
     Raises:
-        ProjectError: a key is unknown, or holds what it cannot hold.
+        ProjectError: a key is unknown, holds what it cannot hold, or names a file that is not
+            there.
     """
     settings = Settings()
+    named: dict[str, str] = {}
     path = (root or Path()) / FILE
-    if path.exists():
+    if os.path.lexists(path):
         content = strict_yaml.read(path, ProjectError)
         file = strict_yaml.parsed_as(ServerFile, content, str(path), ProjectError)
+        named |= {key: f"{path}, key '{key}'" for key in {*(content or {})} - {"tls"}}
+        if (content or {}).get("tls"):
+            named |= dict.fromkeys(("certificate", "key"), f"{path}, key 'tls'")
         settings = replace(settings, **_chosen(file, content or {}))
         if file.tls is not None:
             settings = replace(settings, certificate=file.tls.certificate, key=file.tls.key)
@@ -164,9 +176,10 @@ def read(root: Path | None, flags: dict[str, Any]) -> Settings:
         for name, value in os.environ.items()
         if name.startswith(_PREFIX)
     }
-    settings = _with(settings, variables, lambda key: f"{_PREFIX}{key.upper()}")
+    settings = _with(settings, variables, _variable)
     flags = {key: value for key, value in flags.items() if value is not None}
-    settings = _with(settings, flags, lambda key: f"--{key.replace('_', '-')}")
+    settings = _with(settings, flags, _flag)
+    named |= {key: _variable(key) for key in variables} | {key: _flag(key) for key in flags}
     if bool(settings.certificate) != bool(settings.key):
         raise ProjectError("TLS needs a certificate and a key: give both, or neither.")
     placed: dict[str, Any] = {
@@ -174,7 +187,25 @@ def read(root: Path | None, flags: dict[str, Any]) -> Settings:
         for field in fields(settings)
         if isinstance(value := getattr(settings, field.name), Path)
     }
+    for key in _FILES:
+        place = placed.get(key)
+        # Without policy or tokens everything is shown to everybody: who named a file meant it.
+        if place is not None and not place.exists() and key not in makes:
+            if key in named:
+                raise ProjectError(f"{named[key]} names {place}, which does not exist.")
+            if place.is_symlink():
+                raise ProjectError(
+                    f"{place} is a link to {place.readlink()}, which does not exist."
+                )
     return replace(settings, **placed)
+
+
+def _variable(key: str) -> str:
+    return f"{_PREFIX}{key.upper()}"
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def _with(settings: Settings, values: dict[str, Any], called: Callable[[str], str]) -> Settings:

@@ -89,6 +89,7 @@ class Deadlines:
                     continue
                 call = heapq.heappop(self._due)[2]
             call()
+            del call  # it may hold a connection
 
 
 class Interrupting:

@@ -41,7 +41,8 @@ def about(service: QueryService, caller: Caller, kpi: str, lang: str = "en") -> 
             "kpi": card.to_dict(lang),
             "versions": versions(layer.project.root, kpi, card.version),
             "breaks": breaks(layer, kpi, card.grains),
-            "targets": _targets(layer, kpi),
+            # They are those of the whole company: no measure for who sees a part of its rows.
+            "targets": _targets(layer, kpi) if service.sees_all_rows(caller, kpi) else [],
             "state": state.id,
         }
 

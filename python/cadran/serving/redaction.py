@@ -15,6 +15,7 @@ from cadran.errors import (
     NotGovernedError,
     QueryError,
     StoppedError,
+    UnknownNameError,
     WarehouseError,
 )
 
@@ -38,7 +39,34 @@ def redacted(answer: Answer, allowed: Allowed, visible: Visible, layer: Layer) -
         breaks = tuple(replace(version_break, value_before=None) for version_break in breaks)
     names = metric_names(layer)
     cards = {name: visible_card(card, visible, names) for name, card in answer.cards.items()}
-    return replace(answer, breaks=breaks, cards=cards)
+    return replace(answer, breaks=breaks, cards=cards, sql=visible_sql(answer.sql, visible, layer))
+
+
+def visible_sql(sql: str, visible: Visible, layer: Layer) -> str:
+    """SQL to be read, in which names that its reader may not know of stand as `hidden_1`."""
+    hidden = {name for name in metric_names(layer) if not visible.metric(name)}
+    shown: set[str] = set()
+    for item in layer.dimensions():
+        (shown if visible.dimension(item["name"]) else hidden).update(_parts(item["name"]))
+    hidden -= shown
+    numbers: dict[str, str] = {}
+
+    def told(word: re.Match[str]) -> str:
+        folded = word[0].lower()
+        base = next((name for name in hidden if folded in (name, f"__{name}")), None)
+        base = base or next((n for n in hidden if "__" in n and folded.startswith(f"{n}__")), None)
+        return word[0] if base is None else numbers.setdefault(base, f"hidden_{len(numbers) + 1}")
+
+    # A word in quotes is a value, which the role's own filter may hold; a whole name is a name.
+    parts = re.split(r"('(?:[^']|'')*')", sql)
+    parts[::2] = [re.sub(r"\w+", told, part) for part in parts[::2]]
+    parts[1::2] = [re.sub(r"\w+__\w+", told, part) for part in parts[1::2]]
+    return "".join(parts)
+
+
+def _parts(dimension: str) -> tuple[str, str]:
+    """A dimension's name as it is asked, and the name of its column."""
+    return dimension.lower(), dimension.lower().rpartition("__")[2]
 
 
 def metric_names(layer: Layer) -> frozenset[str]:
@@ -88,6 +116,6 @@ def outcome(problem: Exception) -> str:
         return "limited"
     if isinstance(problem, StoppedError):
         return "stopped"
-    if isinstance(problem, (NotAllowedError, NotGovernedError)):
+    if isinstance(problem, (NotAllowedError, NotGovernedError, UnknownNameError)):
         return "refused"
     return "failed"

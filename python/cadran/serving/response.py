@@ -195,7 +195,9 @@ class Part:
         return end if end < rows else None
 
 
-def encoded(answer: Answer, form: str, part: Part, *, most: int, lang: str = "en") -> bytes:
+def encoded(  # noqa: PLR0913 - what a form may be
+    answer: Answer, form: str, part: Part, *, most: int, lang: str = "en", is_safe: bool = False
+) -> bytes:
     """The bytes of a form of an answer; `json` lacks its end, which `finished` adds.
 
     Args:
@@ -204,6 +206,7 @@ def encoded(answer: Answer, form: str, part: Part, *, most: int, lang: str = "en
         part: which of its rows.
         most: most rows of a form that is text or a workbook.
         lang: of the words in a workbook.
+        is_safe: let no text of CSV be a formula in a spreadsheet.
 
     Raises:
         LimitError: the form does not hold so many rows.
@@ -220,7 +223,7 @@ def encoded(answer: Answer, form: str, part: Part, *, most: int, lang: str = "en
     if form == "json":
         return _json(answer, table, part, most)
     if form == "csv":
-        return csv_bytes(table)
+        return csv_bytes(table, is_safe=is_safe)
     if form == "xlsx":
         return workbook(answer, table, lang)
     note = json_text(described(answer)).encode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -19,12 +20,13 @@ from cadran.audit.log import Entry, NoAudit
 from cadran.core.query.request import Query
 from cadran.errors import (
     CadranError,
+    ClosingError,
     NotAllowedError,
     StoppedError,
     UnknownNameError,
     WarehouseError,
 )
-from cadran.serving import execution, redaction
+from cadran.serving import execution, memory, redaction
 from cadran.serving.execution import (
     MEGABYTE,
     AuthorizationCache,
@@ -37,7 +39,7 @@ from cadran.serving.execution import (
 from cadran.serving.response import Answer, Served, etag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Hashable
 
     from cadran.access.gate import Allowed, Gate
     from cadran.audit.log import Audit
@@ -124,6 +126,15 @@ class MetadataService:
         dimensions = self.snapshots.current.layer.dimensions(metrics)
         return [d for d in dimensions if d["name"] == "metric_time" or visible.dimension(d["name"])]
 
+    def sees_all_rows(self, caller: Caller, kpi: str) -> bool:
+        """Whether the caller may see a KPI of the whole company, so that its targets are told."""
+        layer = self.snapshots.current.layer
+        try:
+            allowed = self.gate.allow(caller, Query(metrics=(kpi,)), layer)
+        except CadranError:
+            return False
+        return not allowed.query.confined and not allowed.query.where
+
     def saved_queries(self, caller: Caller) -> list[dict[str, Any]]:
         """The saved queries that the caller may ask: name, label, description and `query`."""
         entitled(caller, "metadata")
@@ -139,6 +150,7 @@ class MetadataService:
 
 
 _LOG = logging.getLogger("cadran.serving")
+_HEAVY = 1.0  # seconds from which on a question is a heavy one
 _AUTHORIZED = 4096  # judgements that are remembered
 _WARM_UP = "warm-up"
 _Done = TypeVar("_Done")
@@ -182,8 +194,11 @@ class QueryService(MetadataService):
         self._seconds = seconds
         self._single_flight = SingleFlight()
         self.deadlines = Deadlines()
+        self._lock = threading.Lock()
+        self._running: set[Cancellation] = set()
+        self._is_ending = False
         self._authorizations = AuthorizationCache(_AUTHORIZED)
-        self.spender = lru_cache(maxsize=_AUTHORIZED)(self._limited)
+        self._limits = lru_cache(maxsize=_AUTHORIZED)(self._limited)
         snapshots.listeners.append(self._moved)
 
     def ask(self, context: RequestContext, query: Query) -> Served:
@@ -226,7 +241,7 @@ class QueryService(MetadataService):
         answered here is not recorded: ask it with `ask`.
         """
         state = self.snapshots.current
-        allowed = self._authorizations.get((context.caller, query, state.id))
+        allowed = self._authorizations.get(self._judgement(context.caller, query, state))
         if allowed is None or not context.read_cache or (state.id, allowed) not in self.cache:
             return None
         return self.ask(context, query)
@@ -244,7 +259,7 @@ class QueryService(MetadataService):
             return etag(state.id, repr(allowed))
 
         state = self.snapshots.current
-        allowed = self._authorizations.get((context.caller, query, state.id))
+        allowed = self._authorizations.get(self._judgement(context.caller, query, state))
         tag = None if allowed is None else work(state, allowed)
         if tag is None or tag not in tags:
             return None
@@ -256,10 +271,17 @@ class QueryService(MetadataService):
             self.cache.put(answer.kept_as, answer)
 
     def sql(self, context: RequestContext, query: Query) -> str:
-        """The SQL of a question as it would run for the caller; nothing is run."""
+        """The SQL of a question as it would run for the caller, to be read; nothing is run.
+
+        Names that the caller's role may not know of stand in it as `hidden_1`.
+        """
 
         def work(state: Snapshot, allowed: Allowed) -> str:
-            return state.layer.compiled(allowed.query)
+            sql = state.layer.compiled(allowed.query)
+            if allowed.role is None:
+                return sql
+            visible = self.gate.visible(Caller("", (allowed.role,)), state.layer)
+            return redaction.visible_sql(sql, visible, state.layer)
 
         return self._recorded(context, "sql", query, work)[0]
 
@@ -300,13 +322,24 @@ class QueryService(MetadataService):
                     _LOG.warning("warm-up of %s: %s", saved["name"], problem)
         return done
 
+    def end(self) -> None:
+        """Stop every question that runs, and begin no more: the server ends."""
+        with self._lock:
+            self._is_ending = True
+            running = list(self._running)
+        for stop in running:
+            stop.set()
+
     def close(self) -> None:
         """Write what waits to be recorded, and let go of the data."""
         self.audit.close()
         self.snapshots.close()
 
+    def _judgement(self, caller: Caller, query: Query, state: Snapshot) -> Hashable:
+        return caller, query, state.id, self.gate.edition
+
     def _authorize(self, caller: Caller, query: Query, state: Snapshot) -> Allowed:
-        key = caller, query, state.id
+        key = self._judgement(caller, query, state)
         allowed = self._authorizations.get(key)
         if allowed is None:
             allowed = self.gate.allow(caller, query, state.layer)
@@ -317,6 +350,7 @@ class QueryService(MetadataService):
         layer = state.layer
         if stop.is_set:
             raise StoppedError("The question was stopped before it was answered.")
+        begun = time.monotonic()
         try:
             with self.interrupting(stop, layer.warehouse.stopper()):
                 result = layer.answer(allowed.query)
@@ -324,6 +358,9 @@ class QueryService(MetadataService):
                 versions, breaks, like_for_like = state.ledger_facts(allowed.query, result)
         except WarehouseError as problem:
             raise redaction.without_values(problem, allowed) from None
+        finally:
+            if time.monotonic() - begun > _HEAVY:
+                self.deadlines.after(_HEAVY, memory.give_back)
         answer = Answer(
             table=table,
             query=result.query,
@@ -359,7 +396,10 @@ class QueryService(MetadataService):
             context.caller.name, context.protocol, kind, query.metrics, query.columns,
             query.where, token=context.caller.token,
         )  # fmt: skip
+        with self._lock:
+            self._running.add(context.stop)
         try:
+            self._refuse_if_ending()
             entitled(context.caller, "query")
             if context.protocol != _WARM_UP:
                 self.meter.count(self.spender(context.caller))
@@ -373,11 +413,21 @@ class QueryService(MetadataService):
                 entry = replace(entry, cached=True)  # the client has the answer already
         except Exception as problem:
             entry = replace(entry, outcome=redaction.outcome(problem), reason=str(problem)[:500])
+            if self._is_ending and isinstance(problem, StoppedError):
+                raise ClosingError(
+                    "The server ends, so the question was not answered: ask it again in a moment."
+                ) from None
             raise
         finally:
+            with self._lock:
+                self._running.discard(context.stop)
             seconds = time.perf_counter() - begun
             self.audit.write(replace(entry, seconds=seconds))
         return done, seconds
+
+    def _refuse_if_ending(self) -> None:
+        if self._is_ending:
+            raise StoppedError("The server ends.")
 
     def _timed(self, stop: Cancellation, caller: Caller) -> Cancellation:
         seconds = caller.limits.seconds or self._seconds
@@ -385,7 +435,11 @@ class QueryService(MetadataService):
             self.deadlines.after(seconds, stop.set)
         return stop
 
-    def _limited(self, caller: Caller) -> Caller:
+    def spender(self, caller: Caller) -> Caller:
+        """The caller with the limits of its roles beside its own."""
+        return self._limits(caller, self.gate.edition)
+
+    def _limited(self, caller: Caller, _: str) -> Caller:
         """The caller with the limits of its roles beside its own."""
         return replace(caller, limits=self.gate.limits(caller))
 

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("cadran.serving")
 LedgerFacts: TypeAlias = "tuple[dict[str, tuple[int, ...]], tuple[Break, ...], bool]"
 _LOOK_EVERY = 5.0  # seconds between two looks at the project's files
+_TABLES = """
+select lower(table_schema) as schema, lower(table_name) as name from information_schema.tables
+"""
 _ARTEFACTS = ("semantic_manifest.json", "manifest.json")
 
 
@@ -48,12 +51,16 @@ class Snapshot:
         folder: its copy; None where the layer reads the warehouse itself.
         parsed_at: when its definitions were written, in nanoseconds.
         fields: what protocols keep with it, such as metadata that was encoded once.
+        wanted: the tables that its definitions name, as schema and name.
+        tables: those of them that are there.
         facts_by_key: what the ledger tells about answers, once found, by what it depends on.
     """
 
     id: str
     layer: Layer
     folder: Path | None = None
+    wanted: frozenset[tuple[str, str]] = frozenset()
+    tables: frozenset[tuple[str, str]] = frozenset()
     users: int = 0
     is_current: bool = True
     parsed_at: int | None = None
@@ -154,6 +161,14 @@ class SnapshotStore:
             if stamp == self._stamp and self._current is not None:
                 return False
             fresh = self._make(unfinished=force)
+            lost = self._current.tables & fresh.wanted - fresh.tables if self._current else set()
+            if lost:
+                _remove(fresh)
+                names = ", ".join(sorted(".".join(table) for table in lost)[:5])
+                raise WarehouseError(
+                    f"{self._project.database} lacks {len(lost)} tables that questions read, such"
+                    f" as {names}: build it again."
+                )
             with self._lock:
                 previous, self._current = self._current, fresh
                 self._stamp = stamp
@@ -250,9 +265,16 @@ class SnapshotStore:
             stamp = snapshot.stamp(self._project.database)
             text = f"{copied.fingerprint} {stamp}"
             identity = hashlib.sha256(text.encode()).hexdigest()[:16]
-            layer = Layer(copied, confined=self._confined)
-            layer.warehouse.arrow("select 1 as one")  # what cannot be read is not taken over
-            return Snapshot(identity, layer, folder, parsed_at=parsed_at)
+            confined = self._confined and replace(self._confined, spill=folder / "spill")
+            layer = Layer(copied, confined=confined)
+            rows = layer.warehouse.arrow(_TABLES).to_pylist()
+            there = frozenset((row["schema"], row["name"]) for row in rows)
+            wanted = frozenset(
+                (relation["schema_name"].lower(), relation["alias"].lower())
+                for model in copied.semantic_manifest["semantic_models"]
+                if (relation := model["node_relation"])
+            )
+            return Snapshot(identity, layer, folder, wanted, wanted & there, parsed_at=parsed_at)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

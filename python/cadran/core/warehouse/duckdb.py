@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.warehouse import dialects
 from cadran.core.warehouse.dialects import literal, quoted
-from cadran.errors import StoppedError, WarehouseError
+from cadran.errors import LimitError, StoppedError, WarehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -70,6 +70,7 @@ class DuckDB:
         A column with a whole number beyond 64 bits is decimal(38, 0), which holds it exactly.
 
         Raises:
+            LimitError: it needs more memory than there may be.
             WarehouseError: the file cannot be opened, or the statement fails.
             KeyboardInterrupt: it was interrupted by a signal.
         """
@@ -88,6 +89,11 @@ class DuckDB:
             raise
         except duckdb.InterruptException:
             raise StoppedError("The question was stopped before it was answered.") from None
+        except duckdb.OutOfMemoryException:
+            raise LimitError(
+                "The question needs more memory than the warehouse may use: ask for less with a"
+                " filter, a time range or a coarser grain."
+            ) from None
         except duckdb.Error as error:
             incomparable = isinstance(
                 error,
@@ -223,6 +229,10 @@ class DuckDB:
             root.execute(f"set global memory_limit = '{confined.memory}'")
         if confined.threads is not None:
             root.execute(f"set global threads = {confined.threads}")
+        if confined.spill is not None:
+            root.execute(f"set global temp_directory = {literal(str(confined.spill))}")
+        # What heavy statements needed goes back to the system soon after them.
+        root.execute("set global allocator_background_threads = true")
         root.execute("set global enable_external_access = false")
         root.execute("set global lock_configuration = true")
 

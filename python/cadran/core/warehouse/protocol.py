@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -71,7 +72,9 @@ class Confinement:
     Attributes:
         memory: most memory of all statements together, such as "4GB"; None for the engine's own.
         threads: most threads; None for one a core.
+        spill: the folder for what does not fit into memory; None for the engine's own.
     """
 
     memory: str | None = None
     threads: int | None = None
+    spill: Path | None = None

@@ -292,7 +292,7 @@ class Endpoint:
     async def post(self, request: Request) -> Response:
         """Answer one request; whatever comes in, the answer is one of GraphQL."""
         try:
-            caller = self._server_context.caller(request.headers.get("authorization"))
+            caller = await self._server_context.identify(request.headers.get("authorization"))
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind != "application/json":
                 # Also what keeps pages of other sites from posting here through a browser.

@@ -21,7 +21,7 @@ from mcp_types import (
     ToolAnnotations,
 )
 
-from cadran.errors import NotAllowedError, UnauthenticatedError, UnknownNameError
+from cadran.errors import LimitError, NotAllowedError, UnauthenticatedError, UnknownNameError
 from cadran.server.http import Call, HttpResponse
 from cadran.server.http import host_names as names
 from cadran.server.mcp.tools import TOOLS
@@ -108,7 +108,7 @@ class McpServer:
             if tool is None:
                 raise UnknownNameError("tool", request.name, TOOLS)  # noqa: TRY301
             arguments = from_json(tool.takes, request.arguments or {})
-            context = RequestContext(self._who(sdk_context, tool.scope), "mcp")
+            context = RequestContext(await self._who(sdk_context, tool.scope), "mcp")
             try:
                 payload, text = await self._server_context.run(
                     tool.work, self._server_context.service, context, arguments
@@ -125,11 +125,11 @@ class McpServer:
             content=[TextContent(type="text", text=text)], structured_content=payload
         )
 
-    def _who(self, context: ServerRequestContext[Any, Any], scope: str) -> Caller:
+    async def _who(self, context: ServerRequestContext[Any, Any], scope: str) -> Caller:
         caller = self._caller
         if caller is None:
             headers = context.request.headers if context.request is not None else {}
-            caller = self._server_context.caller(headers.get("authorization"))
+            caller = await self._server_context.identify(headers.get("authorization"))
         if scope not in caller.scopes:
             raise NotAllowedError(
                 f"The token of {caller.name} lacks the scope '{scope}', which this needs."
@@ -156,8 +156,8 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            self._server_context.caller(Call(scope, receive).header(b"authorization"))
-        except UnauthenticatedError as error:
+            await self._server_context.identify(Call(scope, receive).header(b"authorization"))
+        except (UnauthenticatedError, LimitError) as error:
             fault = problem_of(error)
             body = json.dumps({"error": "invalid_token", "error_description": fault.sentence})
             headers = [

@@ -59,6 +59,7 @@ class ShapedQuery:
         tag: the beginning of the validator of the answer that the page belongs to.
         lang: of the words in it.
         read_cache: whether a kept answer will do.
+        is_safe: whether no text of CSV may be a formula.
     """
 
     query: Query
@@ -68,11 +69,13 @@ class ShapedQuery:
     tag: str = ""
     lang: str = "en"
     read_cache: bool = True
+    is_safe: bool = False
 
     @property
     def key(self) -> str:
         """The name of its form among those kept with an answer."""
-        return f"{self.form}-{self.part.offset}-{self.part.size or 'all'}-{self.lang}"
+        safe = "-safe" if self.is_safe else ""
+        return f"{self.form}-{self.part.offset}-{self.part.size or 'all'}-{self.lang}{safe}"
 
     def check(self, answer: Answer) -> None:
         """Refuse a page of other numbers.
@@ -110,8 +113,9 @@ def shaped(request: ShapedQueryRequest, accept: str | None, most: int) -> Shaped
     if size is not None and size > most:
         raise QueryError(f"page_size is {size}; a page has at most {most:,} rows.")
     shape = ShapedQuery(
-        request.query, form, Part(0, size), lang=request.lang, read_cache=request.read_cache
-    )
+        request.query, form, Part(0, size), lang=request.lang, read_cache=request.read_cache,
+        is_safe=request.safe,
+    )  # fmt: skip
     if request.cursor is None:
         return shape
     state, tag, offset = cursor_parts(request.cursor)
@@ -184,8 +188,10 @@ class QueryHandlers:
             arguments.pop("format"),
             arguments.pop("lang", "en"),
         )
+        is_safe = arguments.pop("safe", False)
         query = ask(saved_query=name, **arguments)
-        reply, _ = await self._answered(call, ShapedQuery(query, form, Part(), lang=lang))
+        shape = ShapedQuery(query, form, Part(), lang=lang, is_safe=is_safe)
+        reply, _ = await self._answered(call, shape)
         reply.headers.append((b"referrer-policy", b"no-referrer"))
         return reply
 
@@ -258,7 +264,10 @@ class QueryHandlers:
 
     def _form(self, shape: ShapedQuery, served: Served, key: str, *, packed: bool) -> bytes:
         answer = served.answer
-        body = encoded(answer, shape.form, shape.part, most=self._most, lang=shape.lang)
+        body = encoded(
+            answer, shape.form, shape.part, most=self._most, lang=shape.lang,
+            is_safe=shape.is_safe,
+        )  # fmt: skip
         if shape.form == "json":
             body = finished(body, cached=served.cached)
         if packed and len(body) >= _PACKED:
@@ -331,7 +340,10 @@ class Rest:
         operation = self._operation(call.scope["method"], path, call)
         if operation is None:
             return self._options(path)
-        call.caller = self._allowed(operation, call)
+        if operation.method == "POST" and not operation.in_body:
+            # With a body of JSON, a browser asks first whether the page may.
+            self._refuse_foreign_page(call)
+        call.caller = await self._allowed(operation, call)
         if operation.id in ("query", "query_body"):
             return await self._query_handlers.query(call, in_body=operation.in_body)
         if operation.in_body:
@@ -389,7 +401,7 @@ class Rest:
             b"", status=204, headers=[(b"allow", _allow(self._methods(path)).encode())]
         )
 
-    def _allowed(self, operation: Operation, call: Call) -> Caller:
+    async def _allowed(self, operation: Operation, call: Call) -> Caller:
         authorization = call.header(b"authorization")
         linked = None
         if (
@@ -401,7 +413,7 @@ class Rest:
             authorization = f"Bearer {linked}" if linked else None
         if not operation.scope:
             return LOCAL
-        caller = self._server_context.caller(authorization)
+        caller = await self._server_context.identify(authorization)
         if operation.scope not in caller.scopes:
             raise NotAllowedError(
                 f"The token of {caller.name} lacks the scope '{operation.scope}', which this needs."
@@ -411,6 +423,22 @@ class Rest:
                 "A token in a link must not have the scope 'admin': others may see the link."
             )
         return caller
+
+    def _refuse_foreign_page(self, call: Call) -> None:
+        """Refuse what a page of another origin sends through the browser of who reads it.
+
+        Raises:
+            NotAllowedError: it is one.
+        """
+        origin, settings = call.header(b"origin"), self._server_context.settings
+        site = call.header(b"sec-fetch-site") or "none"
+        ours = f"{call.scope['scheme']}://{call.header(b'host')}"
+        is_known = origin in (None, ours, *settings.origins)
+        if not is_known or (origin is None and site not in ("none", "same-origin")):
+            raise NotAllowedError(
+                f"A page of {(origin or 'another origin')[:200]} may not do this: name it in the"
+                " setting `origins` if it may."
+            )
 
     def _across(self, call: Call) -> list[tuple[bytes, bytes]]:
         """Headers for pages of other origins, where the settings name them."""
