@@ -132,15 +132,15 @@ class SemanticModel:
         names = [metrics] if isinstance(metrics, str) else list(metrics)
         cards = [self.card(name) for name in names if self.is_kpi(name)] if governed else []
         key = self._key("dimensions", sorted(names))
-        found: list[dict[str, str]] | None = self._plans.get(key)
-        if found is None:
+        dimensions: list[dict[str, str]] | None = self._plans.get(key)
+        if dimensions is None:
             for name in names:
                 self.metric(name)
-            found = self._compiler.group_bys(names)
-            self._plans.put(key, found)
+            dimensions = self._compiler.group_bys(names)
+            self._plans.put(key, dimensions)
         return [
             item
-            for item in found
+            for item in dimensions
             if item["name"] == TIME or all(item["name"] in card.dimensions for card in cards)
         ]
 
@@ -164,14 +164,18 @@ class SemanticModel:
         saved = {q["name"]: q for q in self.project.semantic_manifest["saved_queries"]}
         if name not in saved:
             raise UnknownNameError("saved query", name, saved)
-        asked = saved[name]["query_params"]
-        filters = (asked["where"] or {}).get("where_filters", [])
+        parameters = saved[name]["query_params"]
+        filters = (parameters["where"] or {}).get("where_filters", [])
         return ask(
-            metrics=asked["metrics"],
-            group_by=[_item(text)[0] for text in asked["group_by"]],
-            where=[read(one["where_sql_template"], self.fields, reviewed=True) for one in filters],
-            order_by=[f"{sign}{item.column}" for item, sign in map(_item, asked["order_by"] or ())],
-            limit=asked["limit"],
+            metrics=parameters["metrics"],
+            group_by=[_item(text)[0] for text in parameters["group_by"]],
+            where=[
+                read(entry["where_sql_template"], self.fields, reviewed=True) for entry in filters
+            ],
+            order_by=[
+                f"{sign}{item.column}" for item, sign in map(_item, parameters["order_by"] or ())
+            ],
+            limit=parameters["limit"],
         )
 
     def is_kpi(self, name: str) -> bool:
@@ -334,10 +338,10 @@ class SemanticModel:
         times: set[tuple[str, str]] = set()
 
         def is_time(relation: str, column: str) -> bool:
-            is_one = self.is_time(relation, column)
-            if is_one:
+            has_time = self.is_time(relation, column)
+            if has_time:
                 times.add((relation, column))
-            return is_one
+            return has_time
 
         if query.limit == 0:
             whole = replace(query, limit=None, ordered=False, order_by=())
