@@ -74,8 +74,8 @@ def first_unknown(
 def gist(error: Exception) -> str:
     """The telling paragraph of one of MetricFlow's long messages."""
     text = str(error)
-    _, found, rest = text.partition("Message:")
-    words = (rest if found else text).strip().split("\n\n")[0].split()
+    _, mark, message = text.partition("Message:")
+    words = (message if mark else text).strip().split("\n\n")[0].split()
     return " ".join(words) or type(error).__name__
 
 
@@ -192,9 +192,9 @@ class Compiler:
     def group_bys(self, metrics: Iterable[str]) -> list[dict[str, str]]:
         """What these metrics can be grouped by: name, kind and description, sorted by name."""
         names = list(metrics)
-        found = self._engine.list_group_bys(metric_names=names or None)
+        items = self._engine.list_group_bys(metric_names=names or None)
         listed: dict[str, dict[str, str]] = {}
-        for item in found:
+        for item in items:
             kind = type(item).__name__.lower()
             if kind == "dimension":
                 kind = str(item.type.value)
@@ -211,9 +211,9 @@ class Compiler:
         groups = list(query.group_by)
         for text in query.where:
             groups += read(text).groups
-        found = first_unknown(groups, self._known(query.metrics), query.metrics)
+        unknown = first_unknown(groups, self._known(query.metrics), query.metrics)
         of = f" for {', '.join(query.metrics)}" if query.metrics else ""
-        return found or QueryError(f"MetricFlow refuses the question{of}: {gist(error)}")
+        return unknown or QueryError(f"MetricFlow refuses the question{of}: {gist(error)}")
 
     def _known(self, metrics: Iterable[str]) -> dict[str, list[str]]:
         """What metrics can be grouped by, each with its grains when it is a time."""
@@ -222,8 +222,8 @@ class Compiler:
         if not names:
             grains = [grain.value for grain in TimeGranularity]
             return {item["name"]: grains for item in self.group_bys(())} | {"metric_time": grains}
-        found = self._lookup.metric_lookup.get_common_group_by_items(metric_references=names)
-        for item in found.annotated_specs:
+        common = self._lookup.metric_lookup.get_common_group_by_items(metric_references=names)
+        for item in common.annotated_specs:
             name = "__".join([*item.entity_link_names, item.element_name])
             grains = known.setdefault(name, [])
             if item.time_grain is not None:
@@ -288,8 +288,8 @@ def _parameter(group: GroupBy) -> Any:
 
 def _order_by(query: Query, groups: dict[str, GroupBy]) -> list[tuple[str, bool]]:
     """The columns to order by and whether descending; by default time, then the dimensions."""
-    asked = query.order_by
-    if not asked and query.ordered and not query.min_max_only:
+    order = query.order_by
+    if not order and query.ordered and not query.min_max_only:
         bare = [group for group in query.group_by if group.base == "metric_time"]
         times = [
             group
@@ -298,9 +298,9 @@ def _order_by(query: Query, groups: dict[str, GroupBy]) -> list[tuple[str, bool]
             if group.asked_grain or bare == [group]
         ]
         others = [g for g in query.group_by if g not in times and g not in bare]
-        asked = tuple(group.column for group in (*times, *others))
-    for item in asked:
+        order = tuple(group.column for group in (*times, *others))
+    for item in order:
         if item.removeprefix("-") not in {*groups, *query.metrics}:
             choices = [*query.metrics, *groups]
             raise UnknownNameError("column to order by", item, choices, where=" in this question")
-    return [(item.removeprefix("-"), item.startswith("-")) for item in asked]
+    return [(item.removeprefix("-"), item.startswith("-")) for item in order]

@@ -150,8 +150,8 @@ def _more_columns(here: exp.Expression, there: exp.Expression) -> list[exp.Expre
     if is_more or _without_columns(here) != _without_columns(there):
         return None
     known = {column.alias_or_name: column.unalias().sql() for column in here.selects}
-    told = {column.alias_or_name: column.unalias().sql() for column in there.selects}
-    if any(known.get(name, text) != text for name, text in told.items()):
+    theirs = {column.alias_or_name: column.unalias().sql() for column in there.selects}
+    if any(known.get(name, text) != text for name, text in theirs.items()):
         return None
     return [column for column in there.selects if column.alias_or_name not in known]
 
@@ -164,8 +164,8 @@ def _columns(select: exp.Select) -> list[exp.Column]:
 
 
 def _source(select: exp.Select) -> exp.Expression | None:
-    found = select.args.get("from_") or select.args.get("from")
-    return found.this if found is not None else None
+    source = select.args.get("from_") or select.args.get("from")
+    return source.this if source is not None else None
 
 
 def _without_columns(select: exp.Select) -> str:

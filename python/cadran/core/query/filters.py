@@ -158,8 +158,13 @@ class Condition(str):
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """The comparisons in it, as far as they were read one by one."""
+        """Its comparisons, in the order in which they stand."""
         return tuple(node for node in _walked(self.tree) if isinstance(node, Comparison))
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Whether a part of it is SQL beyond the grammar."""
+        return any(isinstance(node, Reviewed) for node in _walked(self.tree))
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -200,7 +205,11 @@ class Condition(str):
 
 
 def days_of(condition: Condition) -> tuple[dt.date | None, dt.date | None]:
-    """The first and last day of `metric_time` that can meet a condition, as far as it says so."""
+    """The first and last day of `metric_time` that can meet a condition, as far as it says so.
+
+    A condition with other days in the same places has its bounds from the same places or further
+    out, so that plans can be shared.
+    """
     first, last = dt.date.min, dt.date.max
     node = condition.tree
     for part in node.parts if isinstance(node, Joined) and node.word == "and" else (node,):
@@ -213,8 +222,6 @@ def days_of(condition: Condition) -> tuple[dt.date | None, dt.date | None]:
             first = max(first, days[0])
         if part.operator in ("=", "<", "<=", "between"):
             last = min(last, days[-1])
-        if part.operator == "in":
-            first, last = max(first, min(days)), min(last, max(days))
     return None if first == dt.date.min else first, None if last == dt.date.max else last
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from dataclasses import replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler import plan_cache as plans
+from cadran.core.compiler import shapes
 from cadran.core.project import cards as card_reader
 from cadran.core.query.filters import Condition, days_of, read
 from cadran.core.query.request import (
@@ -22,7 +24,7 @@ from cadran.core.query.request import (
 )
 from cadran.core.semantics.governed import TIME, govern
 from cadran.core.semantics.metrics import MetricGraph, fills_gaps
-from cadran.errors import QueryError, UnknownNameError, listing
+from cadran.errors import CadranError, QueryError, UnknownNameError, listing
 from cadran.formats import periods
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from cadran.core.compiler.metricflow import Compiler
     from cadran.core.project.artifacts import Project
     from cadran.core.project.cards import Card
+
+_LEARNED_AT_ONCE = 64
 
 
 class SemanticModel:
@@ -41,6 +45,8 @@ class SemanticModel:
         self.project = built
         self._plans = plans.PlanCache(built.plans if plan_cache else None)
         self._read_cards: dict[str, Card] = {}
+        # A lock for the shapes of each remainder: one of them is learned at a time.
+        self._learning = [threading.Lock() for _ in range(_LEARNED_AT_ONCE)]
         self._planned: plans.Recent[tuple[str, Query]] = plans.Recent()
 
     @cached_property
@@ -126,15 +132,15 @@ class SemanticModel:
         names = [metrics] if isinstance(metrics, str) else list(metrics)
         cards = [self.card(name) for name in names if self.is_kpi(name)] if governed else []
         key = self._key("dimensions", sorted(names))
-        found: list[dict[str, str]] | None = self._plans.get(key)
-        if found is None:
+        dimensions: list[dict[str, str]] | None = self._plans.get(key)
+        if dimensions is None:
             for name in names:
                 self.metric(name)
-            found = self._compiler.group_bys(names)
-            self._plans.put(key, found)
+            dimensions = self._compiler.group_bys(names)
+            self._plans.put(key, dimensions)
         return [
             item
-            for item in found
+            for item in dimensions
             if item["name"] == TIME or all(item["name"] in card.dimensions for card in cards)
         ]
 
@@ -158,14 +164,18 @@ class SemanticModel:
         saved = {q["name"]: q for q in self.project.semantic_manifest["saved_queries"]}
         if name not in saved:
             raise UnknownNameError("saved query", name, saved)
-        asked = saved[name]["query_params"]
-        filters = (asked["where"] or {}).get("where_filters", [])
+        parameters = saved[name]["query_params"]
+        filters = (parameters["where"] or {}).get("where_filters", [])
         return ask(
-            metrics=asked["metrics"],
-            group_by=[_item(text)[0] for text in asked["group_by"]],
-            where=[read(one["where_sql_template"], self.fields, reviewed=True) for one in filters],
-            order_by=[f"{sign}{item.column}" for item, sign in map(_item, asked["order_by"] or ())],
-            limit=asked["limit"],
+            metrics=parameters["metrics"],
+            group_by=[_item(text)[0] for text in parameters["group_by"]],
+            where=[
+                read(entry["where_sql_template"], self.fields, reviewed=True) for entry in filters
+            ],
+            order_by=[
+                f"{sign}{item.column}" for item, sign in map(_item, parameters["order_by"] or ())
+            ],
+            limit=parameters["limit"],
         )
 
     def is_kpi(self, name: str) -> bool:
@@ -238,15 +248,58 @@ class SemanticModel:
         """
         planned = self._planned.get(query)
         if planned is None:
-            key = self._key("plan", query.key(), query.governed)
-            plan: dict[str, Any] | None = self._plans.get(key)
-            if plan is None or not all(self.is_time(*column) for column in plan["times"]):
-                plan = self._compiled(query)
-                self._plans.put(key, plan)
+            plan = self._shared_plan(query) or self._own_plan(query)
             groups = tuple(GroupBy(*parts) for parts in plan["group_by"])
             planned = plan["sql"], replace(query, group_by=groups)
             self._planned.put(query, planned)
         return planned
+
+    def _own_plan(self, query: Query) -> dict[str, Any]:
+        """The plan of this very question."""
+        key = self._key("plan", query.key(), query.governed)
+        plan = self._valid_plan(key)
+        if plan is None:
+            plan = self._compiled(query)
+            self._plans.put(key, plan)
+        return plan
+
+    def _shared_plan(self, query: Query) -> dict[str, Any] | None:
+        """The plan of all questions that differ from this one in values; None if it has none."""
+        shape = shapes.shape_of(query)
+        if shape is None:
+            return None
+        key = self._key("shape", shape.query.key(), query.governed)
+        plan = self._valid_plan(key)
+        if plan is None:
+            with self._learning[int(key[:8], 16) % len(self._learning)]:
+                plan = self._valid_plan(key) or self._learned(shape)
+                if plan is None:
+                    return None
+                self._plans.put(key, plan)
+        if plan["parts"] is None:
+            return None
+        return {"sql": shapes.filled(plan["parts"], shape), "group_by": plan["group_by"]}
+
+    def _valid_plan(self, key: str) -> dict[str, Any] | None:
+        """A kept plan, where the columns still have the types that it was written for."""
+        plan: dict[str, Any] | None = self._plans.get(key)
+        if plan is None or not all(self.is_time(*column) for column in plan["times"]):
+            return None
+        return plan
+
+    def _learned(self, shape: shapes.Shape) -> dict[str, Any] | None:
+        """The plan of a shape, without parts where it cannot be shared; None if it is refused."""
+        shape, other = shape.stand_ins()
+        query = shape.question()
+        try:
+            if shape.is_sharable(self.conditions((*query.where, *query.confined))):
+                plan, other_plan = self._compiled(query), self._compiled(other.question())
+                parts = shapes.learned(shape, plan["sql"], other, other_plan["sql"])
+                if plan["times"] == other_plan["times"]:
+                    return {**plan, "sql": None, "parts": parts}
+        except CadranError:
+            return None  # the question itself is refused, in its own words
+        return {"parts": None, "times": [], "group_by": []}
 
     def plan_values(self, query: Query) -> tuple[str, Query]:
         """The SQL of the values of the one dimension that a question groups by, and the question.
@@ -285,10 +338,10 @@ class SemanticModel:
         times: set[tuple[str, str]] = set()
 
         def is_time(relation: str, column: str) -> bool:
-            is_one = self.is_time(relation, column)
-            if is_one:
+            has_time = self.is_time(relation, column)
+            if has_time:
                 times.add((relation, column))
-            return is_one
+            return has_time
 
         if query.limit == 0:
             whole = replace(query, limit=None, ordered=False, order_by=())
