@@ -130,7 +130,7 @@ class Layer(SemanticModel):
                 of_now, query.version, known_at=query.known_at, view=query.view
             )
         sql, of_now = self.plan(of_now)
-        note = self.range_note(of_now)
+        note = f"{self.range_note(of_now)} {self.offset_note(of_now)}".strip()
         cards = self.cards_of(of_now)
         if query.known_at is not None or query.view is not None:
             return self._as_published(of_now, sql, cards, query.known_at, query.view)

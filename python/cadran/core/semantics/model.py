@@ -482,6 +482,8 @@ class SemanticModel:
     def _refuse_offsets(self, query: Query) -> None:
         """MetricFlow reads wrong periods, or writes invalid SQL, for offsets at some grains.
 
+        A KPI is refused where it reads wrong periods; of another metric the answer says so.
+
         Raises:
             QueryError: the question is of that kind.
         """
@@ -491,13 +493,9 @@ class SemanticModel:
                 grain = group.asked_grain
                 if grain is None or not self.metric_graph.is_counted_by(name, group.base):
                     continue
-                window = self.metric_graph.uneven_offset(name, grain)
-                if window:
-                    raise QueryError(
-                        f"{name} looks {window} back, which is no whole number of {grain}s: some"
-                        f" days would be read twice and others never. Ask it by"
-                        f" {listing(self._even_grains(name))}."
-                    )
+                uneven = self._uneven(name, grain)
+                if uneven and self.is_kpi(name):
+                    raise QueryError(uneven)
                 to = self.metric_graph.offset_to_grain(name)
                 if ranged and to and GRAINS.index(grain) > GRAINS.index("day"):
                     raise QueryError(
@@ -511,6 +509,25 @@ class SemanticModel:
                 "A filter on a metric reads all of its time, whatever start and end say. Leave"
                 " them out, or filter by a dimension."
             )
+
+    def offset_note(self, query: Query) -> str:
+        """Which metrics, that are no KPIs, read days twice or never at a grain of the question."""
+        sentences = [
+            self._uneven(name, group.asked_grain)
+            for name in query.metrics
+            for group in query.group_by
+            if group.asked_grain and self.metric_graph.is_counted_by(name, group.base)
+        ]
+        return " ".join(sentence for sentence in sentences if sentence)
+
+    def _uneven(self, name: str, grain: str) -> str:
+        window = self.metric_graph.uneven_offset(name, grain)
+        if not window:
+            return ""
+        return (
+            f"{name} looks {window} back, which is no whole number of {grain}s: some days are read"
+            f" twice and others never. Ask it by {listing(self._even_grains(name))}."
+        )
 
     def _even_grains(self, name: str) -> list[str]:
         return [
