@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -68,6 +69,7 @@ def root(tiny, tmp_path_factory):
     """The shop as a project, with one order in March for each value, published once."""
     folder = tmp_path_factory.mktemp("nasty")
     (folder / "dbt_project.yml").write_text("name: sample\nprofile: sample\n")
+    os.utime(folder / "dbt_project.yml", (0, 0))  # older than what dbt made of it
     shutil.copytree(tiny.parent, folder / "target")
     shutil.copy(tiny.parents[1] / "tiny.duckdb", folder / "tiny.duckdb")
     with duckdb.connect(str(folder / "tiny.duckdb")) as connection:

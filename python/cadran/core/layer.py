@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core import warehouse
 from cadran.core.ledger.reader import VIEWS, History, Reader, has_ledger, with_published
-from cadran.core.project import artifacts, dbt
+from cadran.core.project import artifacts
 from cadran.core.query.request import GroupBy, Query, ask
 from cadran.core.result import Result, arranged, dates
 from cadran.core.semantics.model import SemanticModel
@@ -317,5 +317,7 @@ def open_layer(
     """
     project = artifacts.find(project_dir, manifest, database)
     if project.semantic_manifest_path.exists():
+        from cadran.core.project import dbt
+
         dbt.refresh(project)
     return Layer(project, plan_cache=plan_cache)
