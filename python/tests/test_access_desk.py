@@ -352,7 +352,7 @@ def test_every_question_is_recorded_answered_or_not(service, tmp_path):
     assert (first.metrics, first.where, first.rows) == (("revenue@1",), tuple(where), 3)
     assert (first.outcome, first.cached, second.cached) == ("answered", False, True)
     assert "FR" not in str(first)  # the role's own filter is in the policy
-    assert (unknown.outcome, hostile.outcome, nobody.outcome) == ("failed", "failed", "refused")
+    assert (unknown.outcome, hostile.outcome, nobody.outcome) == ("refused", "failed", "refused")
     assert hostile.where == ("1 = 1; drop table x",)
     assert "no role" in nobody.reason
 
