@@ -196,7 +196,7 @@ def test_every_question_is_recorded_with_its_outcome(service):
         service.ask(asked(), Query.of({"metrics": ["revenues"]}))
     service.sql(asked(), BY_MONTH)
     shown = [(entry.kind, entry.outcome, entry.rows) for entry in service.audit.entries]
-    assert shown == [("query", "answered", 2), ("query", "failed", 0), ("sql", "answered", 0)]
+    assert shown == [("query", "answered", 2), ("query", "refused", 0), ("sql", "answered", 0)]
 
 
 def test_a_new_build_is_taken_over_and_an_old_answer_is_never_given_again(service, home):
