@@ -27,7 +27,7 @@ from cadran.core.versions.meaning import SemanticFingerprints
 from cadran.core.versions.steps import StepStore
 from cadran.errors import CardError, NotGovernedError, QueryError, UnknownNameError, WarehouseError
 from cadran.governance.approval import Decision
-from cadran.governance.bump import bump, first
+from cadran.governance.bump import bump, first, renew
 from cadran.governance.check import check
 from cadran.governance.publish import publish
 from cadran.governance.rules import registered
@@ -401,6 +401,30 @@ def _steps_written_out(shop) -> None:
     for path in (shop.root / "versions").glob("*/v*.yml"):
         path.write_text(store.written_out(path.read_text(), path.name))
     shutil.rmtree(shop.root / "versions" / "steps")
+
+
+def test_sql_that_is_written_anew_with_its_meaning_is_compared_once_and_noted(shop, monkeypatch):
+    shop.edit("models/fct_orders.sql", "ref('stg_orders')", "ref('int_orders')")
+    (shop.root / "models/int_orders.sql").write_text("select * from {{ ref('stg_orders') }}\n")
+    shop.parse()
+    layer = shop.open()
+    assert not layer.meanings.is_untouched(shop.records("revenue")[-1])
+    assert "revenue" in renew(layer, layer.meanings.kpis())
+    layer.close()
+    locked = lock.read(shop.root)["revenue"]
+    assert ("model", "int_orders") in locked.came_from
+    assert locked.seals == {1: versions.seal(shop.root / shop.records("revenue")[-1].file)}
+    with monkeypatch.context() as patched:
+        patched.setattr(compiled, "_compile", None)
+        assert shop.findings("VER01", "VER03", "VER04") == {}
+    shop.edit("models/int_orders.sql", "}}", "}} where amount > 60")
+    shop.parse()
+    assert "revenue" in shop.findings("VER01")["VER01"]
+    layer = shop.open()
+    with pytest.raises(QueryError, match="does not mean what its version 1 means"):
+        renew(layer, ["revenue"])
+    layer.close()
+    assert lock.read(shop.root)["revenue"] == locked
 
 
 def test_a_step_that_several_versions_read_is_stored_once_and_seals_hold_in_either_form(shop):

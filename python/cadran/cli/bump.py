@@ -19,6 +19,7 @@ from cadran.governance.approval import Decision
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.governance.bump import Bumped
     from cadran.governance.impact import Pair
@@ -45,6 +46,11 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         "--share-steps",
         action="store_true",
         help="store the frozen SQL that records hold once, under versions/steps; seals hold",
+    )
+    parser.add_argument(
+        "--renew",
+        action="store_true",
+        help="note in kpi.lock how these KPIs, or all, are written now with the meaning they had",
     )
     parser.add_argument(
         "--kind",
@@ -83,6 +89,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     examples(
         parser,
         "cadran bump --first",
+        "cadran bump --renew",
         "cadran bump net_revenue --kind policy --reason 'Marketplace without tax' --expected -3 0 "
         "--approver head.of.sales@example.com --effective-from 2026-11-01 --chart impact.svg",
     )
@@ -97,12 +104,22 @@ def _share_steps(root: Path | None) -> int:
     return 0
 
 
+def _renew(layer: Layer, kpis: list[str]) -> int:
+    from cadran.governance.bump import renew
+
+    for kpi in renew(layer, kpis or layer.meanings.kpis()):
+        print(kpi)
+    return 0
+
+
 def _bump(parsed: argparse.Namespace) -> int:
     dbt.refresh(open_layer(parsed).project)
     layer = open_layer(parsed)
     root = layer.project.root
     if parsed.share_steps:
         return _share_steps(root)
+    if parsed.renew:
+        return _renew(layer, parsed.kpi)
     author = parsed.author or (git.user(root) if root else None)
     if not author:
         raise QueryError("Nobody is the author: give --author, or set git's user.email.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cadran.core.project import lock
 from cadran.core.versions import record as version_file
 from cadran.core.versions import record as versions
-from cadran.core.versions.compare import between
+from cadran.core.versions.compare import between, compare
 from cadran.core.versions.definition import tools
 from cadran.core.versions.meaning import combined
 from cadran.core.versions.record import merged, months_of
@@ -146,6 +146,36 @@ def first(layer: Layer, kpis: list[str], author: str) -> list[Path]:
         )  # fmt: skip
         paths.append(_write(root, _record(meanings, now, decision, card.version)))
     return paths
+
+
+def renew(layer: Layer, kpis: list[str]) -> list[str]:
+    """Note in the lock how KPIs are written now that mean what their versions mean; their names.
+
+    Until then, everything they come from is compared anew in each fresh clone.
+
+    Raises:
+        QueryError: one of them means something else; nothing is written then.
+        UnknownNameError: there is no such KPI.
+        ProjectError: the project cannot be compiled.
+    """
+    root, meanings = _root(layer), layer.meanings
+    locked, renewed = lock.read(root), []
+    for kpi in kpis:
+        history = _history(root, layer.card(kpi).name, again=False)
+        if meanings.is_untouched(history[-1]):
+            continue
+        change = compare(meanings, history[-1])
+        if change.changed or change.asks_more:
+            raise QueryError(
+                f"{kpi} does not mean what its version {history[-1].version} means: record it by"
+                f" `cadran bump {kpi}`, or take the change back."
+            )
+        now = meanings.definition(kpi)
+        fingerprint = meanings.fingerprint_of(now) or ""
+        locked[kpi] = replace(locked[kpi], fingerprint=fingerprint, came_from=now.came_from)
+        renewed.append(kpi)
+    lock.write(root, locked)
+    return renewed
 
 
 def changelog_row(record: VersionRecord) -> str:

@@ -178,11 +178,15 @@ class Locked:
         version: the present one.
         hash: what it means.
         seals: checksums of the files of its records, by version.
+        fingerprint: of all that it comes from, as written when it was last found to mean the same.
+        came_from: kind and name of the models, snapshots, seeds and sources under it.
     """
 
     version: int
     hash: str
     seals: dict[int, str] = field(default_factory=dict)
+    fingerprint: str = ""
+    came_from: list[tuple[str, str]] = field(default_factory=list)
 
 
 def read(root: Path) -> dict[str, Locked]:
@@ -197,6 +201,8 @@ def read(root: Path) -> dict[str, Locked]:
                 int(entry["version"]),
                 str(entry["hash"]),
                 {int(number): str(mark) for number, mark in (entry.get("seals") or {}).items()},
+                str(entry.get("fingerprint") or ""),
+                [(kind, name) for node in _nodes(entry) for kind, name in [node.split(" ")]],
             )
             for name, entry in (_load(root / FILE).get("kpis") or {}).items()
         }
@@ -212,10 +218,22 @@ def write(root: Path, locked: dict[str, Locked]) -> None:
             "hash": entry.hash,
             "seals": {str(number): mark for number, mark in sorted(entry.seals.items())},
         }
+        | (
+            {
+                "fingerprint": entry.fingerprint,
+                "came_from": ", ".join(map(" ".join, entry.came_from)),
+            }
+            if entry.fingerprint
+            else {}
+        )
         for name, entry in locked.items()
     }
     with alone(root):
         _replace(root / FILE, _load(root / FILE) | {"kpis": kpis})
+
+
+def _nodes(entry: dict[str, Any]) -> list[str]:
+    return str(entry["came_from"]).split(", ") if entry.get("fingerprint") else []
 
 
 def _load(path: Path) -> dict[str, Any]:

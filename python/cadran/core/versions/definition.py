@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DIALECT = dialects.DEFAULT
 OPEN_GRAIN = "cadran_grain"
+_RELATIONS = ("model", "snapshot", "seed", "source")
 _OPENED = re.compile(r'"\w+____\w+"|"(source|seed|snapshot|python)"\.')
 # Raised when the form itself changes, so that what was kept of an older one is not believed.
 FORM = 2
@@ -80,6 +81,11 @@ class Definition:
     def by_label(self) -> dict[str, CompiledQuery]:
         """The question of each label, such as "month customer__country"."""
         return {label: question for question in self.questions for label in question.labels}
+
+    @property
+    def came_from(self) -> list[tuple[str, str]]:
+        """Kind and name of the models, snapshots, seeds and sources that it comes from."""
+        return [(node.kind, node.name) for node in self.nodes if node.kind in _RELATIONS]
 
     @property
     def runs(self) -> bool:

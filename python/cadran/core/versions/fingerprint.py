@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
     from cadran.core.project.cards import Card
-    from cadran.core.project.graph import Graph, Node
+    from cadran.core.project.graph import Graph
 
 
 _LEAF = "mart"
@@ -123,18 +123,15 @@ class Fingerprint:
         return self._hashes[key, tuple(sorted(used))]
 
 
-_OPENED = ("model", "snapshot", "seed", "source")
-
-
-def fingerprint(graph: Graph, card: Card, nodes: Iterable[Node]) -> str | None:
+def fingerprint(graph: Graph, card: Card, nodes: Iterable[tuple[str, str]]) -> str | None:
     """The mark of a KPI over the nodes that it came from; None when one of them is gone.
 
     Args:
         graph: dbt's manifest, parsed or compiled.
         card: the KPI's card, for its grains and dimensions.
-        nodes: what the KPI came from when its record was written.
+        nodes: kind and name of what the KPI came from when it was last compared.
     """
-    pairs = {(node.kind, node.name) for node in nodes if node.kind in _OPENED}
+    pairs = set(nodes)
     ids = {_named(node): key for key, node in graph.nodes.items() if _named(node) in pairs}
     if pairs - ids.keys() or card.name not in graph.metrics:
         return None

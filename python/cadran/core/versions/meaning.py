@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cadran.core.compiler.plan_cache import PlanCache, key_of
+from cadran.core.project import lock
 from cadran.core.project.dbt import compiled
 from cadran.core.project.graph import Graph, checksum
 from cadran.core.semantics.metrics import MetricGraph
@@ -34,6 +35,7 @@ from cadran.errors import CadranError
 if TYPE_CHECKING:
     from cadran.core.project.artifacts import Project
     from cadran.core.project.cards import Card
+    from cadran.core.project.lock import Locked
     from cadran.core.versions.record import VersionRecord
 
 
@@ -78,6 +80,10 @@ class SemanticFingerprints:
     def parsed(self) -> Graph:
         """Dbt's manifest as it is beside the model's own; no more than parsed, perhaps."""
         return Graph(self.model.project, self.root)
+
+    @cached_property
+    def _locked(self) -> dict[str, Locked]:
+        return lock.read(self.root) if self.root else {}
 
     @cached_property
     def _expansion(self) -> Expansion:
@@ -189,15 +195,19 @@ class SemanticFingerprints:
 
     def fingerprint_of(self, definition: Definition) -> str | None:
         """A mark of all that a definition comes from, as it is compiled now."""
-        return fingerprint(self.graph, self.card(definition.kpi), definition.nodes)
+        return fingerprint(self.graph, self.card(definition.kpi), definition.came_from)
 
     def is_untouched(self, record: VersionRecord) -> bool:
         """Whether nothing was written anew of what a version came from, so that it still holds."""
         try:
             card = self.model.card(record.kpi)
-            return (
-                bool(record.fingerprint)
-                and fingerprint(self.parsed, card, record.definition.nodes) == record.fingerprint
+            fingerprints = {record.fingerprint: record.definition.came_from}
+            locked = self._locked.get(record.kpi)
+            if locked and locked.version == record.version:
+                fingerprints[locked.fingerprint] = locked.came_from
+            return any(
+                known and fingerprint(self.parsed, card, nodes) == known
+                for known, nodes in fingerprints.items()
             )
         except CadranError:
             return False

@@ -215,12 +215,10 @@ sources:
 def source_freshness(context: Context) -> Iterator[Finding]:
     """Find sources below a KPI without a stated freshness."""
     reported: set[str] = set()
-    stated = {s["source_name"] for s in context.dbt.get("sources", {}).values() if _late_after(s)}
     for name in context.raw:
         for source in _sources(context, name):
             # null is a table's own word; where nothing is said, dbt has thresholds without counts.
-            is_excused = source.get("freshness") is None and source["source_name"] in stated
-            is_silent = not _late_after(source) and not is_excused
+            is_silent = source.get("freshness", {}) is not None and not _late_after(source)
             if is_silent and source["source_name"] not in reported:
                 reported.add(source["source_name"])
                 yield Finding(
