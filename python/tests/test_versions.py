@@ -637,7 +637,7 @@ def test_a_bump_and_a_publication_at_once_lose_nothing_of_the_lock(tmp_path):
 
     def publications():
         for batch in range(1, 101):
-            anchor.anchor(tmp_path / lock.FILE, anchor.Head(batch, "c" * 64))
+            anchor.anchor(tmp_path / lock.FILE, {batch: "c" * 64})
 
     lock.write(tmp_path, locked)
     other = threading.Thread(target=publications)
