@@ -646,4 +646,4 @@ def test_a_bump_and_a_publication_at_once_lose_nothing_of_the_lock(tmp_path):
         lock.write(tmp_path, {"revenue": replace(locked["revenue"], version=number)})
     other.join()
     assert lock.read(tmp_path)["revenue"].version == 100
-    assert anchor.anchored(tmp_path / lock.FILE).batch == 100
+    assert anchor.anchored(tmp_path / lock.FILE).head.batch == 100
