@@ -70,7 +70,7 @@ def _exposition(server_context: ServerContext, counting: Counting) -> str:
         for (protocol, outcome, cached), count in sorted(counting.questions.items())
     ]
     lines += [
-        "# HELP cadran_question_seconds How long questions took in the desk.",
+        "# HELP cadran_question_seconds How long questions took.",
         "# TYPE cadran_question_seconds histogram",
     ]
     running = 0
