@@ -62,6 +62,8 @@ def project(demo, tmp_path_factory):
     )
     for name in (*folders, "python/tests/answers"):
         shutil.copytree(ROOT / name, folder / name)
+    # A copy of the artefacts too: what is edited here is parsed again, and is not the demo.
+    shutil.copytree(demo.target, folder / "target")
     (folder / "data").mkdir()
     for name in ("demo", "mine"):
         (folder / "data" / name).symlink_to(demo.data)
@@ -72,8 +74,8 @@ def project(demo, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def built(demo):
-    return {"DBT_TARGET_PATH": str(demo.target), "CADRAN_DATABASE": str(demo.database)}
+def built(demo, project):
+    return {"DBT_TARGET_PATH": str(project / "target"), "CADRAN_DATABASE": str(demo.database)}
 
 
 def examples(command):

@@ -105,9 +105,7 @@ def _share_steps(root: Path | None) -> int:
 
 
 def _renew(layer: Layer, kpis: list[str]) -> int:
-    from cadran.governance.bump import renew
-
-    for kpi in renew(layer, kpis or layer.meanings.kpis()):
+    for kpi in service.renew(layer, kpis or layer.meanings.kpis()):
         print(kpi)
     return 0
 
