@@ -97,8 +97,7 @@ def test_a_torn_line_is_skipped_and_told_and_does_not_tear_the_next(tmp_path):
 WRITER = """
 import datetime as dt, sys
 from pathlib import Path
-from cadran.access.audit import Entry
-from cadran.access.record import Record
+from cadran.audit.log import Entry, Record
 kept = Record(Path(sys.argv[1]))
 for number in range(10**9):
     kept.write(Entry("killed", "rest", "query", ("revenue@1",), rows=number,

@@ -67,7 +67,7 @@ def test_the_configuration_of_agents_on_the_page_is_json_and_starts_a_command():
 
 
 def test_the_example_of_settings_holds_the_defaults():
-    told = settings.read(PAGE.parents[1] / "examples" / "deploy", {})
+    told = settings.read(PAGE.parents[1] / "examples" / "deploy", {}, makes=("tokens", "policy"))
     default = settings.Settings()
     apart = {"memory", "threads", "tokens", "policy", "audit"}
     for field in fields(default):

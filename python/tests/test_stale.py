@@ -29,7 +29,8 @@ def root(tiny, tmp_path):
     shutil.copytree(tiny.parent, tmp_path / "shop" / "target",
                     ignore=shutil.ignore_patterns("cadran"))  # fmt: skip
     shutil.copy(tiny.parents[1] / "tiny.duckdb", tmp_path / "shop" / "tiny.duckdb")
-    before = time.time() - 60
+    made = (tmp_path / "shop" / "target" / "semantic_manifest.json").stat().st_mtime
+    before = made - 60
     for path in (tmp_path / "shop").rglob("*"):
         if "target" not in path.parts:
             os.utime(path, (before, before))
