@@ -18,6 +18,7 @@ from cadran.core.project import checks as settings
 from cadran.core.project import dbt
 from cadran.core.project.artifacts import Project
 from cadran.errors import CardError, UnknownNameError
+from cadran.formats import strict_yaml
 from cadran.governance import report as render
 from cadran.governance import report as rule_pages
 from cadran.governance.check import check
@@ -96,6 +97,11 @@ def test_each_fault_is_found_by_its_code_and_nowhere_else(report, code, kpis):
 def test_every_rule_has_a_fault():
     # The rules of versions have their own faulty project.
     assert set(FAULTS) == {code for code in registered() if not code.startswith("VER")}
+
+
+def test_every_text_belongs_to_a_rule(project_root):
+    texts = project_root / "python/cadran/governance/rules/rules.yml"
+    assert set(strict_yaml.read(texts, CardError)) == set(registered())
 
 
 def test_every_finding_says_where_and_how_to_mend_it(report, bad):

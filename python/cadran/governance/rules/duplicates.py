@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cadran.core.compiler.plan_cache import key_of
-from cadran.core.project.checks import Severity
 from cadran.core.project.graph import checksum
 from cadran.core.query.request import GRAINS
 from cadran.core.versions.canonical import NotCanonical, canonical
@@ -39,20 +38,7 @@ def meaning_of(context: Context, kpi: str) -> str | None:
     return meaning
 
 
-@rule(
-    "DUP01",
-    title="No meaning stands under two names",
-    rationale="""Two names for one figure are two figures to their readers, and will be two at
-        the next change, which reaches only one of them. Compared is the SQL that each KPI
-        compiles to, brought to one form, at its coarsest grain.""",
-    example="""
-# wrong: both compile to the same SQL
-- {name: net_revenue, type: derived, expr: order_net_amount, ...}
-- {name: turnover, type: derived, expr: (order_net_amount), ...}
-# right: one KPI; the other word stands in its description
-""",
-    remedy="Keep one of them; deprecate the other with `replaced_by`.",
-)
+@rule("DUP01")
 def same_meaning(context: Context) -> Iterator[Finding]:
     """Find KPIs whose canonical SQL is that of another."""
     by_meaning: dict[str, list[str]] = defaultdict(list)
@@ -65,19 +51,7 @@ def same_meaning(context: Context) -> Iterator[Finding]:
             yield Finding(kpi=name, message=f"it is computed exactly as '{names[0]}' is")
 
 
-@rule(
-    "DUP02",
-    title="No label stands for two meanings",
-    rationale="""Readers see labels, not names. Two KPIs under one label are one figure with two
-        values.""",
-    example="""
-# wrong
-- {name: net_revenue, label: Revenue, ...}
-- {name: gross_revenue, label: Revenue, ...}
-# right: `Net revenue` and `Gross revenue`
-""",
-    remedy="Give each KPI a label of its own, in both languages.",
-)
+@rule("DUP02")
 def same_label(context: Context) -> Iterator[Finding]:
     """Find labels, in either language, that an earlier KPI carries."""
     for language in ("English", "French"):
@@ -92,22 +66,7 @@ def same_label(context: Context) -> Iterator[Finding]:
                 yield Finding(kpi=name, message=message)
 
 
-@rule(
-    "DUP03",
-    title="No two names are nearly the same",
-    rationale="""`net_revenue` and `revenue_net`, `refund_rate` and `refunds_rate`: whoever asks
-        for one will sooner or later get the other.""",
-    example="""
-# wrong
-- {name: refund_rate, ...}
-- {name: refunds_rate, ...}
-# right: names that say the difference
-- {name: refund_rate, ...}
-- {name: refunded_order_share, ...}
-""",
-    remedy="Rename one so that the difference in meaning shows in the name.",
-    severity=Severity.WARNING,
-)
+@rule("DUP03")
 def near_names(context: Context) -> Iterator[Finding]:
     """Find KPI names that are easily taken for another's."""
     names = [n for n, card in context.raw.items() if card.get("status") != "deprecated"]

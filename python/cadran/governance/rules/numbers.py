@@ -22,21 +22,7 @@ if TYPE_CHECKING:
 _COUNTS = ("count", "count_distinct", "sum_boolean")
 
 
-@rule(
-    "NUM01",
-    title="An offset is a whole number of the periods that are asked",
-    rationale="""The period before is found by subtracting the window from a period's first day.
-        A month back by quarter reads some days twice and others never; a year back by week finds
-        no week at all, and every value is NULL.""",
-    example="""
-# wrong
-input_metrics: [{name: revenue, offset_window: 1 month}]
-config: {meta: {kpi: {grains: [month, quarter], ...}}}
-# right
-config: {meta: {kpi: {grains: [month], ...}}}
-""",
-    remedy="Take the grain off the card, or write the offset in whole periods of it.",
-)
+@rule("NUM01")
 def offsets_whole(context: Context) -> Iterator[Finding]:
     """Hold the grains of each card against the offsets below it."""
     graph = context.layer.metric_graph
@@ -47,20 +33,7 @@ def offsets_whole(context: Context) -> Iterator[Finding]:
                 yield Finding(kpi=card.name, message=f"{window} is no whole number of {grain}s")
 
 
-@rule(
-    "NUM02",
-    title="A running total by a longer period says of which day it is",
-    rationale="""By a grain coarser than its own, a cumulative metric gives the value of the
-        period's first day, so that a month shows what was known on its first morning, unless
-        `period_agg` says otherwise.""",
-    example="""
-# wrong, with `month` on the card
-- {name: revenue_28_days, type: cumulative, input_metric: revenue, window: 28 days}
-# right
-- {name: revenue_28_days, type: cumulative, input_metric: revenue, window: 28 days, period_agg: last}
-""",  # noqa: E501
-    remedy="Write `period_agg: last` (or `average`) on the cumulative metric.",
-)
+@rule("NUM02")
 def running_totals_of_the_last_day(context: Context) -> Iterator[Finding]:
     """Find cumulative metrics below a card that take the first day of a longer period."""
     graph = context.layer.metric_graph
@@ -91,22 +64,7 @@ def _time_grain(context: Context, metric: str) -> str:
     return max(known, key=GRAINS.index, default="day")
 
 
-@rule(
-    "NUM03",
-    title="A conversion knows which base it belongs to",
-    rationale="""Where an entity has several base rows on one day, the one that a conversion is
-        given to is taken by the order of the rows, so that the same data stored in another order
-        gives another answer by segment; and one base can be counted for several conversions.""",
-    example="""
-# right: one base per entity and day, proved by a test of the base's model
-data_tests:
-  - dbt_utils.unique_combination_of_columns: {arguments: {combination_of_columns: [user_id, day]}}
-# or said on the conversion metric
-config: {meta: {tie_break: rows of one day differ in nothing that the card groups by}}
-""",
-    remedy="""Convert by an entity that is primary or unique in the base's model, test that the
-        base is unique per entity and day, or say `config.meta.tie_break` on the conversion.""",
-)
+@rule("NUM03")
 def conversions_determined(context: Context) -> Iterator[Finding]:
     """Find conversions below a card whose base may be ambiguous."""
     graph = context.layer.metric_graph
@@ -152,21 +110,7 @@ def _is_unique(context: Context, leaf: str, entity: str) -> bool:
     return False
 
 
-@rule(
-    "NUM04",
-    title="What the YAML says has reached the definitions",
-    rationale="""dbt drops `fill_nulls_with`, and makes `percentile_type: continuous` an
-        approximate percentile, before the semantic manifest is written. The file then promises
-        another number than the one that is computed.""",
-    example="""
-# wrong: dropped without a word
-- {name: orders, type: simple, agg: count, expr: order_id, fill_nulls_with: 0}
-# right
-- {name: orders_or_zero, type: derived, expr: "coalesce(orders, 0)", input_metrics: [{name: orders}]}
-""",  # noqa: E501
-    remedy="""Write `coalesce(x, 0)` in a derived metric instead of `fill_nulls_with`, and leave
-        out `percentile_type: continuous`: without it a percentile is exact and continuous.""",
-)
+@rule("NUM04")
 def yaml_reached_manifest(context: Context) -> Iterator[Finding]:
     """Compare metrics as they are written with the metrics of the manifest."""
     if context.root is None:
@@ -206,20 +150,7 @@ def _is_approximate(params: dict[str, Any]) -> bool:
     return bool((aggregation.get("agg_params") or {}).get("use_approximate_percentile"))
 
 
-@rule(
-    "NUM05",
-    title="An approximate percentile is called one",
-    rationale="""An approximate percentile differs from the exact one, most where rows are few: of
-        10 and 100 the exact 90th percentile is 91, the approximate one 100. Who reads the KPI
-        must know.""",
-    example="""
-# wrong
-formula: 90th percentile of hours to answer
-# right
-formula: approximate 90th percentile of hours to answer
-""",
-    remedy="Make the percentile exact, or let the card's formula say that it is approximate.",
-)
+@rule("NUM05")
 def approximate_is_said(context: Context) -> Iterator[Finding]:
     """Find approximate percentiles below cards that do not speak of them."""
     graph = context.layer.metric_graph
@@ -231,19 +162,7 @@ def approximate_is_said(context: Context) -> Iterator[Finding]:
                 yield Finding(kpi=card.name, message=f"{leaf} is an approximate percentile")
 
 
-@rule(
-    "NUM06",
-    title="Nothing is divided by what may be 0",
-    rationale="""Engines differ on a division by zero: infinity, NULL or an error. `nullif` says
-        the same everywhere: there is no value.""",
-    example="""
-# wrong
-expr: refunds / orders
-# right
-expr: refunds / nullif(orders, 0)
-""",
-    remedy="Write `nullif(x, 0)` around what is divided by.",
-)
+@rule("NUM06")
 def divisions_guarded(context: Context) -> Iterator[Finding]:
     """Find divisions below cards by what no `nullif` guards."""
     from sqlglot import exp
@@ -282,22 +201,7 @@ def _expression(context: Context, metric: str) -> exp.Expr | None:
         return None
 
 
-@rule(
-    "NUM07",
-    title="What is summed can be summed",
-    rationale="""The sum of each row's ratio is no ratio of sums, and who was counted on two days
-        is counted twice in the sum of two daily distinct counts. Both look additive to a tool
-        that knows only that they are sums.""",
-    example="""
-# wrong: one row per day in the model
-select day, count(distinct user_id) as users ...
-- {name: users, type: simple, agg: sum, expr: users}
-# right: on the rows themselves
-- {name: users, type: simple, agg: count_distinct, expr: user_id}
-""",
-    remedy="""Divide sums instead of summing ratios, count distinct on the rows themselves, or
-        declare the KPI `not_additive`.""",
-)
+@rule("NUM07")
 def sums_of_what_can_be_summed(context: Context) -> Iterator[Finding]:
     """Find sums of ratios and of distinct counts below cards that allow summing."""
     graph = context.layer.metric_graph
@@ -369,21 +273,7 @@ def _made_by_model(context: Context, leaf: str, column: str) -> exp.Expr | None:
     return None
 
 
-@rule(
-    "NUM08",
-    title="A share of nothing is 0, not empty",
-    rationale="""A count with a filter has no value in a period or cell without a hit. Divided, it
-        leaves the KPI empty where 0 is right, and averages and alerts pass over the best or worst
-        of its periods.""",
-    example="""
-# wrong: NULL in a month without a refund
-- {name: refund_rate, type: ratio, numerator: refunded_orders, denominator: orders}
-# right
-- {name: refund_rate, type: derived, expr: "coalesce(refunded_orders, 0) / nullif(orders, 0)", ...}
-""",
-    remedy="""Write it as `derived`: coalesce(<count>, 0) / nullif(<denominator>, 0); or count by
-        `sum_boolean` on the rows of the denominator, without a filter.""",
-)
+@rule("NUM08")
 def shares_of_nothing(context: Context) -> Iterator[Finding]:
     """Find filtered counts above a division that are empty where nothing was counted."""
     graph = context.layer.metric_graph

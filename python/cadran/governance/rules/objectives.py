@@ -29,55 +29,19 @@ def _serves(context: Context, tier: str) -> Iterator[Finding]:
             yield Finding(kpi=name, message=f"the objective '{objective}' is not among those known")
 
 
-@rule(
-    "OBJ01",
-    title="Each strategic KPI serves an objective",
-    rationale="""A strategic KPI takes the committee's attention. Without an objective behind it,
-        nobody can say what should be done when it moves.""",
-    example="""
-# wrong: no row `sell_more` in seeds/objective_definitions.csv
-kpi: {tier: strategic, objective: sell_more}
-# right
-kpi: {tier: strategic, objective: grow_profitably}
-""",
-    remedy="Name an objective of the seed of objectives, or add the objective there.",
-)
+@rule("OBJ01")
 def strategic_serves(context: Context) -> Iterator[Finding]:
     """Find strategic KPIs without a known objective."""
     yield from _serves(context, "strategic")
 
 
-@rule(
-    "OBJ02",
-    title="No KPI is an orphan",
-    rationale="""A metric becomes a KPI because it serves an objective. An orphan KPI is upkeep
-        without a reader: either it serves something, or its card can go.""",
-    example="""
-# wrong
-kpi: {tier: operational, objective: ""}
-# right
-kpi: {tier: operational, objective: satisfy_customers}
-""",
-    remedy="Name the objective it serves, or take the card off and keep the metric.",
-)
+@rule("OBJ02")
 def no_orphan(context: Context) -> Iterator[Finding]:
     """Find operational KPIs without a known objective."""
     yield from _serves(context, "operational")
 
 
-@rule(
-    "OBJ03",
-    title="Each objective has a KPI",
-    rationale="""An objective that nothing measures is a wish: nobody will know whether it was
-        reached.""",
-    example="""
-# wrong: no card says `objective: be_green`
-objective,label_en,...
-be_green,Be green,...
-# right: one does, or the row goes
-""",
-    remedy="Give the objective a KPI, or take its row out of the seed.",
-)
+@rule("OBJ03")
 def objective_has_kpi(context: Context) -> Iterator[Finding]:
     """Find objectives that no KPI serves."""
     served = {card.get("objective") for card in context.raw.values()}
@@ -87,20 +51,7 @@ def objective_has_kpi(context: Context) -> Iterator[Finding]:
             yield Finding(message=message, file=row.file, line=row.line)
 
 
-@rule(
-    "OBJ04",
-    title="There are 5 to 10 strategic KPIs",
-    rationale="""Fewer leave a part of the company unseen; more are not looked at. The limits are
-        `strategic_kpis` in cadran_checks.yml.""",
-    example="""
-# wrong: 14 cards with
-tier: strategic
-# right: the 8 that the committee decides on are strategic, the others
-tier: operational
-""",
-    remedy="""Choose: make the KPIs that no committee decides on operational, or name the missing
-        ones.""",
-)
+@rule("OBJ04")
 def strategic_count(context: Context) -> Iterator[Finding]:
     """Count the strategic KPIs that are not deprecated."""
     strategic = [
@@ -115,21 +66,7 @@ def strategic_count(context: Context) -> Iterator[Finding]:
         )
 
 
-@rule(
-    "OBJ05",
-    title="Each target has KPI, period, value, baseline and owner",
-    rationale="""A target without a baseline cannot be judged as ambitious or idle; one without
-        an owner was agreed by nobody; one for an unknown KPI or a day that starts no period
-        is never shown.""",
-    example="""
-kpi,period_grain,period_start,target,warning,critical,baseline,owner
-# wrong: 15 January starts no month, and there is no baseline
-net_revenue,month,2027-01-15,650000,620000,580000,,head.of.sales@example.com
-# right
-net_revenue,month,2027-01-01,650000,620000,580000,600000,head.of.sales@example.com
-""",
-    remedy="Complete the row of the seed of targets.",
-)
+@rule("OBJ05")
 def target_is_whole(context: Context) -> Iterator[Finding]:
     """Find rows of the seed of targets that lack something."""
     for row in context.targets:
@@ -169,19 +106,7 @@ def _of_row(context: Context, row: SeedRow, message: str) -> Finding:
     return Finding(kpi=kpi, message=about, file=row.file, line=row.line)
 
 
-@rule(
-    "OBJ06",
-    title="A target lies on the right side of its baseline",
-    rationale="""A KPI that should fall needs a target below where it stands. A target on the
-        other side is nearly always a sign or a unit that was mixed up (5 for 5 %).""",
-    example="""
-# wrong: error_rate should go down
-kpi,period_grain,period_start,target,warning,critical,baseline,owner
-error_rate,month,2027-01-01,0.004,0.005,0.006,0.002,head.of.platform@example.com
-# right: 0.001
-""",
-    remedy="Set the target beyond the baseline in the KPI's direction, or mend the baseline.",
-)
+@rule("OBJ06")
 def target_side(context: Context) -> Iterator[Finding]:
     """Find targets that are worse than their baseline."""
     for row, sign in _judged(context):
@@ -191,21 +116,7 @@ def target_side(context: Context) -> Iterator[Finding]:
             yield _of_row(context, row, message)
 
 
-@rule(
-    "OBJ07",
-    title="The thresholds of a target are in order",
-    rationale="""Target, warning, critical: each must be further on the bad side than the one
-        before. In another order a KPI is critical before it is in warning, or in warning
-        while on target.""",
-    example="""
-# wrong for a KPI that should rise: critical above warning
-target,warning,critical
-100,90,95
-# right
-100,95,90
-""",
-    remedy="Order target, warning and critical away from the KPI's direction.",
-)
+@rule("OBJ07")
 def thresholds_in_order(context: Context) -> Iterator[Finding]:
     """Find targets whose warning or critical threshold is out of order."""
     for row, sign in _judged(context):
@@ -217,21 +128,7 @@ def thresholds_in_order(context: Context) -> Iterator[Finding]:
                 yield _of_row(context, row, message)
 
 
-@rule(
-    "OBJ08",
-    title="No target is already met at its start",
-    rationale="""A target that is met before it begins changes nothing and turns the board green
-        for nothing. The baseline tells; with `--values` the warehouse is asked as well: where
-        a KPI met all targets of a running or coming year in the same periods of the year
-        before, they ask for nothing.""",
-    example="""
-# wrong: it stands at 0.039 already
-kpi,period_grain,period_start,target,warning,critical,baseline,owner
-conversion_rate,month,2027-01-01,0.039,0.036,0.033,0.039,head.of.marketing@example.com
-# right: 0.041
-""",
-    remedy="Ask for more than there is, or write the true baseline.",
-)
+@rule("OBJ08")
 def not_met_already(context: Context) -> Iterator[Finding]:
     """Find targets that their baseline, or all of the year before, meets already."""
     agreements: dict[tuple[str, str, int], list[tuple[SeedRow, int]]] = defaultdict(list)

@@ -94,20 +94,7 @@ def _block(card: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-@rule(
-    "CARD01",
-    title="The card can be read",
-    rationale="""A card is a contract that machines read: the catalogue, the board, every query.
-        A key that is misspelt would be a promise that nobody keeps.""",
-    example="""
-# wrong: the key is named `grains`
-kpi: {tier: strategic, grain: [month]}
-# right
-kpi: {tier: strategic, grains: [month]}
-""",
-    remedy="""Mend the key that the message names; `cadran show net_revenue --format json` shows
-        a whole card.""",
-)
+@rule("CARD01")
 def card_can_be_read(context: Context) -> Iterator[Finding]:
     """Tell what the reader of cards refuses, unless a rule of its own tells it."""
     for name, problem in context.broken.items():
@@ -119,40 +106,13 @@ def card_can_be_read(context: Context) -> Iterator[Finding]:
             yield Finding(kpi=name, message=f"the key '{key}' {sentence}")
 
 
-@rule(
-    "OWN01",
-    title="The business owner is named and known",
-    rationale="""Somebody must be able to say what the figure means and answer for it. An owner
-        whom the project does not know has often left, or was misspelt, and no question will
-        ever reach them.""",
-    example="""
-# wrong: nobody answers for the meaning
-owner: {technical: data@example.com}
-# right, with head.of.sales@example.com under `owners` in cadran_checks.yml
-owner: {business: head.of.sales@example.com, technical: data@example.com}
-""",
-    remedy="""Name the person under `owner.business`, and list them under `owners` in
-        cadran_checks.yml.""",
-)
+@rule("OWN01")
 def business_owner(context: Context) -> Iterator[Finding]:
     """Find KPIs whose business owner is missing or unknown."""
     yield from _owner(context, "business")
 
 
-@rule(
-    "OWN02",
-    title="The technical owner is known, and another person",
-    rationale="""The one who decides what a figure means must not be the one who computes it:
-        otherwise nobody notices when the two drift apart.""",
-    example="""
-# wrong: one person for both
-owner: {business: jo@example.com, technical: jo@example.com}
-# right
-owner: {business: jo@example.com, technical: sam@example.com}
-""",
-    remedy="""Name a second person under `owner.technical`, and list them under `owners` in
-        cadran_checks.yml.""",
-)
+@rule("OWN02")
 def technical_owner(context: Context) -> Iterator[Finding]:
     """Find KPIs whose technical owner is missing, unknown or the business owner."""
     yield from _owner(context, "technical")
@@ -173,20 +133,7 @@ def _owner(context: Context, role: str) -> Iterator[Finding]:
             yield Finding(kpi=name, message=f"the {role} owner {owner} is not known to the project")
 
 
-@rule(
-    "OWN03",
-    title="The definition says more than the name",
-    rationale="""A definition that repeats the label tells a reader nothing: two people will read
-        two meanings into it, and each will compute one.""",
-    example="""
-# wrong
-label: Net revenue
-description: The net revenue.
-# right
-description: Amounts of all order lines, cancellations and refunds taken off, in EUR, without tax.
-""",
-    remedy="Write in `description` what is counted, what is left out, and in which unit.",
-)
+@rule("OWN03")
 def definition(context: Context) -> Iterator[Finding]:
     """Find KPIs whose definition is missing or circular."""
     for name, card in context.raw.items():
@@ -197,19 +144,7 @@ def definition(context: Context) -> Iterator[Finding]:
             yield Finding(kpi=name, message=f"the definition only repeats the name: '{text}'")
 
 
-@rule(
-    "OWN04",
-    title="The formula is there, and not circular",
-    rationale="""The formula in words is what a reader checks against the SQL. One that names the
-        KPI itself explains nothing.""",
-    example="""
-# wrong
-formula: conversion rate of the period
-# right
-formula: sessions with an order / sessions
-""",
-    remedy="Write in `formula` how the figure is made from its inputs, in words.",
-)
+@rule("OWN04")
 def formula(context: Context) -> Iterator[Finding]:
     """Find KPIs whose formula is missing or circular."""
     for name, card in context.raw.items():
@@ -224,20 +159,7 @@ def _only_repeats(text: str, name: str, card: dict[str, Any]) -> bool:
     return is_circular(text, name, _text(card["label"])) and not is_operation(text)
 
 
-@rule(
-    "OWN05",
-    title="The formula names every input",
-    rationale="""A formula that leaves an input out describes another figure than the one
-        computed. Each metric that the KPI is made from must be recognisable in it by a word
-        of its name or label.""",
-    example="""
-# wrong: computed from gross_amount, refunded_amount and order_count
-formula: gross amount / orders
-# right
-formula: (gross amount - refunds) / orders
-""",
-    remedy="Name in `formula` each metric that the KPI is computed from.",
-)
+@rule("OWN05")
 def formula_names_inputs(context: Context) -> Iterator[Finding]:
     """Find inputs of which no word stands in the formula."""
     for name, card in context.raw.items():
@@ -255,23 +177,7 @@ def formula_names_inputs(context: Context) -> Iterator[Finding]:
                 )
 
 
-@rule(
-    "OWN06",
-    title="Unit, direction and refresh are set",
-    rationale="""A number without a unit is misread, one without a direction cannot be judged,
-        and one without a promised refresh is stale without anybody noticing.""",
-    example="""
-# wrong
-kpi: {tier: strategic, objective: grow_profitably}
-# right
-kpi:
-  unit: EUR
-  direction: up               # up, down or band
-  refresh: {every: 1 hour, late_after: 3 hours}
-""",
-    remedy="""Set `unit`, `direction` (up, down or band) and `refresh: {every, late_after}` on
-        the card.""",
-)
+@rule("OWN06")
 def unit_direction_refresh(context: Context) -> Iterator[Finding]:
     """Find cards without unit, direction or refresh."""
     for name, card in context.raw.items():
@@ -282,21 +188,7 @@ def unit_direction_refresh(context: Context) -> Iterator[Finding]:
             yield Finding(kpi=name, message=f"not set: {', '.join(missing)}")
 
 
-@rule(
-    "OWN07",
-    title="Label, definition and formula stand in both languages",
-    rationale="""The committee reads French, the engineers English. A text that is missing, or
-        was pasted over untranslated, is one half of the company guessing.""",
-    example="""
-# wrong: the French definition is the English one
-description: Share of the sessions that order.
-fr: {label: Taux de conversion, description: Share of the sessions that order., formula: "..."}
-# right
-fr: {label: Taux de conversion, description: Part des sessions avec commande., formula: "..."}
-""",
-    remedy="""Write `fr.label`, `fr.description` and `fr.formula` (and the English ones) on the
-        card.""",
-)
+@rule("OWN07")
 def both_languages(context: Context) -> Iterator[Finding]:
     """Find texts that are missing in one language or the same in both."""
     for name, card in context.raw.items():

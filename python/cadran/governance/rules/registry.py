@@ -1,26 +1,23 @@
 """The registry of rules: a rule is a function that looks at a project and yields findings.
 
-    @rule(
-        "LIFE03",
-        title="The sunset has not passed",
-        rationale="why the rule is there, for a reader who has just been stopped by it",
-        example="the smallest YAML that breaks it, and what would be right",
-        remedy="what to do, when a finding does not say it better",
-    )
+    @rule("LIFE03")
     def sunset_passed(context: Context) -> Iterator[Finding]:
         yield Finding(kpi="old_revenue", message="the sunset 2026-01-31 has passed", file=...)
 
-A code is stable: it stands in configurations, waivers and CI logs, and is never given twice.
+Its texts stand in `rules.yml` under its code: title, rationale, example and remedy. A code is
+stable: it stands in configurations, waivers and CI logs, and is never given twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cadran.core.project.checks import Severity
-from cadran.errors import UnknownNameError
+from cadran.errors import ProjectError, UnknownNameError
+from cadran.formats import strict_yaml
 
 if TYPE_CHECKING:
     from cadran.governance.context import Context
@@ -67,35 +64,24 @@ class Rule:
 
 
 _RULES: dict[str, Rule] = {}
+_TEXTS = strict_yaml.read(Path(__file__).with_name("rules.yml"), ProjectError)
 
 
-def rule(  # noqa: PLR0913 - a rule without one of these texts would be no rule
-    code: str,
-    *,
-    title: str,
-    rationale: str,
-    example: str,
-    remedy: str,
-    severity: Severity = Severity.ERROR,
-) -> Callable[[RuleFunction], RuleFunction]:
-    """Register the function below as a rule.
+def rule(code: str) -> Callable[[RuleFunction], RuleFunction]:
+    """Register the function below as the rule of a code.
 
     Raises:
-        ValueError: the code is taken; a code means one thing for ever.
+        ValueError: the code is taken, or has no texts; a code means one thing for ever.
     """
 
     def register(find: RuleFunction) -> RuleFunction:
         if code in _RULES and _RULES[code].find.__module__ != find.__module__:
             raise ValueError(f"The code {code} is taken by {_RULES[code].find.__module__}.")
-        _RULES[code] = Rule(
-            code=code,
-            title=title,
-            rationale=" ".join(rationale.split()),
-            example=example.strip("\n"),
-            remedy=" ".join(remedy.split()),
-            severity=severity,
-            find=find,
-        )
+        if code not in _TEXTS:
+            raise ValueError(f"The code {code} has no texts in rules.yml.")
+        texts = dict(_TEXTS[code])
+        severity = Severity(texts.pop("severity", Severity.ERROR))
+        _RULES[code] = Rule(code=code, severity=severity, find=find, **texts)
         return find
 
     return register

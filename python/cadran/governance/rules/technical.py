@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.project import lineage
-from cadran.core.project.checks import Severity
 from cadran.core.query.request import GRAINS
 from cadran.core.semantics import privacy
 from cadran.core.semantics.metrics import ADDITIVE
@@ -20,22 +19,7 @@ if TYPE_CHECKING:
     from cadran.governance.context import Context
 
 
-@rule(
-    "TEC01",
-    title="Each declared grain and dimension can be queried",
-    rationale="""The card is what tools offer their users. A grain or dimension on it that cannot
-        be compiled is an error message in somebody's dashboard. Each one is compiled, none is
-        run.""",
-    example="""
-# wrong: sessions know no product
-- name: conversion_rate
-  config: {meta: {kpi: {dimensions: [product__category], ...}}}
-# right
-  config: {meta: {kpi: {dimensions: [session__channel], ...}}}
-""",
-    remedy="""Take it off the card, or give the metric's semantic model the entity, dimension or
-        time it needs.""",
-)
+@rule("TEC01")
 def can_be_queried(context: Context) -> Iterator[Finding]:
     """Compile every KPI at all its grains and dimensions at once; one by one where that fails."""
     for card in context.cards.values():
@@ -63,19 +47,7 @@ def _refused(
     return None
 
 
-@rule(
-    "TEC02",
-    title="The declared additivity is right",
-    rationale="""A BI tool sums what it is told may be summed. A rate, a distinct count or a
-        running total that is declared additive gives totals that are wrong and look right.""",
-    example="""
-# wrong: a ratio
-- {name: conversion_rate, type: ratio, config: {meta: {kpi: {additivity: additive, ...}}}}
-# right
-- {name: conversion_rate, type: ratio, config: {meta: {kpi: {additivity: not_additive, ...}}}}
-""",
-    remedy="Declare the additivity that the metric's type, aggregation and expression give.",
-)
+@rule("TEC02")
 def additivity_right(context: Context) -> Iterator[Finding]:
     """Hold the declared additivity against the one derived from the metric."""
     for card in context.cards.values():
@@ -89,21 +61,7 @@ def additivity_right(context: Context) -> Iterator[Finding]:
         yield Finding(kpi=card.name, message=message)
 
 
-@rule(
-    "TEC03",
-    title="Freshness is promised no faster than the source delivers",
-    rationale="""A KPI cannot be younger than the data under it. A promise that the sources do
-        not keep is broken on most days, until nobody looks at it any more.""",
-    example="""
-# wrong: the source may be 6 hours old before anybody is told
-refresh: {every: 1 hour, late_after: 3 hours}  # on the card
-config: {freshness: {warn_after: {count: 6, period: hour}}}  # on the source
-# right
-refresh: {every: 6 hours, late_after: 8 hours}
-""",
-    remedy="""Let `refresh.late_after` be no less than `refresh.every`, and than the age from
-        which each source is late.""",
-)
+@rule("TEC03")
 def freshness_possible(context: Context) -> Iterator[Finding]:
     """Hold each card's promise of freshness against its sources."""
     for card in context.cards.values():
@@ -124,20 +82,7 @@ def freshness_possible(context: Context) -> Iterator[Finding]:
                 )
 
 
-@rule(
-    "TEC04",
-    title="Each strategic KPI has a known-value test",
-    rationale="""A definition can be consistent and wrong. Only a value known by other means (a
-        hand count, independent SQL on raw data, an invoice) proves it. Found are files by the
-        patterns `known_values` of cadran_checks.yml, and dbt tests with `config.meta.proves:
-        [<kpi>]`.""",
-    example="""
-# tests/answers/net_revenue__month.sql, or on a dbt test or unit test:
-config: {meta: {proves: [net_revenue]}}
-""",
-    remedy="""Write a test that computes the KPI by other means, and name it by the pattern or by
-        `proves`.""",
-)
+@rule("TEC04")
 def known_value(context: Context) -> Iterator[Finding]:
     """Find strategic KPIs that no test proves."""
     proved: set[str] = set()
@@ -160,23 +105,7 @@ def _has_file(context: Context, kpi: str) -> bool:
     return root is not None and any(any(root.glob(pattern)) for pattern in patterns)
 
 
-@rule(
-    "TEC05",
-    title="Personal data is no dimension",
-    rationale="""A figure by e-mail address is a list of persons, and everybody who may see the
-        KPI would see it. Personal is a column whose meta says `personal: true`, one listed
-        under `personal` in cadran_checks.yml, or one whose name says so.""",
-    example="""
-# wrong
-- name: email
-  dimension: {type: categorical}
-# right: a group of persons
-- name: segment
-  dimension: {type: categorical}
-""",
-    remedy="""Take it off the card and out of the semantic model; group by a property many
-        persons share.""",
-)
+@rule("TEC05")
 def no_personal_dimension(context: Context) -> Iterator[Finding]:
     """Find dimensions that show persons."""
     for item in privacy.items(context.layer.project, context.settings.personal):
@@ -191,27 +120,7 @@ def no_personal_dimension(context: Context) -> Iterator[Finding]:
             )
 
 
-@rule(
-    "TEC06",
-    title="Each source under a KPI says how fresh it is",
-    rationale="""Freshness can only be promised of data whose delivery is known: by dbt's own
-        `freshness`, which `dbt source freshness` measures. `freshness: null` says of a table that
-        it cannot tell, since nothing may happen in it for longer.""",
-    example="""
-sources:
-  - name: shop
-    # wrong: nothing; right
-    config: {freshness: {warn_after: {count: 2, period: hour}}}
-    tables:
-      - name: orders
-        config: {loaded_at_field: ordered_at}
-      - name: products
-        config: {freshness: null}
-""",
-    remedy="""Give the source `config.freshness.warn_after`, and its tables `loaded_at_field` or
-        `freshness: null`.""",
-    severity=Severity.WARNING,
-)
+@rule("TEC06")
 def source_freshness(context: Context) -> Iterator[Finding]:
     """Find sources below a KPI without a stated freshness."""
     reported: set[str] = set()

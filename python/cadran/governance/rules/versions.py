@@ -20,19 +20,7 @@ if TYPE_CHECKING:
     from cadran.governance.context import Context
 
 
-@rule(
-    "VER01",
-    title="A changed meaning has a new version",
-    rationale="""Whoever compares this month with the last must compare one meaning with itself. A
-        filter, a join, a macro, a variable or a seed far upstream changes a figure as much as its
-        own expression does. The SQL of each question is compared, down to its sources and in one
-        form.""",
-    example="""
-# wrong: models/marts/fct_orders.sql gets `where not is_test`, and nothing else changes
-# right: `cadran bump net_revenue --kind error --reason "Test orders counted" ...`
-""",
-    remedy="Take the change back, or record it with `cadran bump`.",
-)
+@rule("VER01")
 def changed_with_version(context: Context) -> Iterator[Finding]:
     """Find KPIs that mean something else than their last version."""
     for name, history in context.versions.live():
@@ -57,17 +45,7 @@ def _cause_file(context: Context, change: Change) -> str | None:
     return files[0] if files else context.file(change.kpi)
 
 
-@rule(
-    "VER02",
-    title="A new version has a new meaning",
-    rationale="""A version number that rises while the figure stays the same teaches readers to
-        look past it, and marks a break in the chart where there is none.""",
-    example="""
-# wrong: versions/net_revenue/v2.yml holds the SQL of v1.yml
-# right: no v2.yml; or `kind: equivalent` with its proof, where the SQL was written anew
-""",
-    remedy="Delete the record and set the card back.",
-)
+@rule("VER02")
 def version_with_change(context: Context) -> Iterator[Finding]:
     """Find records whose meaning is that of the record before."""
     for name, history in context.versions.live():
@@ -83,18 +61,7 @@ def version_with_change(context: Context) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
-@rule(
-    "VER05",
-    title="The measured impact is what was expected",
-    rationale="""Who changes a definition says beforehand what it will do to the figure. Where it
-        does something else, the change is not the one that was approved.""",
-    example="""
-# wrong
-expected_impact: {least: -0.03, greatest: 0.0}
-measured_impact: {grain: month, periods: 12, least: -0.11, greatest: 0.02}
-""",
-    remedy="Find out why, or have the wider range approved, and bump again.",
-)
+@rule("VER05")
 def impact_as_expected(context: Context) -> Iterator[Finding]:
     """Find records whose measured change lies outside the expected range.
 
@@ -135,23 +102,7 @@ def _measured_anew(
         )  # fmt: skip
 
 
-@rule(
-    "VER06",
-    title="An equivalent version is proved equal",
-    rationale="""SQL may be written anew so that no form shows that it is the same. Then only the
-        values can: both versions, over all history, at the finest grain, without a difference.""",
-    example="""
-# wrong
-kind: equivalent
-# right: what `cadran bump --kind equivalent` writes once no value differs
-proof:
-  grain: day
-  rows: 1096
-  differences: 0
-  compared: [{question: day, rows: 1096, differences: 0, old: ..., new: ..., ...}]
-""",
-    remedy="Bump it with `--kind equivalent`, which compares; or name the kind of change it is.",
-)
+@rule("VER06")
 def equivalent_is_proved(context: Context) -> Iterator[Finding]:
     """Find equivalent versions without evidence of it, over everything both can be asked."""
     for name, history in context.versions.live():
@@ -172,17 +123,7 @@ def equivalent_is_proved(context: Context) -> Iterator[Finding]:
             )
 
 
-@rule(
-    "VER09",
-    title="A version covers all that its card allows",
-    rationale="""What a version was recorded for is what is watched. A grain or dimension that came
-        to the card later could change unseen, and no old version could answer by it.""",
-    example="""
-# wrong: `dimensions: [customer__country, order_id__channel]` on the card, v1.yml with the first
-# right: `cadran bump net_revenue --kind equivalent --reason "Asked by channel as well" ...`
-""",
-    remedy="Record it: `cadran bump`, as equivalent when nothing else changed.",
-)
+@rule("VER09")
 def version_covers_card(context: Context) -> Iterator[Finding]:
     """Find KPIs that can be asked by more than their last version was recorded for."""
     for name, history in context.versions.live():
@@ -195,17 +136,7 @@ def version_covers_card(context: Context) -> Iterator[Finding]:
             )
 
 
-@rule(
-    "VER03",
-    title="A version that was recorded never changes again",
-    rationale="""Published values name the version they were computed by. A record that is edited
-        later says of those values what was not true of them.""",
-    example="""
-# wrong: versions/net_revenue/v1.yml is opened and its reason, date or SQL is changed
-# right: what was wrong is said by a new version
-""",
-    remedy="Restore the file: `git checkout <revision> -- <file>`.",
-)
+@rule("VER03")
 def records_unedited(context: Context) -> Iterator[Finding]:
     """Find records whose file is not the one that was sealed or merged, or is gone."""
     for name, problem in context.versions.broken.items():
@@ -234,20 +165,7 @@ def records_unedited(context: Context) -> Iterator[Finding]:
             yield Finding(kpi=name, message=text, file=file if path.exists() else lock.FILE, line=1)
 
 
-@rule(
-    "VER04",
-    title="Who approves a version is not who wrote it, and may",
-    rationale="""The owner of a KPI answers for what it means, so a new meaning needs the owner's
-        word, or that of a delegate; and nobody approves their own work.""",
-    example="""
-# wrong
-author: data@example.com
-approver: data@example.com
-# right: the business owner on the card, or a delegate under `owners` in cadran_checks.yml
-approver: head.of.sales@example.com
-""",
-    remedy="Have it approved by the business owner or a delegate, and bump again.",
-)
+@rule("VER04")
 def approved_by_owner(context: Context) -> Iterator[Finding]:
     """Find records approved by their author, or by somebody who may not.
 
@@ -271,17 +189,7 @@ def approved_by_owner(context: Context) -> Iterator[Finding]:
             yield Finding(kpi=name, file=record.file, line=1, message=text)
 
 
-@rule(
-    "VER07",
-    title="Every KPI has its version recorded",
-    rationale="""What was never recorded can change unseen. It applies as soon as a project records
-        the version of one KPI.""",
-    example="""
-# wrong: a new KPI in metrics/, and nothing in versions/
-# right: `cadran bump --first`
-""",
-    remedy="Record the first version: `cadran bump --first`.",
-)
+@rule("VER07")
 def every_kpi_recorded(context: Context) -> Iterator[Finding]:
     """Find KPIs without a record."""
     if context.versions.used:
@@ -290,17 +198,7 @@ def every_kpi_recorded(context: Context) -> Iterator[Finding]:
                 yield Finding(kpi=name, message="no version of it is recorded")
 
 
-@rule(
-    "VER08",
-    title="Card, records and lock name one version",
-    rationale="""The version on the card is printed beside the figure; it must be the one whose
-        record says what the figure means, and records must be without a gap.""",
-    example="""
-# wrong: `version: 2` on the card, versions/net_revenue/v1.yml alone
-# right: `cadran bump net_revenue` writes record, lock and card
-""",
-    remedy="Run `cadran bump`, which writes all three.",
-)
+@rule("VER08")
 def numbers_agree(context: Context) -> Iterator[Finding]:
     """Find KPIs whose card, records and lock disagree."""
     for name, history in context.versions.live():
