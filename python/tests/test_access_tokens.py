@@ -157,6 +157,7 @@ def test_the_command_shows_a_token_once_and_lists_it_without(file, tmp_path, cap
     for wrong, sentence in (
         (["token", "create", "bi", "--role", "bord"], "Did you mean 'board'"),
         (["token", "create", "bi", "--expires", "soon"], "it takes 12h"),
+        (["token", "create", "bi", "--expires", "1m"], "6mo"),
         (["token", "create", "bi", "--expires", "2020-01-01"], "has passed"),
         (["token", "create", " "], "needs a name"),
         (["token", "revoke", "bo"], "There is no token 'bo'"),

@@ -13,6 +13,7 @@ import pytest
 from cadran.access import authentication
 from cadran.core.project import artifacts
 from cadran.server import connections
+from cadran.server.flight import server as flight
 from cadran.server.run import serving
 from cadran.server.settings import Settings
 
@@ -129,6 +130,24 @@ def test_connections_beyond_the_limit_are_refused_and_those_within_go_on(server)
             one.close()
     time.sleep(0.1)
     assert is_alive(server)
+
+
+def test_a_connection_of_flight_that_says_nothing_is_closed(tiny, tmp_path, monkeypatch):
+    short = {"grpc.server_handshake_timeout_ms": 500, "grpc.max_connection_idle_ms": 500}
+    assert short.keys() <= {name for name, _ in flight._OPTIONS}
+    monkeypatch.setattr(flight, "_OPTIONS", [*{**dict(flight._OPTIONS), **short}.items()])
+    found = artifacts.find(None, tiny, tiny.parents[1] / "tiny.duckdb")
+    settings = Settings(
+        port=0, flight_port=0, warm=False, refresh=0.0, audit=tmp_path / "audit",
+        tokens=tmp_path / "tokens.json", policy=tmp_path / "policy.yml",
+    )  # fmt: skip
+    settings_frame = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    with serving(found, settings) as running:
+        port = int(running.flight.rsplit(":", 1)[1])
+        for greeting in (b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings_frame):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(greeting)
+                all_of(client)  # or the time of the socket is over
 
 
 def test_a_slow_key_address_holds_up_no_other_client(tiny, tmp_path, monkeypatch):

@@ -265,10 +265,17 @@ def _info(rows: Rows, ticket: bytes, descriptor: Any) -> bytes:
 _NAME = "/arrow.flight.protocol.FlightService/"
 _MOST_REQUEST = 1_000_000  # bytes of a message from a client
 _MOST_CALLS = 2_000
+_MOST_HEADERS = 65_536  # bytes of the headers of a call
+_GREETING = 20.0  # seconds in which a connection has to begin to speak
+_IDLE = 600.0  # seconds after which a connection without a call is closed; clients come back
 _OPTIONS = [
     ("grpc.so_reuseport", 0),  # a port that another server has is refused
     ("grpc.max_receive_message_length", _MOST_REQUEST),
     ("grpc.http2.bdp_probe", 0),
+    ("grpc.max_metadata_size", _MOST_HEADERS),
+    ("grpc.absolute_max_metadata_size", _MOST_HEADERS),
+    ("grpc.server_handshake_timeout_ms", int(_GREETING * 1000)),
+    ("grpc.max_connection_idle_ms", int(_IDLE * 1000)),
 ]
 
 
