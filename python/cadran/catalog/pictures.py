@@ -9,7 +9,7 @@ from markupsafe import Markup
 from cadran import charts
 from cadran.charts import Edge, Node
 from cadran.formats.periods import start_of
-from cadran.insight.breaks import KINDS
+from cadran.formats.words import words
 
 if TYPE_CHECKING:
     from cadran.catalog.facts import Facts, KpiFacts
@@ -28,7 +28,7 @@ def over_time(kpi: KpiFacts, w: Words) -> dict[str, Markup]:
     breaks = [
         charts.Break(
             start_of(version.effective_from, "month"),
-            f"v{version.version} {KINDS[w.lang].get(version.kind, version.kind)}".strip(),
+            f"v{version.version} {words('kinds', w.lang).get(version.kind, version.kind)}".strip(),
         )
         for version in kpi.versions
         if version.effective_from is not None and version.version > 1

@@ -9,12 +9,13 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from cadran import charts
-from cadran.catalog import facts, pictures, texts
+from cadran.catalog import facts, pictures
 from cadran.catalog import facts as dictionary
 from cadran.catalog import facts as history
 from cadran.catalog.texts import OTHER, Words
 from cadran.errors import QueryError
 from cadran.formats import numbers, periods
+from cadran.formats.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 class Lists:
     """The lists of one language."""
 
-    def __init__(self, gathered: Facts, words: Words) -> None:
+    def __init__(self, gathered: Facts, w: Words) -> None:
         """Take what was gathered and the language."""
         self.facts = gathered
-        self.w = words
+        self.w = w
 
     def _group(
         self, title: str, note: str, names: Iterable[str], owner: str = ""
@@ -98,8 +99,8 @@ class Lists:
 
     def terms(self) -> list[dict[str, str]]:
         """The glossary, sorted as the language sorts."""
-        side = 1 if self.w.lang == "en" else 2
-        terms = [{"key": t[0], "term": t[side][0], "text": t[side][1]} for t in texts.TERMS]
+        names, meanings = (words(section, self.w.lang) for section in ("glossary", "meanings"))
+        terms = [{"key": key, "term": names[key], "text": meanings[key]} for key in names]
         return sorted(terms, key=lambda term: numbers.folded(term["term"]))
 
 
@@ -162,19 +163,19 @@ class _Pages:
         environment: Environment,
         gathered: Facts,
         tables: list[dictionary.Model],
-        words: Words,
+        w: Words,
         out: Path,
         courses: dict[str, Any],
     ) -> None:
         self.environment = environment
         self.facts = gathered
         self.tables = tables
-        self.w = words
-        self.out = out / words.lang
+        self.w = w
+        self.out = out / w.lang
         self.courses = courses
-        self.shown = {name: kpi.card.localized(words.lang) for name, kpi in gathered.kpis.items()}
+        self.shown = {name: kpi.card.localized(w.lang) for name, kpi in gathered.kpis.items()}
         self.written: list[Path] = []
-        self.lists = Lists(gathered, words)
+        self.lists = Lists(gathered, w)
 
     def write(self, edits: list[history.Edit]) -> list[Path]:
         for name, key, groups in (

@@ -15,6 +15,7 @@ from cadran.cli.common import (
     write_rows,
 )
 from cadran.formats import files, numbers, periods
+from cadran.formats.words import words
 from cadran.insight.breaks import sentence
 from cadran.insight.scorecard import make
 
@@ -23,28 +24,14 @@ if TYPE_CHECKING:
 
     from cadran.insight.scorecard import Board, Row
 
-# Sign, colour, and the word in both languages: never the colour alone.
+# Sign and colour, beside the word in either language: never the colour alone.
 STATUS = {
-    "on target": ("●", "32", "on target", "objectif atteint"),
-    "near target": ("◐", "33", "near target", "proche de l'objectif"),
-    "warning": ("▲", "33", "warning", "alerte"),
-    "critical": ("■", "31", "critical", "critique"),
-    "no target": ("·", "2", "no target", "sans objectif"),
+    "on target": ("●", "32"),
+    "near target": ("◐", "33"),
+    "warning": ("▲", "33"),
+    "critical": ("■", "31"),
+    "no target": ("·", "2"),
 }
-WORDS = {
-    "en": {
-        "strategic": "STRATEGIC", "operational": "OPERATIONAL", "kpi": "KPI", "previous": "before",
-        "year": "year before", "target": "target", "status": "status", "owner": "owner",
-        "title": "KPI board, {period} (data until {until})", "last": "last 12",
-        "failed": "could not be computed",
-    },
-    "fr": {
-        "strategic": "STRATÉGIQUES", "operational": "OPÉRATIONNELS", "kpi": "indicateur",
-        "previous": "période préc.", "year": "an passé", "target": "objectif", "status": "état",
-        "owner": "responsable", "title": "Tableau de bord, {period} (données jusqu'au {until})",
-        "last": "12 dernières", "failed": "n'a pas pu être calculé",
-    },
-}  # fmt: skip
 NOTES = """\
 Each KPI at its latest complete period: the change against the period before and the same period
 of the year before (percent of an amount, points of a rate), its target and status, the last twelve
@@ -84,7 +71,7 @@ def _board(parsed: argparse.Namespace) -> int:
         else:
             print(page)
     for name, problem in board.failures.items():
-        print(f"cadran: {name} {WORDS[parsed.lang]['failed']}: {problem}", file=sys.stderr)
+        print(f"cadran: {name} {words('board', parsed.lang)['failed']}: {problem}", file=sys.stderr)
     return 0
 
 
@@ -92,14 +79,14 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
     """The board as a page of text."""
     from tabulate import tabulate
 
-    words = WORDS[lang]
-    title = words["title"].format(
+    w = words("board", lang)
+    title = w["title"].format(
         period=periods.label(board.period, board.grain, lang),
         until=periods.label(board.last_day, "day", lang),
     )
     heads = [
-        words["kpi"], periods.label(board.period, board.grain, lang), words["previous"],
-        words["year"], words["target"], words["status"], words["last"], words["owner"],
+        w["kpi"], periods.label(board.period, board.grain, lang), w["previous"],
+        w["year"], w["target"], w["status"], w["last"], w["owner"],
     ]  # fmt: skip
     sides = ("left", "right", "right", "right", "right", "left", "left", "left")
     lines = [
@@ -114,7 +101,7 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
     for tier in ("strategic", "operational"):
         count = sum(row.card.tier == tier for row in lines)
         if count:
-            page += [words[tier], *body[:count], ""]
+            page += [w[tier], *body[:count], ""]
             body = body[count:]
     for row in lines:
         page += [
@@ -126,8 +113,8 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
 
 def _cells(row: Row, lang: str, *, is_coloured: bool) -> list[str]:
     card, decimals = row.card.localized(lang), row.card.decimals
-    sign, colour, english, french = STATUS[row.status.value]
-    status = f"{sign} {french if lang == 'fr' else english}"
+    sign, colour = STATUS[row.status.value]
+    status = f"{sign} {words('status', lang)[row.status.value]}"
     return [
         f"{card.label} *" if row.breaks else card.label,
         numbers.measure(row.value, card.unit, decimals=decimals, lang=lang),

@@ -9,6 +9,7 @@ from cadran.cli.common import add_language, add_project, examples, open_layer, w
 from cadran.core.project import lineage
 from cadran.errors import CadranError, ProjectError
 from cadran.formats import numbers, periods
+from cadran.formats import words as texts
 from cadran.insight.breaks import sentence
 from cadran.insight.scorecard import SHOWN, targets
 
@@ -19,30 +20,6 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
 
 WIDTH = 96
-WORDS = {
-    "en": {
-        "definition": "Definition", "formula": "Formula", "unit": "Unit", "direction": "Direction",
-        "objective": "Objective", "scope": "Scope", "owners": "Owners", "status": "Status",
-        "refresh": "Refresh", "additivity": "May be summed", "grains": "Grains",
-        "dimensions": "Dimensions", "not_for": "Not for", "review": "Review by",
-        "targets": "Targets",
-        "values": "Last values", "lineage": "Lineage", "sql": "SQL", "up": "higher is better",
-        "down": "lower is better", "band": "within a band", "additive": "yes",
-        "semi_additive": "over dimensions, not over time", "not_additive": "no",
-        "warning": "warning", "critical": "critical", "none": "none", "version": "version",
-    },
-    "fr": {
-        "definition": "Définition", "formula": "Formule", "unit": "Unité", "direction": "Sens",
-        "objective": "Objectif", "scope": "Périmètre", "owners": "Responsables", "status": "Statut",
-        "refresh": "Fraîcheur", "additivity": "Sommable", "grains": "Périodes",
-        "dimensions": "Dimensions", "not_for": "Ne convient pas", "review": "À revoir le",
-        "targets": "Cibles", "values": "Dernières valeurs", "lineage": "Origine", "sql": "SQL",
-        "up": "plus haut vaut mieux", "down": "plus bas vaut mieux", "band": "dans une bande",
-        "additive": "oui", "semi_additive": "sur les dimensions, pas dans le temps",
-        "not_additive": "non", "warning": "alerte", "critical": "critique", "none": "aucune",
-        "version": "version",
-    },
-}  # fmt: skip
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -67,7 +44,7 @@ def _show(parsed: argparse.Namespace) -> int:
     if parsed.format == "json":
         write_rows([card.to_dict(parsed.lang)], "json")
         return 0
-    words = WORDS[parsed.lang]
+    words = texts.words("show", parsed.lang)
     print("\n".join(_card(card.localized(parsed.lang), words)))
     for title, make in (("targets", _targets), ("values", _values), ("lineage", _lineage)):
         print(f"\n{words[title]}")
@@ -112,7 +89,7 @@ def _grain(card: Card) -> str:
 
 
 def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
-    words = WORDS[lang]
+    words = texts.words("show", lang)
     own = [target for target in targets(layer) if target.kpi == card.name]
     today = layer.last_day()
     current = [
@@ -135,7 +112,7 @@ def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
 def _values(layer: Layer, card: Card, lang: str) -> list[str]:
     grain = _grain(card)
     if grain not in periods.GRAINS:
-        return [WORDS[lang]["none"]]
+        return [texts.words("show", lang)["none"]]
     latest = periods.last_complete(layer.last_day(), grain)
     starts = [periods.shifted(latest, grain, back) for back in range(1 - SHOWN, 1)]
     name = f"metric_time__{grain}"

@@ -20,6 +20,7 @@ from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal
 from cadran.errors import QueryError
 from cadran.formats import periods
+from cadran.formats import words as texts
 from cadran.governance.close import period as read_period
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ class Bridge:
 
         from cadran import charts
 
-        words = WORDS[lang]
+        words = texts.words("bridge", lang)
         period = periods.label(self.period, self.grain, lang)
         day = periods.label(self.published_at.date(), "day", lang)
         bars: list[dict[str, Any]] = []
@@ -259,18 +260,6 @@ class Bridge:
 
 
 MOST_MEMBERS = 10  # that are drawn by themselves
-WORDS = {
-    "en": {
-        "published": "published\n{day}\nv{old}", "data": "data\nrevisions",
-        "definition": "definition\n{member}", "whole": "definition", "others": "{number} others",
-        "unallocated": "not\nallocated", "now": "now\nv{new}",
-    },
-    "fr": {
-        "published": "publié le\n{day}\nv{old}", "data": "révisions\nde données",
-        "definition": "définition\n{member}", "whole": "définition", "others": "{number} autres",
-        "unallocated": "non\nréparti", "now": "maintenant\nv{new}",
-    },
-}  # fmt: skip
 
 
 def bridge(

@@ -6,31 +6,12 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from cadran.formats import periods
+from cadran.formats.words import words
 
 if TYPE_CHECKING:
     from cadran import charts
     from cadran.core.project.cards import Card
     from cadran.core.result import Break, Result
-
-PUBLISHED = {"en": "published: {label}", "fr": "publié : {label}"}
-CHANGED = {
-    "en": "{label} changed its meaning from version {before} to {after} with {period}",
-    "fr": "{label} change de définition, de la version {before} à la {after}, avec {period}",
-}
-ALL_OF_ONE = {
-    "en": "; the values here are of one version, those published then are not",
-    "fr": " ; les valeurs ici sont d'une seule version, celles publiées alors non",
-}
-KINDS = {
-    "en": {
-        "policy": "policy", "estimate": "estimate", "error": "correction", "source": "new source",
-        "equivalent": "equivalent",
-    },
-    "fr": {
-        "policy": "règle", "estimate": "estimation", "error": "correction",
-        "source": "nouvelle source", "equivalent": "équivalente",
-    },
-}  # fmt: skip
 
 
 def marks(result: Result, kpi: str, lang: str = "en") -> list[charts.Break]:
@@ -40,11 +21,13 @@ def marks(result: Result, kpi: str, lang: str = "en") -> list[charts.Break]:
     drawn = []
     for change in result.breaks:
         if change.kpi == kpi:
-            word = KINDS[lang].get(change.kind or "", change.kind or "")
+            word = words("kinds", lang).get(change.kind or "", change.kind or "")
             day = change.period.date() if isinstance(change.period, dt.datetime) else change.period
             label = f"v{change.after} {word}".strip()
             # A break outside the series (the published values changed, these did not) cuts no line.
-            label = label if change.in_series else PUBLISHED[lang].format(label=label)
+            label = (
+                label if change.in_series else words("break", lang)["published"].format(label=label)
+            )
             drawn.append(charts.Break(day, label, cuts=change.in_series))
     return drawn
 
@@ -52,12 +35,12 @@ def marks(result: Result, kpi: str, lang: str = "en") -> list[charts.Break]:
 def sentence(broken: Break, card: Card, grain: str, lang: str = "en") -> str:
     """A break of a KPI in one sentence of either language."""
     day = broken.period.date() if isinstance(broken.period, dt.datetime) else broken.period
-    kind = KINDS[lang].get(broken.kind or "", broken.kind or "")
+    kind = words("kinds", lang).get(broken.kind or "", broken.kind or "")
     colon = " : " if lang == "fr" else ": "
     why = colon.join(part.rstrip(".") for part in (kind, broken.reason) if part)
-    sentence = CHANGED[lang].format(
+    sentence = words("break", lang)["changed"].format(
         label=card.localized(lang).label, before=broken.before, after=broken.after,
         period=periods.label(day, grain, lang),
     )  # fmt: skip
     sentence += f" ({why})" if why else ""
-    return sentence + ("" if broken.in_series else ALL_OF_ONE[lang])
+    return sentence + ("" if broken.in_series else words("break", lang)["of_one_version"])

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import LimitError, QueryError
+from cadran.formats import words as texts
 from cadran.formats.encoding import (
     arrow_bytes,
     csv_bytes,
@@ -279,22 +280,6 @@ def _json(answer: Answer, table: pa.Table, part: Part, most: int) -> bytes:
 
 _DAY, _INSTANT = "yyyy-mm-dd", "yyyy-mm-dd hh:mm"
 _WIDTH = 18
-_WORDS = {
-    "en": {
-        "rows": "Values", "about": "Definitions", "column": "Column", "label": "KPI",
-        "definition": "Definition", "formula": "Formula", "unit": "Unit", "version": "Version",
-        "status": "Status", "business": "Owner of the meaning",
-        "technical": "Owner of the computation", "not_for": "Not for", "note": "Note",
-        "state": "State of the data",
-    },
-    "fr": {
-        "rows": "Valeurs", "about": "Définitions", "column": "Colonne", "label": "KPI",
-        "definition": "Définition", "formula": "Formule", "unit": "Unité", "version": "Version",
-        "status": "Statut", "business": "Responsable du sens",
-        "technical": "Responsable du calcul", "not_for": "Ne convient pas", "note": "Note",
-        "state": "État des données",
-    },
-}  # fmt: skip
 
 
 def workbook(answer: Answer, table: pa.Table, lang: str = "en") -> bytes:
@@ -306,7 +291,7 @@ def workbook(answer: Answer, table: pa.Table, lang: str = "en") -> bytes:
     import xlsxwriter
 
     buffer = io.BytesIO()
-    words = _WORDS[lang]
+    words = texts.words("workbook", lang)
     with xlsxwriter.Workbook(buffer, {"in_memory": True, "strings_to_formulas": False}) as book:
         _rows(book, book.add_worksheet(words["rows"]), answer, table, lang)
         _about(book, book.add_worksheet(words["about"]), answer, lang)
@@ -378,7 +363,7 @@ def _number(card: Card) -> str:
 
 
 def _about(book: xlsxwriter.Workbook, sheet: Worksheet, answer: Answer, lang: str) -> None:
-    words = _WORDS[lang]
+    words = texts.words("workbook", lang)
     bold = book.add_format({"bold": True, "valign": "top"})
     wrapped = book.add_format({"text_wrap": True, "valign": "top"})
     line = 0
