@@ -14,8 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cadran.core.layer import Layer
-    from cadran.core.layer import open_layer as open  # noqa: A004 - `cadran.open` reads as it should
     from cadran.core.project.cards import Card
     from cadran.core.query.request import GroupBy
     from cadran.core.result import Result
@@ -64,8 +65,39 @@ _HOMES = {
     "Kpi": ("notebook", "Kpi"),
     "Layer": ("core.layer", "Layer"),
     "Result": ("core.result", "Result"),
-    "open": ("core.layer", "open_layer"),
 }
+
+
+def open(  # noqa: A001 - `cadran.open` reads as it should
+    project_dir: Path | str | None = ".",
+    *,
+    manifest: Path | str | None = None,
+    database: Path | str | None = None,
+    plan_cache: bool = True,
+    live: bool = False,
+) -> Layer:
+    """The layer of a built dbt project, or of a semantic manifest and a warehouse.
+
+    Args:
+        project_dir: the folder of the dbt project.
+        manifest: a `semantic_manifest.json`, instead of a project.
+        database: the DuckDB file; by default the one of the project's profile.
+        plan_cache: False keeps compiled questions in memory only.
+        live: answer also from what `cadran collect` landed since the build; needs a project.
+
+    Definitions that are older than a file of the project are parsed again.
+
+    Raises:
+        ProjectError: there is no dbt project there, or a file of it is newer than its definitions
+            and dbt, which would parse it, is not installed or refuses it; or it cannot be live.
+    """
+    from cadran.core.layer import open_layer
+
+    if not live:
+        return open_layer(project_dir, manifest=manifest, database=database, plan_cache=plan_cache)
+    from cadran.telemetry.hot import open_live
+
+    return open_live(project_dir, manifest=manifest, database=database, plan_cache=plan_cache)
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,7 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
     examples(
         parser,
         "cadran serve",
+        "cadran serve --live",
         "cadran serve --port 8765 --flight-port 8766",
         "cadran serve --host 0.0.0.0 --certificate server.pem --key server.key",
     )
@@ -46,6 +47,12 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
     parser.add_argument("--memory", help="most memory of the warehouse (default: half)")
     parser.add_argument("--seconds", type=float, help="for how long a question may run")
     parser.add_argument("--refresh", type=float, help="seconds between looks for a new build")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        default=None,
+        help="answer also from what `cadran collect` landed since the build, up to the last second",
+    )
     parser.add_argument("--tokens", type=Path, metavar="FILE", help="file of tokens")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file")
     parser.add_argument("--audit", type=Path, metavar="FOLDER", help="record of questions")
@@ -60,7 +67,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     project = artifacts.find(parsed.project_dir, parsed.manifest, parsed.database)
-    flags = {name: getattr(parsed, name) for name in (*_FLAGS, "insecure")}
+    flags = {name: getattr(parsed, name) for name in (*_FLAGS, "insecure", "live")}
     serve(project, settings.read(project.root, flags), _announce)
     return 0
 

@@ -240,9 +240,13 @@ class Layer(SemanticModel):
         reader: Reader | None = None,
         note: str = "",
     ) -> Result:
+        watermark = self.warehouse.watermark(sql)  # before: what lands meanwhile may be missing
         table = arranged(self.warehouse.arrow(sql, dates(query)), query)
         history = History(self.warehouse, query, cards, reader)
-        return Result(table, sql, query, cards, governed=governed, history=history, note=note)
+        return Result(
+            table, sql, query, cards, governed=governed, history=history, note=note,
+            watermark=watermark,
+        )  # fmt: skip
 
     def _unknown_values(self, result: Result) -> str:
         """Which values of the filters of an empty answer do not exist, with those near them."""

@@ -80,6 +80,8 @@ class Result:
         governed: whether every KPI in it was asked as its card allows. When False the numbers are
             those of the metrics behind the KPIs, and must not be quoted as the KPIs.
         note: what a reader must know of where the numbers come from; mostly empty.
+        watermark: the instant (UTC) up to which what landed is in a live answer; None where the
+            numbers are those of the last build.
     """
 
     def __init__(  # noqa: PLR0913 - an answer carries what it was asked and by what it is judged
@@ -92,9 +94,11 @@ class Result:
         governed: bool,
         history: Provenance | None = None,
         note: str = "",
+        watermark: dt.datetime | None = None,
     ) -> None:
         """Wrap rows that the layer has computed."""
         self.note = note
+        self.watermark = watermark
         self._history = history
         self._table = table
         self._cards = cards

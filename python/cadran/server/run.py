@@ -27,6 +27,7 @@ from cadran.serving.snapshots import SnapshotStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from cadran.core.project.artifacts import Project
     from cadran.server.settings import Settings
@@ -66,7 +67,12 @@ def prepare(project: Project, settings: Settings) -> tuple[ServerContext, Counti
     gate = authorize.gate(settings.policy)
     authorize.refuse_roles_without_policy(settings.tokens, settings.oidc, gate)
     confined = Confinement(settings.memory or memory.share(), settings.threads)
-    snapshots = SnapshotStore(project, confined=confined, every=settings.refresh or 1.0)
+    snapshots = SnapshotStore(
+        project,
+        confined=confined,
+        every=settings.refresh or 1.0,
+        landed=_landed(project) if settings.live else None,
+    )
     counting = Counting(authorize.audit(settings.audit, strict=settings.must_record))
     service = QueryService(
         snapshots,
@@ -78,6 +84,19 @@ def prepare(project: Project, settings: Settings) -> tuple[ServerContext, Counti
     snapshots.refresh(force=True)
     service.gate.check(snapshots.current.layer)
     return ServerContext(service, authenticator, settings), counting
+
+
+def _landed(project: Project) -> Path:
+    """Where the collector of a project lands.
+
+    Raises:
+        ProjectError: there is no dbt project, whose models make the hot rows.
+    """
+    from cadran.telemetry import settings
+
+    if project.root is None:
+        raise ProjectError("live needs a dbt project, whose models it runs: name its folder.")
+    return settings.read(project.root, {}).folder
 
 
 @contextlib.contextmanager
@@ -145,6 +164,8 @@ def _listening(project: Project, settings: Settings) -> Iterator[tuple[_Server, 
         flight, flight_address = _flight(server_context, settings)
         if settings.refresh:
             server_context.service.snapshots.watch()
+        if settings.live:
+            server_context.service.snapshots.follow()
         if settings.warm:
             warm = _Warmth(server_context)
             server_context.service.snapshots.listeners.append(warm)

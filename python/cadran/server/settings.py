@@ -7,6 +7,7 @@
     cache: 256            # megabytes of answers
     memory: 4GB           # of the warehouse
     seconds: 60           # that a question may run
+    live: true            # answer also from what `cadran collect` landed since the build
     refresh: 1            # seconds between two looks for a new build
     origins: [https://intranet.example.com]   # pages whose scripts may read it
     hosts: [kpis.example.com]                 # names by which clients reach it
@@ -70,6 +71,7 @@ class SharedSettings(Strict):
         threads: most threads of the warehouse.
         workers: questions that are worked on at the same time.
         seconds: for how long a question may run.
+        live: answer also from what `cadran collect` landed since the build.
         rows: most rows of one answer as JSON, CSV or a sheet.
         refresh: seconds between two looks for a new build; 0 looks never.
         tokens: the file of tokens.
@@ -96,6 +98,7 @@ class SharedSettings(Strict):
     seconds: Annotated[
         float, Takes("a number above 0", constraints={"gt": 0, "allow_inf_nan": False})
     ] = 60.0
+    live: bool = False
     rows: _Count = 1_000_000
     refresh: Annotated[float, Takes("a number from 0 up", constraints=_FROM_0)] = 1.0
     tokens: Path = Path("cadran_tokens.json")

@@ -210,10 +210,10 @@ class Cache:
             while self.bytes > self._most:
                 self.bytes -= self._entries.popitem(last=False)[1][1]
 
-    def forget(self, state: str) -> None:
-        """Free what is not of this state."""
+    def forget(self, is_of_now: Callable[[Answer], bool]) -> None:
+        """Free the answers that are not of now."""
         with self._lock:
-            for key in [key for key, (answer, _) in self._entries.items() if answer.state != state]:
+            for key in [key for key, (answer, _) in self._entries.items() if not is_of_now(answer)]:
                 self.bytes -= self._entries.pop(key)[1]
 
     def __contains__(self, key: Hashable) -> bool:

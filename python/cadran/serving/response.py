@@ -54,7 +54,8 @@ class Answer:
         key: what makes it the answer to this question, under this role, of this state.
         sql: what the warehouse ran for it.
         forms: encoded forms that were made of it, kept with it.
-        kept_as: the key under which a cache keeps it.
+        kept_as: the key under which a cache keeps it: its state, and the question as allowed.
+        watermark: the instant (UTC) up to which what landed is in it; None where nothing is live.
     """
 
     table: pa.Table
@@ -69,7 +70,8 @@ class Answer:
     key: str = ""
     sql: str = ""
     forms: dict[str, bytes] = field(default_factory=dict)
-    kept_as: Hashable = None
+    kept_as: tuple[str, Hashable] = ("", None)
+    watermark: dt.datetime | None = None
 
     @cached_property
     def etag(self) -> str:
@@ -116,6 +118,7 @@ def described(answer: Answer) -> dict[str, Any]:
         "governed": answer.governed,
         "note": answer.note,
         "state": answer.state,
+        **({"watermark": f"{answer.watermark:%Y-%m-%dT%H:%M:%SZ}"} if answer.watermark else {}),
     }
 
 

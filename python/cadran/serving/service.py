@@ -200,6 +200,7 @@ class QueryService(MetadataService):
         self._authorizations = AuthorizationCache(_AUTHORIZED)
         self._limits = lru_cache(maxsize=_AUTHORIZED)(self._limited)
         snapshots.listeners.append(self._moved)
+        snapshots.move_listeners.append(self._data_moved)
 
     def ask(self, context: RequestContext, query: Query) -> Served:
         """The answer to a question.
@@ -212,19 +213,21 @@ class QueryService(MetadataService):
         def work(state: Snapshot, allowed: Allowed) -> Served:
             part = execution.bounded(allowed, caller)
             for candidate in dict.fromkeys((allowed, part)):
-                cached = self.cache.get((state.id, candidate)) if context.read_cache else None
+                key = state.edition(candidate), candidate
+                cached = self.cache.get(key) if context.read_cache else None
                 if cached is not None:
                     cached = execution.whole(cached, allowed, caller)
                     return Served(cached, cached=True, seconds=0.0)
             with self.meter.running(caller):
                 stop = self._timed(context.stop, caller)
-                key = state.id, part
+                key = state.edition(part), part
                 answer = self._single_flight.run(
                     key, lambda stop: self._answer(state, part, stop), stop
                 )
                 result = execution.whole(answer, allowed, caller)
                 if result is not answer:
-                    self.cache.put((state.id, allowed), result)
+                    state.edition(allowed, answer.sql)
+                    self.cache.put(result.kept_as, result)
             return Served(result, cached=False, seconds=0.0)
 
         served, seconds = self._recorded(context, "query", query, work)
@@ -242,7 +245,9 @@ class QueryService(MetadataService):
         """
         state = self.snapshots.current
         allowed = self._authorizations.get(self._judgement(context.caller, query, state))
-        if allowed is None or not context.read_cache or (state.id, allowed) not in self.cache:
+        if allowed is None or not context.read_cache:
+            return None
+        if (state.edition(allowed), allowed) not in self.cache:
             return None
         return self.ask(context, query)
 
@@ -256,7 +261,7 @@ class QueryService(MetadataService):
         """
 
         def work(state: Snapshot, allowed: Allowed) -> str:
-            return etag(state.id, repr(allowed))
+            return etag(state.edition(allowed), repr(allowed))
 
         state = self.snapshots.current
         allowed = self._authorizations.get(self._judgement(context.caller, query, state))
@@ -350,7 +355,7 @@ class QueryService(MetadataService):
         layer = state.layer
         if stop.is_set:
             raise StoppedError("The question was stopped before it was answered.")
-        begun = time.monotonic()
+        begun, moves = time.monotonic(), state.moves
         try:
             with self.interrupting(stop, layer.warehouse.stopper()):
                 result = layer.answer(allowed.query)
@@ -361,6 +366,7 @@ class QueryService(MetadataService):
         finally:
             if time.monotonic() - begun > _HEAVY:
                 self.deadlines.after(_HEAVY, memory.give_back)
+        edition = state.edition(allowed, result.sql, moves)
         answer = Answer(
             table=table,
             query=result.query,
@@ -369,18 +375,19 @@ class QueryService(MetadataService):
             breaks=breaks,
             like_for_like=like_for_like,
             governed=result.governed,
-            state=state.id,
+            state=edition,
+            watermark=result.watermark,
             note=result.note,
             key=repr(allowed),
             sql=result.sql,
-            kept_as=(state.id, allowed),
+            kept_as=(edition, allowed),
         )
         if allowed.role is not None or allowed.hides:
             visible = Visible()
             if allowed.role is not None:
                 visible = self.gate.visible(Caller("", (allowed.role,)), layer)
             answer = redaction.redacted(answer, allowed, visible, layer)
-        self.cache.put((state.id, allowed), answer)
+        self.cache.put(answer.kept_as, answer)
         return answer
 
     def _recorded(
@@ -443,8 +450,11 @@ class QueryService(MetadataService):
         """The caller with the limits of its roles beside its own."""
         return replace(caller, limits=self.gate.limits(caller))
 
+    def _data_moved(self, state: Snapshot) -> None:
+        self.cache.forget(lambda answer: answer.state == state.edition(answer.kept_as[1]))
+
     def _moved(self, state: Snapshot) -> None:
-        self.cache.forget(state.id)
+        self._data_moved(state)
         self._authorizations.clear()
         with contextlib.suppress(CadranError):
             self.gate.check(state.layer)  # so that the first who asks need not wait for it

@@ -15,6 +15,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
     from cadran.core.query.request import Query
     from cadran.core.result import Break, Result
     from cadran.core.warehouse import Confinement
+    from cadran.telemetry.hot import HotStore
 
 _LOG = logging.getLogger("cadran.serving")
 LedgerFacts: TypeAlias = "tuple[dict[str, tuple[int, ...]], tuple[Break, ...], bool]"
+_FOLLOW_EVERY = 0.5  # seconds between two looks for what landed
 _LOOK_EVERY = 5.0  # seconds between two looks at the project's files
 _TABLES = """
 select lower(table_schema) as schema, lower(table_name) as name from information_schema.tables
 """
+_QUESTIONS = 4096  # of which it is known what they read
 _ARTEFACTS = ("semantic_manifest.json", "manifest.json")
 
 
@@ -54,6 +58,7 @@ class Snapshot:
         wanted: the tables that its definitions name, as schema and name.
         tables: those of them that are there.
         facts_by_key: what the ledger tells about answers, once found, by what it depends on.
+        hot: keeps its hot rows; None where it answers from its build alone.
     """
 
     id: str
@@ -66,6 +71,34 @@ class Snapshot:
     parsed_at: int | None = None
     fields: dict[str, object] = field(default_factory=dict)
     facts_by_key: dict[Hashable, LedgerFacts] = field(default_factory=dict)
+    hot: HotStore | None = None
+    _reads: OrderedDict[Hashable, frozenset[str]] = field(default_factory=OrderedDict)
+
+    @property
+    def moves(self) -> dict[str, int]:
+        """For each live table the turn in which it moved last; to be read before a question."""
+        return self.hot.warehouse.moves if self.hot else {}
+
+    def edition(
+        self, question: Hashable, sql: str | None = None, moves: dict[str, int] | None = None
+    ) -> str:
+        """The state of what the answer to a question rests on: it changes when that moves.
+
+        Args:
+            question: the question as it was allowed.
+            sql: what was run for it, where it was; until then it is taken to read nothing live.
+            moves: what had moved before it was run.
+        """
+        if self.hot is None:
+            return self.id
+        if sql is not None:
+            self._reads[question] = self.hot.warehouse.plan.read_by(sql)
+            while len(self._reads) > _QUESTIONS:
+                self._reads.popitem(last=False)
+        reads = self._reads.get(question, frozenset())
+        moves = self.moves if moves is None else moves
+        turn = max((moves[key] for key in reads), default=None)
+        return self.id if turn is None else f"{self.id}-{turn}"
 
     def ledger_facts(self, query: Query, result: Result) -> LedgerFacts:
         """Versions and breaks of an answer; the ledger is read once for answers that share them."""
@@ -88,6 +121,7 @@ class SnapshotStore:
         confined: Confinement | None = None,
         every: float = 1.0,
         folder: Path | None = None,
+        landed: Path | None = None,
     ) -> None:
         """Take a project; `refresh` or the first use makes its first state.
 
@@ -96,10 +130,12 @@ class SnapshotStore:
             confined: what its warehouse may use.
             every: seconds between two looks for a new state.
             folder: where copies stand; by default in dbt's target folder.
+            landed: where `cadran collect` lands what its states are to hold beside their builds.
         """
         self._project = project
         self._confined = confined
         self._every = every
+        self._landed = landed
         home = project.semantic_manifest_path.parent / "cadran" / "serving"
         self._home = folder or home
         # One folder for each: two servers of a project in one process end apart.
@@ -115,7 +151,10 @@ class SnapshotStore:
         self._forced = False
         self._wake = threading.Event()
         self._watcher: threading.Thread | None = None
+        self._follower: threading.Thread | None = None
+        self._ended = threading.Event()
         self.listeners: list[Callable[[Snapshot], None]] = []
+        self.move_listeners: list[Callable[[Snapshot], None]] = []
 
     @contextlib.contextmanager
     def use(self) -> Iterator[Snapshot]:
@@ -206,6 +245,11 @@ class SnapshotStore:
         self._watcher = threading.Thread(target=self._watch, name="states", daemon=True)
         self._watcher.start()
 
+    def follow(self) -> None:
+        """Take in what is landed, in a thread of its own until `close`."""
+        self._follower = threading.Thread(target=self._follow, name="live", daemon=True)
+        self._follower.start()
+
     def hurry(self) -> None:
         """Take over whatever there is as soon as it can be read, as a signal handler asks."""
         self._forced = True
@@ -215,8 +259,10 @@ class SnapshotStore:
         """End the watch and remove the copies."""
         self._closing = True
         self._wake.set()
-        if self._watcher is not None:
-            self._watcher.join()
+        self._ended.set()
+        for thread in (self._watcher, self._follower):
+            if thread is not None:
+                thread.join()
         with self._lock:
             state, self._current = self._current, None
         if state is not None:
@@ -224,6 +270,21 @@ class SnapshotStore:
         shutil.rmtree(self._folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self._folder.parent.rmdir()  # unless another one of this process stands there
+
+    def _follow(self) -> None:
+        last_problem = ""
+        while not self._ended.wait(_FOLLOW_EVERY):
+            try:
+                with self.use() as state:
+                    if state.hot is not None and state.hot.tick():
+                        for listener in self.move_listeners:
+                            listener(state)
+                last_problem = ""
+            except (WarehouseError, OSError, ValueError) as problem:
+                # What was taken is still there, and the next turn takes everything anew. Said once.
+                if str(problem) != last_problem:
+                    _LOG.warning("what landed cannot be taken in: %s", problem)
+                last_problem = str(problem)
 
     def _watch(self) -> None:
         last_stamp: object = self._stamp
@@ -266,7 +327,8 @@ class SnapshotStore:
             text = f"{copied.fingerprint} {stamp}"
             identity = hashlib.sha256(text.encode()).hexdigest()[:16]
             confined = self._confined and replace(self._confined, spill=folder / "spill")
-            layer = Layer(copied, confined=confined)
+            hot = self._hot(fresh, copied, confined)
+            layer = Layer(copied, confined=confined, opened=hot.warehouse if hot else None)
             rows = layer.warehouse.arrow(_TABLES).to_pylist()
             there = frozenset((row["schema"], row["name"]) for row in rows)
             wanted = frozenset(
@@ -274,10 +336,21 @@ class SnapshotStore:
                 for model in copied.semantic_manifest["semantic_models"]
                 if (relation := model["node_relation"])
             )
-            return Snapshot(identity, layer, folder, wanted, wanted & there, parsed_at=parsed_at)
+            return Snapshot(
+                identity, layer, folder, wanted, wanted & there, parsed_at=parsed_at, hot=hot
+            )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def _hot(
+        self, project: Project, copied: Project, confined: Confinement | None
+    ) -> HotStore | None:
+        if self._landed is None:
+            return None
+        from cadran.telemetry import hot
+
+        return hot.opened(project, copied, self._landed, confined=confined)
 
 
 def _remove(state: Snapshot) -> None:

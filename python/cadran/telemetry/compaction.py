@@ -37,6 +37,9 @@ _GROUP = 100_000  # rows
 _FOLLOWED = 600  # seconds for which parts stay that are in a whole file
 _MARK = b"cadran.through"  # of a file of the contract: the segment up to which it holds the parts
 _KEY = ["service_id", "route", "minute_at"]
+SERVICES = pa.schema(
+    [(name, pa.string()) for name in ("service_id", "service_name", "team", "tier")]
+)
 _EVENT_KEYS = {"incidents": "incident_id", "deployments": "deployment_id"}
 
 
@@ -215,10 +218,7 @@ def _services(settings: Settings, services: Iterable[str]) -> None:
                 "tier": service.tier if service else "standard",
             }
         )
-    schema = pa.schema(
-        [(name, pa.string()) for name in ("service_id", "service_name", "team", "tier")]
-    )
-    table = pa.Table.from_pylist(rows, schema)
+    table = pa.Table.from_pylist(rows, SERVICES)
     if not target.exists() or not pq.read_table(target, partitioning=None).equals(table):
         parts.save(target, table)
 

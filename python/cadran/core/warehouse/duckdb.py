@@ -19,6 +19,7 @@ from cadran.core.warehouse.dialects import literal, quoted
 from cadran.errors import LimitError, StoppedError, WarehouseError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
@@ -133,6 +134,10 @@ class DuckDB:
         """The engine and its version."""
         return f"{dialects.DUCKDB} {version('duckdb')}"
 
+    def watermark(self, sql: str) -> dt.datetime | None:  # noqa: ARG002 - whatever is asked
+        """Nothing: rows are those of the last build."""
+        return None
+
     def stopper(self) -> Callable[[], None]:
         """What stops the statement of this thread, to be called from another one.
 
@@ -203,7 +208,6 @@ class DuckDB:
     def _attached(self, wait: float, mode: str) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        file = literal(str(self.path))
         until = time.monotonic() + wait
         while True:
             root = duckdb.connect()
@@ -211,7 +215,7 @@ class DuckDB:
                 root.execute("set global TimeZone = 'UTC'")
                 # Otherwise a table that is missing would be looked for among Python's variables.
                 root.execute("set global python_enable_replacements = false")
-                root.execute(f"attach {file} as {quoted(self.catalog)} ({mode})")
+                self._attach(root, mode)
                 if self._confined is not None:
                     self._confine(root, self._confined)
             except duckdb.Error as error:
@@ -222,6 +226,9 @@ class DuckDB:
                 waited = f" Waited {wait:g} s." if wait else ""
                 raise WarehouseError(self._refusal(error) + waited) from error
             return root
+
+    def _attach(self, root: duckdb.DuckDBPyConnection, mode: str) -> None:
+        root.execute(f"attach {literal(str(self.path))} as {quoted(self.catalog)} ({mode})")
 
     @staticmethod
     def _confine(root: duckdb.DuckDBPyConnection, confined: Confinement) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Collection, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -54,6 +55,9 @@ class Warehouse(Protocol):
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with the engine's names of their types."""
+
+    def watermark(self, sql: str) -> dt.datetime | None:
+        """The instant (UTC) up to which what landed is in a statement's rows; None of a build."""
 
     def writing(self, wait: float) -> AbstractContextManager[Writing]:
         """A connection that may write, for a batch of the ledger."""

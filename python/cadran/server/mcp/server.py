@@ -198,6 +198,8 @@ async def serve(project: Project, settings: Settings, token: str | None) -> None
         caller = server_context.caller(f"Bearer {token}" if token else None)
         if settings.refresh:
             server_context.service.snapshots.watch()
+        if settings.live:
+            server_context.service.snapshots.follow()
         server = McpServer(server_context, caller).server
         async with stdio_server() as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())

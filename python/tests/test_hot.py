@@ -1,0 +1,278 @@
+"""Hot rows beside the built ones: the same rows, whichever of the two makes them."""
+
+import datetime as dt
+import json
+import random
+import re
+import shutil
+from types import SimpleNamespace
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from cadran.access.caller import Caller
+from cadran.core.layer import Layer
+from cadran.core.project import dbt
+from cadran.core.project.artifacts import Project
+from cadran.core.query.request import Query
+from cadran.errors import ProjectError
+from cadran.serving.service import QueryService, RequestContext
+from cadran.serving.snapshots import SnapshotStore
+from cadran.telemetry import hot, parts
+from cadran.telemetry.records import AT_MOST, BOUNDS, CELL, COUNTS, HOUR
+
+# UTC, as all times of the rows; the built side of these tests ends in the minute before.
+CUT = dt.datetime.fromisoformat("2026-10-31 09:00")
+SINCE = f"timestamp '{CUT - dt.timedelta(hours=2)}'"
+BY_TIME = {
+    ("marts", "fct_requests_minutely"): "minute_at",
+    ("marts", "fct_probes"): "probed_at",
+    ("reliability", "int_sli_minutely"): "minute_at",
+    ("reliability", "int_slo_slices_hourly"): "hour_at",
+    ("reliability", "int_slo_excluded_hourly"): "hour_at",
+    ("reliability", "fct_slo_slices_hourly"): "hour_at",
+}
+EQUAL = [
+    *BY_TIME,
+    ("marts", "dim_services"), ("utilities", "time_bounds"), ("utilities", "time_spine_minute"),
+    ("reliability", "slo_excluded_minutes"), ("reliability", "fct_slo_status"),
+    ("reliability", "fct_slo_burn_rates"), ("reliability", "fct_slo_periods"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def compiled(demo, tmp_path_factory):
+    """The demo as compiled over bare source tables: its build, with the files' place taken out."""
+    assert demo.returncode == 0, demo.log[-3000:]
+    home = tmp_path_factory.mktemp("compiled")
+    manifest = json.loads((demo.target / "manifest.json").read_text())
+    for node in manifest["nodes"].values():
+        if node["name"].startswith("stg_telemetry__"):
+            table = node["name"].removeprefix("stg_telemetry__")
+            relation = manifest["sources"][f"source.cadran.telemetry.{table}"]["relation_name"]
+            node["compiled_code"], places = re.subn(
+                r"read_parquet\('[^']*', union_by_name = true\)", relation, node["compiled_code"]
+            )
+            assert places, node["name"]
+    (home / "manifest.json").write_text(json.dumps(manifest))
+    shutil.copy(demo.target / "semantic_manifest.json", home)
+    return Project(home / "semantic_manifest.json", None, None)
+
+
+@pytest.fixture(scope="module")
+def whole(demo):
+    """The build that has everything."""
+    connection = duckdb.connect()
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute(f"attach '{demo.database}' as warehouse (read_only)")
+    connection.execute("use warehouse")
+    return connection
+
+
+@pytest.fixture(scope="module")
+def earlier(demo, tmp_path_factory):
+    """The same warehouse as it was built at the cut."""
+    path = tmp_path_factory.mktemp("earlier") / "warehouse.duckdb"
+    shutil.copy(demo.database, path)
+    with duckdb.connect(path) as connection:
+        for (schema, name), column in BY_TIME.items():
+            connection.execute(f"delete from {schema}.{name} where {column} >= timestamp '{CUT}'")
+    return path
+
+
+@pytest.fixture
+def live(demo, compiled, earlier, tmp_path, monkeypatch):
+    """A project with the earlier build, the folder that is landed in, and what opens both."""
+    monkeypatch.setattr(dbt, "compiled", lambda _: compiled)
+    monkeypatch.setattr("cadran.core.warehouse.duckdb_live._HOURLY", 0.0)
+    database, folder = tmp_path / "warehouse.duckdb", tmp_path / "landed"
+    shutil.copy(earlier, database)
+    (tmp_path / "dbt_project.yml").write_text("name: demo\n", encoding="utf-8")
+    project = Project(demo.target / "semantic_manifest.json", database, tmp_path)
+    stores = []
+
+    def opened():
+        stores.append(hot.opened(project, project, folder))
+        return stores[-1]
+
+    yield SimpleNamespace(open=opened, project=project, folder=folder, database=database)
+    for store in stores:
+        store.close()
+
+
+def cells(raw, condition):
+    """Raw rows of minutes as the collector lands them."""
+    rows = raw.execute(f"select * from telemetry.requests where {condition}").to_arrow_table()
+    columns = {name: rows[name].cast(pa.int64()) for name in COUNTS}
+    reached = pa.scalar(0, pa.int64())
+    for bound, name in zip(BOUNDS, AT_MOST, strict=True):
+        columns[name] = reached = pc.add(reached, rows[f"le_{bound}_count"].cast(pa.int64()))
+    columns["gaps"] = pa.array([0] * rows.num_rows, pa.int64())
+    keys = {name: rows[name] for name in ("service_id", "route", "minute_at")}
+    return pa.table(keys | {name: columns[name] for name in CELL}).cast(parts.CELLS)
+
+
+def land(folder, table, rows, segment):
+    """Rows as parts of a segment, an hour a file."""
+    column = "minute_at" if table == "requests" else "probed_at"
+    hours = pc.floor_temporal(rows[column], unit="hour")
+    for hour in hours.unique().to_pylist():
+        number = int(hour.replace(tzinfo=dt.UTC).timestamp() * 1e9) // HOUR
+        of_hour = rows.filter(pc.equal(hours, hour))
+        parts.save(parts.place(folder, table, number) / f"{segment:015d}.parquet", of_hour)
+
+
+def split(rows, rng):
+    """Cells whose sums are those of the rows, in two tables."""
+    first = []
+    for row in rows.to_pylist():
+        part = dict(row)
+        if rng.random() < 0.5:
+            part |= dict.fromkeys(CELL, 0)
+        first.append(part)
+    first = pa.Table.from_pylist(first, parts.CELLS)
+    rest = {name: pc.subtract(rows[name], first[name]) for name in CELL}
+    keys = {name: rows[name] for name in parts.CELLS.names[:3]}
+    return first, pa.table(keys | rest).cast(parts.CELLS)
+
+
+def land_day(raw, folder, *, seed=1):
+    """All raw rows from the cut on, in parts that share minutes, in no order."""
+    rng = random.Random(seed)  # noqa: S311 - only has to differ
+    later = f"minute_at >= timestamp '{CUT}'"
+    for number, rows in enumerate(split(cells(raw, later), rng)):
+        land(folder, "requests", rows, 10 + number)
+    probes = raw.execute(
+        f"select * from telemetry.probes where probed_at >= timestamp '{CUT}'"
+    ).to_arrow_table()
+    land(folder, "probes", probes.select(parts.PROBES.names).cast(parts.PROBES), 10)
+
+
+def rows_of(warehouse, schema, name, condition="true"):
+    return warehouse.arrow(f"select * from {schema}.{name} where {condition}")
+
+
+def assert_equal(whole, warehouse):
+    for schema, name in EQUAL:
+        time = BY_TIME.get((schema, name))
+        condition = f"{time} >= {SINCE}" if time else "true"
+        live_rows = rows_of(warehouse, schema, name, condition)
+        number = f"select count(*) as n from {schema}.{name}"
+        assert warehouse.arrow(number)["n"].to_pylist() == [whole.execute(number).fetchone()[0]]
+        columns = ", ".join(f'"{column}"' for column in live_rows.column_names)
+        built = f"select {columns} from {schema}.{name} where {condition}"
+        differing = whole.execute(
+            f"select count(*) from (({built} except all select * from live_rows)"
+            f" union all (select * from live_rows except all {built}))"
+        ).fetchone()
+        assert differing == (0,), (schema, name)
+
+
+def test_hot_rows_are_those_that_the_build_makes_of_the_same_counters(live, raw, whole):
+    land_day(raw, live.folder)
+    store = live.open()
+    assert store.cut == CUT
+    assert_equal(whole, store.warehouse)
+
+
+def test_what_lands_turn_by_turn_gives_the_rows_of_what_landed_at_once(live, raw, whole):
+    folder = live.folder
+    store = live.open()
+    land_day(raw, folder, seed=2)
+    assert "marts__fct_requests_minutely" in store.tick()
+    # A merged file beside its parts brings nothing new.
+    for place in (folder / "parts" / "requests").glob("date=*/hour=*"):
+        files, last = parts.current(place)
+        tables = [pa.parquet.read_table(file, partitioning=None) for file in files]
+        parts.save(place / f"{parts.WHOLE}{last}.parquet", pa.concat_tables(tables))
+    store.tick()
+    assert_equal(whole, store.warehouse)
+
+
+def test_what_comes_for_a_built_minute_is_late_and_changes_nothing(live, raw):
+    folder = live.folder
+    land_day(raw, folder)
+    store = live.open()
+    before = rows_of(store.warehouse, "marts", "fct_requests_minutely")
+    late = cells(raw, f"minute_at < timestamp '{CUT}'").slice(0, 5)
+    old = pa.array([CUT - dt.timedelta(minutes=90)] * 5, pa.timestamp("us"))
+    late = late.set_column(2, "minute_at", old)
+    land(folder, "requests", late, 50)
+    store.tick()
+    assert store.late == {"requests": pc.sum(late["request_count"]).as_py()}
+    assert rows_of(store.warehouse, "marts", "fct_requests_minutely").equals(before)
+
+
+def test_a_service_that_is_new_has_rows_once_it_is_known(live, raw):
+    folder = live.folder
+    land_day(raw, folder)
+    store = live.open()
+    stranger = cells(raw, f"minute_at >= timestamp '{CUT}'").slice(0, 1)
+    stranger = stranger.set_column(0, "service_id", pa.array(["newcomer"]))
+    land(folder, "requests", stranger, 60)
+    count = "select count(*) as n from marts.fct_requests_minutely where service_id = 'newcomer'"
+    store.tick()
+    assert store.warehouse.arrow(count).to_pylist() == [{"n": 0}]
+    service = {"service_id": "newcomer", "service_name": "N", "team": "t", "tier": "standard"}
+    parts.save(folder / "telemetry" / "services" / "part.parquet", pa.Table.from_pylist([service]))
+    store.tick()
+    assert store.warehouse.arrow(count).to_pylist() == [{"n": 1}]
+
+
+def test_an_answer_is_kept_until_what_it_reads_moves_and_says_how_far_it_reaches(
+    demo, live, raw, whole, tmp_path
+):
+    folder = live.folder
+    store = SnapshotStore(live.project, folder=tmp_path / "copies", landed=folder)
+    service = QueryService(store)
+    try:
+        context = RequestContext(Caller("someone"), "test")
+        requests = Query.of(
+            {"metrics": ["request_count"], "group_by": ["metric_time__day"], "start": "2026-10-31"}
+        )
+        revenue = Query.of({"metrics": ["net_revenue"], "group_by": ["metric_time__month"]})
+        first = service.ask(context, requests)
+        service.ask(context, revenue)
+        assert service.ask(context, requests).cached
+        land_day(raw, folder)
+        with store.use() as state:
+            assert state.hot.tick()
+            for listener in store.move_listeners:
+                listener(state)
+        again = service.ask(context, requests)
+        assert not again.cached
+        assert again.answer.state != first.answer.state
+        assert again.answer.watermark > first.answer.watermark
+        kept = service.ask(context, revenue)
+        assert kept.cached
+        assert kept.answer.watermark is None
+        total = "select sum(request_count) from marts.fct_requests_minutely where minute_at >= {}"
+        counted = whole.execute(total.format("timestamp '2026-10-31'")).fetchone()[0]
+        assert again.answer.table["request_count"].to_pylist() == [counted]
+        # The next build has all of it: the cut moves with it, and the answer is the same.
+        shutil.copy(demo.database, live.database)
+        assert store.refresh(force=True)
+        assert store.current.hot.cut > CUT
+        built = service.ask(context, requests)
+        assert built.answer.table["request_count"].to_pylist() == [counted]
+    finally:
+        service.close()
+
+
+def test_what_is_live_needs_a_project(demo):
+    with pytest.raises(ProjectError, match="live needs a dbt project"):
+        hot.open_live(".", manifest=demo.target / "semantic_manifest.json", database=demo.database)
+
+
+def test_a_question_of_a_live_layer_takes_in_what_landed(live, raw):
+    store = live.open()
+    store.warehouse.freshen = lambda: store.refresh(every=0.0)
+    layer = Layer(live.project, opened=store.warehouse)
+    count = "select count(*) as n from marts.fct_requests_minutely"
+    before = layer.warehouse.arrow(count).to_pylist()[0]["n"]
+    land_day(raw, live.folder)
+    assert layer.warehouse.arrow(count).to_pylist()[0]["n"] > before
+    layer.close()
+    assert layer.warehouse.arrow(count).to_pylist()[0]["n"] > before
