@@ -134,7 +134,7 @@ def _by_name(schema: Schema) -> Schema:
 _META = _object(
     units=_by_name(_TEXT), definitions=_by_name(_TEXT), versions=_by_name(_list(_WHOLE)),
     breaks=_list(_ref("Break")), like_for_like=_SWITCH, governed=_SWITCH, note=_TEXT, state=_TEXT,
-    paging=_ref("Paging"), cached=_SWITCH,
+    paging=_ref("Paging"), cached=_SWITCH, watermark=_TEXT, optional=("watermark",),
 )  # fmt: skip
 _OWNER = _object(business=_TEXT, technical=_TEXT)
 _WORDS = _object(label=_TEXT, description=_TEXT, formula=_TEXT, not_for=_list(_TEXT))

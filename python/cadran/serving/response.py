@@ -118,8 +118,13 @@ def described(answer: Answer) -> dict[str, Any]:
         "governed": answer.governed,
         "note": answer.note,
         "state": answer.state,
-        **({"watermark": f"{answer.watermark:%Y-%m-%dT%H:%M:%SZ}"} if answer.watermark else {}),
+        **({"watermark": instant(answer.watermark)} if answer.watermark else {}),
     }
+
+
+def instant(at: dt.datetime) -> str:
+    """An instant of UTC as text."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def broken(version_break: Break) -> dict[str, Any]:

@@ -276,7 +276,9 @@ def _query(service: QueryService, context: RequestContext, arguments: QueryTool)
     }  # fmt: skip
     metadata = described(answer)
     payload |= {
-        key: metadata[key] for key in ("breaks", "like_for_like", "governed", "note", "state")
+        key: metadata[key]
+        for key in ("breaks", "like_for_like", "governed", "note", "state", "watermark")
+        if key in metadata
     }
     payload["warnings"] = warnings(payload)
     exact = [list(map(csv_cell, row.values())) for row in table.to_pylist()]

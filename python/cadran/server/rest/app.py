@@ -23,7 +23,16 @@ from cadran.server.operations import OPERATIONS
 from cadran.server.problems import TITLES, Problem, RefusedError, problem_of
 from cadran.server.rest import metadata
 from cadran.server.rest.openapi import Description
-from cadran.serving.response import MEDIA, PAGE_ROWS, Part, cursor, cursor_parts, encoded, finished
+from cadran.serving.response import (
+    MEDIA,
+    PAGE_ROWS,
+    Part,
+    cursor,
+    cursor_parts,
+    encoded,
+    finished,
+    instant,
+)
 from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
@@ -251,6 +260,8 @@ class QueryHandlers:
             (b"cadran-total-rows", b"%d" % answer.table.num_rows),
             (b"cadran-like-for-like", b"true" if answer.like_for_like else b"false"),
         ]
+        if answer.watermark:
+            headers.append((b"cadran-watermark", instant(answer.watermark).encode()))
         if body[:2] == b"\x1f\x8b" and packed:
             headers.append((b"content-encoding", b"gzip"))
         if shape.form != "json":
