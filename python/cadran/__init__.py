@@ -91,13 +91,12 @@ def open(  # noqa: A001 - `cadran.open` reads as it should
         ProjectError: there is no dbt project there, or a file of it is newer than its definitions
             and dbt, which would parse it, is not installed or refuses it; or it cannot be live.
     """
-    from cadran.core.layer import open_layer
-
-    if not live:
-        return open_layer(project_dir, manifest=manifest, database=database, plan_cache=plan_cache)
-    from cadran.telemetry.hot import open_live
-
-    return open_live(project_dir, manifest=manifest, database=database, plan_cache=plan_cache)
+    if live:
+        opener = import_module("cadran.telemetry.hot").open_live
+    else:
+        opener = import_module("cadran.core.layer").open_layer
+    layer: Layer = opener(project_dir, manifest=manifest, database=database, plan_cache=plan_cache)
+    return layer
 
 
 def __getattr__(name: str) -> Any:

@@ -79,6 +79,7 @@ def _places(texts: list[str] | None) -> str | dict[str, str] | None:
 
 
 LARGEST_SCALE = 100
+LARGEST_RATE = 100_000
 
 
 def add_demo(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -98,7 +99,32 @@ def add_demo(parser: argparse.ArgumentParser, _name: str) -> None:
         "--scale", type=_scale, default=1.0, metavar="F", help="size; 1 is full (default: 1)"
     )
     parser.add_argument("--force", action="store_true", help="write even what is there already")
-    examples(parser, "cadran demo", "cadran demo --end 2026-10-31 --scale 0.05 --out data/small")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="send the company's requests as they happen to `cadran collect`, until Ctrl-C",
+    )
+    parser.add_argument(
+        "--outage", metavar="SERVICE", help="with --live: this service fails most of its requests"
+    )
+    parser.add_argument(
+        "--to",
+        default="http://127.0.0.1:4318",
+        metavar="ADDRESS",
+        help="with --live: where the collector listens (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rate", type=_rate, default=50.0, help="with --live: requests a second (default: 50)"
+    )
+    parser.add_argument(
+        "--seconds", type=_rate, metavar="S", help="with --live: for how long (default: no end)"
+    )
+    examples(
+        parser,
+        "cadran demo",
+        "cadran demo --end 2026-10-31 --scale 0.05 --out data/small",
+        "cadran demo --live --outage checkout",
+    )
     parser.set_defaults(run=_demo)
 
 
@@ -119,13 +145,57 @@ def _scale(text: str) -> float:
     return scale
 
 
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= LARGEST_RATE:
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0, {LARGEST_RATE} at most")
+    return rate
+
+
+def _send(parsed: argparse.Namespace) -> int:
+    from cadran_demo import live
+
+    try:
+        sent = live.send(
+            parsed.to,
+            rate=parsed.rate,
+            outage=parsed.outage,
+            seconds=parsed.seconds,
+            say=lambda text: print(text, flush=True),
+        )
+    except (ConnectionError, LookupError) as problem:
+        raise ProjectError(str(problem.args[0])) from None
+    if sent.taken < sent.requests:
+        print(
+            f"cadran: the collector did not take {sent.requests - sent.taken:,} requests",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def _lacks(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is None
+    except ModuleNotFoundError:  # what it stands in
+        return True
+
+
 def _demo(parsed: argparse.Namespace) -> int:
-    for package in ("cadran_demo", "numpy"):
-        if importlib.util.find_spec(package) is None:
+    packages = ["cadran_demo", "numpy", *(["opentelemetry.sdk"] if parsed.live else [])]
+    if parsed.outage and not parsed.live:
+        raise QueryError("--outage goes with --live: `cadran demo --live --outage checkout`.")
+    for package in packages:
+        if _lacks(package):
             raise ProjectError(
                 f"The demo company is a package of its own, and {package} is not installed:"
                 " pip install 'cadran[demo]'."
             )
+    if parsed.live:
+        return _send(parsed)
     from cadran_demo import generate
 
     summary = generate(

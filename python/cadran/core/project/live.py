@@ -60,7 +60,7 @@ class _Planner:
             if node["resource_type"] == "model" and node["config"].get("enabled", True)
         }
         self._others = {**manifest["nodes"], **manifest["sources"]}
-        self._sources = {
+        self._sources: dict[str, str] = {
             key: node["name"]
             for key, node in manifest["sources"].items()
             if node["source_name"] == source and node["name"] in {*timed, *untimed}
