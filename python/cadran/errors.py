@@ -12,6 +12,7 @@
     ├── LimitError (RuntimeError)             the caller asked too often or for too much
     ├── ServiceError (ConnectionError)        another program cannot be reached, or refused
     ├── RecordError (RuntimeError)            a question cannot be recorded, and has to be
+    ├── AlertsError (RuntimeError)            alerts cannot be remembered, or are set wrongly
     └── WarehouseError (RuntimeError)         the warehouse cannot be read, or refused the SQL
         └── StoppedError (TimeoutError)       a statement was stopped: too long, or nobody waits
             └── ClosingError                  it was stopped because the server ends
@@ -144,6 +145,10 @@ class ClosingError(StoppedError):
 
 class RecordError(CadranError, RuntimeError):
     """A question cannot be recorded, and must not be answered without."""
+
+
+class AlertsError(CadranError, RuntimeError):
+    """What alerts remember cannot be read or written, or their file says what it must not."""
 
 
 class ServiceError(CadranError, ConnectionError):

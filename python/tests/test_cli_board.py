@@ -9,8 +9,9 @@ from decimal import Decimal
 import pytest
 
 from cadran.cli.scorecard import text
+from cadran.core.targets import Status, Target
 from cadran.formats import numbers, periods
-from cadran.insight.scorecard import Status, Target, make
+from cadran.insight.scorecard import make
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_language, add_project, examples, open_layer, write_rows
 from cadran.core.project import lineage
+from cadran.core.targets import targets
 from cadran.errors import CadranError, ProjectError
 from cadran.formats import numbers, periods
 from cadran.formats import words as texts
 from cadran.insight.breaks import sentence
-from cadran.insight.scorecard import SHOWN, targets
+from cadran.insight.scorecard import SHOWN
 
 if TYPE_CHECKING:
     import argparse

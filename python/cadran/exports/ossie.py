@@ -23,6 +23,7 @@ from cadran.core.project import cards
 from cadran.core.project.graph import Node
 from cadran.core.query import filters
 from cadran.core.semantics.metrics import MetricGraph, fills_gaps
+from cadran.core.targets import Target, targets
 from cadran.core.versions import record
 from cadran.core.versions.definition import CompiledQuery, Definition
 from cadran.core.versions.record import VersionRecord
@@ -30,7 +31,6 @@ from cadran.errors import ProjectError
 from cadran.exports.expressions import NotExpressibleError, metric_expression
 from cadran.exports.texts import text
 from cadran.formats import files
-from cadran.insight.scorecard import Target, targets
 
 if TYPE_CHECKING:
     import argparse

@@ -6,9 +6,9 @@ Every number comes from `Layer.query`; here they are only set side by side.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.targets import Status, Target, target_of, targets
 from cadran.errors import CadranError, ProjectError, QueryError, WarehouseError
 from cadran.formats import periods
 
@@ -20,41 +20,6 @@ if TYPE_CHECKING:
     from cadran.core.result import Break
 
 SHOWN = 12
-
-
-class Status(StrEnum):
-    """Where a value stands against its target."""
-
-    ON_TARGET = "on target"
-    NEAR = "near target"
-    WARNING = "warning"
-    CRITICAL = "critical"
-    NONE = "no target"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What was set for one KPI and one period, with the thresholds on the bad side of it."""
-
-    kpi: str
-    grain: str
-    start: dt.date
-    target: Any
-    warning: Any
-    critical: Any
-
-    def judge(self, value: Any, direction: str) -> Status:
-        """The status of a value; worse than a threshold is what the threshold is called."""
-        if value is None or direction not in {"up", "down"}:
-            return Status.NONE
-        sign = 1 if direction == "up" else -1
-        reached = float(value) * sign
-        if reached >= float(self.target) * sign:
-            return Status.ON_TARGET
-        for threshold, status in ((self.critical, Status.CRITICAL), (self.warning, Status.WARNING)):
-            if threshold is not None and reached < float(threshold) * sign:
-                return status
-        return Status.NEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,22 +117,6 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
     return Board(grain, latest, until, tuple(rows), failures)
 
 
-def targets(layer: Layer) -> list[Target]:
-    """Every target of the warehouse's `kpi_targets`; none where the project has no such model."""
-    relation = "governance.kpi_targets"
-    try:
-        for node in layer.project.dbt_manifest["nodes"].values():
-            if node["resource_type"] == "model" and node["name"] == "kpi_targets":
-                relation = node["relation_name"]
-        rows = layer.warehouse.arrow(
-            "select kpi, period_grain, cast(period_start as date) as period_start, target, "
-            f"warning, critical from {relation} order by kpi, period_start"
-        ).to_pylist()
-    except (ProjectError, WarehouseError):
-        return []
-    return [Target(*row.values()) for row in rows]
-
-
 def objectives(layer: Layer) -> list[dict[str, Any]]:
     """Key, labels, descriptions and owner of each objective that the KPIs serve."""
     relation = "governance.objectives"
@@ -192,22 +141,6 @@ def objectives(layer: Layer) -> list[dict[str, Any]]:
                  "description_en": "", "description_fr": "", "owner": ""}
             )  # fmt: skip
     return rows
-
-
-def target_of(targets_set: list[Target], card: Card, grain: str, start: dt.date) -> Target | None:
-    """The target of the period; for a rate also that of the quarter or year around it.
-
-    A rate that is to be held over a year is to be held in each of its months; an amount is not.
-    """
-    grains = [grain]
-    if card.unit == "%" and grain in periods.GRAINS:
-        grains += [g for g in ("quarter", "year") if periods.is_coarser(g, grain)]
-    for candidate in grains:
-        begin = periods.start_of(start, candidate)
-        for target in targets_set:
-            if (target.kpi, target.grain, target.start) == (card.name, candidate, begin):
-                return target
-    return None
 
 
 def values_of(  # noqa: PLR0913 - what is asked, and where breaks are told

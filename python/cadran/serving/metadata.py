@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.ledger.reader import Reader, has_ledger
 from cadran.core.project import lineage
 from cadran.core.query.request import GroupBy, Query
+from cadran.core.targets import targets
 from cadran.errors import CadranError, CardError, NotAllowedError, ProjectError, UnknownNameError
 from cadran.formats import strict_yaml
 from cadran.governance.bridge import bridge, revisions
 from cadran.governance.close import period as read_period
-from cadran.insight import scorecard
 from cadran.serving.response import broken
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def origin(layer: Layer, kpi: str) -> dict[str, Any]:
 
 def _targets(layer: Layer, kpi: str) -> list[dict[str, Any]]:
     try:
-        targets = scorecard.targets(layer)
+        all_targets = targets(layer)
     except ProjectError:
         return []
     return [
@@ -102,7 +102,7 @@ def _targets(layer: Layer, kpi: str) -> list[dict[str, Any]]:
             "grain": target.grain, "period": target.start.isoformat(), "target": target.target,
             "warning": target.warning, "critical": target.critical,
         }
-        for target in targets
+        for target in all_targets
         if target.kpi == kpi
     ]  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Alerts: conditions on SLOs and KPIs, one state machine, and who is told."""
