@@ -28,6 +28,7 @@ COMMANDS = {
     "sql": ("query", "the SQL of a question, without running it"),
     "values": ("query", "the values of a dimension"),
     "slo": ("slo", "service level objectives: status, lint, simulate, history, import, export"),
+    "alerts": ("alerts", "what is watched, what fires, what happened; the evaluator"),
     "sla": ("slo", "contracts: the running month, and the statement of a month"),
     "board": ("scorecard", "the KPI board: latest complete period, changes, targets, status"),
     "catalog": ("export", "the catalogue of all KPIs as a site that opens from disk"),

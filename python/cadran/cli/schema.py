@@ -55,11 +55,13 @@ def schemas() -> dict[str, dict[str, Any]]:
     from cadran.core.ledger.settings import LedgerSettings
     from cadran.core.project.checks import Settings
     from cadran.core.versions.record import RecordFile
+    from cadran.reliability.alerts.policy import Policies
     from cadran.server.settings import ServerFile
     from cadran.telemetry import settings as collector
 
     kinds = {
         "card": (CardBlock, "A KPI card: what stands under config.meta.kpi of a metric"),
+        "cadran_alerts": (Policies, "cadran_alerts.yml: what is watched and who is told"),
         "cadran_checks": (Settings, "cadran_checks.yml: what a project decides about its checks"),
         "cadran_collect": (collector.Settings, "cadran_collect.yml: how a collector runs"),
         "cadran_ledger": (LedgerSettings, "cadran_ledger.yml: what is published of which KPI"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ from cadran.errors import ProjectError, QueryError, UnknownNameError, WarehouseE
 from cadran.reliability.burn import Tier, derived
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable
     from decimal import Decimal
 
@@ -209,6 +209,97 @@ def watermark(layer: Layer, kpi: str) -> dt.datetime | None:
     return at
 
 
+def watermarks(layer: Layer) -> dict[str, dt.datetime]:
+    """Up to which instant, in UTC, each SLO that is no composite has whole minutes."""
+    rows = read(
+        layer,
+        "select slo_id, max(ends_at) as ends_at"
+        f" from {relation(layer, 'int_slo_windows')} group by slo_id",
+    )
+    return {row["slo_id"]: row["ends_at"] for row in rows}
+
+
+def window_sums(layer: Layer) -> list[dict[str, Any]]:
+    """Units, bad and allowed ones in each window of the policy of each SLO, up to its watermark."""
+    return read(
+        layer,
+        "select slo_id, window_minutes, ends_at, units, bad_units, allowed_units"
+        f" from {relation(layer, 'int_slo_window_sums')} where window_use = 'burn'",
+    )
+
+
+def window_sums_by_minute(
+    layer: Layer,
+    slo_ids: Iterable[str],
+    lengths: Iterable[int],
+    starts_at: dt.datetime,
+    ends_at: dt.datetime,
+) -> list[dict[str, Any]]:
+    """The same at the end of every minute of a range, net of exclusions, in the order of time.
+
+    Sums of a window are differences of running sums over all minutes.
+
+    Args:
+        layer: the layer.
+        slo_ids: the SLOs.
+        lengths: of the windows, in minutes; a window of 60 gives `units_60` and the like.
+        starts_at: the end of the first minute, in UTC.
+        ends_at: the end of the last minute.
+    """
+    lengths = sorted(set(lengths))
+    among = ", ".join(_text(slo_id) for slo_id in sorted(slo_ids))
+    first = _instant(starts_at - dt.timedelta(minutes=lengths[-1]))
+    measures = ("units", "bad_units", "allowed_units")
+    by_slo = "partition by slo_id order by minute_at"
+    running = ", ".join(f"sum(coalesce({m}, 0)) over ({by_slo}) as {m}" for m in measures)
+    windows = ", ".join(
+        f"{m} - coalesce(lag({m}, {length}) over ({by_slo}), 0) as {m}_{length}"
+        for length in lengths
+        for m in measures
+    )
+    return read(
+        layer,
+        f"""
+        with slices as (
+            select slo_id, minute_at, units, bad_units, allowed_units
+            from {relation(layer, "fct_slo_slices_minutely")}
+            where slo_id in ({among}) and not is_excluded
+                and minute_at >= {first} and minute_at < {_instant(ends_at)}
+        ),
+        slos as (
+            select slo_id from {relation(layer, "slo_definitions")} where slo_id in ({among})
+        ),
+        dense as (
+            select slos.slo_id, minutes.minute_at,
+                slices.units, slices.bad_units, slices.allowed_units
+            from {relation(layer, "time_spine_minute", "utilities")} as minutes
+            cross join slos
+            left join slices
+                on slos.slo_id = slices.slo_id and minutes.minute_at = slices.minute_at
+            where minutes.minute_at >= {first} and minutes.minute_at < {_instant(ends_at)}
+        ),
+        running as (select slo_id, minute_at, {running} from dense),
+        windows as (select slo_id, minute_at, {windows} from running)
+        select * from windows
+        where minute_at >= {_instant(starts_at - dt.timedelta(minutes=1))}
+        order by minute_at, slo_id""",
+    )
+
+
+def last_events(layer: Layer, since: dt.datetime) -> list[dict[str, Any]]:
+    """SLO and the last minute with events since an instant in UTC; None where there was none."""
+    return read(
+        layer,
+        "select slos.slo_id, max(minutes.minute_at) as minute_at"
+        f" from {relation(layer, 'slo_definitions')} as slos"
+        f" left join {relation(layer, 'int_sli_minutely')} as minutes"
+        " on slos.kpi = minutes.kpi and slos.subject_kind = minutes.subject_kind"
+        " and slos.subject = minutes.subject and minutes.total_count > 0"
+        f" and minutes.minute_at >= {_instant(since)}"
+        " where not slos.is_composite group by slos.slo_id order by slos.slo_id",
+    )
+
+
 def replay(  # noqa: PLR0913 - one statement and what varies in it
     layer: Layer,
     slo_id: str,
@@ -287,6 +378,37 @@ def incidents(
         )
     except QueryError:
         return []
+
+
+def last_deployment(
+    layer: Layer, subject: str, starts_at: dt.datetime, ends_at: dt.datetime
+) -> dict[str, Any] | None:
+    """The last deployment of a service ("all": of every one) in a range, if there was one."""
+    of_subject = "" if subject == "all" else f" and service_id = {_text(subject)}"
+    try:
+        rows = read(
+            layer,
+            "select deployment_id, service_id, deployed_at, is_failed"
+            f" from {relation(layer, 'fct_deployments', 'marts')}"
+            f" where deployed_at >= {_instant(starts_at)} and deployed_at < {_instant(ends_at)}"
+            f"{of_subject} order by deployed_at desc limit 1",
+        )
+    except QueryError:
+        return None
+    return rows[0] if rows else None
+
+
+def team(layer: Layer, subject: str) -> str | None:
+    """Who runs a service, as the services' own table says."""
+    try:
+        rows = read(
+            layer,
+            f"select team from {relation(layer, 'dim_services', 'marts')}"
+            f" where service_id = {_text(subject)}",
+        )
+    except QueryError:
+        return None
+    return str(rows[0]["team"]) if rows and rows[0]["team"] is not None else None
 
 
 def _text(value: str) -> str:

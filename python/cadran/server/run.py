@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -17,6 +18,7 @@ from cadran.access import authorize, exposure
 from cadran.audit.log import Counting
 from cadran.core.warehouse import Confinement
 from cadran.errors import ProjectError
+from cadran.reliability.alerts import evaluator, policy
 from cadran.server import app
 from cadran.server.connections import Connection
 from cadran.server.http import ServerContext, address
@@ -173,7 +175,8 @@ def _listening(project: Project, settings: Settings) -> Iterator[tuple[_Server, 
         scheme = "https" if settings.tls else "http"
         http = f"{scheme}://{address(settings.host)}:{port}"
         try:
-            yield server, Running(server_context, http, flight_address)
+            with _evaluating(project, settings, server_context):
+                yield server, Running(server_context, http, flight_address)
         finally:
             listener.close()
             if flight is not None:
@@ -182,6 +185,31 @@ def _listening(project: Project, settings: Settings) -> Iterator[tuple[_Server, 
     finally:
         server_context.workers.shutdown(wait=True, cancel_futures=True)
         server_context.service.close()
+
+
+@contextlib.contextmanager
+def _evaluating(
+    project: Project, settings: Settings, server_context: ServerContext
+) -> Iterator[None]:
+    """Alerts are evaluated in a thread of their own, where the settings name their policies.
+
+    Raises:
+        AlertsError: the policies or what they remember cannot be read.
+    """
+    if settings.alerts is None:
+        yield
+        return
+    root = project.root or Path()
+    policies = policy.read(root, settings.alerts)
+    with evaluator.opened(policies, server_context.service.snapshots.layer, root) as alerts:
+        stop = threading.Event()
+        thread = threading.Thread(target=alerts.run, args=[stop], name="alerts", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(_GRACE)
 
 
 class _Warmth:

@@ -11,6 +11,7 @@
     refresh: 1            # seconds between two looks for a new build
     origins: [https://intranet.example.com]   # pages whose scripts may read it
     hosts: [kpis.example.com]                 # names by which clients reach it
+    alerts: cadran_alerts.yml                 # evaluate these policies too
     oidc: {issuer: https://login.example.com, audience: cadran, jwks_url: https://…}
 
 Every key may be left out. Unknown keys are errors.
@@ -79,6 +80,7 @@ class SharedSettings(Strict):
         audit: the folder of the record of questions.
         must_record: answer no question that cannot be written into the record.
         warm: answer the saved queries beforehand.
+        alerts: the file of alert policies that the server evaluates too; None evaluates none.
         origins: origins of pages that may call the server from a browser.
         hosts: names by which clients reach it, beside those of this machine.
         link_tokens: accept a token as a parameter of the links of saved queries.
@@ -106,6 +108,7 @@ class SharedSettings(Strict):
     audit: Path = Path("audit")
     must_record: bool = False
     warm: bool = True
+    alerts: Annotated[Path | None, _NOTHING] = None
     origins: _Texts = ()
     hosts: _Texts = ()
     link_tokens: bool = False
@@ -147,7 +150,7 @@ class Settings(SharedSettings):
         return (self.certificate, self.key) if self.certificate and self.key else None
 
 
-_FILES = ("certificate", "key", "tokens", "policy")
+_FILES = ("certificate", "key", "tokens", "policy", "alerts")
 
 
 def read(root: Path | None, flags: dict[str, Any], *, makes: Collection[str] = ()) -> Settings:

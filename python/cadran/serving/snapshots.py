@@ -178,6 +178,16 @@ class SnapshotStore:
             if is_unused:
                 _remove(state)
 
+    @contextlib.contextmanager
+    def layer(self) -> Iterator[Layer]:
+        """The layer of now, which stays until the block ends.
+
+        Raises:
+            WarehouseError: as `use`.
+        """
+        with self.use() as state:
+            yield state.layer
+
     @property
     def current(self) -> Snapshot:
         """The state of now, for what needs no data."""

@@ -4,8 +4,8 @@
         ▲           │           ▲            │              │
         └───────────┘           └────────────┘              └──► pending, firing
 
-It is Prometheus's: with `pending_for` of 0 an alert fires at once; `keep_firing_for` counts from the
-first evaluation at which the condition did not hold.
+It is Prometheus's: with `pending_for` of 0 an alert fires at once; `keep_firing_for` counts from
+the first evaluation at which the condition did not hold.
 """
 
 from __future__ import annotations
@@ -103,23 +103,29 @@ def advance(
         pending_for: how long the condition has to hold until it fires.
         keep_firing_for: how long it fires on after the condition ceased to hold.
     """
-    at = observation.at
-    alert = replace(alert, at=at)
+    alert = replace(alert, at=observation.at)
     if observation.holds:
-        if alert.state.is_firing:
-            return replace(alert, state=State.FIRING, quiet_at=None)
-        active_at = alert.active_at if alert.state is State.PENDING else at
-        assert active_at is not None  # noqa: S101 - a pending alert knows since when
-        if at - active_at >= pending_for:
-            return replace(alert, state=State.FIRING, active_at=active_at, fired_at=at)
-        return replace(alert, state=State.PENDING, active_at=active_at)
+        return _holding(alert, observation.at, pending_for)
+    return _quiet(alert, observation.at, keep_firing_for)
+
+
+def _holding(alert: Alert, at: dt.datetime, pending_for: dt.timedelta) -> Alert:
+    if alert.state.is_firing:
+        return replace(alert, state=State.FIRING, quiet_at=None)
+    active_at = at
+    if alert.state is State.PENDING and alert.active_at is not None:
+        active_at = alert.active_at
+    if at - active_at >= pending_for:
+        return replace(alert, state=State.FIRING, active_at=active_at, fired_at=at)
+    return replace(alert, state=State.PENDING, active_at=active_at)
+
+
+def _quiet(alert: Alert, at: dt.datetime, keep_firing_for: dt.timedelta) -> Alert:
     if alert.state.is_firing:
         quiet_at = alert.quiet_at or at
         if at - quiet_at < keep_firing_for:
             return replace(alert, state=State.KEEP_FIRING, quiet_at=quiet_at)
-        return replace(
-            alert, state=State.RESOLVED, resolved_at=at, active_at=None, quiet_at=None
-        )
+        return replace(alert, state=State.RESOLVED, resolved_at=at, active_at=None, quiet_at=None)
     if alert.state is State.PENDING:
         return replace(alert, state=State.INACTIVE, active_at=None)
     return alert

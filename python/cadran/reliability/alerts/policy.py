@@ -5,7 +5,7 @@
     page: "https://kpis.example.com/slo/{slo}"
     receivers:
       - {name: on_call, alertmanager: "http://127.0.0.1:9093", severities: [page]}
-      - {name: tickets, webhook: "https://tickets.example.com/hook", secret: {variable: HOOK_SECRET}}
+      - {name: tickets, webhook: "https://hooks.example.com", secret: {variable: HOOK_SECRET}}
       - {name: direction, apprise: {variable: DIRECTION_URL}, lang: fr, subjects: [checkout]}
     rules:
       - {name: budget_burn, burn: {}, keep_firing_for: 5 minutes}
@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from cadran.core.project.cards import Duration, Email
+from cadran.core.project.cards import Duration, Email  # noqa: TC001 - pydantic reads them
 from cadran.errors import AlertsError, listing
 from cadran.formats import periods, strict_yaml
 
@@ -48,7 +48,9 @@ SELF = "cannot_evaluate"  # the rule that tells that another one cannot be evalu
 def _is_address(url: str) -> str:
     split = urlsplit(url)
     if split.scheme not in {"http", "https"} or not split.hostname:
-        raise ValueError(f"is {url!r}; it takes an address such as https://hooks.example.com/alerts")
+        raise ValueError(
+            f"is {url!r}; it takes an address such as https://hooks.example.com/alerts"
+        )
     if split.username or split.password:
         raise ValueError("holds a password; give it as `authorization: {variable: NAME}`")
     return url
@@ -264,8 +266,9 @@ class Threshold(_Strict):
 
 
 class Rule(_Strict):
-    """One thing that is watched: exactly one of `burn`, `budget`, `no_data`, `freshness` and
-    `threshold`.
+    """One thing that is watched.
+
+    It has exactly one of `burn`, `budget`, `no_data`, `freshness` and `threshold`.
 
     Attributes:
         name: of the alert.
@@ -414,5 +417,3 @@ def read(root: Path, file: Path | None = None) -> Policies:
         raise AlertsError(f"There is no {path}: it says what is watched and who is told.")
     policies = strict_yaml.read_as(Policies, path, AlertsError)
     return policies.model_copy(update={"store": root / policies.store})
-
-
