@@ -44,6 +44,7 @@ def test_the_command_writes_them(tmp_path, capsys):
     [
         ("metrics", "metrics/**/*.yml"),
         ("metrics", "semantic_models/**/*.yml"),
+        ("cadran_alerts", "cadran_alerts.yml"),
         ("cadran_checks", "cadran_checks.yml"),
         ("cadran_policy", "examples/**/cadran_policy*.yml"),
         ("cadran_server", "examples/**/cadran_server.yml"),

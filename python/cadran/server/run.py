@@ -29,7 +29,6 @@ from cadran.serving.snapshots import SnapshotStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from cadran.core.project.artifacts import Project
     from cadran.server.settings import Settings

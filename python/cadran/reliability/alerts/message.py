@@ -151,7 +151,9 @@ def facts_of(  # noqa: PLR0913, PLR0917 - everything that a message is made of
         facts |= {
             "kpi": card.name, "unit": card.unit, "decimals": card.decimals,
             "label_en": card.label, "label_fr": card.localized("fr").label,
-            "owner": facts["owner"] or card.owner.technical,
+            "owner": facts["owner"] or (
+                card.owner.business if facts["kind"] == "threshold" else card.owner.technical
+            ),
         }  # fmt: skip
     if policies.page and key.rule != SELF:
         place = {
