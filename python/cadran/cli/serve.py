@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FLAGS = (
     "host", "port", "flight_port", "certificate", "key", "cache", "memory", "seconds", "refresh",
-    "tokens", "policy", "audit",
+    "tokens", "policy", "audit", "alerts",
 )  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
     examples(
         parser,
         "cadran serve",
-        "cadran serve --live",
+        "cadran serve --live --alerts cadran_alerts.yml",
         "cadran serve --port 8765 --flight-port 8766",
         "cadran serve --host 0.0.0.0 --certificate server.pem --key server.key",
     )
@@ -56,6 +56,9 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
     parser.add_argument("--tokens", type=Path, metavar="FILE", help="file of tokens")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file")
     parser.add_argument("--audit", type=Path, metavar="FOLDER", help="record of questions")
+    parser.add_argument(
+        "--alerts", type=Path, metavar="FILE", help="evaluate the alert policies of this file too"
+    )
     add_project(parser)
     parser.set_defaults(run=run)
 
