@@ -291,28 +291,30 @@ class Evaluator:
         try:
             # Of one alert a receiver hears one step after the other.
             while sent < _MOST:
-                count = self._round(again)
-                sent, again = sent + count, set()
+                count = self._round()
+                sent += count
                 if not count:
                     break
+            if again:
+                self._together(self._resend, again)
         except LostLeaseError as problem:
             _LOG.warning("%s", problem)
         return sent
 
-    def _round(self, again: set[str]) -> int:
+    def _round(self) -> int:
         """Send the next step of each alert: receivers side by side, to each one after the other."""
         queues: dict[str, list[Notification]] = defaultdict(list)
         for notification in self._store.due(self._clock().timestamp(), _MOST):
             queues[notification.receiver].append(notification)
-        names = sorted(set(queues) | again)
+        return sum(self._together(lambda name: self._drain(name, queues[name]), set(queues)))
+
+    @staticmethod
+    def _together(send: Callable[[str], int], names: set[str]) -> list[int]:
+        """What sending to each receiver gave, side by side: a slow one holds up no other."""
         if not names:
-            return 0
+            return []
         with ThreadPoolExecutor(len(names), thread_name_prefix="alerts") as pool:
-            counts = [pool.submit(self._drain, name, queues[name]) for name in names]
-            if again:
-                for resent in [pool.submit(self._resend, name) for name in sorted(again)]:
-                    resent.result()
-            return sum(count.result() for count in counts)
+            return list(pool.map(send, sorted(names)))
 
     def _drain(self, name: str, queue: list[Notification]) -> int:
         """Send to one receiver until it fails; returns how many it took."""
@@ -353,8 +355,8 @@ class Evaluator:
         )  # fmt: skip
         self._store.failed(notification, problem, now.timestamp() + wait, given_up)
 
-    def _resend(self, name: str) -> None:
-        """Tell an Alertmanager what fires, before it forgets."""
+    def _resend(self, name: str) -> int:
+        """Tell an Alertmanager what fires, before it forgets; returns how much that is."""
         sender, now = self._senders[name], self._clock()
         assert isinstance(sender, delivery.Alertmanager)  # noqa: S101 - as `_deliver` found it
         bodies = [
@@ -375,6 +377,8 @@ class Evaluator:
             self._resent_at[name] = now
         except (AlertsError, ServiceError) as problem:
             _LOG.warning("%s does not hear what still fires: %s", name, problem)
+            return 0
+        return len(bodies)
 
 
 _OPEN = {State.PENDING, State.FIRING, State.KEEP_FIRING}

@@ -244,13 +244,13 @@ def body(facts: dict[str, Any], state: str, rule: Rule | None, lang: str) -> dic
 
 
 def trial(lang: str, now: dt.datetime) -> dict[str, Any]:
-    """A message that says it is a test: it fires and is over at once."""
+    """A message that says it is a test."""
     text = _WORDS[lang]["trial"]
     at = now.isoformat()
     return {
-        "id": uuid.uuid4().hex, "status": "resolved", "lang": lang,
+        "id": uuid.uuid4().hex, "status": "firing", "lang": lang,
         "labels": {"alertname": "cadran_test", "severity": "ticket", "subject": "test"},
-        "title": text, "text": text, "name": text, "starts_at": at, "ends_at": at, "owner": None,
+        "title": text, "text": text, "name": text, "starts_at": at, "ends_at": None, "owner": None,
         "runbook": None, "page": None, "values": {}, "versions": {},
     }  # fmt: skip
 
