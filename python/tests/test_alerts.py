@@ -333,6 +333,7 @@ def test_an_alert_whose_rule_or_subject_is_gone_ends(short_outage, hook, tmp_pat
         evaluator.look()
     assert hook.told == ["firing all/fast", "resolved all/fast"]
     assert "no longer watched" in hook.bodies[1]["text"]
+    clock.forward(minutes=1)
     with evaluating(policies(tmp_path, hook), layer, tmp_path, clock) as evaluator:
         evaluator.look()
     with evaluating(policies(tmp_path, hook, rules=[]), layer, tmp_path, clock) as evaluator:

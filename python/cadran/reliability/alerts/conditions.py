@@ -151,7 +151,9 @@ class Conditions:
                 if (key := Key(rule.name, slo_id, tier.tier)) in since
             ]
             after = min(evaluated, default=until - MINUTE)
-            if after <= until:
+            # The minute of the watermark is looked at again: corrections count. Before it, where
+            # more comes each second, the next minute is soon there.
+            if after < until or after == until == marks[slo_id]:
                 after = max(min(after, until - MINUTE), until - self._catch_up)
                 behind[slo_id] = (after, until)
         rows = [row for row in self._sums(behind, tiers, marks) if row["slo_id"] in behind]
