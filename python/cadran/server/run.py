@@ -18,7 +18,6 @@ from cadran.access import authorize, exposure
 from cadran.audit.log import Counting
 from cadran.core.warehouse import Confinement
 from cadran.errors import ProjectError
-from cadran.reliability.alerts import evaluator, policy
 from cadran.server import app
 from cadran.server.connections import Connection
 from cadran.server.http import ServerContext, address
@@ -198,6 +197,8 @@ def _evaluating(
     if settings.alerts is None:
         yield
         return
+    from cadran.reliability.alerts import evaluator, policy
+
     root = project.root or Path()
     policies = policy.read(root, settings.alerts)
     with evaluator.opened(policies, server_context.service.snapshots.layer, root) as alerts:
