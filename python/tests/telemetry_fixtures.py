@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import httpx
@@ -17,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from cadran.telemetry import settings
 from cadran.telemetry.collector import METRICS, TRACES, Collector
 
+KILLS = int(os.environ.get("CADRAN_TEST_KILLS", "3"))
 MINUTE = 60_000_000_000
 MILLISECOND = 1_000_000
 
@@ -178,3 +183,40 @@ def as_json(export):
             ):
                 span["traceId"], span["spanId"] = raw.trace_id.hex(), raw.span_id.hex()
     return json.dumps(document).encode()
+
+
+class Senders:
+    """Send as exporters do: one body at a time, the same again until it is answered."""
+
+    def __init__(self, address, threads=4):
+        self.acknowledged, self._ended = {}, threading.Event()
+        self._url = f"{address}/v1/traces"
+        self._pool = ThreadPoolExecutor(threads)
+        self._work = [self._pool.submit(self._send, number) for number in range(threads)]
+
+    def _send(self, sender):
+        number = 0
+        with httpx.Client(timeout=20) as client:
+            while not self._ended.is_set():
+                number += 1
+                first = (sender * 1_000_000 + number) * 100
+                request = post("", gzip.compress(spans(*[1] * 20, first=first, at=time.time_ns())))
+                headers = request["headers"] | {"content-encoding": "gzip"}
+                self._until_answered(client, request["content"], headers)
+                self.acknowledged[first] = 20
+
+    def _until_answered(self, client, content, headers):
+        until = time.monotonic() + 60
+        while True:
+            try:
+                if client.post(self._url, content=content, headers=headers).status_code == 200:
+                    return
+            except httpx.TransportError:
+                assert time.monotonic() < until, "the collector did not come back"
+            time.sleep(0.02)
+
+    def end(self):
+        self._ended.set()
+        for work in self._work:
+            work.result()
+        return sum(self.acknowledged.values())

@@ -11,9 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import cramjam
 import httpx
@@ -35,8 +33,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind
 from telemetry_fixtures import (
+    KILLS,
     MILLISECOND,
     Process,
+    Senders,
     answered,
     as_json,
     collected,
@@ -56,7 +56,6 @@ ATTRIBUTES = {
     "http.route": "/pay", "http.request.method": "POST", "http.response.status_code": 200,
 }  # fmt: skip
 LARGE = bytes(cramjam.snappy.compress_raw(bytes(2 << 20)))
-KILLS = int(os.environ.get("CADRAN_TEST_KILLS", "3"))
 
 
 @pytest.fixture
@@ -367,43 +366,6 @@ def test_parts_written_before_a_crash_are_written_again_and_not_twice(tmp_path, 
     assert landed(tmp_path, "requests", "request_count") == []  # not committed: not given
     collected(tmp_path, body, spans(9, first=30))
     assert landed(tmp_path, "requests", "request_count") == [(3,)]
-
-
-class Senders:
-    """Send as exporters do: one body at a time, the same again until it is answered."""
-
-    def __init__(self, address, threads=4):
-        self.acknowledged, self._ended = {}, threading.Event()
-        self._url = f"{address}/v1/traces"
-        self._pool = ThreadPoolExecutor(threads)
-        self._work = [self._pool.submit(self._send, number) for number in range(threads)]
-
-    def _send(self, sender):
-        number = 0
-        with httpx.Client(timeout=20) as client:
-            while not self._ended.is_set():
-                number += 1
-                first = (sender * 1_000_000 + number) * 100
-                request = post("", gzip.compress(spans(*[1] * 20, first=first, at=time.time_ns())))
-                headers = request["headers"] | {"content-encoding": "gzip"}
-                self._until_answered(client, request["content"], headers)
-                self.acknowledged[first] = 20
-
-    def _until_answered(self, client, content, headers):
-        until = time.monotonic() + 60
-        while True:
-            try:
-                if client.post(self._url, content=content, headers=headers).status_code == 200:
-                    return
-            except httpx.TransportError:
-                assert time.monotonic() < until, "the collector did not come back"
-            time.sleep(0.02)
-
-    def end(self):
-        self._ended.set()
-        for work in self._work:
-            work.result()
-        return sum(self.acknowledged.values())
 
 
 def test_killed_at_random_moments_under_load_all_that_was_answered_counts_once(tmp_path):

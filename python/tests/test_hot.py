@@ -5,12 +5,15 @@ import json
 import random
 import re
 import shutil
+import time
+from collections import Counter
 from types import SimpleNamespace
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from telemetry_fixtures import KILLS, Process, Senders, landed
 
 from cadran.access.caller import Caller
 from cadran.core.layer import Layer
@@ -276,3 +279,35 @@ def test_a_question_of_a_live_layer_takes_in_what_landed(live, raw):
     assert layer.warehouse.arrow(count).to_pylist()[0]["n"] > before
     layer.close()
     assert layer.warehouse.arrow(count).to_pylist()[0]["n"] > before
+
+
+def test_killed_at_random_moments_under_load_hot_rows_are_what_was_acknowledged(live, tmp_path):
+    home = tmp_path / "collector"
+    home.mkdir()
+    process = Process(home, folder=str(live.folder), flush=0.2, compact=0.7)
+    senders = Senders(process.address, threads=1)
+    luck = random.Random(11)  # noqa: S311 - no secret
+    store = live.open()
+    for number in range(KILLS):
+        until = time.monotonic() + luck.uniform(0.3, 1.2)
+        while time.monotonic() < until:
+            store.tick()
+            time.sleep(0.05)
+        if number % 2:  # the collector, and at other times the server, which then starts anew
+            store.close()
+            store = live.open()
+        else:
+            process.kill()
+            process.start()
+    acknowledged = senders.end()
+    process.stop()
+    store.tick()
+    by_minute = "select minute_at, cast(sum(request_count) as bigint) as n from {} group by all"
+    of_shop = "marts.fct_requests_minutely where service_id = 'shop'"
+    rows = store.warehouse.arrow(by_minute.format(of_shop) + " order by 1").to_pylist()
+    assert acknowledged > 20 * KILLS
+    assert sum(row["n"] for row in rows) == acknowledged
+    counted = Counter()
+    for minute, count in landed(live.folder, "requests", "minute_at, request_count"):
+        counted[minute] += count
+    assert {row["minute_at"]: row["n"] for row in rows} == counted
