@@ -20,6 +20,7 @@ from cadran.core.layer import Layer
 from cadran.core.project import dbt
 from cadran.core.project.artifacts import Project
 from cadran.core.query.request import Query
+from cadran.core.warehouse import Confinement
 from cadran.errors import ProjectError
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
@@ -97,7 +98,7 @@ def live(demo, compiled, earlier, tmp_path, monkeypatch):
     stores = []
 
     def opened():
-        stores.append(hot.opened(project, project, folder))
+        stores.append(hot.opened(project, project, folder, confined=Confinement()))
         return stores[-1]
 
     yield SimpleNamespace(open=opened, project=project, folder=folder, database=database)

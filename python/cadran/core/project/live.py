@@ -65,6 +65,8 @@ class _Planner:
             for key, node in manifest["sources"].items()
             if node["source_name"] == source and node["name"] in {*timed, *untimed}
         }
+        # Of models: a source may stand for one.
+        self._built = {node["relation_name"] for node in self._nodes.values()}
         self._views: dict[tuple[str, str], str] = {}
         self._rests: dict[str, frozenset[str]] = {}
 
@@ -198,9 +200,11 @@ class _Planner:
         return any(self._reads_source(parent) for parent in node["depends_on"]["nodes"])
 
     def _reads_rows(self, key: str) -> bool:
-        """Whether a view reads rows of a source that belong to minutes: they are not all here."""
+        """Whether a view reads rows of a source that are not all here, but in files or minutes."""
         if key in self._sources:
             return self._sources[key] in self._timed
+        if key not in self._nodes and self._others[key]["resource_type"] == "source":
+            return self._others[key]["relation_name"] not in self._built
         node = self._nodes.get(key)
         if node is None or not _is_view(node):
             return False
