@@ -8,7 +8,7 @@ SOAK ?= 10
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint test test-superset bench bench-server bench-collector bench-reliability test-kills clean FORCE
+.PHONY: help setup demo build lint test test-superset bench bench-server bench-collector bench-live bench-reliability test-kills clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -92,8 +92,12 @@ bench-server: .venv/.stamp ## Speed of `cadran serve` against the layer in proce
 bench-collector: .venv/.stamp ## Speed of `cadran collect`: events a second, acknowledgements, CPU an event
 	@.venv/bin/python benchmarks/collector.py
 
-test-kills: .venv/.stamp ## Kill the collector 20 times under load: what was acknowledged counts once
-	@CADRAN_TEST_KILLS=20 .venv/bin/python -m pytest python/tests/test_collect_server.py -k killed_at_random
+bench-live: .venv/.stamp ## From an event to its SLO's status: lag, ticks, memory (needs `make demo`)
+	@.venv/bin/python benchmarks/live.py
+
+test-kills: .venv/.stamp ## Kill collector and server 20 times under load: what was acknowledged counts once
+	@CADRAN_TEST_KILLS=20 .venv/bin/python -m pytest python/tests/test_collect_server.py \
+		python/tests/test_hot.py -k killed_at_random
 
 bench-reliability: .venv/.stamp ## 200 SLOs over 90 days of minutes: full build, one minute more, status
 	@test -d data/demo || $(CADRAN) demo --scale 0.05

@@ -332,15 +332,14 @@ class LiveDuckDB(DuckDB):
     def _replace(cursor: duckdb.DuckDBPyConnection, hot: str, sql: str) -> bool:
         """Make a table whole; whether it has other rows than before."""
         cursor.execute(f"create or replace temp table made_whole as {sql}")
-        differs = cursor.execute(
-            f"select exists ((from made_whole except all from {hot}) union all"
-            f" (from {hot} except all from made_whole))"
-        ).fetchall()[0][0]
-        if differs:
-            cursor.execute(f"delete from {hot}")
-            cursor.execute(f"insert into {hot} from made_whole")
+        sums = "select count(*), sum(cast(hash(part) as hugeint)) from {} as part"
+        before, after = (
+            cursor.execute(sums.format(rows)).fetchall() for rows in (hot, "made_whole")
+        )
+        if before != after:
+            cursor.execute(f"create or replace table {hot} as from made_whole")
         cursor.execute("drop table made_whole")
-        return bool(differs)
+        return before != after
 
     def _sweep(self) -> None:
         for table in self.plan.tables:
