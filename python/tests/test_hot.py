@@ -16,6 +16,7 @@ import pytest
 from telemetry_fixtures import KILLS, Process, Senders, landed
 
 from cadran.access.caller import Caller
+from cadran.cli import main
 from cadran.core.layer import Layer
 from cadran.core.project import dbt
 from cadran.core.project.artifacts import Project
@@ -312,3 +313,37 @@ def test_killed_at_random_moments_under_load_hot_rows_are_what_was_acknowledged(
     for minute, count in landed(live.folder, "requests", "minute_at, request_count"):
         counted[minute] += count
     assert {row["minute_at"]: row["n"] for row in rows} == counted
+
+
+def test_the_demo_sends_its_requests_as_they_happen_and_an_outage_on_request(tmp_path, capsys):
+    home = tmp_path / "collector"
+    home.mkdir()
+    process = Process(home, flush=0.2)
+    command = ["demo", "--live", "--to", process.address, "--rate", "300", "--seconds", "1.5"]
+    assert main([*command, "--outage", "checkout"]) == 0
+    process.stop()
+    counted = Counter()
+    failed = Counter()
+    for service, count, errors, timeouts in landed(
+        process.folder, "requests", "service_id, request_count, error_5xx_count, timeout_count"
+    ):
+        counted[service] += count
+        failed[service] += errors + timeouts
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.endswith(f"{counted.total():,} taken")
+    assert set(counted) == {"storefront", "checkout", "search", "public_api", "accounts"}
+    assert failed["checkout"] > 0.3 * counted["checkout"]
+    assert failed["storefront"] < 0.1 * counted["storefront"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--live", "--outage", "chekout"], "the demo has storefront, checkout"),
+        (["--live", "--to", "http://127.0.0.1:9"], "start `cadran collect`"),
+        (["--outage", "checkout"], "--outage goes with --live"),
+    ],
+)
+def test_the_live_demo_says_what_it_needs(arguments, sentence, capsys):
+    assert main(["demo", *arguments]) == 2
+    assert sentence in capsys.readouterr().err

@@ -192,7 +192,7 @@ def _demo(parsed: argparse.Namespace) -> int:
         if _lacks(package):
             raise ProjectError(
                 f"The demo company is a package of its own, and {package} is not installed:"
-                " pip install 'cadran[demo]'."
+                f" pip install {'cadran-demo[live]' if parsed.live else 'cadran[demo]'!r}."
             )
     if parsed.live:
         return _send(parsed)

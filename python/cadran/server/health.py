@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from cadran.audit.log import BOUNDS
+from cadran.serving.response import instant
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,6 +27,7 @@ _THERE = {
     "health": "/health",
     "metrics": "/metrics",
 }
+_LATE = "Requests and checks that landed for built minutes, and wait for the next build."
 
 
 def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
@@ -41,7 +43,9 @@ def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
         state = server_context.service.snapshots.current
         stale = await server_context.run(server_context.service.snapshots.stale)
         warning = {"stale": stale} if stale else {}
-        return JSONResponse({"status": "ready", "state": state.id, **warning})
+        hot = state.hot
+        live = {"live": {"from": instant(hot.cut), "late": dict(hot.late)}} if hot else {}
+        return JSONResponse({"status": "ready", "state": state.id, **warning, **live})
 
     async def metrics(_: Request) -> Response:
         return PlainTextResponse(
@@ -58,7 +62,7 @@ def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
 
 
 def _exposition(server_context: ServerContext, counting: Counting) -> str:
-    cache = server_context.service.cache
+    cache, hot = server_context.service.cache, server_context.service.snapshots.current.hot
     lost = "Questions that could not be written into the record."
     lines = [
         "# HELP cadran_questions_total Questions by protocol, outcome and whether kept before.",
@@ -88,6 +92,7 @@ def _exposition(server_context: ServerContext, counting: Counting) -> str:
         ("cache_hits_total", "counter", "Answers that were there already.", cache.hits),
         ("cache_misses_total", "counter", "Answers that had to be computed.", cache.misses),
         ("record_lost_total", "counter", lost, counting.lost),
+        *((("late_total", "counter", _LATE, sum(hot.late.values())),) if hot else ()),
     ):
         lines += [
             f"# HELP cadran_{name} {text}", f"# TYPE cadran_{name} {kind}",
