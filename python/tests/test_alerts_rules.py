@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import re
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -277,6 +280,27 @@ def test_receivers_take_what_they_are_for():
     content["rules"][0]["to"] = ["all", "search"]
     rules = policy.Policies.model_validate(content)
     assert [r.name for r in rules.receivers_of(page, names)] == ["all"]
+
+
+def test_a_receiver_that_answers_byte_by_byte_holds_up_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr(delivery, "_WAIT", 0.5)
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip():
+            client, _ = server.accept()
+            with client, contextlib.suppress(OSError):
+                for letter in b"HTTP/1.1 200 OK":
+                    client.sendall(bytes([letter]))
+                    time.sleep(0.2)
+
+        threading.Thread(target=drip, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/token-in-the-path"
+        receiver = policy.Receiver(name="slow", webhook=url, secret={"variable": "HOOK_SECRET"})
+        began = time.monotonic()
+        with pytest.raises(CadranError, match=r"'slow' cannot be reached: \w+\.$"):
+            delivery.sender(receiver, tmp_path).send(message.trial("en", NOW), NOW)
+        assert time.monotonic() - began < 2
 
 
 def test_apprise_takes_a_message_and_its_url_is_nowhere_told(tmp_path, monkeypatch):

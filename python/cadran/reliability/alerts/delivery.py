@@ -8,6 +8,7 @@ those of Standard Webhooks (standardwebhooks.com): `v1,` and the HMAC-SHA256, in
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import datetime as dt
@@ -59,16 +60,26 @@ class _Http:
             sent["authorization"] = self._receiver.authorization.read(self._root)
         name = self._receiver.name
         try:
-            # The answer's body is not read: nobody knows how long it is.
-            with httpx.stream("POST", url, content=content, headers=sent, timeout=_WAIT) as answer:
-                status = answer.status_code
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
+            status = asyncio.run(_posted(url, content, sent))
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as problem:
             # Its message may hold the address, in which secrets may stand.
             raise ServiceError(
                 f"Receiver '{name}' cannot be reached: {type(problem).__name__}."
             ) from None
         if status not in _OK:
             raise ServiceError(f"Receiver '{name}' answers {status}.")
+
+
+async def _posted(url: str, content: bytes, headers: Mapping[str, str]) -> int:
+    """The status of the answer, all in all in time: also where it comes byte by byte."""
+    import httpx
+
+    async with (
+        asyncio.timeout(_WAIT),
+        httpx.AsyncClient(timeout=_WAIT) as client,
+        client.stream("POST", url, content=content, headers=headers) as answer,
+    ):
+        return answer.status_code  # its body is not read: nobody knows how long it is
 
 
 class Webhook(_Http):
