@@ -22,6 +22,7 @@ from cadran.errors import AlertsError, CadranError
 from cadran.insight.scorecard import make
 from cadran.reliability.alerts import delivery, message, policy
 from cadran.reliability.alerts.conditions import Conditions, unlike
+from cadran.reliability.alerts.evaluator import opened
 from cadran.reliability.alerts.machine import Alert, Key, Observation, State
 from cadran.reliability.alerts.store import Store
 from cadran.server.run import serving
@@ -190,6 +191,9 @@ def test_a_secret_stands_in_a_file_or_variable_and_is_missed_by_name(tmp_path, m
     for secret, place in (({"file": "none"}, "none"), ({"variable": "NONE"}, "variable NONE")):
         with pytest.raises(AlertsError, match=place):
             policy.Secret(**secret).read(tmp_path)
+        rules = policies(tmp_path, receivers=[{"name": "chat", "apprise": secret}])
+        with pytest.raises(AlertsError, match=place), opened(rules, None, tmp_path):
+            pass
 
 
 def test_a_signature_holds_for_this_body_this_id_and_not_for_long():

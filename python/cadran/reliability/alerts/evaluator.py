@@ -80,8 +80,10 @@ def opened(
         root: the folder that files of secrets are relative to.
 
     Raises:
-        AlertsError: the store cannot be opened.
+        AlertsError: the store cannot be opened, or a secret is not there.
     """
+    for receiver in policies.receivers:
+        receiver.check(root)
     with contextlib.closing(Store(policies.store, evaluator_name())) as store:
         yield Evaluator(policies, store, layer, root)
 
@@ -114,6 +116,7 @@ class Evaluator:
         self._resent_at: dict[str, dt.datetime] = {}
         self._lease = max(_LEASE, 4 * policies.every)
         self._last_problem = ""
+        self._problems: dict[str, str] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Look again and again until it is told to stop."""
@@ -180,7 +183,9 @@ class Evaluator:
         }
         changes += self._ended(standings, gone, now, teller)
         for name, sentence in problems.items():
-            _LOG.warning("rule %s cannot be evaluated: %s", name, sentence)
+            if self._problems.get(name) != sentence:  # said once
+                _LOG.warning("rule %s cannot be evaluated: %s", name, sentence)
+        self._problems = problems
         transitions = self._store.write(changes, now)
         for step in transitions:
             _LOG.info("%s: %s, was %s", step.key, step.to_state.value, step.from_state.value)

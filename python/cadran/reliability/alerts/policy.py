@@ -149,6 +149,16 @@ class Receiver(_Strict):
             raise ValueError("the URL of Apprise holds what authorizes it")
         return self
 
+    def check(self, root: Path) -> None:
+        """Read its secrets, so that one that is not there is missed before it is needed.
+
+        Raises:
+            AlertsError: it is not there, or empty.
+        """
+        for secret in (self.apprise, self.secret, self.authorization):
+            if secret is not None:
+                secret.read(root)
+
     def takes(self, observation: Observation, names: Iterable[str]) -> bool:
         """Whether it is told of an alert.
 
