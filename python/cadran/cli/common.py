@@ -55,6 +55,13 @@ def add_language(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_live(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for numbers up to the last second."""
+    parser.add_argument(
+        "--live", action="store_true", help="with what `cadran collect` landed since the build"
+    )
+
+
 def examples(parser: argparse.ArgumentParser, *lines: str) -> None:
     """Set the examples at the end of a command's help."""
     parser.epilog = "\n".join(["examples:", *(f"  {line}" for line in lines)])
@@ -62,7 +69,12 @@ def examples(parser: argparse.ArgumentParser, *lines: str) -> None:
 
 def open_layer(parsed: argparse.Namespace) -> Layer:
     """The layer of the project that the flags name."""
-    return cadran.open(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
+    return cadran.open(
+        parsed.project_dir,
+        manifest=parsed.manifest,
+        database=parsed.database,
+        live=getattr(parsed, "live", False),
+    )
 
 
 # Everything that a terminal could take for a command, but for the end of a line.

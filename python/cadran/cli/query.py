@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.cli.common import (
     add_format,
     add_language,
+    add_live,
     add_project,
     examples,
     open_layer,
@@ -73,6 +74,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
             metavar="N",
             help="by this version of the one KPI asked, from its frozen SQL",
         )
+        add_live(parser)
         add_format(parser)
         examples(
             parser,
@@ -80,6 +82,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
             "cadran query net_revenue --group-by customer__country --start 2026-01-01 "
             "--order-by -net_revenue --limit 5",
             "cadran query net_revenue --group-by metric_time__month --version 1",
+            "cadran query platform_availability --group-by metric_time__minute --live",
             "cadran query --saved-query kpi_daily_commerce --format parquet --output daily.parquet",
         )
     else:
@@ -130,6 +133,8 @@ def _query(parsed: argparse.Namespace) -> int:
     write(result.to_arrow(), parsed.format, parsed.output)
     if result.note:
         print(f"cadran: {result.note}", file=sys.stderr)
+    if result.watermark:
+        print(f"cadran: what landed up to {result.watermark:%H:%M:%S} UTC", file=sys.stderr)
     for broken in result.breaks:
         print(f"cadran: {broken}", file=sys.stderr)
     if not result.governed:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.cli.common import (
     add_format,
     add_language,
+    add_live,
     add_project,
     examples,
     open_layer,
@@ -63,6 +64,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
     status.add_argument("slos", nargs="*", metavar="SLO", help="only these")
     add_format(status, formats=("table", "csv", "json", "jsonl"))
     add_language(status)
+    add_live(status)
     status.set_defaults(run=_status)
 
     show = _action(
@@ -70,6 +72,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
     )
     show.add_argument("slo", metavar="SLO", help="such as availability_28d:checkout")
     add_language(show)
+    add_live(show)
     show.set_defaults(run=_show)
 
     lint = _action(actions, "lint", "what is wrong with the SLOs; exit code 1 when something is")
@@ -109,6 +112,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
     examples(
         parser,
         "cadran slo status",
+        "cadran slo status --live",
         "cadran slo show availability_28d:checkout",
         "cadran slo simulate availability_28d:checkout --target 0.9995 --policy sloth",
         "cadran slo history --grain quarter --lang fr",

@@ -202,7 +202,7 @@ class LiveDuckDB(DuckDB):
             self._hours = {cut.replace(minute=0)}
             self._touch(cursor, [cut])
             self._make(cursor, set(self.plan.sources), cut, hourly=True)
-        self._hourly_at, self._is_begun = 0.0, True
+        self._hourly_at, self._last_minute, self._is_begun = 0.0, None, True
 
     def _show_views(self, cut: str) -> None:
         """Make the views of the file, and those between, each after what it reads."""
