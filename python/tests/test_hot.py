@@ -266,6 +266,14 @@ def test_an_answer_is_kept_until_what_it_reads_moves_and_says_how_far_it_reaches
         service.close()
 
 
+def test_a_model_that_was_changed_since_the_build_is_refused(live, compiled, monkeypatch):
+    nodes = compiled.dbt_manifest["nodes"]
+    checksum = nodes["model.cadran.int_sli_minutely"]["checksum"]
+    monkeypatch.setitem(checksum, "checksum", "another")
+    with pytest.raises(ProjectError, match="int_sli_minutely was changed since the build"):
+        live.open()
+
+
 def test_what_is_live_needs_a_project(demo):
     with pytest.raises(ProjectError, match="live needs a dbt project"):
         hot.open_live(".", manifest=demo.target / "semantic_manifest.json", database=demo.database)

@@ -26,10 +26,11 @@ from cadran.errors import ProjectError
 from cadran.telemetry import compaction, parts, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cadran.core.project.artifacts import Project
     from cadran.core.warehouse import Confinement
+    from cadran.core.warehouse.duckdb_live import HotTable
 
 _LOG = logging.getLogger("cadran.live")
 _HOUR = dt.timedelta(hours=1)
@@ -62,7 +63,8 @@ def opened(
         confined: what the warehouse may use.
 
     Raises:
-        ProjectError: dbt is not installed or refuses to compile, or no model is live.
+        ProjectError: dbt is not installed or refuses to compile, no model is live, or one was
+            changed since the build.
         WarehouseError: the warehouse cannot be read, or lacks a table.
     """
     compiled = dbt.compiled(project)
@@ -72,10 +74,30 @@ def opened(
         "probes": _ddl(parts.PROBES),
     }
     plan = live.plan(compiled, alias, "telemetry", timed, {"services": _ddl(compaction.SERVICES)})
+    _refuse_changed(plan.tables, compiled, built)
     warehouse = LiveDuckDB(built.database, alias, plan, confined=confined)
     store = HotStore(folder, warehouse)
     store.fill()
     return store
+
+
+def _refuse_changed(tables: Iterable[HotTable], compiled: Project, built: Project) -> None:
+    """See that what is built and what is hot come from the same models."""
+    texts = [
+        {
+            (node["schema"], node["alias"]): node["checksum"]["checksum"]
+            for node in project.dbt_manifest["nodes"].values()
+            if node["resource_type"] == "model"
+        }
+        for project in (compiled, built)
+    ]
+    for table in tables:
+        now, then = (text.get((table.schema, table.name)) for text in texts)
+        if now != then:
+            raise ProjectError(
+                f"{table.name} was changed since the build, so its hot rows would mean something"
+                " else than its built ones: build the project."
+            )
 
 
 def open_live(
@@ -133,7 +155,7 @@ class HotStore:
         newest = max(times, default=_EPOCH)
         # A build reads one fact after the other, so one may have the next hour's first minute.
         whole = min((at for at in times if at >= newest - _HOUR), default=newest)
-        hour = _hour(whole + dt.timedelta(minutes=1))
+        self.cut = hour = _hour(whole + dt.timedelta(minutes=1))
         landed = self._landed(hour)
         first = min(
             (_minute(pc.min(table[_TIMES[name]]).as_py()) for (name, _), table in landed.items()),
