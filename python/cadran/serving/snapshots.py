@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("cadran.serving")
 LedgerFacts: TypeAlias = "tuple[dict[str, tuple[int, ...]], tuple[Break, ...], bool]"
-_FOLLOW_EVERY = 0.5  # seconds between two looks for what landed
+_FOLLOW_EVERY = 0.2  # seconds between two looks for what landed
 _LOOK_EVERY = 5.0  # seconds between two looks at the project's files
 _TABLES = """
 select lower(table_schema) as schema, lower(table_name) as name from information_schema.tables
