@@ -183,22 +183,22 @@ with answer as (
               SELECT DISTINCT
                 FIRST_VALUE(sma_10006_cte.__sessions_started) OVER (
                   PARTITION BY subq_23.session, subq_23.metric_time__day, subq_23.mf_internal_uuid
-                  ORDER BY sma_10006_cte.metric_time__day DESC
+                  ORDER BY sma_10006_cte.metric_time__day DESC, sma_10006_cte.__sessions_started, sma_10006_cte.metric_time__day, sma_10006_cte.metric_time__month, sma_10006_cte.session
                   ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
                 ) AS __sessions_started,
                 FIRST_VALUE(sma_10006_cte.metric_time__day) OVER (
                   PARTITION BY subq_23.session, subq_23.metric_time__day, subq_23.mf_internal_uuid
-                  ORDER BY sma_10006_cte.metric_time__day DESC
+                  ORDER BY sma_10006_cte.metric_time__day DESC, sma_10006_cte.__sessions_started, sma_10006_cte.metric_time__day, sma_10006_cte.metric_time__month, sma_10006_cte.session
                   ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
                 ) AS metric_time__day,
                 FIRST_VALUE(sma_10006_cte.metric_time__month) OVER (
                   PARTITION BY subq_23.session, subq_23.metric_time__day, subq_23.mf_internal_uuid
-                  ORDER BY sma_10006_cte.metric_time__day DESC
+                  ORDER BY sma_10006_cte.metric_time__day DESC, sma_10006_cte.__sessions_started, sma_10006_cte.metric_time__day, sma_10006_cte.metric_time__month, sma_10006_cte.session
                   ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
                 ) AS metric_time__month,
                 FIRST_VALUE(sma_10006_cte.session) OVER (
                   PARTITION BY subq_23.session, subq_23.metric_time__day, subq_23.mf_internal_uuid
-                  ORDER BY sma_10006_cte.metric_time__day DESC
+                  ORDER BY sma_10006_cte.metric_time__day DESC, sma_10006_cte.__sessions_started, sma_10006_cte.metric_time__day, sma_10006_cte.metric_time__month, sma_10006_cte.session
                   ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
                 ) AS session,
                 subq_23.mf_internal_uuid AS mf_internal_uuid,

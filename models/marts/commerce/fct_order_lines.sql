@@ -34,8 +34,13 @@ joined as (
         on order_lines.product_id = products.product_id
 )
 
+-- The 29th of February has no same day in the years around its own: a year later is the 28th.
 select
     *,
-    booked_date >= {{ dbt.dateadd('year', 1, 'min(booked_date) over ()') }} as has_year_before,
-    {{ dbt.dateadd('year', 1, 'booked_date') }} <= max(booked_date) over () as has_year_after
+    booked_date >= {{ dbt.dateadd('year', 1, 'min(booked_date) over ()') }}
+    and extract(day from {{ dbt.dateadd('year', 1, 'booked_date') }})
+    = extract(day from booked_date) as has_year_before,
+    {{ dbt.dateadd('year', 1, 'booked_date') }} <= max(booked_date) over ()
+    and extract(day from {{ dbt.dateadd('year', 1, 'booked_date') }})
+    = extract(day from booked_date) as has_year_after
 from joined
