@@ -85,6 +85,25 @@ QUESTIONS = [
         """select ordered_date as day, sum(amount) as revenue
         from orders where ordered_date = date '2025-03-14' and country = 'FR' group by 1""",
     ),
+    Question(
+        "by week and channel, of instants",
+        {"metrics": ["sold"], "group_by": ["metric_time__week", "sale__channel"]},
+        """select date_trunc('week', sold_at) as week, channel, sum(amount) as sold
+        from sales group by 1, 2 order by 1, 2""",
+    ),
+    Question(
+        "one day, one country, of instants",
+        {
+            "metrics": ["sold"],
+            "group_by": ["metric_time__day"],
+            "where": ["{{ Dimension('sale__country') }} = 'FR'"],
+            "start": "2025-03-14",
+            "end": "2025-03-14",
+        },
+        """select cast(sold_at as date) as day, sum(amount) as sold
+        from sales where sold_at >= date '2025-03-14' and sold_at < date '2025-03-15'
+            and country = 'FR' group by 1""",
+    ),
 ]
 
 
@@ -129,7 +148,7 @@ def build(orders: int) -> dict[str, str]:
 
 
 def in_process(rounds: int) -> tuple[list[list[object]], float, float]:
-    """Time the five questions against raw SQL; rows of the table, mean ratio, tiny ratio."""
+    """Time the questions against raw SQL; rows of the table, mean ratio, worst tiny ratio."""
     rows: list[list[object]] = []
     ratios: list[float] = []
     layer = cadran.open(WORK, database=WORK / "bench.duckdb")
@@ -156,12 +175,14 @@ def in_process(rounds: int) -> tuple[list[list[object]], float, float]:
             + [ratio, 1000 * cold, 1000 * compiled]
         )
     mean = math.exp(statistics.fmean(math.log(ratio) for ratio in ratios))
-    return rows, mean, ratios[-1]
+    tiny = [ratio for row, ratio in zip(rows, ratios, strict=True) if "one day" in str(row[0])]
+    return rows, mean, max(tiny)
 
 
 def raw_tables() -> str:
-    """The two tables under short names, for the hand-written SQL."""
-    return "orders as (from bench.bench.orders), customers as (from bench.bench.customers)"
+    """The tables under short names, for the hand-written SQL."""
+    names = ("orders", "customers", "sales")
+    return ", ".join(f"{name} as (from bench.bench.{name})" for name in names)
 
 
 def whole_processes(environment: dict[str, str], rounds: int) -> list[list[object]]:
@@ -243,7 +264,7 @@ def main() -> int:
     print("\nIn process, to Arrow (ms)")
     heads = ["question", "raw SQL", "warm", "warm / raw", "cold", "compile alone"]
     print(tabulate(rows, heads, floatfmt=("", ".1f", ".1f", ".2f", ".1f", ".1f")))
-    print(f"geometric mean of warm / raw: {mean:.2f} (wanted <= 1.10); tiny: {tiny:.2f} (<= 2)")
+    print(f"geometric mean of warm / raw: {mean:.2f} (wanted <= 1.00); tiny: {tiny:.2f} (<= 1.5)")
 
     print("\nWhole process (s)", flush=True)
     heads = ["question", "mf query", "cadran, first", "cadran, again", "first / mf", "again / mf"]
