@@ -3,12 +3,13 @@
 PYTHON ?= python3
 SCALE ?= 1
 SOAK ?= 10
+QUESTIONS ?= 20000
 
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint test test-superset bench bench-server bench-collector bench-live bench-reliability test-kills clean FORCE
+.PHONY: help setup demo build lint test test-superset test-random bench bench-server bench-collector bench-live bench-reliability test-kills clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -88,6 +89,10 @@ bench: .venv/.stamp ## Speed against hand-written SQL and the mf command, as a t
 bench-server: .venv/.stamp ## Speed of `cadran serve` against the layer in process (SOAK=10 minutes)
 	@command -v wrk > /dev/null || apt-get install -y -qq wrk > /dev/null
 	@.venv/bin/python benchmarks/server.py --soak $(SOAK)
+
+test-random: .venv/.stamp ## Random questions against MetricFlow's own rows (QUESTIONS=20000)
+	@.venv/bin/python python/tests/random_questions.py --questions $(QUESTIONS) \
+		--database warehouse.duckdb target/semantic_manifest.json
 
 bench-collector: .venv/.stamp ## Speed of `cadran collect`: events a second, acknowledgements, CPU an event
 	@.venv/bin/python benchmarks/collector.py

@@ -59,7 +59,8 @@ class Kpi:
         """
         grain = grain or self.grain
         if grain in periods.GRAINS and (start is None or end is None):
-            latest = periods.last_complete(self.layer.last_day(), grain)
+            until = self.layer.complete_through(self.card.name) or self.layer.last_day()
+            latest = periods.last_complete(until, grain)
             start = start or periods.shifted(latest, grain, 1 - SHOWN[grain])
             end = end or periods.last_of(latest, grain)
         groups = [f"metric_time__{grain}", *([by] if by else [])]

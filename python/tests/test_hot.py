@@ -13,7 +13,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from alert_lab import BURN, Clock, evaluating, policies
 from telemetry_fixtures import KILLS, Process, Senders, landed
 
 from cadran.access.caller import Caller
@@ -356,36 +355,3 @@ def test_the_demo_sends_its_requests_as_they_happen_and_an_outage_on_request(tmp
 def test_the_live_demo_says_what_it_needs(arguments, sentence, capsys):
     assert main(["demo", *arguments]) == 2
     assert sentence in capsys.readouterr().err
-
-
-def test_an_outage_that_lands_fires_when_its_minute_is_over(live, raw, tmp_path):
-    clock = Clock(f"{CUT:%Y-%m-%d %H:%M}")
-    store = live.open()
-    layer = Layer(live.project, opened=store.warehouse)
-    rules = policies(
-        tmp_path,
-        rules=[BURN | {"burn": {"slos": ["availability_28d:checkout"], "tiers": ["fast"]}}],
-    )
-    rows = cells(
-        raw,
-        f"service_id = 'checkout' and minute_at >= timestamp '{CUT - dt.timedelta(minutes=90)}'"
-        f" and minute_at < timestamp '{CUT}'",
-    )
-    minutes = [CUT + dt.timedelta(minutes=n // 4) for n in range(12)]
-    rows = rows.slice(0, len(minutes))
-    rows = rows.set_column(2, "minute_at", pa.array(minutes, pa.timestamp("us")))
-    for name in COUNTS:
-        failing = name in {"request_count", "error_5xx_count"}
-        counts = pa.array([100 if failing else 0] * len(minutes), pa.int64())
-        rows = rows.set_column(rows.column_names.index(name), name, counts)
-    with evaluating(rules, layer, tmp_path, clock) as evaluator:
-        assert evaluator.look().transitions == ()
-        land(live.folder, "requests", rows.cast(parts.CELLS), 70)
-        store.tick()
-        clock.forward(seconds=50)  # its first minute is not over
-        assert evaluator.look().transitions == ()
-        clock.forward(seconds=10)
-        steps = evaluator.look().transitions
-    assert [str(step.key) for step in steps] == ["burn/availability_28d:checkout/fast"]
-    assert steps[0].at == clock()
-    layer.close()

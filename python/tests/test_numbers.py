@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import re
 import signal
 import threading
+from contextlib import nullcontext
 from decimal import Decimal
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 import cadran
 from cadran.core.query.filters import read
 from cadran.core.query.request import Fields
+from cadran.core.warehouse.duckdb_local import answer
 from cadran.errors import QueryError
+
+ORDERED_AGAIN = {
+    "name": "ordered_again", "expr": None, "inputs": [], "type": "conversion",
+    "conversion_type_params": {
+        "base_metric": {"name": "orders"}, "conversion_metric": {"name": "rows_seen"},
+        "entity": "customer", "calculation": "conversions",
+        "window": {"count": 7, "granularity": "day"},
+    },
+}  # fmt: skip
 
 
 def derived(name, *inputs, expr="now - before"):
@@ -34,10 +47,14 @@ def opened(tiny, tmp_path):
         manifest = json.loads(tiny.read_text())
         shape = next(m for m in manifest["metrics"] if m["name"] == "revenue")
         for metric in metrics:
-            entry = json.loads(json.dumps(shape)) | {"name": metric["name"], "config": None}
+            entry = json.loads(json.dumps(shape)) | {"name": metric["name"]}
+            if not metric.get("card"):
+                entry["config"] = None
             rest = shape["type_params"]["metrics"][0]
+            entry["type"] = metric["type"]
             entry["type_params"] |= {
                 "expr": metric["expr"], "metrics": [rest | one for one in metric["inputs"]],
+                "conversion_type_params": metric.get("conversion_type_params"),
             }  # fmt: skip
             manifest["metrics"].append(entry)
         path = tmp_path / "semantic_manifest.json"
@@ -76,6 +93,48 @@ def test_an_offset_of_a_month_is_asked_by_day_or_month_and_noted_by_quarter_and_
         assert re.search(rf"1 month back.*{grain}s.*day, month", note)
 
 
+A_YEAR_BEFORE = derived(
+    "growth",
+    ("amount", "now", {}),
+    ("amount", "before", {"offset_window": {"count": 1, "granularity": "year"}}),
+    expr="now / before - 1",
+)
+TWO_YEARS = """
+delete from shop.days;
+insert into shop.days select day::date, 'any' from
+    range(date '2023-01-01', date '2025-01-01', interval 1 day) t(day);
+delete from shop.orders;
+insert into shop.orders select 'o' || date_day, 'c1', 'web', date_day, null, 1 from shop.days;
+"""
+
+
+def test_no_day_is_compared_with_another_one_because_its_own_does_not_exist(opened):
+    shop = opened(MONTH_BEFORE | {"card": True}, A_YEAR_BEFORE | {"card": True}, sql=TWO_YEARS)
+
+    def by_day(metric, **between):
+        rows = shop.query(metric, "metric_time__day", **between).to_arrow().to_pylist()
+        return {f"{row['metric_time__day']:%m-%d}": row[metric] for row in rows}
+
+    leap = by_day("growth", start="2024-02-28", end="2024-03-01")
+    assert leap == {"02-28": 0, "02-29": None, "03-01": 0}
+    march = by_day("more_than_before", start="2024-03-28", end="2024-03-31")
+    assert march == {"03-28": 0, "03-29": 0, "03-30": None, "03-31": None}
+    months = shop.query("growth", "metric_time__month", start="2024-02-01", end="2024-02-29")
+    assert float(months.to_arrow().column("growth")[0].as_py()) == pytest.approx(29 / 28 - 1)
+
+
+def test_of_a_metric_without_a_card_it_is_said_that_a_day_stands_for_several(opened):
+    answer = opened(MONTH_BEFORE).query("more_than_before", "metric_time__day")
+    assert "a day that an earlier month lacks" in answer.note
+
+
+def test_a_value_of_a_filter_that_reads_like_an_offset_stays_as_it_is(opened):
+    shop = opened(MONTH_BEFORE)
+    text = "a - INTERVAL 1 month = b"
+    where = f"order_id__channel = '{text}'"
+    assert f"'{text}'" in shop.sql("more_than_before", "metric_time__day", where=where)
+
+
 def test_a_shift_to_the_start_of_a_period_takes_a_range_by_day_only(opened):
     shop = opened(SINCE_START)
     days = shop.query("since_start", "metric_time__day", start="2026-02-03", end="2026-02-03")
@@ -90,6 +149,23 @@ def test_a_filter_on_a_metric_is_refused_with_a_range_that_it_would_ignore(shop)
     assert shop.query("orders", where=many).to_arrow().to_pylist() == [{"orders": 3}]
     with pytest.raises(QueryError, match="filter on a metric"):
         shop.query("orders", where=many, start="2026-02-01")
+
+
+OF_ONE_DAY = """
+insert into shop.orders values
+    ('o6', 'c1', 'app', '2026-02-04', null, 1), ('o7', 'c1', 'kiosk', '2026-02-04', null, 1),
+    ('o8', 'c1', 'phone', '2026-02-04', null, 1), ('o9', 'c1', 'web', '2026-02-05', null, 1);
+"""
+
+
+def test_a_conversion_of_several_events_of_a_day_is_the_same_in_any_order_of_rows(opened):
+    answers = set()
+    for order in ("order_id", "order_id desc", "channel", "channel desc"):
+        sorted_rows = f"create or replace table shop.orders as from shop.orders order by {order};"
+        shop = opened(ORDERED_AGAIN, sql=OF_ONE_DAY + sorted_rows)
+        answers.add(str(shop.query("ordered_again", "order_id__channel").to_arrow().to_pylist()))
+        shop.close()
+    assert len(answers) == 1
 
 
 # Ranges -------------------------------------------------------------------------------------------
@@ -131,6 +207,29 @@ def test_metrics_of_other_own_grains_are_not_mixed_under_a_range_without_a_time(
     assert layer.sql(["orders", "pings"], "metric_time__month", start="2026-02-02")
 
 
+# Complete periods ---------------------------------------------------------------------------------
+
+
+def test_a_kpi_is_complete_as_far_as_its_own_facts_reach_whatever_the_time_spine_says(opened):
+    longer = "insert into shop.days select day::date, 'later' from "
+    shop = opened(
+        sql=f"{longer} range(date '2026-02-06', date '2027-12-31', interval 1 day) t(day)"
+    )
+    answer = shop.query(["orders", "pings"], "metric_time__day")
+    assert answer.complete_through == {"orders": dt.date(2026, 2, 3), "pings": dt.date(2026, 2, 1)}
+    assert shop.last_day() == dt.date(2027, 12, 30)
+
+
+def test_only_complete_periods_leaves_the_running_one_out(shop):
+    months = shop.query("orders", "metric_time__month", complete=True).to_arrow().to_pylist()
+    assert [row["orders"] for row in months] == [2]
+    days = shop.query("orders", "metric_time__day", complete=True, end="2026-02-01")
+    assert sum(row["orders"] for row in days.to_arrow().to_pylist()) == 4
+    for asked in ({}, {"group_by": "customer__country"}):
+        with pytest.raises(QueryError, match="metric_time__month"):
+            shop.query("orders", complete=True, **asked)
+
+
 # Values -------------------------------------------------------------------------------------------
 
 
@@ -153,6 +252,24 @@ def test_a_sum_beyond_64_bits_is_exact_and_the_others_stay_whole_numbers(opened)
     assert table["pings"].to_pylist() == [Decimal(4 * 9223372036854775807 + 1)]
     sql = "select sum(h) as big, sum(1) as two from (values (9223372036854775807), (1)) t(h)"
     assert str(shop.warehouse.arrow(sql).schema.field("two").type) == "int64"
+
+
+def test_a_sum_beyond_64_bits_is_exact_in_plain_sql_over_kpi_tables_too():
+    rows = {"big": pa.table({"n": [9223372036854775807, 1], "d": [Decimal(1), Decimal(2)]})}
+    sql = "select sum(n) as big, count(*) as two from kpis.big"
+    table = answer(sql, rows, schema="kpis", megabytes=64, stopper=lambda _: nullcontext())
+    assert table.to_pylist() == [{"big": Decimal(2**63), "two": 2}]
+    assert str(table.schema.field("two").type) == "int64"
+
+
+def test_a_total_over_no_rows_is_null_whatever_it_counts(shop):
+    nobody = "customer__country = 'XX'"
+    metrics = ["buyers", "orders", "revenue", "mean_amount", "rows_seen", "buyers_to_date"]
+    table = shop.query(metrics, where=nobody).to_arrow()
+    assert table.to_pylist() == [dict.fromkeys(metrics)]
+    assert shop.query("buyers", where="customer__country = 'FR'").to_arrow().to_pylist() == [
+        {"buyers": 1}
+    ]
 
 
 def test_a_signal_in_a_statement_is_an_interrupt_and_no_error(shop):

@@ -43,8 +43,16 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
         metavar="FILTER",
         help="\"{{ Dimension('order_id__channel') }} = 'web'\"; several must all hold",
     )
-    parser.add_argument("--start", metavar="TIME", help="first day or instant, included")
-    parser.add_argument("--end", metavar="TIME", help="last day or instant, included")
+    parser.add_argument(
+        "--start",
+        metavar="TIME",
+        help="first day or instant, included; widened to the whole period asked",
+    )
+    parser.add_argument(
+        "--end",
+        metavar="TIME",
+        help="last day or instant, included; widened to the whole period asked",
+    )
     parser.add_argument(
         "--order-by",
         action="append",
@@ -58,6 +66,11 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
         "--ungoverned",
         action="store_true",
         help="ask the metric behind a KPI, outside its card: the answer is not the KPI",
+    )
+    parser.add_argument(
+        "--complete",
+        action="store_true",
+        help="only periods that are whole in the data: the running one is left out",
     )
     if name == "query":
         parser.add_argument(
@@ -81,6 +94,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
             "cadran query net_revenue average_order_value --group-by metric_time__month",
             "cadran query net_revenue --group-by customer__country --start 2026-01-01 "
             "--order-by -net_revenue --limit 5",
+            "cadran query net_revenue --group-by metric_time__month --complete",
             "cadran query net_revenue --group-by metric_time__month --version 1",
             "cadran query platform_availability --group-by metric_time__minute --live",
             "cadran query --saved-query kpi_daily_commerce --format parquet --output daily.parquet",
@@ -118,6 +132,7 @@ def _question(parsed: argparse.Namespace) -> dict[str, Any]:
         "end": parsed.end,
         "saved_query": parsed.saved_query,
         "governed": not parsed.ungoverned,
+        "complete": parsed.complete,
     }
 
 
@@ -128,11 +143,14 @@ def _names(words: list[str]) -> list[str]:
 
 def _query(parsed: argparse.Namespace) -> int:
     result = open_layer(parsed).query(
-        **_question(parsed), known_at=parsed.known_at, view=parsed.view, version=parsed.version
+        **_question(parsed),
+        known_at=parsed.known_at,
+        view=parsed.view,
+        version=parsed.version,
     )
     write(result.to_arrow(), parsed.format, parsed.output)
-    if result.note:
-        print(f"cadran: {result.note}", file=sys.stderr)
+    for note in filter(None, (result.note, result.running_note)):
+        print(f"cadran: {note}", file=sys.stderr)
     if result.watermark:
         print(f"cadran: what landed up to {result.watermark:%H:%M:%S} UTC", file=sys.stderr)
     for broken in result.breaks:

@@ -103,7 +103,11 @@ def text(board: Board, lang: str = "en", *, is_coloured: bool = False) -> str:
         if count:
             page += [w[tier], *body[:count], ""]
             body = body[count:]
+    end = periods.last_of(board.period, board.grain)
     for row in lines:
+        if row.complete_through is not None and row.complete_through < end:
+            day = periods.label(row.complete_through, "day", lang)
+            page.append(f"{row.card.localized(lang).label}: {w['partial'].format(until=day)}")
         page += [
             f"* {sentence(version_break, row.card, board.grain, lang)}"
             for version_break in row.breaks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from dataclasses import replace
 from functools import cached_property
@@ -10,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from cadran.core import warehouse
 from cadran.core.ledger.reader import VIEWS, History, Reader, has_ledger, with_published
 from cadran.core.project import artifacts
-from cadran.core.query.request import GroupBy, Query, ask
+from cadran.core.query.request import DAY_OR_COARSER, GroupBy, Query, ask
+from cadran.core.reach import Reaches
 from cadran.core.result import Result, arranged, dates
+from cadran.core.semantics.governed import TIME
 from cadran.core.semantics.model import SemanticModel
 from cadran.errors import ProjectError, QueryError, UnknownNameError, WarehouseError
+from cadran.formats import periods
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
     from cadran.core.versions.meaning import SemanticFingerprints
 
 
-_TIMES = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
+_LOCAL_TIMES = frozenset({"DATE", "TIMESTAMP"})
+_TIMES = _LOCAL_TIMES | {"TIMESTAMP WITH TIME ZONE"}
+_FEW = 100
 
 
 class Layer(SemanticModel):
@@ -72,6 +77,7 @@ class Layer(SemanticModel):
         known_at: str | dt.date | None = None,
         view: str | None = None,
         version: int | None = None,
+        complete: bool = False,
     ) -> Result:
         """The answer to a question, computed in the warehouse from the one definition.
 
@@ -98,6 +104,7 @@ class Layer(SemanticModel):
             version: a version of one KPI, by its frozen SQL; when what that reads is gone, by
                 what was published of it, and the result's note says so. With `known_at`, what the
                 ledger held of it.
+            complete: only periods that every source has whole: the running one is left out.
 
         Raises:
             UnknownNameError: a name does not exist.
@@ -109,7 +116,7 @@ class Layer(SemanticModel):
             metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
             apply_group_by=apply_group_by, ordered=ordered, confined=confined,
             saved_query=saved_query, version=version, known_at=known_at, view=view,
-            governed=governed,
+            governed=governed, complete=complete,
         )  # fmt: skip
         result = self.answer(query)
         if not query.confined:  # what others may not see, no note tells them
@@ -122,13 +129,15 @@ class Layer(SemanticModel):
         Raises:
             CadranError: as `query`.
         """
+        query = self._of_complete_periods(query)
         of_now = self.resolved(query).of_now
         if query.version is not None:
             if not query.governed:
                 raise QueryError("A version is asked as its card allowed: leave governed as it is.")
             return self.versions.answer(
-                of_now, query.version, known_at=query.known_at, view=query.view
-            )
+                of_now, query.version, known_at=query.known_at, view=query.view,
+                reach=self.complete_through,
+            )  # fmt: skip
         sql, of_now = self.plan(of_now)
         note = f"{self.range_note(of_now)} {self.offset_note(of_now)}".strip()
         cards = self.cards_of(of_now)
@@ -149,6 +158,14 @@ class Layer(SemanticModel):
                 "sql gives the SQL of the values of now: leave out version, known_at and view."
             )
         return self.compiled(query)
+
+    def compiled(self, query: Query) -> str:
+        """The SQL by which a question is answered from the values of now; nothing else is run.
+
+        Raises:
+            CadranError: as `plan`.
+        """
+        return super().compiled(self._of_complete_periods(query))
 
     @cached_property
     def warehouse(self) -> warehouse.Warehouse:
@@ -178,13 +195,25 @@ class Layer(SemanticModel):
             relation: as compiled SQL names it.
             column: its name; False where the warehouse cannot tell its type.
         """
+        return self._type_of(relation, column) in _TIMES
+
+    def is_local_time(self, relation: str, column: str) -> bool:
+        """Whether a column of the warehouse is a date or an instant without a time zone."""
+        return self._type_of(relation, column) in _LOCAL_TIMES
+
+    def has_few_values(self, relation: str, column: str) -> bool:
+        """Whether a column of the warehouse is known to have few distinct values."""
+        count = self.warehouse.distinct_values(relation, column)
+        return count is not None and count <= _FEW
+
+    def _type_of(self, relation: str, column: str) -> str | None:
         if relation not in self._column_types:
             try:
                 types = self.warehouse.column_types(f"select * from {relation}")
             except WarehouseError:
-                return False
+                return None
             self._column_types[relation] = types
-        return self._column_types[relation].get(column) in _TIMES
+        return self._column_types[relation].get(column)
 
     def over(self, project: artifacts.Project) -> Layer:
         """A layer of other definitions, which answers by the same connection."""
@@ -193,6 +222,42 @@ class Layer(SemanticModel):
     def close(self) -> None:
         """Let go of the warehouse file; the next question opens it again."""
         self.warehouse.close()
+
+    @cached_property
+    def reaches(self) -> Reaches:
+        """How far the sources of metrics reach."""
+        return Reaches(self, self.query)
+
+    def complete_through(self, name: str) -> dt.date | None:
+        """The last day that is whole in every source of a metric; None when they are empty.
+
+        Raises:
+            UnknownNameError: there is no such metric.
+        """
+        return self.reaches.complete_through(self.metric(name)["name"])
+
+    def _of_complete_periods(self, query: Query) -> Query:
+        """A question of complete periods only as one that ends with the last of them."""
+        if not query.complete:
+            return query
+        query = replace(query, complete=False)
+        resolved = self.resolved(query)
+        times = [group for group in self.allowed(resolved).group_by if group.base == TIME]
+        grains = [g.asked_grain for g in times if g.asked_grain in DAY_OR_COARSER]
+        if not resolved.metrics or not grains:
+            raise QueryError(
+                "complete leaves out periods that are not whole: group by metric_time at a day or"
+                " a longer grain, such as metric_time__month."
+            )
+        days = [self.complete_through(name) for name in resolved.metrics]
+        known = [day for day in days if day is not None]
+        if not known:
+            return query
+        ends = [periods.last_of(periods.last_complete(min(known), g), g) for g in grains if g]
+        end = dt.datetime.combine(min(ends), dt.time.max)
+        if query.start is not None and query.start > end:
+            return replace(query, limit=0)  # none of them is complete yet
+        return replace(query, end=end if query.end is None else min(end, query.end))
 
     def last_day(self) -> dt.date:
         """The last day of the data, which the daily time spine ends with.
@@ -246,6 +311,8 @@ class Layer(SemanticModel):
         return Result(
             table, sql, query, cards, governed=governed, history=history, note=note,
             watermark=watermark,
+            # What was published was complete.
+            reach=None if reader else self.complete_through,
         )  # fmt: skip
 
     def _unknown_values(self, result: Result) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cadran.core.query.request import DAY_OR_COARSER
-from cadran.errors import QueryError, UnknownNameError
+from cadran.errors import CadranError, QueryError, StoppedError, UnknownNameError
+from cadran.formats import periods
 from cadran.formats.numbers import measure
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
     import pandas as pd
     import polars as pl
@@ -95,8 +98,10 @@ class Result:
         history: Provenance | None = None,
         note: str = "",
         watermark: dt.datetime | None = None,
+        reach: Callable[[str], dt.date | None] | None = None,
     ) -> None:
         """Wrap rows that the layer has computed."""
+        self._reach = reach
         self.note = note
         self.watermark = watermark
         self._history = history
@@ -135,6 +140,50 @@ class Result:
     def breaks(self) -> tuple[Break, ...]:
         """Where a KPI's meaning changed within the periods of the answer, earliest first."""
         return self._history.breaks if self._history else ()
+
+    @cached_property
+    def complete_through(self) -> dict[str, dt.date | None]:
+        """The last day that is whole in every source of each metric, read when it is asked.
+
+        A period that ends later is still running. None where the sources are empty or do not tell;
+        no metric is named where the values are those that were published.
+        """
+        return {name: self._day_of(name) for name in self.metrics} if self._reach else {}
+
+    def _day_of(self, metric: str) -> dt.date | None:
+        try:
+            return self._reach(metric) if self._reach else None
+        except StoppedError:
+            raise
+        except CadranError:
+            return None
+
+    @cached_property
+    def running_note(self) -> str:
+        """Which metrics are not complete in the last period of the answer; empty where all are."""
+        groups = self.query.group_by
+        grains = {
+            g.column: g.asked_grain for g in groups if g.base == "metric_time" and not g.date_part
+        }
+        column, grain = next(
+            ((c, g) for c, g in grains.items() if g in periods.GRAINS and c in self.columns),
+            (None, None),
+        )
+        if column is None or grain is None or not self._reach:
+            return ""
+        import pyarrow.compute as pc
+
+        last = pc.max(self._table.column(column)).as_py()
+        if last is None:
+            return ""
+        end = periods.last_of(last, grain)
+        running = [
+            f"{name} holds data until {day}"
+            for name, day in self.complete_through.items()
+            if day is not None and day < end
+        ]
+        period = f"The {grain} of {last} is not complete: "
+        return f"{period}{', '.join(running)}." if running else ""
 
     @property
     def like_for_like(self) -> bool:
@@ -233,7 +282,7 @@ class Result:
         notes = [f"{len(self):,} rows" + (f", {len(rows)} shown" if len(rows) < len(self) else "")]
         notes += [versions] if versions and self.governed else []
         notes += [f"<b>{html.escape(str(change))}</b>" for change in self.breaks]
-        notes += [html.escape(self.note)] if self.note else []
+        notes += [html.escape(note) for note in (self.note, self.running_note) if note]
         if not self.governed:
             notes.append("<b>not the governed KPI: asked outside its card</b>")
         return f"<table><tr>{heads}</tr>{body}</table><p>{'; '.join(notes)}</p>"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cadran.core.query.request import DAY_OR_COARSER
+from cadran.core.query.request import DAY_OR_COARSER, ask
 from cadran.core.semantics.metrics import ADDITIVE, NOT_ADDITIVE
 from cadran.errors import CardError, ProjectError
 
@@ -130,14 +130,8 @@ def _kpi_table(layer: Layer, dbt: dict[str, Any], saved: dict[str, Any]) -> KpiT
     options = _options(saved)
     query = layer.saved_query(name)
     parts = _additive_parts(layer, query.metrics)
-    arguments = {
-        "metrics": [*query.metrics, *(part for part in parts if part not in query.metrics)],
-        "group_by": query.group_by,
-        "where": query.where,
-        "governed": False,
-        "ordered": False,
-    }
-    sql = layer.sql(**arguments)
+    metrics = [*query.metrics, *(part for part in parts if part not in query.metrics)]
+    sql = layer.stable_sql(ask(metrics, query.group_by, query.where, governed=False, ordered=False))
     types = layer.warehouse.column_types(sql)
     described = {item["name"]: item["description"] for item in layer.dimensions(query.metrics)}
     groups = {

@@ -9,7 +9,6 @@ nothing is, sums over a window, offsets, conversions), a KPI is asked by itself.
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
@@ -33,9 +32,7 @@ if TYPE_CHECKING:
 
     from cadran.core.layer import Layer
     from cadran.core.ledger.settings import Publication
-
-_DAY = dt.timedelta(days=1)
-_USUAL = 0.99  # the part of a source's gaps that are no longer than the usual one
+    from cadran.core.reach import Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +64,6 @@ class MetricQuery:
     kpis: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """From when to when a source has rows.
-
-    Attributes:
-        first: its first instant.
-        last: its last one that is not in the future.
-        until: the end of that minute, hour or day: what it covers.
-        gap: for how long it is silent between two days with rows, but for one time in a hundred.
-        future: its last instant, where that is in the future.
-    """
-
-    first: dt.datetime
-    last: dt.datetime
-    until: dt.datetime
-    gap: dt.timedelta
-    future: dt.datetime | None = None
-
-
 class Measurer:
     """Measures KPIs of one layer; knows from when to when there is anything to measure.
 
@@ -103,7 +81,6 @@ class Measurer:
         self._layer = layer
         self._since = since.replace(day=1) if since else None
         self._wider, self._components = measuring(layer)
-        self._reaches: dict[str, Reach | None] = {}
         self._now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
         self._span: tuple[dt.datetime, dt.datetime] | None = None
 
@@ -114,22 +91,17 @@ class Measurer:
 
     def reach(self, kpi: str) -> Reach | None:
         """How far the stalest source of a KPI reaches; None when they are empty."""
-        return min(
-            self._reaches_of(kpi), key=lambda reach: reach.until + 2 * reach.gap, default=None
-        )
+        return self._layer.reaches.stalest(kpi)
 
     def future(self, kpi: str) -> dt.datetime | None:
         """The last instant in the future in any source of a KPI; None when there is none."""
-        return max((reach.future for reach in self._reaches_of(kpi) if reach.future), default=None)
-
-    def _reaches_of(self, *kpis: str) -> list[Reach]:
-        leaves = sorted(self._layer.metric_graph.leaves(*kpis))
-        return [reach for leaf in leaves if (reach := self._reach(leaf))]
+        reaches = self._layer.reaches.of(kpi)
+        return max((reach.future for reach in reaches if reach.future), default=None)
 
     def bounds(self) -> tuple[dt.datetime, dt.datetime]:
         """The first and last instant of which any source of any KPI knows, up to now."""
         if self._span is None:
-            reaches = self._reaches_of(*(card.name for card in self._layer.kpis()))
+            reaches = self._layer.reaches.of(*(card.name for card in self._layer.kpis()))
             first = min((reach.first for reach in reaches), default=self._now)
             self._span = first, max((reach.last for reach in reaches), default=self._now)
         return self._span
@@ -189,53 +161,6 @@ class Measurer:
         if is_filled or graph.reads_other_periods(kpi):
             return kpi
         return frozenset(graph.semantic_models(kpi))
-
-    def _reach(self, leaf: str) -> Reach | None:
-        time, grain = self._time_of(leaf)
-        if time not in self._reaches:
-            name = f"{time}__{grain}"
-            table = self._layer.query((), [name], min_max_only=True).to_arrow()
-            instants = [_instant(column[0].as_py()) for column in table.columns]
-            ends = [instant for instant in instants if instant is not None]
-            self._reaches[time] = (
-                self._reach_of(time, grain, min(ends), max(ends)) if ends else None
-            )
-        return self._reaches[time]
-
-    def _reach_of(
-        self, time: str, grain: str, first: dt.datetime, last: dt.datetime
-    ) -> Reach | None:
-        table = self._layer.query((), [f"{time}__day"], ordered=False).to_arrow()
-        moments = map(_instant, table.column(0).to_pylist())
-        days = sorted({day for day in moments if day is not None})
-        # The business day may be ahead of UTC.
-        latest = self._now + _DAY
-        past = [day for day in days if day <= latest]
-        if not past:
-            return None
-        future = last if last > latest else None
-        if future is not None:
-            last = past[-1]
-        gaps = sorted(after - before for before, after in itertools.pairwise(past)) or [_DAY]
-        gap = gaps[min(len(gaps) - 1, int(len(gaps) * _USUAL))]
-        step = {"minute": dt.timedelta(minutes=1), "hour": dt.timedelta(hours=1)}.get(grain, _DAY)
-        return Reach(first, last, last + (_DAY if future else step), gap, future)
-
-    def _time_of(self, leaf: str) -> tuple[str, str]:
-        """The time dimension that a simple metric is counted by, and its own grain."""
-        measure = self._layer.metric_graph.aggregation(leaf)
-        models = self._layer.project.semantic_manifest["semantic_models"]
-        model = next(model for model in models if model["name"] == measure["semantic_model"])
-        time = next(d for d in model["dimensions"] if d["name"] == measure["agg_time_dimension"])
-        primary = [entity["name"] for entity in model["entities"] if entity["type"] == "primary"]
-        entity = model["primary_entity"] or primary[0]
-        return f"{entity}__{time['name']}", time["type_params"]["time_granularity"]
-
-
-def _instant(value: Any) -> dt.datetime | None:
-    if isinstance(value, dt.datetime) or value is None:
-        return value
-    return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - UTC without a zone
 
 
 BY_SQL = "sql:"

@@ -5,6 +5,7 @@ Every number comes from `Layer.query`; here they are only set side by side.
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,6 @@ from cadran.errors import CadranError, ProjectError, QueryError, WarehouseError
 from cadran.formats import periods
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.core.result import Break
@@ -28,6 +27,7 @@ class Row:
 
     Attributes:
         breaks: where its meaning changed within what is compared here.
+        complete_through: the last day that is whole in its sources; None where they are empty.
     """
 
     card: Card
@@ -38,6 +38,7 @@ class Row:
     target: Target | None
     status: Status
     breaks: tuple[Break, ...] = ()
+    complete_through: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Board:
                 "history": list(row.history),
                 "owner": row.card.owner.business,
                 "breaks": [str(change) for change in row.breaks],
+                "complete_through": row.complete_through,
             }
             for row in self.rows
         ]
@@ -86,7 +88,8 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
     cards = [card for card in candidates if grain in card.grains]
     if not cards:
         raise QueryError(f"No KPI is asked by {grain}.")
-    until = layer.last_day()
+    days = {card.name: _complete_through(layer, card.name) for card in cards}
+    until = min(layer.last_day(), max(filter(None, days.values()), default=dt.date.max))
     latest = periods.last_complete(until, grain)
     before = periods.year_before(latest, grain)
     first = min(periods.shifted(latest, grain, 1 - SHOWN), before)
@@ -112,6 +115,7 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
                 target=target,
                 status=target.judge(value, card.direction) if target else Status.NONE,
                 breaks=tuple(change for change in breaks if change.kpi == card.name),
+                complete_through=days[card.name],
             )
         )
     return Board(grain, latest, until, tuple(rows), failures)
@@ -141,6 +145,13 @@ def objectives(layer: Layer) -> list[dict[str, Any]]:
                  "description_en": "", "description_fr": "", "owner": ""}
             )  # fmt: skip
     return rows
+
+
+def _complete_through(layer: Layer, kpi: str) -> dt.date | None:
+    try:
+        return layer.complete_through(kpi)
+    except CadranError:
+        return None  # what cannot be asked is told when its values are
 
 
 def values_of(  # noqa: PLR0913 - what is asked, and where breaks are told

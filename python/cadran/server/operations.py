@@ -133,7 +133,8 @@ def _by_name(schema: Schema) -> Schema:
 
 _META = _object(
     units=_by_name(_TEXT), definitions=_by_name(_TEXT), versions=_by_name(_list(_WHOLE)),
-    breaks=_list(_ref("Break")), like_for_like=_SWITCH, governed=_SWITCH, note=_TEXT, state=_TEXT,
+    breaks=_list(_ref("Break")), like_for_like=_SWITCH, governed=_SWITCH,
+    complete_through=_by_name(_maybe(_TEXT)), note=_TEXT, state=_TEXT,
     paging=_ref("Paging"), cached=_SWITCH, watermark=_TEXT, optional=("watermark",),
 )  # fmt: skip
 _OWNER = _object(business=_TEXT, technical=_TEXT)

@@ -138,10 +138,27 @@ Limit = Annotated[
     Count,
     Field(description="At most so many rows of the answer.", examples=[10]),
 ]
+_WIDENED = (
+    "Grouped by a time, a range is widened to whole periods of the finest grain asked, and the note"
+    " of the answer says so; by a calendar of the project it is not, and the first and last period"
+    " hold the days of the range only. Without a time in group_by the range is taken as it is."
+)
 Start = Annotated[
-    Time, Field(description="First day or instant, included.", examples=["2026-01-01"])
+    Time,
+    Field(description=f"First day or instant, included. {_WIDENED}", examples=["2026-01-01"]),
 ]
-End = Annotated[Time, Field(description="Last day or instant, included.", examples=["2026-06-30"])]
+End = Annotated[
+    Time, Field(description="Last day or instant, included; see start.", examples=["2026-06-30"])
+]
+
+
+Complete = Annotated[
+    Switch,
+    Field(
+        description="true gives only periods that are whole in the data of every metric asked, and"
+        " leaves out the running one; it needs metric_time by day or longer in group_by."
+    ),
+]
 
 
 class QueryRequest(Request):
@@ -180,6 +197,8 @@ class QueryRequest(Request):
         Field(description="Values as published, restated, both or spliced."),
     ] | None = None  # fmt: skip
 
+    complete: Complete = False
+
     @property
     def query(self) -> Query:
         """The question in its one form.
@@ -194,7 +213,7 @@ class QueryRequest(Request):
         return ask(
             self.metrics, groups, self.where, self.order_by, self.limit, self.start, self.end,
             saved_query=self.saved_query, version=self.version, known_at=self.known_at,
-            view=self.view,
+            view=self.view, complete=self.complete,
         )  # fmt: skip
 
 
@@ -242,6 +261,7 @@ class SavedFileRequest(Request):
     limit: Limit | None = None
     start: Start | None = None
     end: End | None = None
+    complete: Complete = False
     lang: Lang = "en"
     safe: Safe = False
 

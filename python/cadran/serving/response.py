@@ -51,6 +51,7 @@ class Answer:
         governed: False where a metric in it is no KPI.
         state: the identifier of the data it was computed from.
         note: what has to be said beside the numbers; empty when nothing has.
+        complete_through: the last day that is whole in the sources of each metric, as ISO text.
         key: what makes it the answer to this question, under this role, of this state.
         sql: what the warehouse ran for it.
         forms: encoded forms that were made of it, kept with it.
@@ -67,6 +68,7 @@ class Answer:
     governed: bool
     state: str
     note: str = ""
+    complete_through: dict[str, str | None] = field(default_factory=dict)
     key: str = ""
     sql: str = ""
     forms: dict[str, bytes] = field(default_factory=dict)
@@ -116,6 +118,7 @@ def described(answer: Answer) -> dict[str, Any]:
         "breaks": [broken(version_break) for version_break in answer.breaks],
         "like_for_like": answer.like_for_like,
         "governed": answer.governed,
+        "complete_through": answer.complete_through,
         "note": answer.note,
         "state": answer.state,
         **({"watermark": instant(answer.watermark)} if answer.watermark else {}),
@@ -235,9 +238,14 @@ def encoded(  # noqa: PLR0913 - what a form may be
         return csv_bytes(table, is_safe=is_safe)
     if form == "xlsx":
         return workbook(answer, table, lang)
-    note = json_text(described(answer)).encode()
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"cadran": note})
+    table = annotated(answer, table)
     return arrow_bytes(table) if form == "arrow" else parquet_bytes(table)
+
+
+def annotated(answer: Answer, table: pa.Table) -> pa.Table:
+    """Rows of an answer with all that is said beside them, as JSON under `cadran` in the schema."""
+    note = json_text(described(answer)).encode()
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), b"cadran": note})
 
 
 def finished(body: bytes, *, cached: bool) -> bytes:
@@ -383,6 +391,7 @@ def _about(book: xlsxwriter.Workbook, sheet: Worksheet, answer: Answer, lang: st
             ("formula", card.formula), ("unit", card.unit), ("version", versions),
             ("status", card.status), ("business", card.owner.business),
             ("technical", card.owner.technical), ("not_for", ", ".join(card.not_for)),
+            ("until", answer.complete_through.get(name) or ""),
         ):  # fmt: skip
             sheet.write_string(line, 0, words[key], bold)
             sheet.write_string(line, 1, text, wrapped)

@@ -361,6 +361,8 @@ class QueryService(MetadataService):
                 result = layer.answer(allowed.query)
                 table = self.gate.suppress(result.to_arrow(), allowed, layer)
                 versions, breaks, like_for_like = state.ledger_facts(allowed.query, result)
+                days = result.complete_through.items()
+                note = f"{result.note} {result.running_note}".strip()
         except WarehouseError as problem:
             raise redaction.without_values(problem, allowed) from None
         finally:
@@ -377,7 +379,8 @@ class QueryService(MetadataService):
             governed=result.governed,
             state=edition,
             watermark=result.watermark,
-            note=result.note,
+            note=note,
+            complete_through={name: day.isoformat() if day else None for name, day in days},
             key=repr(allowed),
             sql=result.sql,
             kept_as=(edition, allowed),

@@ -35,6 +35,7 @@ from metricflow_semantics.specs.query_param_implementations import (
 )
 from metricflow_semantics.time.dateutil_adjuster import DateutilTimePeriodAdjuster
 
+from cadran.core.compiler.corrections import corrected
 from cadran.core.compiler.optimizer import faster
 from cadran.core.query.filters import read
 from cadran.core.query.request import GRAINS, GroupBy, Query, ask
@@ -44,7 +45,7 @@ from cadran.errors import CadranError, QueryError, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cadran.core.compiler.optimizer import IsTime
+    from cadran.core.compiler.by_day import Columns
     from cadran.core.project.artifacts import Project
 
 
@@ -133,17 +134,19 @@ class Compiler:
         client: Any = _CompileOnly(project.dialect)
         self._engine = MetricFlowEngine(self._lookup, client, query_parser=parser)
 
-    def sql(self, query: Query, is_time: IsTime | None = None) -> str:
+    def sql(self, query: Query, columns: Columns | None = None, *, same_days: bool = False) -> str:
         """The SQL of a question, in the shape that is quickest to run.
 
         Args:
             query: the question.
-            is_time: tells columns of a time type, as `faster` takes it.
+            columns: tells what is known of columns, as `faster` takes it.
+            same_days: as `corrected` takes it.
 
         Raises:
             CadranError: as `plain_sql`.
         """
-        return faster(self.plain_sql(query), self._dialect, is_time)
+        sql = corrected(self.plain_sql(query), query, self._dialect, same_days=same_days)
+        return faster(sql, self._dialect, columns)
 
     def plain_sql(self, query: Query) -> str:
         """The SQL of a question as MetricFlow writes it.

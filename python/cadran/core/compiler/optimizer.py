@@ -23,10 +23,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cadran.core.compiler.by_day import by_day_first
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlglot import exp
+
+    from cadran.core.compiler.by_day import Columns
 
     # Whether a column, by its relation and its name, is a date or an instant.
     IsTime = Callable[[str, str], bool]
@@ -194,17 +198,17 @@ _DAYS = re.compile(
 _RELATION = re.compile(r"\b(?:FROM|JOIN)\s+([^\s()]+)\s+(?:AS\s+)?(\w+)", re.IGNORECASE)
 
 
-def faster(sql: str, dialect: str, is_time: IsTime | None = None) -> str:
+def faster(sql: str, dialect: str, columns: Columns | None = None) -> str:
     """The statement in its fastest shape that is exactly equal.
 
     Args:
         sql: a statement of MetricFlow.
         dialect: sqlglot's name of its dialect.
-        is_time: tells columns of a time type; without it none is known to be one.
+        columns: tells what is known of columns; without it nothing is.
     """
     sql = merge_sibling_aggregates(aggregate_before_range_join(sql, dialect), dialect)
-    if is_time is not None:
-        sql = half_open_ranges(sql, is_time)
+    if columns is not None:
+        sql = half_open_ranges(by_day_first(sql, dialect, columns), columns.is_time)
     return _DAY.sub(r"CAST(\1 AS DATE)", sql)
 
 

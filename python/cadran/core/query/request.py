@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import datetime as dt
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError, UnknownNameError
@@ -80,6 +80,7 @@ class Query:
     known_at: str | dt.date | None = None
     view: str | None = None
     governed: bool = True
+    complete: bool = False
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Query:
@@ -99,13 +100,16 @@ class Query:
             if value is not None and type(value) is not (int if name == "version" else str):
                 expected = "a whole number" if name == "version" else "a text"
                 raise QueryError(f"{name} is {value!r}; it takes {expected}.")
+        complete = arguments.get("complete", False)
+        if type(complete) is not bool:
+            raise QueryError(f"complete is {complete!r}; it takes true or false.")
         return ask(**arguments)
 
     def key(self) -> dict[str, Any]:
         """What its plan depends on, as JSON types, for hashing and storing."""
-        stored = asdict(self)
-        for name in ("saved_query", "version", "known_at", "view", "governed"):
-            del stored[name]
+        others = ("saved_query", "version", "known_at", "view", "governed", "complete")
+        stored = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
+        stored["group_by"] = [(g.name, g.grain, g.date_part) for g in self.group_by]
         for bound in ("start", "end"):
             stored[bound] = stored[bound].isoformat() if stored[bound] else None
         return stored
@@ -141,6 +145,7 @@ def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave it
     known_at: str | dt.date | None = None,
     view: str | None = None,
     governed: bool = True,
+    complete: bool = False,
 ) -> Query:
     """The question in its one form; the arguments are those of `Layer.query`.
 
@@ -165,6 +170,7 @@ def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave it
         known_at=known_at,
         view=view,
         governed=governed,
+        complete=complete,
     )
     if not query.metrics and not query.group_by and not query.saved_query:
         raise QueryError("Nothing is asked: name at least one metric or one dimension.")

@@ -48,6 +48,7 @@ class SemanticModel:
         # A lock for the shapes of each remainder: one of them is learned at a time.
         self._learning = [threading.Lock() for _ in range(_LEARNED_AT_ONCE)]
         self._planned: plans.Recent[tuple[str, Query]] = plans.Recent()
+        self._shapes: plans.Recent[dict[str, Any]] = plans.Recent()
 
     @cached_property
     def metric_graph(self) -> MetricGraph:
@@ -268,7 +269,16 @@ class SemanticModel:
         shape = shapes.shape_of(query)
         if shape is None:
             return None
-        key = self._key("shape", shape.query.key(), query.governed)
+        plan = self._shapes.get((shape.query, query.governed))
+        if plan is None or not self._is_valid(plan):
+            plan = self._plan_of_shape(shape, governed=query.governed)
+        if plan is None or plan["parts"] is None:
+            return None
+        return {"sql": shapes.filled(plan["parts"], shape), "group_by": plan["group_by"]}
+
+    def _plan_of_shape(self, shape: shapes.Shape, *, governed: bool) -> dict[str, Any] | None:
+        """The plan of a shape, learned where nobody asked it yet; None if it is refused."""
+        key = self._key("shape", shape.query.key(), governed)
         plan = self._valid_plan(key)
         if plan is None:
             with self._learning[int(key[:8], 16) % len(self._learning)]:
@@ -276,16 +286,16 @@ class SemanticModel:
                 if plan is None:
                     return None
                 self._plans.put(key, plan)
-        if plan["parts"] is None:
-            return None
-        return {"sql": shapes.filled(plan["parts"], shape), "group_by": plan["group_by"]}
+        self._shapes.put((shape.query, governed), plan)
+        return plan
 
     def _valid_plan(self, key: str) -> dict[str, Any] | None:
         """A kept plan, where the columns still have the types that it was written for."""
         plan: dict[str, Any] | None = self._plans.get(key)
-        if plan is None or not all(self.is_time(*column) for column in plan["times"]):
-            return None
-        return plan
+        return plan if plan is not None and self._is_valid(plan) else None
+
+    def _is_valid(self, plan: dict[str, Any]) -> bool:
+        return all(self.is_time(*column) for column in plan["times"])
 
     def _learned(self, shape: shapes.Shape) -> dict[str, Any] | None:
         """The plan of a shape, without parts where it cannot be shared; None if it is refused."""
@@ -316,11 +326,20 @@ class SemanticModel:
             self._plans.put(key, sql)
         return sql, query
 
+    def stable_sql(self, query: Query) -> str:
+        """The SQL of a question as definitions and types of columns make it, whatever the data.
+
+        Raises:
+            CadranError: as `plan`.
+        """
+        sql: str = self._compiled(self.resolved(query), _Columns(self, has_statistics=False))["sql"]
+        return sql
+
     def plain_sql(self, query: Query) -> str:
         """The SQL of a question as MetricFlow writes it, with nothing made quicker."""
         return self._compiler.plain_sql(query)
 
-    def _compiled(self, query: Query) -> dict[str, Any]:
+    def _compiled(self, query: Query, columns: _Columns | None = None) -> dict[str, Any]:
         for name in query.metrics:
             self.metric(name)
         if query.where:
@@ -335,25 +354,28 @@ class SemanticModel:
             where = (*query.where, *self.conditions(query.confined))
             query = replace(query, where=where, confined=())
         query = self._with_days_of_filters(query)
-        times: set[tuple[str, str]] = set()
-
-        def is_time(relation: str, column: str) -> bool:
-            has_time = self.is_time(relation, column)
-            if has_time:
-                times.add((relation, column))
-            return has_time
-
+        columns = columns or _Columns(self)
+        same_days = any(map(self.is_kpi, query.metrics))
         if query.limit == 0:
             whole = replace(query, limit=None, ordered=False, order_by=())
-            sql = f"select * from (\n{self._compiler.sql(whole, is_time)}\n) as answer limit 0"
+            sql = self._compiler.sql(whole, columns, same_days=same_days)
+            sql = f"select * from (\n{sql}\n) as answer limit 0"
         else:
-            sql = self._compiler.sql(query, is_time)
+            sql = self._compiler.sql(query, columns, same_days=same_days)
         groups = [[group.name, group.grain, group.date_part] for group in query.group_by]
         # A plan holds as long as the columns have the types that it was written for.
-        return {"sql": sql, "group_by": groups, "times": sorted(times)}
+        return {"sql": sql, "group_by": groups, "times": sorted(columns.times)}
 
     def is_time(self, relation: str, column: str) -> bool:  # noqa: ARG002
         """Whether a column is known to be a date or an instant; definitions alone do not say."""
+        return False
+
+    def is_local_time(self, relation: str, column: str) -> bool:  # noqa: ARG002
+        """Whether a column is known to be one without a time zone."""
+        return False
+
+    def has_few_values(self, relation: str, column: str) -> bool:  # noqa: ARG002
+        """Whether a column is known to have few distinct values."""
         return False
 
     def _with_days_of_filters(self, query: Query) -> Query:
@@ -389,7 +411,7 @@ class SemanticModel:
         """
         if query.start is None and query.end is None:
             return
-        if {group.base.rpartition("__")[2] for group in query.group_by} & self.fields.times:
+        if self._groups_by_time(query):
             return
         for name in query.metrics:
             if self.metric_graph.accumulates(name):
@@ -398,10 +420,16 @@ class SemanticModel:
                     " such as metric_time__day."
                 )
 
+    def _groups_by_time(self, query: Query) -> bool:
+        own = self.fields.own_grains
+        parts = (part for g in query.group_by for part in g.base.lower().split("__")[-2:])
+        return not self.fields.times.isdisjoint(part for part in parts if part not in own)
+
     def widened(self, query: Query) -> Query:
         """A question whose range is that of the whole periods asked, of the finest grain of them.
 
-        Without a time in `group_by`, or by a grain finer than a day, it is the range as asked.
+        Without a time in `group_by` those are the periods by which the metrics are counted; where
+        that is a day, or a time is grouped by a grain finer than one, it is the range as asked.
         """
         if not query.metrics or (query.start is None and query.end is None):
             return query
@@ -412,6 +440,8 @@ class SemanticModel:
             if all(self.metric_graph.is_counted_by(name, group.base) for name in query.metrics)
         ]
         grain = min(grains, key=GRAINS.index, default=None)
+        if grain is None and not self._groups_by_time(query):
+            grain = max(map(self._own_grain, query.metrics), key=GRAINS.index)
         if grain not in periods.GRAINS:
             return query
         start, end = query.start, query.end
@@ -454,7 +484,7 @@ class SemanticModel:
         """
         if query.start is None and query.end is None:
             return
-        if {group.base.rpartition("__")[2] for group in query.group_by} & self.fields.times:
+        if self._groups_by_time(query):
             return
         grains = {name: self._own_grain(name) for name in query.metrics}
         if len(set(grains.values()) - {*GRAINS[: GRAINS.index("day")]}) > 1:
@@ -513,12 +543,24 @@ class SemanticModel:
     def offset_note(self, query: Query) -> str:
         """Which metrics, that are no KPIs, read days twice or never at a grain of the question."""
         sentences = [
-            self._uneven(name, group.asked_grain)
+            self._uneven(name, group.asked_grain) or self._missing_days(query, name, group)
             for name in query.metrics
             for group in query.group_by
             if group.asked_grain and self.metric_graph.is_counted_by(name, group.base)
         ]
         return " ".join(sentence for sentence in sentences if sentence)
+
+    def _missing_days(self, query: Query, name: str, group: GroupBy) -> str:
+        if group.asked_grain != "day" or any(map(self.is_kpi, query.metrics)):
+            return ""
+        windows = (
+            part.offset_window
+            for below in self.metric_graph.closure(name)
+            for part in self.metric_graph.inputs(below)
+        )
+        if not any(window and window["granularity"] in periods.MONTHS for window in windows):
+            return ""
+        return f"{name}: a day that an earlier month lacks is set against the last day of it."
 
     def _uneven(self, name: str, grain: str) -> str:
         window = self.metric_graph.uneven_offset(name, grain)
@@ -554,6 +596,28 @@ class SemanticModel:
         """What a plan depends on beside the question."""
         project = self.project
         return [project.fingerprint, project.dialect, version("metricflow"), plans.code()]
+
+
+class _Columns:
+    """What a project's columns are known to be, and which of them a plan takes for times."""
+
+    def __init__(self, model: SemanticModel, *, has_statistics: bool = True) -> None:
+        self._model = model
+        self._has_statistics = has_statistics
+        self.times: set[tuple[str, str]] = set()
+        self.has_few_values = model.has_few_values
+
+    def is_time(self, relation: str, column: str) -> bool:
+        return self._noted(relation, column, known=self._model.is_time(relation, column))
+
+    def is_local_time(self, relation: str, column: str) -> bool:
+        known = self._has_statistics and self._model.is_local_time(relation, column)
+        return self._noted(relation, column, known=known)
+
+    def _noted(self, relation: str, column: str, *, known: bool) -> bool:
+        if known:
+            self.times.add((relation, column))
+        return known
 
 
 def _item(text: str) -> tuple[GroupBy, str]:

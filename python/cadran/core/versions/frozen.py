@@ -25,6 +25,7 @@ from cadran.errors import QueryError, UnknownNameError, WarehouseError
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
     import pyarrow as pa
 
@@ -181,6 +182,7 @@ class Versions:
         *,
         known_at: str | dt.date | None = None,
         view: str | None = None,
+        reach: Callable[[str], dt.date | None] | None = None,
     ) -> Result:
         """The answer by an old version of a KPI: from its frozen SQL, else from the ledger.
 
@@ -189,6 +191,7 @@ class Versions:
             version: the number of the version.
             known_at: what the ledger held of the version at this instant.
             view: None, or "published" for what the ledger holds of the version.
+            reach: tells until which day the data of a metric are whole.
 
         Raises:
             QueryError: it asks for several KPIs, or for what the version cannot tell.
@@ -217,6 +220,7 @@ class Versions:
         return Result(
             arranged(table, query), sql, query, cards, governed=True, note=note,
             history=History(self._warehouse, query, cards, reader),
+            reach=None if reader else reach,
         )  # fmt: skip
 
     def of(self, query: Query, version: int) -> Frozen:

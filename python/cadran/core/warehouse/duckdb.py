@@ -78,12 +78,9 @@ class DuckDB:
         import duckdb
 
         try:
-            cursor = self._cursor()
-            try:
-                return whole_numbers(cursor.sql(sql), dates).to_arrow_table()
-            except duckdb.ConversionException:
-                # Only of what is too long for 64 bits; any other one comes again.
-                return _narrowed(whole_numbers(cursor.sql(sql), dates, wide=True).to_arrow_table())
+            relation = self._cursor().sql(sql)
+            # Arrow casts what few rows there are: as a relation of DuckDB, it would be bound again.
+            return _typed(relation.to_arrow_table(), list(map(str, relation.types)), dates)
         except RuntimeError as error:
             if "interrupt" in str(error).casefold():
                 raise KeyboardInterrupt from None
@@ -128,6 +125,16 @@ class DuckDB:
         """The columns of a statement with DuckDB's names of their types; nothing is computed."""
         rows = self.arrow(f"describe {sql}").to_pylist()
         return {row["column_name"]: row["column_type"] for row in rows}
+
+    def distinct_values(self, relation: str, column: str) -> int | None:
+        """About how many values a column has, by the statistics of its table; None of a view."""
+        try:
+            known = f"cast(stats({quoted(column)}).approx_unique as bigint)"
+            rows = self.arrow(f"select {known} as known from {relation} limit 1").to_pylist()
+        except WarehouseError:
+            return None
+        count: int | None = rows[0]["known"] if rows else None
+        return count
 
     @property
     def engine(self) -> str:
@@ -307,15 +314,43 @@ class Session:
             self._connection.unregister(name)
 
 
-def _narrowed(table: pa.Table) -> pa.Table:
+def _typed(table: pa.Table, kinds: Sequence[str], dates: Collection[str]) -> pa.Table:
+    """The rows with whole numbers as int64 where they fit, and instants in these columns as dates.
+
+    Args:
+        table: the rows as DuckDB hands them over.
+        kinds: its own names of their types.
+        dates: the columns that hold dates.
+    """
+    import pyarrow as pa
+
+    for place, (field, kind) in enumerate(zip(table.schema, kinds, strict=True)):
+        if kind in _WHOLE:
+            column = _int64(table.column(place))
+        elif kind == "TIMESTAMP" and field.name in dates:
+            column = table.column(place).cast(pa.date32(), safe=False)
+        else:
+            continue
+        table = table.set_column(place, field.name, column)
+    return table
+
+
+def _int64(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column.cast(pa.decimal128(38, 0))
+
+
+def narrowed(table: pa.Table) -> pa.Table:
     """The rows with whole numbers of 128 bits as int64 in each column where all of them fit."""
     import pyarrow as pa
 
     for place, field in enumerate(table.schema):
         if field.type == pa.decimal128(38, 0):
-            with contextlib.suppress(pa.ArrowInvalid):
-                column = table.column(place).cast(pa.int64())
-                table = table.set_column(place, field.name, column)
+            table = table.set_column(place, field.name, _int64(table.column(place)))
     return table
 
 

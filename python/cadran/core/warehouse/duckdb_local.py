@@ -10,7 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Self
 
 from cadran.core.warehouse.dialects import literal, quoted
-from cadran.core.warehouse.duckdb import whole_numbers
+from cadran.core.warehouse.duckdb import narrowed, whole_numbers
 from cadran.errors import LimitError, QueryError, StoppedError, WarehouseError
 from cadran.formats.files import placing
 
@@ -192,12 +192,22 @@ def answer(
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         with stopper(connection.interrupt):
-            rows = whole_numbers(connection.sql(sql)).to_arrow_reader(_BATCH_ROWS)
-            return pa.Table.from_batches(_bounded(rows, megabytes), rows.schema)
+            try:
+                return _read(connection.sql(sql), megabytes, wide=False)
+            except duckdb.ConversionException:
+                # Only of what is too long for 64 bits; any other one comes again.
+                return narrowed(_read(connection.sql(sql), megabytes, wide=True))
     except (duckdb.Error, pa.ArrowException) as error:
         raise _refusal(error) from None
     finally:
         connection.close()
+
+
+def _read(relation: duckdb.DuckDBPyRelation, megabytes: int, *, wide: bool) -> pa.Table:
+    import pyarrow as pa
+
+    rows = whole_numbers(relation, wide=wide).to_arrow_reader(_BATCH_ROWS)
+    return pa.Table.from_batches(_bounded(rows, megabytes), rows.schema)
 
 
 def _bounded(rows: pa.RecordBatchReader, megabytes: int) -> Iterator[pa.RecordBatch]:

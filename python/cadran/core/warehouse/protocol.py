@@ -59,6 +59,9 @@ class Warehouse(Protocol):
     def watermark(self, sql: str) -> dt.datetime | None:
         """The instant (UTC) up to which what landed is in a statement's rows; None of a build."""
 
+    def distinct_values(self, relation: str, column: str) -> int | None:
+        """About how many values a column has, as far as that is known without reading it."""
+
     def writing(self, wait: float) -> AbstractContextManager[Writing]:
         """A connection that may write, for a batch of the ledger."""
 

@@ -25,6 +25,7 @@ from cadran.errors import (
 )
 from cadran.server.flight.messages import flight_data
 from cadran.server.flight.promises import GoneError
+from cadran.serving.response import annotated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +76,7 @@ def of_answer(answer: Answer) -> tuple[Rows, bool]:
     forms = answer.forms
     schema = forms.get("flight/schema")
     if schema is None:
-        rows = of_table(answer.table)
+        rows = of_table(annotated(answer, answer.table))
         for number, message in enumerate(rows.messages or ()):
             forms[f"flight/{number}"] = message
         forms["flight/schema"] = rows.schema
@@ -83,7 +84,7 @@ def of_answer(answer: Answer) -> tuple[Rows, bool]:
     encoded_messages: list[bytes] = []
     while (encoded := forms.get(f"flight/{len(encoded_messages)}")) is not None:
         encoded_messages.append(encoded)
-    table = answer.table
+    table = answer.table if encoded_messages else annotated(answer, answer.table)
     return Rows(schema, table.num_rows, table.nbytes, tuple(encoded_messages) or None, table), False
 
 

@@ -307,12 +307,12 @@ def _part(call: Call) -> Part:
 def _query(arguments: dict[str, Any]) -> Part:
     compiled = _switch(arguments, "compile", default=False)
     read_cache = _switch(arguments, "read_cache", default=True)
+    complete = _switch(arguments, "complete", default=False)
     fields = {name: value for name, value in arguments.items() if value is not None}
     for name, value in fields.items():
         if name not in _ARGUMENTS:
-            raise UnknownNameError(
-                "argument", name, [*_ARGUMENTS, "compile", "read_cache"], where=" of query"
-            )
+            names = [*_ARGUMENTS, "complete", "compile", "read_cache"]
+            raise UnknownNameError("argument", name, names, where=" of query")
         kind = _ARGUMENTS[name]
         if kind is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise QueryError(f"{name} is {value!r}; it takes a {_TYPE_NAMES[kind]}.")
@@ -322,7 +322,7 @@ def _query(arguments: dict[str, Any]) -> Part:
         item.name if isinstance(item, Item) else item
         for item in _several(fields.pop("metrics", None))
     ]
-    fields |= {"metrics": metrics, "group_by": groups, "order_by": orders}
+    fields |= {"metrics": metrics, "group_by": groups, "order_by": orders, "complete": complete}
     query = Query.of(fields)
     return CompileStatement(query) if compiled else QueryStatement(query, read_cache)
 

@@ -12,6 +12,7 @@ from cadran.core.query.request import GroupBy, Query
 from cadran.errors import CadranError, QueryError
 from cadran.server.graphql.jobs import Jobs, Outcome
 from cadran.server.graphql.metadata import Metadata
+from cadran.serving.response import annotated
 from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cadran.server.graphql.jobs import Job
     from cadran.server.graphql.types import GroupByInput, MetricInput, OrderByInput, WhereInput
     from cadran.serving.execution import Cancellation
+    from cadran.serving.response import Answer
     from cadran.serving.service import QueryService
     from cadran.serving.snapshots import Snapshot
 
@@ -68,12 +70,12 @@ class ResolverContext:
             return self.jobs.ready(self.caller, Outcome(error=str(problem)))
         if cached is not None:
             answer = cached.answer
-            return self.jobs.ready(self.caller, Outcome(answer.table, answer.sql))
+            return self.jobs.ready(self.caller, _outcome(answer))
 
         def work(stop: Cancellation) -> Outcome:
             context.stop = stop
             answer = self.service.ask(context, query).answer
-            return Outcome(answer.table, answer.sql)
+            return _outcome(answer)
 
         return self._watched(self.jobs.start(self.caller, work))
 
@@ -121,6 +123,13 @@ class ResolverContext:
         return job
 
 
+def _outcome(answer: Answer) -> Outcome:
+    return Outcome(
+        annotated(answer, answer.table), answer.sql, note=answer.note,
+        complete_through=answer.complete_through,
+    )  # fmt: skip
+
+
 def _is_small(query: Query) -> bool:
     names = len(query.metrics) + len(query.group_by) + len(query.order_by)
     return names <= _FEW and sum(map(len, query.where)) <= _SMALL
@@ -136,6 +145,7 @@ class QueryArguments:
     order_by: Sequence[OrderByInput] | None = None
     limit: int | None = None
     saved_query: str | None = None
+    complete: bool = False
 
     def query(self, layer: Layer) -> Query:
         """The question that is meant.
@@ -157,6 +167,7 @@ class QueryArguments:
             ],
             "limit": self.limit,
             "saved_query": self.saved_query,
+            "complete": self.complete,
         })  # fmt: skip
 
 

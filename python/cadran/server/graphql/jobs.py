@@ -44,11 +44,13 @@ def unexpected(problem: BaseException) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a query: rows and the SQL that gave them, or what was wrong."""
+    """What came of a query: rows with their SQL and what is said beside them, or what was wrong."""
 
     table: pa.Table | None = None
     sql: str | None = None
     error: str | None = None
+    note: str = ""
+    complete_through: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)

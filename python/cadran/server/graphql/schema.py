@@ -21,6 +21,7 @@ from cadran.server.graphql.metadata import Metadata, known_grains, where
 from cadran.server.graphql.types import (
     BigInt,
     CompileSqlResult,
+    CompleteThrough,
     Config,
     Dimension,
     Entity,
@@ -132,9 +133,12 @@ class Mutation:
         limit: int | None = None,
         saved_query: str | None = None,
         read_cache: bool | None = None,
+        complete: bool | None = None,
     ) -> QueryHandle:
         """Begin to answer a question; ask `query` for what came of it."""
-        arguments = context.QueryArguments(metrics, group_by, where, order_by, limit, saved_query)
+        arguments = context.QueryArguments(
+            metrics, group_by, where, order_by, limit, saved_query, complete=complete is True
+        )
         job = info.context.create(arguments, read_cache=read_cache is not False)
         return QueryHandle(query_id=job.id)
 
@@ -162,9 +166,12 @@ class Mutation:
         limit: int | None = None,
         saved_query: str | None = None,
         read_cache: bool | None = None,
+        complete: bool | None = None,
     ) -> CompileSqlResult:
         """The SQL of a question; nothing is run."""
-        arguments = context.QueryArguments(metrics, group_by, where, order_by, limit, saved_query)
+        arguments = context.QueryArguments(
+            metrics, group_by, where, order_by, limit, saved_query, complete=complete is True
+        )
         query = arguments.query(info.context.state.layer)
         return CompileSqlResult(sql=info.context.sql(query))
 
@@ -215,6 +222,17 @@ class QueryResult:
     def sql(self) -> str | None:
         """What the warehouse ran."""
         return self.job.outcome.sql if self.job.outcome else None
+
+    @strawberry.field
+    def note(self) -> str | None:
+        """What has to be said beside the numbers; empty when nothing has."""
+        return self.job.outcome.note if self.job.outcome else None
+
+    @strawberry.field
+    def complete_through(self) -> list[CompleteThrough]:
+        """Until which day each metric is whole in the data."""
+        days = self.job.outcome.complete_through if self.job.outcome else {}
+        return [CompleteThrough(metric=metric, day=day) for metric, day in days.items()]
 
     @strawberry.field
     def error(self) -> str | None:

@@ -267,6 +267,14 @@ class EnvironmentInfo:
 
 
 @strawberry.type
+class CompleteThrough:
+    """Until which day a metric is whole in the data; null where its sources do not tell."""
+
+    metric: str
+    day: str | None
+
+
+@strawberry.type
 class CompileSqlResult:
     """SQL that was not run."""
 

@@ -70,6 +70,7 @@ GIVES: dict[str, dict[str, Any]] = {
         },
         breaks={"type": "array", "items": _BREAK}, like_for_like=_SWITCH, governed=_SWITCH,
         warnings=_TEXTS,
+        complete_through={"type": "object", "additionalProperties": _CELL},
     ),
     "dimension_values": _object(
         dimension=_TEXT, values={"type": "array", "items": _CELL}, total=_WHOLE
@@ -277,9 +278,11 @@ def _query(service: QueryService, context: RequestContext, arguments: QueryTool)
     metadata = described(answer)
     payload |= {
         key: metadata[key]
-        for key in ("breaks", "like_for_like", "governed", "note", "state", "watermark")
+        for key in (
+            "breaks", "like_for_like", "governed", "complete_through", "note", "state", "watermark",
+        )
         if key in metadata
-    }
+    }  # fmt: skip
     payload["warnings"] = warnings(payload)
     exact = [list(map(csv_cell, row.values())) for row in table.to_pylist()]
     return payload, answer_text(payload, exact)

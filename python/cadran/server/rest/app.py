@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.routing import BaseRoute, Match
 
@@ -164,6 +165,7 @@ _SMALL = 2000  # cells that are encoded on the event loop
 _PACKED = 20_000  # bytes from which text is sent packed
 _KEPT = 1_000_000  # bytes up to which a form is kept with its answer
 _TEXTS = ("json", "csv")
+_PLAIN = " ,.:;'()=/+*"  # what a header may hold beside letters and digits
 _TAG = 32  # characters of the validator of an answer
 
 
@@ -262,6 +264,11 @@ class QueryHandlers:
         ]
         if answer.watermark:
             headers.append((b"cadran-watermark", instant(answer.watermark).encode()))
+        if shape.form == "csv":  # the other forms hold it
+            days = (f"{name}={day}" for name, day in answer.complete_through.items() if day)
+            headers.append((b"cadran-complete-through", ", ".join(days).encode()))
+            if answer.note:
+                headers.append((b"cadran-note", quote(answer.note, safe=_PLAIN).encode()))
         if body[:2] == b"\x1f\x8b" and packed:
             headers.append((b"content-encoding", b"gzip"))
         if shape.form != "json":
@@ -306,6 +313,7 @@ def _unchanged(tag: str, shape: ShapedQuery) -> HttpResponse:
 
 
 ROOT = "/api/v1"
+_EXPOSED = b"etag, link, cadran-total-rows, cadran-complete-through, cadran-note, retry-after"
 _EVERY = [
     (b"cache-control", b"private, no-cache"),
     (b"vary", b"Authorization, Accept, Accept-Encoding"),
@@ -461,7 +469,7 @@ class Rest:
             (b"access-control-allow-origin", origin.encode()),
             (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
             (b"access-control-allow-headers", b"authorization, content-type, if-none-match"),
-            (b"access-control-expose-headers", b"etag, link, cadran-total-rows, retry-after"),
+            (b"access-control-expose-headers", _EXPOSED),
             (b"access-control-max-age", b"600"),
             (b"vary", b"Origin"),
         ]

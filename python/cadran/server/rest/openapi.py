@@ -89,8 +89,11 @@ def _text(text: str) -> str:
 _ABOUT = (
     "Every number of this layer, by its one definition. A KPI answers only at the grains and by the"
     " dimensions of its card. Answers say the version of each KPI, and where its meaning changed:"
-    " where like_for_like is false, values on both sides of a break must not be compared."
-    " What is refused comes as application/problem+json with a sentence that says what is right."
+    " where like_for_like is false, values on both sides of a break must not be compared;"
+    " until which day each metric is whole in the data (complete_through); and, in a note, whatever"
+    " else has to be said: a period that is still running, or a range that was widened to whole"
+    " periods. What is refused comes as application/problem+json with a sentence that says what is"
+    " right."
 )
 _FAULTS = {
     400: "The question or the request makes no sense.",
@@ -246,6 +249,15 @@ def _answer(operation: Operation) -> dict[str, Any]:
         headers = {
             "Cadran-Total-Rows": {"schema": {"type": "integer"}},
             "Cadran-Like-For-Like": {"schema": {"type": "boolean"}},
+            "Cadran-Complete-Through": {
+                "description": "Of CSV: until which day each metric is whole in the data, such as"
+                " net_revenue=2026-10-31.",
+                "schema": {"type": "string"},
+            },
+            "Cadran-Note": {
+                "description": "Of CSV: the note of the answer, per cent encoded.",
+                "schema": {"type": "string"},
+            },
         }
     if _is_get(operation):
         headers |= {name: {"schema": {"type": "string"}} for name in ("ETag", "Link")}

@@ -1,0 +1,136 @@
+"""How far the sources of KPIs reach, read from their facts: which periods are complete."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cadran.errors import QueryError
+from cadran.formats import periods
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cadran.core.result import Result
+    from cadran.core.semantics.model import SemanticModel
+
+_DAY = dt.timedelta(days=1)
+_USUAL = 0.99  # the part of a source's gaps that are no longer than the usual one
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """From when to when a source has rows.
+
+    Attributes:
+        first: its first instant.
+        last: its last one that is not in the future.
+        until: the end of that minute, hour or day: what it covers.
+        gap: for how long it is silent between two days with rows, but for one time in a hundred.
+        future: its last instant, where that is in the future.
+    """
+
+    first: dt.datetime
+    last: dt.datetime
+    until: dt.datetime
+    gap: dt.timedelta
+    future: dt.datetime | None = None
+
+
+class Reaches:
+    """How far the sources of a layer's metrics reach; each is asked once."""
+
+    def __init__(self, model: SemanticModel, query: Callable[..., Result]) -> None:
+        """Take the definitions, and what answers questions; nothing is asked yet."""
+        self._model = model
+        self._query = query
+        self._reaches: dict[str, Reach | None] = {}
+        self._now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+    def of(self, *metrics: str) -> list[Reach]:
+        """The reach of each source of some metrics that is not empty."""
+        leaves = sorted(self._model.metric_graph.leaves(*metrics))
+        return [reach for leaf in leaves if (reach := self._reach(leaf))]
+
+    def stalest(self, metric: str) -> Reach | None:
+        """How far the stalest source of a metric reaches; None when they are empty."""
+        return min(self.of(metric), key=lambda reach: reach.until + 2 * reach.gap, default=None)
+
+    def complete_through(self, metric: str) -> dt.date | None:
+        """The last day that is whole in every source of a metric; None when they are empty.
+
+        A source that is silent now and then is complete for as long as it is usually silent, but
+        no further than any source of the KPIs reaches. The last rows of a day may be missing for
+        as long as the card lets the KPI be late.
+        """
+        reach = self.stalest(metric)
+        if reach is None:
+            return None
+        until = reach.until
+        if reach.gap > _DAY:
+            every = self.of(metric, *(card.name for card in self._model.kpis()))
+            furthest = max(other.until for other in every)
+            until = max(until, min(furthest, until + 2 * (reach.gap - _DAY)))
+        late = dt.timedelta()
+        if self._model.is_kpi(metric):
+            late = periods.length(self._model.card(metric).refresh.late_after)
+        return (until + min(late, _DAY - dt.timedelta(minutes=1))).date() - _DAY
+
+    def _reach(self, leaf: str) -> Reach | None:
+        time, grain = self._time_of(leaf)
+        if time not in self._reaches:
+            name = f"{time}__{grain}"
+            table = self._query((), [name], min_max_only=True).to_arrow()
+            instants = [_instant(column[0].as_py()) for column in table.columns]
+            ends = [instant for instant in instants if instant is not None]
+            self._reaches[time] = (
+                self._reach_of(time, grain, min(ends), max(ends)) if ends else None
+            )
+        return self._reaches[time]
+
+    def _reach_of(
+        self, time: str, grain: str, first: dt.datetime, last: dt.datetime
+    ) -> Reach | None:
+        table = self._query((), [f"{time}__day"], ordered=False).to_arrow()
+        moments = map(_instant, table.column(0).to_pylist())
+        days = sorted({day for day in moments if day is not None})
+        # The business day may be ahead of UTC.
+        latest = self._now + _DAY
+        past = [day for day in days if day <= latest]
+        if not past:
+            return None
+        future = last if last > latest else None
+        if future is not None:
+            last = past[-1]
+        gaps = sorted(after - before for before, after in itertools.pairwise(past)) or [_DAY]
+        gap = gaps[min(len(gaps) - 1, int(len(gaps) * _USUAL))]
+        step = {"minute": dt.timedelta(minutes=1), "hour": dt.timedelta(hours=1)}.get(grain, _DAY)
+        return Reach(first, last, last + (_DAY if future else step), gap, future)
+
+    def _time_of(self, leaf: str) -> tuple[str, str]:
+        """The time dimension that a simple metric is counted by, and its own grain.
+
+        Raises:
+            QueryError: the manifest does not say.
+        """
+        measure = self._model.metric_graph.aggregation(leaf)
+        models = self._model.project.semantic_manifest["semantic_models"]
+        model = next(model for model in models if model["name"] == measure["semantic_model"])
+        times = [d for d in model["dimensions"] if d["name"] == measure["agg_time_dimension"]]
+        primary = [entity["name"] for entity in model["entities"] if entity["type"] == "primary"]
+        entity = model["primary_entity"] or next(iter(primary), None)
+        if not times or entity is None:
+            raise QueryError(
+                f"{leaf} does not say by which time of {model['name']} it is counted, so it is not"
+                " known until when it is complete."
+            )
+        time = times[0]
+        return f"{entity}__{time['name']}", time["type_params"]["time_granularity"]
+
+
+def _instant(value: Any) -> dt.datetime | None:
+    if isinstance(value, dt.datetime) or value is None:
+        return value
+    return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - UTC without a zone
