@@ -11,7 +11,6 @@ import pytest
 from cadran.core.layer import Layer
 from cadran.core.project import lock
 from cadran.core.project.artifacts import Project
-from cadran.core.versions import record
 
 ROOT = Path(__file__).resolve().parents[2]
 KPIS = sorted(json.loads((ROOT / lock.FILE).read_text(encoding="utf-8"))["kpis"])
@@ -73,6 +72,6 @@ def test_a_version_answers_otherwise_than_it_was_frozen_as_the_layer_does(
 
 
 def test_the_records_of_this_project_cover_its_kpis_and_fit_in_a_repository():
-    files = list((ROOT / record.FOLDER).glob("*/v*.yml"))
+    files = list((ROOT / lock.FOLDER).glob("*/v*.yml"))
     assert sorted({path.parent.name for path in files}) == KPIS
     assert max(path.stat().st_size for path in files) < 100_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import shutil
 import subprocess
@@ -162,6 +163,9 @@ def changed_shop(first_shop, tmp_path_factory):
     shop = first_shop.copy(tmp_path_factory.mktemp("changed"))
     shop.edit("dbt_project.yml", "least_amount: 0", "least_amount: 10")
     shop.parse()
+    layer = shop.open()
+    layer.meanings.definition("revenue")  # compiled once for all copies
+    layer.close()
     return shop
 
 
@@ -395,6 +399,143 @@ def test_a_record_that_is_edited_and_sealed_anew_is_found_once_it_was_merged(sho
     assert shop.findings("VER03", "VER04") == {"VER03": {"revenue"}}
 
 
+def _in_git(shop, monkeypatch) -> None:
+    """The shop as the main line has it."""
+    for words in (
+        ["init", "-q", "-b", "main"], ["add", "versions", "kpi.lock"],
+        ["-c", "user.email=a@b.c", "-c", "user.name=a", "commit", "-qm", "records"],
+    ):  # fmt: skip
+        subprocess.run(["git", "-C", shop.root, *words], check=True)
+    monkeypatch.setenv("CADRAN_BASE", "main")
+
+
+def test_rules_that_need_the_main_line_say_that_they_did_not_run_and_fail_the_gate(
+    shop, monkeypatch, capsys
+):
+    monkeypatch.delenv("CADRAN_BASE", raising=False)
+    layer = shop.open()
+    apart = check(layer, only=CODES)
+    assert apart.findings == ()
+    assert apart.not_run == (
+        "VER03, VER04, VER11 could not hold the records against the main line: git knows no"
+        " repository here"
+    )
+    found = check(layer, only=CODES, in_ci=True).findings
+    assert {finding.code: {finding.message} for finding in found} == {"VER10": {apart.not_run}}
+    assert check(layer, only=["VER05"], in_ci=True).findings == ()
+    layer.close()
+    place = ["--project-dir", str(shop.root), "--database", str(shop.database)]
+    words = ["check", "--only", "VER03", "VER10", *place]
+    monkeypatch.delenv("CI", raising=False)
+    assert main(words) == 0
+    assert "not run: VER03 could not hold the records" in capsys.readouterr().out
+    assert main([*words, "--ci"]) == 1
+    monkeypatch.setenv("CI", "true")
+    assert main(words) == 1
+    assert main([*words, "--no-ci"]) == 0
+    capsys.readouterr()
+    assert main([*words, "--no-ci", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["not_run"].startswith("VER03 could not hold")
+
+
+def test_a_merged_record_that_vanishes_or_moves_is_found_whatever_the_lock_says(shop, monkeypatch):
+    _in_git(shop, monkeypatch)
+    assert shop.findings("VER03", "VER10", "VER11") == {}
+    (shop.root / "versions" / "stock").rename(shop.root / "versions" / "supplies")
+    locked = lock.read(shop.root)
+    lock.write(shop.root, locked | {"supplies": locked.pop("stock")})
+    assert shop.findings("VER03", "VER11") == {"VER11": {"stock", "supplies"}}
+    told = {finding.kpi: finding for finding in shop.reported("VER11")}
+    assert told["stock"].message == "its record v1.yml is gone since it was merged"
+    assert "-- versions/stock/v1.yml`" in told["stock"].remedy
+    assert told["supplies"].message == "the record of version 1 speaks of stock"
+    layer = shop.open()
+    with pytest.raises(QueryError, match=r"versions/stock/v1\.yml was merged and is gone: take it"):
+        first(layer, ["stock"], "data@example.com")
+    layer.close()
+
+
+def test_a_first_record_is_mended_until_it_was_merged_or_published(shop, monkeypatch):
+    layer = shop.open()
+    [path] = first(layer, ["visits"], "kim@example.com", again=True)
+    assert "author: kim@example.com" in path.read_text()
+    assert shop.findings("VER03", "VER08") == {}
+    publish(layer, ["stock"])
+    with pytest.raises(QueryError, match="Version 1 of stock was published, and never changes"):
+        first(layer, ["stock"], "kim@example.com", again=True)
+    # Nor under another meaning, once its record was thrown away.
+    shop.records("stock")
+    (shop.root / "versions/stock/v1.yml").unlink()
+    lock.write(shop.root, {k: e for k, e in lock.read(shop.root).items() if k != "stock"})
+    assert first(layer, ["stock"], "kim@example.com") == [path.parents[1] / "stock/v1.yml"]
+    _in_git(shop, monkeypatch)
+    with pytest.raises(QueryError, match="Version 1 of visits is merged, and never changes"):
+        first(layer, ["visits"], "kim@example.com", again=True)
+    monkeypatch.setenv("CADRAN_BASE", "nowhere")
+    with pytest.raises(QueryError, match="is merged cannot be known: git knows no nowhere"):
+        first(layer, ["visits"], "kim@example.com", again=True)
+    layer.close()
+
+
+def test_a_published_first_record_is_not_replaced_by_one_that_means_something_else(
+    shop, changed_shop, tmp_path
+):
+    layer = shop.open()
+    publish(layer, ["revenue"])
+    layer.close()
+    changed = changed_shop.copy(tmp_path / "changed")
+    shutil.copy(shop.database, changed.database)
+    (changed.root / "versions/revenue/v1.yml").unlink()
+    lock.write(changed.root, {k: e for k, e in lock.read(changed.root).items() if k != "revenue"})
+    layer = changed.open()
+    with pytest.raises(QueryError, match="Version 1 of revenue was published with another meaning"):
+        first(layer, ["revenue"], "data@example.com")
+    layer.close()
+
+
+def test_a_renamed_kpi_is_found_until_its_renaming_is_recorded(shop, capsys):
+    shop.edit("models/marts.yml", "- name: revenue\n", "- name: turnover\n")
+    place = ["--project-dir", str(shop.root), "--database", str(shop.database)]
+    words = ["bump", "turnover", "--author", "data@example.com", *place]
+    assert main([*words, "--first"]) == 0
+    [finding] = shop.reported("VER12")
+    assert (finding.kpi, finding.message) == (
+        "turnover", "it means what revenue meant, which is gone"
+    )  # fmt: skip
+    renamed = [*words, "--reason", "As the annual report calls it.", "--approver", OWNER]
+    assert main([*renamed, "--renamed-from", "revenue"]) == 0
+    record = shop.records("turnover")[0]
+    assert (record.kind, record.renamed_from, record.version) == ("renamed", "revenue", 1)
+    assert record.hash == shop.records("revenue")[0].hash
+    assert shop.findings() == {}
+    assert main([*renamed, "--renamed-from", "stock"]) == 2
+    assert "stock is still there" in capsys.readouterr().err
+    # Whoever says it of something else is found, too.
+    shop.edit("versions/turnover/v1.yml", "renamed_from: revenue", "renamed_from: stock")
+    shop.seal("turnover")
+    assert shop.findings("VER12") == {"VER12": {"turnover"}}
+
+
+def test_going_back_to_an_earlier_meaning_is_a_version_of_its_own(shop, bumped):
+    shutil.copytree(bumped[0].root / "versions", shop.root / "versions", dirs_exist_ok=True)
+    shutil.copy(bumped[0].root / lock.FILE, shop.root / lock.FILE)
+    layer = shop.open()
+    back = decision(reason="They count after all.", expected_impact=(0, 0.05))
+    record = bump(layer, "revenue", back).record
+    layer.close()
+    assert (record.version, record.hash) == (3, shop.records("revenue")[0].hash)
+    assert shop.findings("VER01", "VER02", "VER03", "VER05", "VER12") == {}
+
+
+def test_an_unproved_approval_is_a_finding_where_the_project_asks_for_proof(shop):
+    assert shop.findings("VER13") == {}
+    (shop.root / "cadran_checks.yml").write_text("approvals: {required: true}\n")
+    found = shop.reported("VER13")
+    assert {finding.kpi for finding in found} == {*versions.recorded(shop.root)}
+    assert f"that {OWNER} approved version 1 is unproved" in found[0].message
+    assert shop.findings("VER13") == {"VER13": {*versions.recorded(shop.root)}}
+
+
 def _steps_written_out(shop) -> None:
     """The records as they were written before steps were shared."""
     store = StepStore(shop.root / "versions")
@@ -460,12 +601,7 @@ def _answers(shop):
 
 def test_records_whose_steps_are_shared_later_are_not_edited_records(shop, monkeypatch):
     _steps_written_out(shop)
-    for words in (
-        ["init", "-q", "-b", "main"], ["add", "versions", "kpi.lock"],
-        ["-c", "user.email=a@b.c", "-c", "user.name=a", "commit", "-qm", "records"],
-    ):  # fmt: skip
-        subprocess.run(["git", "-C", shop.root, *words], check=True)
-    monkeypatch.setenv("CADRAN_BASE", "main")
+    _in_git(shop, monkeypatch)
     assert versions.share_steps(shop.root)
     assert shop.findings("VER03", "VER04") == {}
 
@@ -630,6 +766,55 @@ def test_the_command_asks_what_it_is_not_told_and_draws_both_versions(
     assert "<svg" in (tmp_path / "both.svg").read_text()
     record = shop.records("revenue")[-1]
     assert (record.kind, record.expected_impact) == ("policy", (-0.03, 0.0))
+
+
+def test_one_decision_bumps_all_that_one_cause_moves_or_none(changed_shop, tmp_path, capsys):
+    shop = changed_shop.copy(tmp_path)
+    place = ["--project-dir", str(shop.root), "--database", str(shop.database)]
+    shown = ["bump", "--cause", "least_amount", "--dry-run", *place]
+    assert main(shown) == 0
+    told = capsys.readouterr().out
+    assert "revenue: version 2 is not written" in told
+    assert "revenue changes by -2.17% to +0.00% by month" in told
+    assert all(len(shop.records(kpi)) == 1 for kpi in versions.recorded(shop.root))
+    words = [
+        "bump", "--author", "data@example.com", "--kind", "policy", "--reason", "Small orders.",
+        "--approver", "kim@example.com", OWNER, "--effective-from", "2026-02-01", *place,
+    ]  # fmt: skip
+    assert main([*words, "--cause", "least_amount", "stock", "--expected", "-3", "0"]) == 2
+    assert "stock is not moved by least_amount; it moves" in capsys.readouterr().err
+    assert main([*words, "--cause", "leest_amount", "--expected", "-3", "0"]) == 2
+    assert "Did you mean 'least_amount'" in capsys.readouterr().err
+    # What one of them does not do as expected stops all of them.
+    both = [*words, "--cause", "least_amount", "revenue", "average_order_value"]
+    assert main([*both, "--expected", "-3", "0"]) == 2
+    assert "average_order_value was not bumped: it changes values by" in capsys.readouterr().err
+    assert len(shop.records("revenue")) == 1
+    assert main([*both, "--expected", "-3", "100"]) == 0
+    for kpi in ("revenue", "average_order_value"):
+        record = shop.records(kpi)[-1]
+        assert (record.version, record.cause, record.approver) == (2, "least_amount", OWNER)
+        assert lock.read(shop.root)[kpi].version == 2
+
+
+def test_a_rate_changes_by_points(changed_shop, tmp_path):
+    shop = changed_shop.copy(tmp_path)
+    for name in ("manifest.json", "semantic_manifest.json"):
+        shop.edit(f"target/{name}", '"unit": "EUR"', '"unit": "%"')
+    layer = shop.open()
+    with pytest.raises(QueryError, match="in points, because it is a rate"):
+        bump(layer, "revenue", decision())
+    record = bump(layer, "revenue", decision(expected_points=(-5, 0))).record
+    layer.close()
+    assert record.in_points
+    assert record.measured_impact["unit"] == "points"
+    assert (record.measured_impact["least"], record.measured_impact["greatest"]) == (-4, 0)
+    assert shop.records("revenue")[-1].expected_impact == (-5, 0)
+    assert shop.findings("VER05") == {}
+    shop.edit("versions/revenue/v2.yml", "least: -5", "least: -1")
+    shop.seal("revenue")
+    [finding] = shop.reported("VER05")
+    assert "by -400.00 to +0.00 points, where -100.00 to +0.00 points was" in finding.message
 
 
 def test_a_bump_and_a_publication_at_once_lose_nothing_of_the_lock(tmp_path):

@@ -29,7 +29,10 @@ FIELDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a KPI as its record tells it; the first has no kind."""
+    """One version of a KPI as its record tells it, and whether its approval is proved.
+
+    The first has no kind.
+    """
 
     kpi: str
     version: int
@@ -40,6 +43,7 @@ class Version:
     author: str = ""
     approver: str = ""
     restatement: str = ""
+    approval: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,12 @@ def version_history(layer: Layer, card: Card) -> list[Version]:
     except CadranError:
         history = []
     versions = [
-        Version(card.name, int(record.version), *(_text(record, name) for name in _NAMES))
+        Version(
+            card.name,
+            int(record.version),
+            *(_text(record, name) for name in _NAMES),
+            layer.evidence.of(record).state,
+        )
         for record in history
     ]
     versions = versions or [Version(card.name, card.version, None)]
@@ -92,8 +101,10 @@ def edits(root: Path | None) -> list[Edit]:
 
 def _text(record: Any, name: str) -> Any:
     # A first version is no change, and speaks for all that was ever published.
-    if name in {"effective_from", "kind"} and record.kind == "first":
-        return None if name == "effective_from" else ""
+    if name == "effective_from" and record.kind in {"first", "renamed"}:
+        return None
+    if name == "kind" and record.kind == "first":
+        return ""
     value = getattr(record, name, "")
     return value if isinstance(value, dt.date) else str(value or "")
 

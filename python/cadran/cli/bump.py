@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_project, examples, open_layer
-from cadran.core.project import dbt, git
-from cadran.core.versions.record import share_steps
+from cadran.core.project import dbt, git, lock
+from cadran.core.versions.evidence import UNPROVED
+from cadran.core.versions.record import change_text, share_steps
 from cadran.errors import ProjectError, QueryError
 from cadran.formats.numbers import measure, sparkline
 from cadran.governance import bump as service
-from cadran.governance.approval import Decision
+from cadran.governance.approval import Decision, is_rate, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
-    from cadran.governance.bump import Bumped
+    from cadran.governance.bump import Bumped, Preview
     from cadran.governance.impact import Pair
 
 _KINDS = ("policy", "estimate", "error", "source", "equivalent")
@@ -35,19 +36,50 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         f"{parser.description} What is not given is asked for at a terminal. Nothing is written"
         " when the change does something else than was expected of it."
     )
-    parser.add_argument("kpi", nargs="*", metavar="KPI", help="the KPI whose meaning changed")
-    parser.add_argument(
+    parser.add_argument("kpi", nargs="*", metavar="KPI", help="the KPIs whose meaning changed")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--first", action="store_true", help="write the first version of these KPIs, or of all"
     )
-    parser.add_argument(
-        "--again", action="store_true", help="write its last version anew, which is not merged yet"
+    instead.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show what the change does to values, before anything is expected; write nothing",
+    )
+    instead.add_argument(
+        "--renamed-from",
+        metavar="OLD",
+        help="record that the KPI is OLD under a new name, with the same meaning",
     )
     parser.add_argument(
+        "--again",
+        action="store_true",
+        help="write the last version anew, which is neither merged nor published; with --first the"
+        " first one",
+    )
+    parser.add_argument(
+        "--cause",
+        metavar="NAME",
+        help="decide as one about all KPIs that a changed model, macro, variable, seed, metric or"
+        " file moves; with KPIs named, about no others",
+    )
+    instead.add_argument(
+        "--approve",
+        action="store_true",
+        help="sign a git tag that approves the last version of these KPIs, by your own key",
+    )
+    instead.add_argument(
+        "--merge-lock",
+        nargs="*",
+        metavar="FILE",
+        help="join both sides of a merge in kpi.lock; with BASE OURS THEIRS as git's merge driver",
+    )
+    instead.add_argument(
         "--share-steps",
         action="store_true",
         help="store the frozen SQL that records hold once, under versions/steps; seals hold",
     )
-    parser.add_argument(
+    instead.add_argument(
         "--renew",
         action="store_true",
         help="note in kpi.lock how these KPIs, or all, are written now with the meaning they had",
@@ -58,7 +90,12 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         help="what kind of change it is; equivalent is proved by running both",
     )
     parser.add_argument("--reason", help="why, in a sentence")
-    parser.add_argument("--approver", metavar="EMAIL", help="who approves: the owner or a delegate")
+    parser.add_argument(
+        "--approver",
+        nargs="+",
+        metavar="EMAIL",
+        help="who approves: the owner or a delegate; several where the KPIs have several owners",
+    )
     parser.add_argument("--author", metavar="EMAIL", help="who changed it (default: git's user)")
     parser.add_argument(
         "--effective-from", type=_date, metavar="DATE", help="its first day (default: today)"
@@ -83,6 +120,13 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         help="the expected change of a period's value, in percent: -2 0",
     )
     parser.add_argument(
+        "--expected-points",
+        nargs=2,
+        type=_share,
+        metavar=("LEAST", "GREATEST"),
+        help="the same of a rate, in points of percent: -0.5 0.5",
+    )
+    parser.add_argument(
         "--chart", type=Path, metavar="FILE", help="draw old and new into this SVG file"
     )
     add_project(parser)
@@ -90,66 +134,169 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         parser,
         "cadran bump --first",
         "cadran bump --renew",
+        "cadran bump net_revenue --dry-run",
         "cadran bump net_revenue --kind policy --reason 'Marketplace without tax' --expected -3 0 "
         "--approver head.of.sales@example.com --effective-from 2026-11-01 --chart impact.svg",
+        "cadran bump --cause fct_order_lines --kind policy --reason 'Without tax' --expected -4 -1 "
+        "--expected-points -1 1 --approver head.of.sales@example.com",
+        "cadran bump net_revenue --approve",
+        "cadran bump revenue --renamed-from net_revenue --reason 'As the annual report says' "
+        "--approver head.of.sales@example.com",
     )
     parser.set_defaults(run=_bump)
 
 
-def _share_steps(root: Path | None) -> int:
-    if root is None:
+def _bump(parsed: argparse.Namespace) -> int:
+    if parsed.merge_lock is not None:
+        return _merge_lock(parsed.project_dir, [Path(file) for file in parsed.merge_lock])
+    if parsed.approve:
+        return _approve(parsed.project_dir, _named(parsed))
+    dbt.refresh(open_layer(parsed).project)
+    layer = open_layer(parsed)
+    modes = (
+        (parsed.share_steps, _share_steps),
+        (parsed.renew, _renew),
+        (parsed.dry_run, _dry_run),
+        (parsed.first, _first),
+        (parsed.renamed_from, _rename),
+    )
+    return next((work for is_chosen, work in modes if is_chosen), _next)(layer, parsed)
+
+
+def _approve(root: Path, kpis: list[str]) -> int:
+    """Sign each of them; exit 1 where the key is not known to be the approver's."""
+    unproved = False
+    for kpi in kpis:
+        tag, approval = sign(root, kpi)
+        print(f"{tag}: {approval.text}, {approval.evidence}; publish it: `git push origin {tag}`")
+        unproved |= approval.state == UNPROVED
+    return int(unproved)
+
+
+def _share_steps(layer: Layer, _parsed: argparse.Namespace) -> int:
+    if layer.project.root is None:
         raise ProjectError("A manifest alone has no records: run it in a project.")
-    for path in share_steps(root):
+    for path in share_steps(layer.project.root):
         print(path)
     return 0
 
 
-def _renew(layer: Layer, kpis: list[str]) -> int:
-    for kpi in service.renew(layer, kpis or layer.meanings.kpis()):
+def _renew(layer: Layer, parsed: argparse.Namespace) -> int:
+    for kpi in service.renew(layer, parsed.kpi or layer.meanings.kpis()):
         print(kpi)
     return 0
 
 
-def _bump(parsed: argparse.Namespace) -> int:
-    dbt.refresh(open_layer(parsed).project)
-    layer = open_layer(parsed)
-    root = layer.project.root
-    if parsed.share_steps:
-        return _share_steps(root)
-    if parsed.renew:
-        return _renew(layer, parsed.kpi)
-    author = parsed.author or (git.user(root) if root else None)
-    if not author:
-        raise QueryError("Nobody is the author: give --author, or set git's user.email.")
-    if parsed.first:
-        paths = service.first(layer, parsed.kpi or layer.meanings.kpis(), author)
-        for path in paths:
-            print(path)
-        if not paths:
-            print("cadran: each of them has a version already", file=sys.stderr)
-        return 0
-    if len(parsed.kpi) != 1:
-        raise QueryError("Name the one KPI whose meaning changed.")
-    card = layer.card(parsed.kpi[0])
-    bumped = service.bump(layer, card.name, _decision(parsed, author), again=parsed.again)
-    _show(card, bumped)
+def _first(layer: Layer, parsed: argparse.Namespace) -> int:
+    if parsed.again and not parsed.kpi:
+        raise QueryError("Name the KPIs whose first version is written again.")
+    kpis = parsed.kpi or layer.meanings.kpis()
+    paths = service.first(layer, kpis, _author(layer, parsed), again=parsed.again)
+    for path in paths:
+        print(path)
+    if not paths:
+        print("cadran: each of them has a version already", file=sys.stderr)
+    return 0
+
+
+def _rename(layer: Layer, parsed: argparse.Namespace) -> int:
+    decision = Decision(
+        kind="renamed", author=_author(layer, parsed), effective_from=_today(),
+        reason=_ask(parsed.reason, "reason", "reason, in a sentence"),
+        approver=_approvers(parsed)[0], ticket=parsed.ticket,
+    )  # fmt: skip
+    [kpi] = _named(parsed, at_most=1)
+    print(service.rename(layer, kpi, parsed.renamed_from, decision))
+    return 0
+
+
+def _next(layer: Layer, parsed: argparse.Namespace) -> int:
+    author = _author(layer, parsed)
+    kpis = _moved(layer, parsed)
+    cards = [layer.card(kpi) for kpi in kpis]
+    if parsed.chart and len(kpis) > 1:
+        raise QueryError("A chart shows one KPI: name one with --chart.")
+    results = service.bump_together(
+        layer, kpis, _decision(parsed, author, cards), again=parsed.again,
+        approvers=parsed.approver or (),
+    )  # fmt: skip
+    for card, bumped in zip(cards, results, strict=True):
+        _show(card, bumped)
     if parsed.chart:
-        parsed.chart.write_text(_chart(card, bumped), encoding="utf-8")
+        parsed.chart.write_text(_chart(cards[0], results[0]), encoding="utf-8")
         print(f"\n{parsed.chart}: both versions as a picture")
     return 0
 
 
-def _decision(parsed: argparse.Namespace, author: str) -> Decision:
+def _author(layer: Layer, parsed: argparse.Namespace) -> str:
+    root = layer.project.root
+    author = parsed.author or (git.user(root) if root else None)
+    if not author:
+        raise QueryError("Nobody is the author: give --author, or set git's user.email.")
+    return str(author)
+
+
+def _approvers(parsed: argparse.Namespace) -> list[str]:
+    return parsed.approver or [_ask(None, "approver", "approver (an e-mail address)")]
+
+
+def _named(parsed: argparse.Namespace, at_most: int | None = None) -> list[str]:
+    if not parsed.kpi or (at_most and len(parsed.kpi) > at_most):
+        raise QueryError("Name the KPI whose meaning changed, or give --cause.")
+    return list(parsed.kpi)
+
+
+def _moved(layer: Layer, parsed: argparse.Namespace) -> list[str]:
+    """The KPIs that are named, which one cause moves where it is given; or all that it moves."""
+    if not parsed.cause:
+        return _named(parsed)
+    moved = service.moved_by(layer, parsed.cause)
+    unmoved = [kpi for kpi in parsed.kpi if kpi not in moved]
+    if unmoved:
+        raise QueryError(
+            f"{', '.join(unmoved)} is not moved by {parsed.cause}; it moves {', '.join(moved)}."
+        )
+    return list(parsed.kpi) or moved
+
+
+def _dry_run(layer: Layer, parsed: argparse.Namespace) -> int:
+    for kpi in _moved(layer, parsed):
+        shown = service.preview(layer, kpi, parsed.overlap, again=parsed.again)
+        print(f"{kpi}: version {shown.version} is not written")
+        _show_change(layer.card(kpi), shown)
+        impact = shown.measured
+        if impact.get("least") is not None:
+            text = change_text(impact["least"], impact["greatest"], in_points=shown.in_points)
+            print(f"\n{kpi} changes by {text} by {shown.grain}\n")
+    return 0
+
+
+def _merge_lock(project: str | Path | None, files: list[Path]) -> int:
+    """Join both sides of a merge in the lock; exit 1, as git wants it, when some of it is left."""
+    if len(files) not in {0, 3}:
+        raise QueryError("A merge driver gets BASE OURS THEIRS; without files git's index is read.")
+    sides = files or Path(project or ".") / lock.FILE
+    left = lock.join_sides(sides) if isinstance(sides, Path) else lock.join_files(*sides)
+    for problem in left:
+        print(f"cadran: {problem}", file=sys.stderr)
+    return 1 if left else 0
+
+
+def _decision(parsed: argparse.Namespace, author: str, cards: list[Card]) -> Decision:
     """The decision that the flags hold, and the answers to what they leave open."""
     kind = _ask(parsed.kind, "kind", f"kind of change ({', '.join(_KINDS)})")
-    expected = parsed.expected
-    if expected is None and kind != "equivalent":
+    expected, points = parsed.expected, parsed.expected_points
+    rates = [is_rate(card) for card in cards]
+    if kind != "equivalent" and expected is None and not all(rates):
         expected = _ask(None, "expected", "expected change in percent, least and greatest", _range)
+    if kind != "equivalent" and points is None and any(rates):
+        prompt = "expected change of rates in points, least and greatest"
+        points = _ask(None, "expected-points", prompt, _range)
     return Decision(
         kind=kind,
         reason=_ask(parsed.reason, "reason", "reason, in a sentence"),
         author=author,
-        approver=_ask(parsed.approver, "approver", "approver (an e-mail address)"),
+        approver=_approvers(parsed)[0],
         effective_from=parsed.effective_from
         or _ask(None, "effective-from", "first day", _date, default=_today().isoformat()),
         restatement=parsed.restatement
@@ -158,6 +305,8 @@ def _decision(parsed: argparse.Namespace, author: str) -> Decision:
         ticket=parsed.ticket,
         overlap=parsed.overlap,
         expected_impact=tuple(expected) if expected else None,
+        expected_points=tuple(points) if points else None,
+        cause=parsed.cause or "",
     )
 
 
@@ -178,15 +327,19 @@ def _ask(
         raise QueryError(f"{problem}.") from None
 
 
+def _show_change(card: Card, shown: Preview) -> None:
+    for cause in shown.change.causes:
+        print(f"caused by {cause}")
+    if shown.change.difference:
+        print(f"\n{shown.change.difference}")
+    if shown.pairs:
+        print(f"\n{_table(card, shown)}")
+
+
 def _show(card: Card, bumped: Bumped) -> None:
     record = bumped.record
     print(f"{bumped.path}: version {record.version} of {record.kpi}")
-    for cause in bumped.change.causes:
-        print(f"caused by {cause}")
-    if bumped.change.difference:
-        print(f"\n{bumped.change.difference}")
-    if bumped.pairs:
-        print(f"\n{_table(card, bumped)}")
+    _show_change(card, bumped)
     if record.proof:
         proof = record.proof
         print(f"\nproved equal: {proof['rows']:,} values by {proof['grain']}, none differs")
@@ -197,7 +350,7 @@ def _show(card: Card, bumped: Bumped) -> None:
     print(bumped.changelog)
 
 
-def _table(card: Card, bumped: Bumped) -> str:
+def _table(card: Card, shown: Preview) -> str:
     """Old beside new, period by period, and both as a line."""
     from tabulate import tabulate
 
@@ -205,9 +358,11 @@ def _table(card: Card, bumped: Bumped) -> str:
         return "" if value is None else measure(value, card.unit, decimals=card.decimals)
 
     def change(pair: Pair) -> str:
-        return "" if pair.change is None else f"{pair.change:+.2%}"
+        if pair.change is None:
+            return ""
+        return f"{pair.change * 100:+.2f} pp" if shown.in_points else f"{pair.change:+.2%}"
 
-    pairs = bumped.pairs
+    pairs = shown.pairs
     greatest = max((abs(pair.change) for pair in pairs if pair.change is not None), default=0.0)
     rows = [
         (
@@ -219,9 +374,9 @@ def _table(card: Card, bumped: Bumped) -> str:
         )
         for pair in pairs
     ]
-    names = f"v{bumped.record.version - 1}", f"v{bumped.record.version}"
+    names = f"v{shown.version - 1}", f"v{shown.version}"
     table = tabulate(
-        rows, (bumped.grain, *names, "change", ""), disable_numparse=True,
+        rows, (shown.grain, *names, "change", ""), disable_numparse=True,
         colalign=("left", "right", "right", "right", "left"),
     )  # fmt: skip
     # On one scale, so that what lies lower looks lower.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
+import os
 
 from cadran.cli.common import add_project, examples, open_layer
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -29,13 +27,19 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         action="store_true",
         help="hold targets against the values of the warehouse as well",
     )
+    parser.add_argument(
+        "--ci",
+        action=argparse.BooleanOptionalAction,
+        default=os.environ.get("CI", "").lower() not in {"", "0", "false"},
+        help="fail where the main line's records cannot be read (default: as CI is set)",
+    )
     add_project(parser)
     examples(
         parser,
         "cadran check",
+        "cadran check --ci --format github",
         "cadran check --explain OWN01",
         "cadran check --only LIFE01 LIFE03",
-        "cadran check --format github",
     )
     parser.set_defaults(run=_check)
 
@@ -51,6 +55,6 @@ def _check(parsed: argparse.Namespace) -> int:
         return 0
     layer = open_layer(parsed)
     dbt.refresh(layer.project)
-    report = check.check(layer, only=parsed.only or (), with_values=parsed.values)
+    report = check.check(layer, only=parsed.only or (), with_values=parsed.values, in_ci=parsed.ci)
     print(render.FORMS[parsed.format](report))
     return 1 if report.has_errors else 0

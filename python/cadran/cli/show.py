@@ -11,6 +11,7 @@ from cadran.core.targets import targets
 from cadran.errors import CadranError, ProjectError
 from cadran.formats import numbers, periods
 from cadran.formats import words as texts
+from cadran.governance.approval import approval_of
 from cadran.insight.breaks import sentence
 from cadran.insight.scorecard import SHOWN
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
+    from cadran.core.versions.evidence import Approval
 
 WIDTH = 96
 
@@ -42,11 +44,13 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 def _show(parsed: argparse.Namespace) -> int:
     layer = open_layer(parsed)
     card = layer.card(parsed.kpi)
+    approval = approval_of(layer, card.name, card.version)
     if parsed.format == "json":
-        write_rows([card.to_dict(parsed.lang)], "json")
+        state = {name: getattr(approval, name, None) for name in ("approver", "state", "evidence")}
+        write_rows([card.to_dict(parsed.lang) | {"approval": state if approval else None}], "json")
         return 0
     words = texts.words("show", parsed.lang)
-    print("\n".join(_card(card.localized(parsed.lang), words)))
+    print("\n".join(_card(card.localized(parsed.lang), words, approval)))
     for title, make in (("targets", _targets), ("values", _values), ("lineage", _lineage)):
         print(f"\n{words[title]}")
         print(textwrap.indent("\n".join(make(layer, card, parsed.lang)), "  "))
@@ -56,7 +60,7 @@ def _show(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _card(card: Card, words: dict[str, str]) -> list[str]:
+def _card(card: Card, words: dict[str, str], approval: Approval | None) -> list[str]:
     head = f"{card.label}  ({card.name}, {words['version']} {card.version})"
     refresh = f"{card.refresh.every} (max. {card.refresh.late_after})"
     pairs = [
@@ -68,6 +72,7 @@ def _card(card: Card, words: dict[str, str]) -> list[str]:
         ("scope", card.scope),
         ("owners", f"{card.owner.business}, {card.owner.technical}"),
         ("status", card.status),
+        ("approved", f"{approval.approver} ({words[approval.state]})" if approval else ""),
         ("refresh", refresh),
         ("additivity", words[card.additivity]),
         ("grains", ", ".join(card.grains)),

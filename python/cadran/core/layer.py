@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cadran.core.project.cards import Card
+    from cadran.core.versions.evidence import Evidence
     from cadran.core.versions.frozen import Versions
     from cadran.core.versions.meaning import SemanticFingerprints
 
@@ -180,6 +181,13 @@ class Layer(SemanticModel):
         from cadran.core.versions.meaning import SemanticFingerprints
 
         return SemanticFingerprints(self)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What proves that versions were approved."""
+        from cadran.core.versions.evidence import Evidence
+
+        return Evidence(self.project.root)
 
     @cached_property
     def versions(self) -> Versions:

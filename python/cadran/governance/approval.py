@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.project import checks as settings
-from cadran.core.project import git
-from cadran.core.versions.record import KINDS, RESTATEMENTS, months_of
+from cadran.core.project import git, lock
+from cadran.core.versions.evidence import Approval, Evidence, statement, tag_of
+from cadran.core.versions.record import KINDS, RESTATEMENTS, months_of, records
 from cadran.errors import QueryError, UnknownNameError
 from cadran.governance.rules import registered
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cadran.core.layer import Layer
+    from cadran.core.project.cards import Card
 
 
 def check_approver(layer: Layer, kpis: Iterable[str], approver: str, author: str) -> None:
@@ -65,7 +67,12 @@ BEGINNING = dt.date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What people decide about a new version; see `versions.VersionRecord`."""
+    """What people decide about a new version; see `versions.VersionRecord`.
+
+    Attributes:
+        expected_impact: of an amount, relative.
+        expected_points: of a rate, in points: -0.01 is a point of percent less.
+    """
 
     kind: str
     reason: str
@@ -77,16 +84,27 @@ class Decision:
     ticket: str = ""
     overlap: str = "12 months"
     expected_impact: tuple[float, float] | None = None
+    expected_points: tuple[float, float] | None = None
+    cause: str = ""
+
+    def impact_on(self, card: Card) -> tuple[float, float] | None:
+        """The impact that is expected on a KPI, in what its change is told."""
+        return self.expected_points if is_rate(card) else self.expected_impact
 
 
-def sound(decision: Decision, root: Path, owner: str) -> None:
+def is_rate(card: Card) -> bool:
+    """Whether a KPI is a fraction that is shown in percent, so that it changes by points."""
+    return card.unit == "%"
+
+
+def sound(decision: Decision, root: Path, card: Card) -> None:
     """Refuse a decision that the gate would not let pass.
 
     Raises:
         UnknownNameError: its kind or restatement is none.
         QueryError: it lacks something, or is approved by somebody who may not.
     """
-    kinds = [kind for kind in KINDS if kind != "first"]
+    kinds = [kind for kind in KINDS if kind not in {"first", "renamed"}]
     if decision.kind not in kinds:
         raise UnknownNameError("kind of change", decision.kind, kinds)
     if decision.restatement not in RESTATEMENTS:
@@ -97,10 +115,22 @@ def sound(decision: Decision, root: Path, owner: str) -> None:
         raise QueryError("The window ends before it begins: exchange the two days.")
     if not decision.reason.strip():
         raise QueryError("A new version needs a reason.")
-    if decision.kind != "equivalent" and decision.expected_impact is None:
+    if decision.kind != "equivalent" and decision.impact_on(card) is None:
+        measure = "in points, because it is a rate" if is_rate(card) else "in percent of its values"
         raise QueryError(
-            "A new version needs the impact that is expected of it, least and greatest: -3 0, say."
+            f"A new version of {card.name} needs the impact that is expected of it {measure}: least"
+            " and greatest, -3 0, say."
         )
+    months_of(decision.overlap)
+    may_approve(decision, root, card.owner.business)
+
+
+def may_approve(decision: Decision, root: Path, owner: str) -> None:
+    """Refuse an approver who is the author, or neither the owner nor a delegate.
+
+    Raises:
+        QueryError: they are.
+    """
     if decision.author.lower() == decision.approver.lower():
         raise QueryError(f"{decision.author} cannot approve a version of their own.")
     allowed = approvers(root, owner)
@@ -109,7 +139,38 @@ def sound(decision: Decision, root: Path, owner: str) -> None:
             f"{decision.approver} cannot approve it: the owner is {owner}, with the delegates"
             f" {', '.join(allowed[1:]) or 'none'} ({settings.FILE})."
         )
-    months_of(decision.overlap)
+
+
+def sign(root: Path, kpi: str) -> tuple[str, Approval]:
+    """Sign a git tag that approves the last version of a KPI, by the key of whoever is at work.
+
+    Returns:
+        The tag, and how far it proves the approval.
+
+    Raises:
+        QueryError: there is no such version, or git does not sign.
+    """
+    locked = lock.read(root).get(kpi)
+    history = [r for r in records(root, kpi) if locked and r.version <= locked.version]
+    if not history:
+        raise QueryError(f"{kpi} has no version that could be approved.")
+    tag = tag_of(history[-1])
+    try:
+        git.sign_tag(root, tag, statement(root, history[-1]))
+    except OSError as problem:
+        raise QueryError(f"Git does not sign the tag {tag}: {problem}.") from None
+    return tag, Evidence(root).of(history[-1])
+
+
+def approval_of(layer: Layer, kpi: str, version: int) -> Approval | None:
+    """How far the approval of a version is proved; None where it has no record.
+
+    Raises:
+        CardError: a record lacks something, or holds what it must not.
+    """
+    root = layer.project.root
+    history = records(root, kpi) if root is not None else []
+    return next((layer.evidence.of(r) for r in history if r.version == version), None)
 
 
 def approvers(root: Path, owner: str) -> list[str]:

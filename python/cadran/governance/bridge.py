@@ -21,6 +21,7 @@ from cadran.core.warehouse.dialects import literal
 from cadran.errors import QueryError
 from cadran.formats import periods
 from cadran.formats import words as texts
+from cadran.governance.approval import approval_of
 from cadran.governance.close import period as read_period
 
 if TYPE_CHECKING:
@@ -303,6 +304,9 @@ def bridge(
                 sides = replace(sides, after=now, members_after=source.values((by,)) if by else {})
             attributed = attribution(card.additivity, sides)
             notes = sides.notes(then["version"], card)
+            approval = approval_of(layer, kpi, card.version)
+            if approval:
+                notes.append(f"Version {card.version} was approved by {approval.text}.")
         revised = current - published - sum((step.amount for step in attributed), Decimal(0))
         steps = [
             Step("published", None, published), Step("data", None, revised), *attributed,

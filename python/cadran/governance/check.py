@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cadran.core.project import checks as settings_reader
 from cadran.governance.context import Context
 from cadran.governance.rules import Finding, Rule, Severity, of_code, registered
+from cadran.governance.rules.versions import not_compared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,7 @@ class Report:
         kpis: how many KPIs the project has.
         rules: the codes of the rules that ran.
         seconds: how long it took.
+        not_run: what no rule could look at outside continuous integration, and why.
     """
 
     findings: tuple[Finding, ...]
@@ -37,6 +39,7 @@ class Report:
     kpis: int
     rules: tuple[str, ...]
     seconds: float
+    not_run: str = ""
 
     @property
     def has_errors(self) -> bool:
@@ -53,6 +56,7 @@ def check(
     *,
     only: Iterable[str] = (),
     with_values: bool = False,
+    in_ci: bool = False,
     today: dt.date | None = None,
 ) -> Report:
     """Examine a project by every rule that its settings do not switch off.
@@ -61,6 +65,7 @@ def check(
         layer: the project; its artefacts must be those of its files (see `artefacts.refresh`).
         only: codes of the rules to run, off or not; by default all.
         with_values: hold targets against the values of the warehouse as well.
+        in_ci: this is the gate, so what cannot be looked at is a finding.
         today: the day that reviews, sunsets and waivers are held against; by default today.
 
     Raises:
@@ -71,7 +76,7 @@ def check(
     rules = registered()
     settings = settings_reader.read(layer.project.root, set(rules))
     day = today or dt.datetime.now(dt.UTC).date()
-    context = Context(layer, settings, day, with_values=with_values)
+    context = Context(layer, settings, day, with_values=with_values, in_ci=in_ci)
     chosen = [of_code(code) for code in only]
     running = [
         rule
@@ -97,6 +102,7 @@ def check(
         kpis=len(context.raw),
         rules=tuple(rule.code for rule in running),
         seconds=time.perf_counter() - begun,
+        not_run="" if in_ci else not_compared({rule.code for rule in running}, context),
     )
 
 

@@ -18,7 +18,7 @@ from cadran.core.project import cards as card_reader
 from cadran.core.project import lock
 from cadran.core.versions import record as versions
 from cadran.core.versions.compare import compare
-from cadran.core.versions.record import Merged, merged
+from cadran.core.versions.mainline import MergedRecords, merged_records
 from cadran.errors import CadranError, CardError, ProjectError
 from cadran.formats import periods, strict_yaml
 
@@ -86,9 +86,10 @@ class RecordedVersions:
         return bool(self.history or self.broken or self.locked)
 
     @cached_property
-    def merged(self) -> Merged:
+    def merged(self) -> MergedRecords:
         """The records that the main line has."""
-        return merged(self.context.root) if self.context.root else Merged()
+        root = self.context.root
+        return merged_records(root) if root else MergedRecords("there is no project's folder")
 
     def change(self, kpi: str) -> Change:
         """How a KPI stands to its last version."""
@@ -107,10 +108,12 @@ class Context:
     """One project under examination."""
 
     def __init__(
-        self, layer: Layer, settings: Settings, today: dt.date, *, with_values: bool = False
-    ) -> None:
+        self, layer: Layer, settings: Settings, today: dt.date, *, with_values: bool = False,
+        in_ci: bool = False,
+    ) -> None:  # fmt: skip
         """Take what was read; everything else is read when a rule asks for it."""
         self.with_values = with_values
+        self.in_ci = in_ci
         self.cache = PlanCache(layer.project.plans)
         self.layer = layer
         self.settings = settings

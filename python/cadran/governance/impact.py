@@ -11,6 +11,7 @@ from cadran.core.query.request import DAY_OR_COARSER, GRAINS
 from cadran.core.semantics.governed import TIME
 from cadran.core.versions.definition import DIALECT
 from cadran.core.versions.expand import with_steps
+from cadran.core.versions.record import POINTS
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.errors import QueryError
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One period by both versions; the change is relative, None where it has no base."""
+    """One period by both versions.
+
+    The change is relative, None where it has no base; of a rate it is the difference, a fraction.
+    """
 
     period: dt.date
     old: Any
@@ -30,9 +34,17 @@ class Pair:
 
 
 def side_by_side(
-    layer: Layer, before: Definition, after: Definition, months: int = 12
-) -> tuple[str, list[Pair]]:
+    layer: Layer, before: Definition, after: Definition, months: int = 12, *,
+    in_points: bool = False,
+) -> tuple[str, list[Pair]]:  # fmt: skip
     """Both versions by month, or by the coarsest grain below, over the last months there are.
+
+    Args:
+        layer: the project, with data.
+        before: the old version.
+        after: the new one.
+        months: how many there are at most.
+        in_points: the KPI is a rate, whose change is a difference.
 
     Returns:
         The grain, and the periods from the first to the last.
@@ -49,22 +61,22 @@ def side_by_side(
     time = f"{TIME}__{grain}"
     statement = sql.side_by_side(
         _sql(layer, before, old[grain], grain), _sql(layer, after, new[grain], grain),
-        time=time, kpi=after.kpi, months=months,
+        time=time, kpi=after.kpi, months=months, in_points=in_points,
     )  # fmt: skip
     dates = {"period"} if grain in DAY_OR_COARSER else set()
     rows = layer.warehouse.arrow(statement, dates).to_pylist()
     return grain, [Pair(row["period"], row["old"], row["new"], row["change"]) for row in rows]
 
 
-def summary(grain: str, pairs: list[Pair]) -> dict[str, Any]:
-    """The least and greatest relative change, to be kept in a record."""
+def summary(grain: str, pairs: list[Pair], *, in_points: bool = False) -> dict[str, Any]:
+    """The least and greatest change, to be kept in a record; of a rate with its unit, points."""
     changes = [pair.change for pair in pairs if pair.change is not None]
     return {
         "grain": grain,
         "periods": len(pairs),
         "least": round(min(changes), 6) if changes else None,
         "greatest": round(max(changes), 6) if changes else None,
-    }
+    } | ({"unit": POINTS} if in_points else {})
 
 
 def prove_equal(layer: Layer, before: Definition, after: Definition) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def to_text(report: Report) -> str:
         f"waived until {waiver.until}: {finding.code} {finding.kpi}: {waiver.reason}"
         for finding, waiver in report.waived
     ]
+    if report.not_run:
+        lines.append(f"not run: {report.not_run}")
     return "\n".join([*lines, _summary(report)])
 
 
@@ -79,6 +81,7 @@ def to_json(report: Report) -> str:
             "kpis": report.kpis,
             "rules": list(report.rules),
             "seconds": round(report.seconds, 2),
+            "not_run": report.not_run or None,
             "findings": [_as_dict(finding) for finding in report.findings],
             "waived": [
                 _as_dict(finding)
@@ -120,7 +123,11 @@ def to_sarif(report: Report) -> str:
         | {"suppressions": [{"kind": "external", "justification": waiver.reason}]}
         for finding, waiver in report.waived
     ]
-    run = {"tool": {"driver": driver}, "results": results, "columnKind": "unicodeCodePoints"}
+    run: dict[str, Any] = {"tool": {"driver": driver}, "results": results}
+    run["columnKind"] = "unicodeCodePoints"
+    if report.not_run:
+        notice = {"level": "warning", "message": {"text": report.not_run}}
+        run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": [notice]}]
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2, ensure_ascii=False)
 
@@ -155,6 +162,8 @@ def to_github(report: Report) -> str:
         fields = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
         text = _data(f"{about}. {finding.remedy}")
         lines.append(f"::{finding.severity.value} {fields}::{text}")
+    if report.not_run:
+        lines.append(f"::warning title=not run::{_data(report.not_run)}")
     return "\n".join([*lines, _summary(report)])
 
 

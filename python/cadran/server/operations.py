@@ -179,7 +179,7 @@ SCHEMAS: dict[str, Schema] = {
             _object(
                 version=_WHOLE, effective_from=_maybe(_TEXT), kind=_maybe(_TEXT),
                 reason=_maybe(_TEXT), restatement=_maybe(_TEXT), author=_maybe(_TEXT),
-                approver=_maybe(_TEXT),
+                approver=_maybe(_TEXT), approval=_maybe(_TEXT), evidence=_maybe(_TEXT),
             )
         ),
         breaks=_list(_ref("Break")),

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.ledger.reader import Reader, has_ledger
 from cadran.core.project import lineage
 from cadran.core.query.request import GroupBy, Query
 from cadran.core.targets import targets
-from cadran.errors import CadranError, CardError, NotAllowedError, ProjectError, UnknownNameError
-from cadran.formats import strict_yaml
+from cadran.core.versions.record import records
+from cadran.errors import CadranError, NotAllowedError, ProjectError, UnknownNameError
 from cadran.governance.bridge import bridge, revisions
 from cadran.governance.close import period as read_period
 from cadran.serving.response import broken
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cadran.access.caller import Caller
     from cadran.access.gate import Allowed
     from cadran.core.layer import Layer
@@ -39,7 +36,7 @@ def about(service: QueryService, caller: Caller, kpi: str, lang: str = "en") -> 
         layer = state.layer
         return {
             "kpi": card.to_dict(lang),
-            "versions": versions(layer.project.root, kpi, card.version),
+            "versions": versions(layer, kpi, card.version),
             "breaks": breaks(layer, kpi, card.grains),
             # They are those of the whole company: no measure for who sees a part of its rows.
             "targets": _targets(layer, kpi) if service.sees_all_rows(caller, kpi) else [],
@@ -47,17 +44,20 @@ def about(service: QueryService, caller: Caller, kpi: str, lang: str = "en") -> 
         }
 
 
-def versions(root: Path | None, kpi: str, present: int) -> list[dict[str, Any]]:
-    """What the records say of each version of a KPI; of the present one where there are none."""
-    records = []
-    for path in (root / "versions" / kpi).glob("v*.yml") if root is not None else ():
-        record = strict_yaml.read(path, CardError)
-        entry = {key: record.get(key) for key in _RECORD_KEYS}
-        records.append(
-            {k: v.isoformat() if isinstance(v, dt.date) else v for k, v in entry.items()}
-        )
-    records = records or [{**dict.fromkeys(_RECORD_KEYS), "version": present}]
-    return sorted(records, key=lambda item: item["version"])
+def versions(layer: Layer, kpi: str, present: int) -> list[dict[str, Any]]:
+    """What the records say of each version of a KPI, and whether its approval is proved.
+
+    Of the present one alone where there are no records.
+    """
+    root = layer.project.root
+    entries = []
+    for record in records(root, kpi) if root is not None else ():
+        entry = {key: getattr(record, key) for key in _RECORD_KEYS}
+        entry["effective_from"] = record.effective_from.isoformat()
+        approval = layer.evidence.of(record)
+        entries.append(entry | {"approval": approval.state, "evidence": approval.evidence})
+    unknown = dict.fromkeys((*_RECORD_KEYS, "approval", "evidence"))
+    return entries or [{**unknown, "version": present}]
 
 
 def breaks(layer: Layer, kpi: str, grains: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -10,6 +10,11 @@
     known_values: ["tests/answers/{kpi}__*.sql"]
     personal: [loyalty_number]                # column names, beside those known by nature
     unused_after: 90                          # days without a question to the server
+    approvals:                                # what proves them; as the main line has it
+      signers: allowed_signers                # SSH keys: "jo@example.com ssh-ed25519 ..."
+      gpg: {head.of.sales@example.com: 0123456789ABCDEF0123456789ABCDEF01234567}
+      code_owners: true                       # the main line demands reviews of code owners
+      required: true                          # unproved versions are findings
 
 Every block may be left out. Unknown keys are errors, as on a card.
 """
@@ -69,6 +74,23 @@ class Waiver(Strict):
 
 
 @dataclass(frozen=True, slots=True)
+class Approvals(Strict):
+    """What proves that somebody approved a version.
+
+    Attributes:
+        signers: a file of SSH keys in the form of git's allowed signers, from the project on.
+        gpg: the fingerprint of each approver's GPG key.
+        code_owners: the main line takes nothing without the review of a code owner.
+        required: a version that is not merged yet has to be proved, or to wait for a review.
+    """
+
+    signers: str = ""
+    gpg: Annotated[dict[str, Text], Takes("fingerprints by address")] = field(default_factory=dict)
+    code_owners: bool = False
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Settings(Strict):
     """What a project decides about its checks.
 
@@ -94,6 +116,7 @@ class Settings(Strict):
     known_values: tuple[Text, ...] = ("tests/**/{kpi}__*.sql", "tests/**/{kpi}.sql")
     personal: tuple[Text, ...] = ()
     unused_after: Annotated[int, whole_number(1)] = 90
+    approvals: Approvals = field(default_factory=Approvals)
 
     def delegates(self, owner: str) -> tuple[str, ...]:
         """Who may approve in an owner's place; nobody when the owner is unknown."""
@@ -122,6 +145,16 @@ def read(root: Path | None, codes: Collection[str] | None = None) -> Settings:
             suggestion = f"did you mean '{hint[0]}'" if hint else "see `cadran check --explain all`"
             raise _wrong(key, f"names the rule '{code}', which is unknown; {suggestion}")
     return settings
+
+
+def parsed(text: str) -> Settings:
+    """The settings of a text, such as git has; the defaults of an empty one.
+
+    Raises:
+        CardError: a key is unknown, or holds what is not allowed.
+    """
+    content = strict_yaml.parse(text, FILE, CardError)
+    return strict_yaml.parsed_as(Settings, content or {}, FILE, CardError)
 
 
 def _wrong(key: str, sentence: str) -> CardError:

@@ -18,6 +18,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.project import git
 from cadran.errors import ProjectError
 from cadran.formats import files
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "kpi.lock"
+FOLDER = "versions"  # of the records, beside it
 ORIGIN = "0" * 64
 MARK = 16  # digits of a hash that tell a batch from another
 _NEAR, _STEP = 32, 256  # batches whose marks the lock keeps: the last ones, and every so many
@@ -76,6 +78,7 @@ def parsed(text: str, place: str) -> Anchor | None:
     Raises:
         ProjectError: it is no lock.
     """
+    _refuse_conflict(text, place)
     try:
         lock = json.loads(text) if text.strip() else {}
         anchor = lock.get("ledger")
@@ -238,15 +241,134 @@ def _nodes(entry: dict[str, Any]) -> list[str]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        lock = json.loads(path.read_text(encoding="utf-8") or "{}")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as problem:
+    except (OSError, UnicodeDecodeError) as problem:
         raise ProjectError(f"{path} cannot be read: {problem}") from None
+    return _parsed(text, str(path))
+
+
+def _parsed(text: str, place: str) -> dict[str, Any]:
+    _refuse_conflict(text, place)
+    try:
+        lock = json.loads(text or "{}")
+    except ValueError as problem:
+        raise ProjectError(f"{place} cannot be read: {problem}") from None
     if not isinstance(lock, dict):
-        raise ProjectError(f"{path} is no lock file.")
+        raise ProjectError(f"{place} is no lock file.")
     return lock
+
+
+def _refuse_conflict(text: str, place: str) -> None:
+    if any(line.startswith(("<<<<<<< ", ">>>>>>> ")) for line in text.splitlines()):
+        raise ProjectError(
+            f"{place} holds both sides of a merge conflict: `cadran bump --merge-lock` joins them,"
+            " `git add kpi.lock` settles it; or take the one of the main line (`git checkout"
+            " origin/HEAD -- kpi.lock`) and bump again what this branch changed."
+        )
 
 
 def _replace(path: Path, lock: dict[str, Any]) -> None:
     files.write(path, json.dumps(lock, indent=2, sort_keys=True) + "\n")
+
+
+# Merging ------------------------------------------------------------------------------------------
+
+_AS_WRITTEN = ("fingerprint", "came_from")
+
+
+def join_files(base: Path, ours: Path, theirs: Path) -> list[str]:
+    """Join both sides of a merge as git's merge driver is asked to: into the file of ours.
+
+    Returns:
+        What is left to be settled; the file then has git's markers, as it would have without this.
+
+    Raises:
+        ProjectError: a side cannot be read.
+    """
+    joined, left = _joined([*(_load(path) for path in (base, ours, theirs)), {}])
+    if left:
+        git.output(ours.parent, "merge-file", *(str(p.absolute()) for p in (ours, base, theirs)))
+    else:
+        _replace(ours, joined)
+    return left
+
+
+def join_sides(path: Path) -> list[str]:
+    """Join both sides of the merge that git is in the middle of, as its index has them.
+
+    Where each side has a version of its own, that of the main line is taken.
+
+    Returns:
+        What was taken that way, and has to be bumped again.
+
+    Raises:
+        ProjectError: the lock is in no merge conflict, or neither side is the main line's.
+    """
+    stages = [git.output(path.parent, "show", f":{n}:./{path.name}") for n in (1, 2, 3)]
+    if stages[1] is None or stages[2] is None:
+        raise ProjectError(f"{path} is in no merge conflict: nothing is to be joined.")
+    main = git.output(path.parent, "show", f"{main_line()}:./{path.name}")
+    joined, left = _joined(
+        [_parsed(text or "", f"{path}, a side of the merge,") for text in (*stages, main)]
+    )
+    if any(" of the main line " not in problem for problem in left):
+        raise ProjectError(f"{path} is left as it is: {'; '.join(left)}.")
+    _replace(path, joined)
+    return left
+
+
+def _joined(sides: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
+    """One lock of both sides of a merge, and a sentence for each entry that both changed.
+
+    Args:
+        sides: the lock before both, ours, theirs and that of the main line.
+    """
+    left: list[str] = []
+    locked = [side.get("kpis") or {} for side in sides]
+    kpis = {}
+    for kpi in sorted({*locked[1], *locked[2]}):
+        entry, problem = _one_of([side.get(kpi) for side in locked], _same_meaning)
+        if entry is not None:
+            kpis[kpi] = entry
+        if problem:
+            left.append(
+                f"{kpi}: {problem}: `git checkout {main_line()} -- {FOLDER}/{kpi}`, then `cadran"
+                f" bump {kpi}`"
+            )
+    ledger, problem = _one_of([side.get("ledger") for side in sides], _longer)
+    if problem:
+        left.append(f"the ledger: {problem}: `cadran verify`")
+    parts = {"kpis": kpis, "ledger": ledger}
+    return {name: part for name, part in parts.items() if part}, left
+
+
+def _one_of(sides: list[Any], join: Callable[[Any, Any], Any]) -> tuple[Any, str]:
+    base, ours, theirs, main = sides
+    if ours in (theirs, base):
+        return theirs, ""
+    if theirs == base:
+        return ours, ""
+    both = join(ours, theirs) if ours and theirs else None
+    if both is not None:
+        return both, ""
+    if main is not None and main in (ours, theirs):
+        return main, "the entry of the main line was taken, the other side has one of its own"
+    return ours, "both sides have an entry of their own"
+
+
+def _same_meaning(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any] | None:
+    """One entry without how it was written, where both name the same records."""
+    entries = [
+        {key: value for key, value in entry.items() if key not in _AS_WRITTEN}
+        for entry in (ours, theirs)
+    ]
+    return entries[0] if entries[0] == entries[1] else None
+
+
+def _longer(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any] | None:
+    """The ledger that goes on from the other one; None where neither does."""
+    short, long = sorted((ours, theirs), key=lambda ledger: int(ledger["batch"]))
+    mark = (long.get("trail") or {}).get(str(short["batch"]))
+    return long if mark and str(short["head"]).startswith(mark) else None

@@ -1,4 +1,4 @@
-"""Which version records were merged: those of the revision that a branch left the main line at."""
+"""Version records: what a KPI meant, who decided it, and what the change did to its values."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 
-from cadran.core.project import git
 from cadran.core.project.graph import Node, checksum
-from cadran.core.project.lock import main_line
+from cadran.core.project.lock import FOLDER
 from cadran.core.versions.definition import CompiledQuery, Definition
 from cadran.core.versions.expand import with_steps
 from cadran.core.versions.steps import Dumper, Sql, StepStore
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-FOLDER = "versions"
-KINDS = ("first", "policy", "estimate", "error", "source", "equivalent")
+KINDS = ("first", "renamed", "policy", "estimate", "error", "source", "equivalent")
+POINTS = "points"
 RESTATEMENTS = ("none", "effective", "full", "window")
 _NAME = re.compile(r"v([1-9]\d*)\.yml")
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
@@ -37,14 +36,18 @@ class VersionRecord:
 
     Attributes:
         effective_from: the first day of which the version speaks.
-        kind: first, policy, estimate, error, source or equivalent.
+        kind: first, renamed, policy, estimate, error, source or equivalent.
         restatement: which published values it replaces: none, from the effective date, full, or
             those of a window.
         window: first and last day that are restated, where restatement is `window`.
         overlap: how long both versions are shown side by side, "3 months".
-        expected_impact: the least and greatest relative change of a period's value, as fractions.
+        expected_impact: the least and greatest change of a period's value, as fractions of it, or
+            in points.
+        in_points: the KPI is a rate, so its impact is a difference: 0.01 is one point of percent.
         measured_impact: what both versions gave over the overlap when the record was written:
-            grain, periods, least and greatest relative change.
+            grain, periods, least and greatest change.
+        cause: the change upstream that moved this KPI and others, which were decided as one.
+        renamed_from: the name that a renamed KPI had, whose last version this one goes on.
         proof: for an equivalent version, what was compared and found equal.
         hash: what the KPI means, in one hash.
         fingerprint: of everything it came from, as it was written.
@@ -66,10 +69,13 @@ class VersionRecord:
     hash: str
     definition: Definition
     ticket: str = ""
+    renamed_from: str = ""
     window: tuple[dt.date, dt.date] | None = None
     overlap: str = ""
     expected_impact: tuple[float, float] | None = None
+    in_points: bool = False
     measured_impact: dict[str, Any] = field(default_factory=dict)
+    cause: str = ""
     proof: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     semantics_hash: str = ""
@@ -102,10 +108,18 @@ def exceeding(expected: tuple[float, float] | None, measured: dict[str, Any]) ->
         return "" if could_not else "its impact was expected and not measured"
     if expected[0] <= least and greatest <= expected[1]:
         return ""
-    return (
-        f"it changes values by {least:+.2%} to {greatest:+.2%}, where {expected[0]:+.2%} to"
-        f" {expected[1]:+.2%} was expected"
+    in_points = measured.get("unit") == POINTS
+    changes, limits = (
+        change_text(*pair, in_points=in_points) for pair in ((least, greatest), expected)
     )
+    return f"it changes values by {changes}, where {limits} was expected"
+
+
+def change_text(least: float, greatest: float, *, in_points: bool, decimals: int = 2) -> str:
+    """The range of a change for a reader: relative in percent, or in points of percent."""
+    if in_points:
+        return f"{least * 100:+.{decimals}f} to {greatest * 100:+.{decimals}f} points"
+    return f"{least:+.{decimals}%} to {greatest:+.{decimals}%}"
 
 
 def records(root: Path, kpi: str) -> list[VersionRecord]:
@@ -117,6 +131,12 @@ def records(root: Path, kpi: str) -> list[VersionRecord]:
     folder = root / FOLDER / kpi
     paths = {int(m[1]): p for p in folder.glob("v*.yml") if (m := _NAME.fullmatch(p.name))}
     return [read(root, paths[number]) for number in sorted(paths)]
+
+
+def is_record(file: str) -> bool:
+    """Whether a path from the project's folder on is that of a record."""
+    folder, _, name = file.removeprefix(f"{FOLDER}/").partition("/")
+    return bool(file.startswith(f"{FOLDER}/") and folder and _NAME.fullmatch(name))
 
 
 def recorded(root: Path) -> list[str]:
@@ -199,51 +219,6 @@ def text_of(definition: Definition) -> str:
     return checksum(json.dumps(content, sort_keys=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """Paths of merged records, from the project's folder on.
-
-    Attributes:
-        there: those that the main line has.
-        altered: those of them that are edited or gone since.
-    """
-
-    files: frozenset[str] = frozenset()
-    altered: frozenset[str] = frozenset()
-
-
-def merged(root: Path) -> Merged:
-    """What git knows of a project's records; nothing without git or a main line.
-
-    The main line is that of CADRAN_BASE, of a pull request on GitHub (GITHUB_BASE_REF), or of the
-    remote `origin`.
-    """
-    base = (git.output(root, "merge-base", "HEAD", main_line()) or "").strip()
-    if not base:
-        return Merged()
-    place = ("--", f"{FOLDER}/")
-    listed = git.output(root, "ls-tree", "-r", "--name-only", base, *place)
-    changed = git.output(root, "diff", "--name-only", "--no-renames", "--relative", base, *place)
-    files = frozenset((listed or "").splitlines())
-    store = StepStore(root / FOLDER)
-    altered = {
-        file
-        for file in files & set((changed or "").splitlines())
-        if file.endswith(".yml") and _edited(root, file, base, store)
-    }
-    return Merged(files, frozenset(altered))
-
-
-def _edited(root: Path, file: str, base: str, store: StepStore) -> bool:
-    """Whether a record says something else than at a revision, its steps written out."""
-    before = git.output(root, "show", f"{base}:./{file}") or ""
-    try:
-        now = (root / file).read_text(encoding="utf-8")
-        return store.written_out(before, file) != store.written_out(now, file)
-    except (OSError, CardError):
-        return True
-
-
 def _both_ends(window: dict[str, dt.date]) -> dict[str, dt.date]:
     for end in ("from", "to"):
         if end not in window:
@@ -279,6 +254,7 @@ class _Question(Strict):
 class _Impact(Strict):
     least: float
     greatest: float
+    unit: Annotated[str, one_of("relative", POINTS)] = "relative"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +266,8 @@ class RecordFile(Strict):
     effective_from: Date
     kind: Annotated[str, one_of(*KINDS)]
     reason: _Text
+    renamed_from: str = ""
+    cause: str = ""
     ticket: str = ""
     author: _Text
     approver: _Text
@@ -343,13 +321,14 @@ def read(root: Path, path: Path) -> VersionRecord:
     record = strict_yaml.read_as(RecordFile, path, CardError, file=file)
     impact, window = record.expected_impact, record.window
     same = {
-        "kpi", "version", "effective_from", "kind", "reason", "ticket", "author", "approver",
-        "restatement", "overlap", "measured_impact", "proof", "hash", "tools",
+        "kpi", "version", "effective_from", "kind", "reason", "renamed_from", "cause", "ticket",
+        "author", "approver", "restatement", "overlap", "measured_impact", "proof", "hash", "tools",
     }  # fmt: skip
     return VersionRecord(
         **{name: getattr(record, name) for name in same},
         window=(window["from"], window["to"]) if window else None,
         expected_impact=(impact.least, impact.greatest) if impact else None,
+        in_points=bool(impact and impact.unit == POINTS),
         fingerprint=record.mark,
         semantics_hash=record.said,
         definition=record.definition(StepStore(root / FOLDER), file),
@@ -370,8 +349,9 @@ def write(root: Path, record: VersionRecord) -> Path:
         "kpi": record.kpi, "version": record.version,
         "effective_from": record.effective_from, "kind": record.kind, "reason": record.reason,
     }  # fmt: skip
-    if record.ticket:
-        content["ticket"] = record.ticket
+    content |= {
+        key: value for key in ("renamed_from", "cause", "ticket") if (value := getattr(record, key))
+    }
     content |= {"author": record.author, "approver": record.approver}
     content["restatement"] = record.restatement
     if record.window:
@@ -380,7 +360,9 @@ def write(root: Path, record: VersionRecord) -> Path:
         content["overlap"] = record.overlap
     if record.expected_impact:
         least, greatest = record.expected_impact
-        content["expected_impact"] = {"least": least, "greatest": greatest}
+        content["expected_impact"] = {"least": least, "greatest": greatest} | (
+            {"unit": POINTS} if record.in_points else {}
+        )
     if record.measured_impact:
         content["measured_impact"] = record.measured_impact
     if record.proof:

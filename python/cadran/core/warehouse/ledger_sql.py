@@ -291,12 +291,16 @@ def mark_of(relation: str) -> str:
 SAME = 1e-9
 
 
-def side_by_side(old: str, new: str, *, time: str, kpi: str, months: int) -> str:
+def side_by_side(  # noqa: PLR0913 - two statements, and what of them is compared
+    old: str, new: str, *, time: str, kpi: str, months: int, in_points: bool = False
+) -> str:
     """The values of both statements over the last months there are.
 
     Returns:
-        A statement with the columns period, old, new and change: relative, NULL without a base.
+        A statement with the columns period, old, new and change: relative, NULL without a base; in
+        points the difference.
     """
+    base = "1" if in_points else "nullif(abs(cast(old as double)), 0)"
     return f"""
         with old as ({old}),
         new as ({new}),
@@ -306,8 +310,7 @@ def side_by_side(old: str, new: str, *, time: str, kpi: str, months: int) -> str
             from old full join new on old."{time}" = new."{time}"
         )
         select period, old, new,
-            (cast(new as double) - cast(old as double)) / nullif(abs(cast(old as double)), 0)
-                as change
+            (cast(new as double) - cast(old as double)) / {base} as change
         from paired
         where period > (select max(period) from paired) - interval {int(months)} month
         order by period

@@ -7,17 +7,33 @@ from typing import TYPE_CHECKING
 
 from cadran.core.project import lock
 from cadran.core.versions import record as versions
+from cadran.core.versions.evidence import UNPROVED
 from cadran.core.versions.record import months_of
 from cadran.errors import CadranError
 from cadran.governance.impact import shared, side_by_side, summary
 from cadran.governance.rules.registry import Finding, rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from cadran.core.versions.compare import Change
     from cadran.core.versions.record import VersionRecord
     from cadran.governance.context import Context
+
+
+# What these rules say depends on the records that the main line has.
+_HELD_AGAINST_MAIN_LINE = ("VER03", "VER04", "VER11")
+
+
+def not_compared(codes: Collection[str], context: Context) -> str:
+    """Which rules could not hold the records against the main line, and why; else empty."""
+    missed = [code for code in _HELD_AGAINST_MAIN_LINE if code in codes]
+    if not missed or not context.versions.used or not context.versions.merged.problem:
+        return ""
+    return (
+        f"{', '.join(missed)} could not hold the records against the main line:"
+        f" {context.versions.merged.problem}"
+    )
 
 
 @rule("VER01")
@@ -70,7 +86,8 @@ def impact_as_expected(context: Context) -> Iterator[Finding]:
     for name, history in context.versions.live():
         for record in history:
             text = record.exceeds
-            if record.kind not in {"first", "equivalent"} and record.expected_impact is None:
+            is_change = record.kind not in {"first", "renamed", "equivalent"}
+            if is_change and record.expected_impact is None:
                 text = "no impact was expected of it"
             if text:
                 yield Finding(
@@ -89,11 +106,13 @@ def _measured_anew(
     if not (before.definition.runs and after.definition.runs):
         return
     try:
-        measured = summary(*side_by_side(
-            context.layer, before.definition, after.definition, months_of(after.overlap)
-        ))  # fmt: skip
+        grain, pairs = side_by_side(
+            context.layer, before.definition, after.definition, months_of(after.overlap),
+            in_points=after.in_points,
+        )  # fmt: skip
     except CadranError:
         return  # what the old one reads is gone: the record's own figures stand
+    measured = summary(grain, pairs, in_points=after.in_points)
     text = versions.exceeding(after.expected_impact, measured)
     if text:
         yield Finding(
@@ -215,3 +234,91 @@ def numbers_agree(context: Context) -> Iterator[Finding]:
         else:
             continue
         yield Finding(kpi=name, message=text)
+
+
+@rule("VER10")
+def main_line_known(context: Context) -> Iterator[Finding]:
+    """Find, in continuous integration, that the merged records cannot be read."""
+    if context.in_ci:
+        missed = not_compared(_HELD_AGAINST_MAIN_LINE, context)
+        if missed:
+            yield Finding(message=missed, file=lock.FILE, line=1)
+
+
+@rule("VER11")
+def merged_records_stay(context: Context) -> Iterator[Finding]:
+    """Find merged records that are gone, moved or overtaken, and records under another name."""
+    merged = context.versions.merged
+    for file, revision in sorted(merged.gone.items()):
+        _, kpi, name = file.split("/")
+        yield Finding(
+            kpi=kpi, file=lock.FILE, line=1,
+            message=f"its record {name} is gone since it was merged",
+            remedy=f"Take it back, and its entry in {lock.FILE} with it: `git checkout {revision}"
+            f" -- {file}`. A meaning that shall hold again is a new version (`cadran bump {kpi}`),"
+            " a new name one of kind renamed (`--renamed-from`).",
+        )  # fmt: skip
+    for file in sorted(merged.overtaken):
+        _, kpi, name = file.split("/")
+        yield Finding(
+            kpi=kpi, file=file, line=1,
+            message=f"another branch merged its own {name} meanwhile",
+            remedy="Rebase, take the merged record and its entry in the lock, then"
+            f" `cadran bump {kpi}` for the version after it.",
+        )  # fmt: skip
+    for name, history in context.versions.history.items():
+        for record in history:
+            if record.kpi != name:
+                yield Finding(
+                    kpi=name, file=record.file, line=1,
+                    message=f"the record of version {record.version} speaks of {record.kpi}",
+                )  # fmt: skip
+
+
+@rule("VER12")
+def renaming_is_recorded(context: Context) -> Iterator[Finding]:
+    """Find KPIs that mean what one meant that is gone, or that are renamed from what they are not.
+
+    A KPI that is switched off with its domain has records and no card as well, so that alone is no
+    finding.
+    """
+    history = context.versions.history
+    left = {name: records[-1] for name, records in history.items() if name not in context.raw}
+    heirs: dict[str, str] = {}
+    for name, records in context.versions.live():
+        first = records[0]
+        before = history.get(first.renamed_from, [])
+        alike = [old for old, last in left.items() if last.hash == first.hash]
+        if first.kind != "renamed":
+            text = f"it means what {alike[0]} meant, which is gone" if alike else ""
+        elif first.renamed_from in context.raw:
+            text = f"it is called {first.renamed_from} renamed, which is still there"
+        elif first.renamed_from in heirs:
+            text = f"{heirs[first.renamed_from]} is called {first.renamed_from} renamed as well"
+        elif not before or (before[-1].version, before[-1].hash) != (first.version, first.hash):
+            text = f"it is not what {first.renamed_from} was by its last record"
+        else:
+            text = ""
+            heirs[first.renamed_from] = name
+        if text:
+            yield Finding(kpi=name, file=first.file, line=1, message=text)
+
+
+@rule("VER13")
+def approval_is_proved(context: Context) -> Iterator[Finding]:
+    """Find versions whose approval nothing proves, where the project asks for it."""
+    if not context.settings.approvals.required:
+        return
+    for name, history in context.versions.live():
+        for record in history:
+            if record.file in context.versions.merged.files:
+                continue
+            approval = context.layer.evidence.of(record)
+            if approval.state == UNPROVED and not approval.is_due:
+                yield Finding(
+                    kpi=name, file=record.file, line=1,
+                    message=f"that {record.approver} approved version {record.version} is unproved:"
+                    f" {approval.evidence}",
+                    remedy=f"{record.approver} signs it: `cadran bump {name} --approve`, then `git"
+                    " push` of the tag.",
+                )  # fmt: skip
