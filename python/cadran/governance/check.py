@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cadran.core.project import checks as settings_reader
 from cadran.governance.context import Context
 from cadran.governance.rules import Finding, Rule, Severity, of_code, registered
-from cadran.governance.rules.versions import not_compared
+from cadran.governance.rules.versions import MAIN_LINE_KNOWN, not_compared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Report:
         kpis: how many KPIs the project has.
         rules: the codes of the rules that ran.
         seconds: how long it took.
-        not_run: what no rule could look at outside continuous integration, and why.
+        not_run: what no rule could look at, and why, where that is no finding.
     """
 
     findings: tuple[Finding, ...]
@@ -90,10 +90,11 @@ def check(
         for finding in rule.find(context)
     ]
     live, waived = _weighed(findings, context)
-    if any(rule.code == UNUSED for rule in running):
-        ran = {rule.code for rule in running}
-        live += _idle_waivers(rules[UNUSED], context, waived, ran)
+    codes = {rule.code for rule in running}
+    if UNUSED in codes:
+        live += _idle_waivers(rules[UNUSED], context, waived, codes)
     weights = list(Severity)
+    is_found = in_ci and MAIN_LINE_KNOWN in codes
     return Report(
         findings=tuple(
             sorted(live, key=lambda f: (f.kpi or "", weights.index(f.severity), f.code, f.message))
@@ -102,7 +103,7 @@ def check(
         kpis=len(context.raw),
         rules=tuple(rule.code for rule in running),
         seconds=time.perf_counter() - begun,
-        not_run="" if in_ci else not_compared({rule.code for rule in running}, context),
+        not_run="" if is_found else not_compared(codes, context),
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 # What these rules say depends on the records that the main line has.
+MAIN_LINE_KNOWN = "VER10"
 _HELD_AGAINST_MAIN_LINE = ("VER03", "VER04", "VER11")
 
 
@@ -236,7 +237,7 @@ def numbers_agree(context: Context) -> Iterator[Finding]:
         yield Finding(kpi=name, message=text)
 
 
-@rule("VER10")
+@rule(MAIN_LINE_KNOWN)
 def main_line_known(context: Context) -> Iterator[Finding]:
     """Find, in continuous integration, that the merged records cannot be read."""
     if context.in_ci:
