@@ -209,6 +209,11 @@ def test_only_the_owner_and_the_owners_delegates_approve(company):
     (company.root / "cadran_checks.yml").write_text(f"owners:\n  {OWNER}: [clerk@example.com]\n")
     done = again(company, restatement=agreed("clerk@example.com"))
     assert done.restated == 6
+    approvals = company.layer.warehouse.arrow(
+        f"select details->>'approval' as approval from {BATCHES} where details->>'approver' <> ''"
+    )
+    # An address that was typed proves nothing.
+    assert approvals["approval"].to_pylist() == ["unproved", "unproved"]
     with pytest.raises(QueryError, match=r"support@example\.com may not approve"):
         close(company.layer, "2026-08", KPIS, author="a@b.c", approver="support@example.com")
 

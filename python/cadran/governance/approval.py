@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.project import checks as settings
 from cadran.core.project import git, lock
-from cadran.core.versions.evidence import Approval, Evidence, statement, tag_of
+from cadran.core.versions.evidence import UNPROVED, Approval, Evidence, statement, tag_of
 from cadran.core.versions.record import KINDS, RESTATEMENTS, months_of, records
 from cadran.errors import QueryError, UnknownNameError
 from cadran.governance.rules import registered
@@ -215,8 +215,9 @@ class Restatement:
             raise QueryError("A restatement needs a reason and an approver.")
 
     def details(self) -> dict[str, Any]:
-        """What the ledger keeps of it."""
+        """What the ledger keeps of it; its approver is an address that was typed."""
         return {
             "kind": self.kind, "reason": self.reason, "approver": self.approver,
+            "approval": UNPROVED,
             "ticket": self.ticket, "from": str(self.start), "until": str(self.end),
         }  # fmt: skip

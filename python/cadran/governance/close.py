@@ -12,6 +12,7 @@ from cadran.core.ledger.verify import batch_hashes, is_there, read_external_head
 from cadran.core.ledger.witness import hand_over
 from cadran.core.ledger.writer import LedgerWriter, refuse
 from cadran.core.project import lock as anchor
+from cadran.core.versions.evidence import UNPROVED
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal
 from cadran.core.warehouse.ledger_sql import within
@@ -161,6 +162,7 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
                     "from": str(start),
                     "until": str(end),
                     "approver": approver,
+                    "approval": UNPROVED if approver else None,
                     **agreed,
                 },
             }
