@@ -214,7 +214,10 @@ strategic_kpis: [5, 10]
 known_values: ["tests/answers/{kpi}__*.sql"]
 personal: [loyalty_number]
 unused_after: 90
+approvals: {signers: allowed_signers, required: true}
 ```
+
+What the rules of versions ask of git, and how approvals are proved, stands in [The gate](gate.md).
 """
 
 
