@@ -64,10 +64,10 @@ def version_history(layer: Layer, card: Card) -> list[Version]:
         history = []
     versions = [
         Version(
-            card.name,
-            int(record.version),
-            *(_text(record, name) for name in _NAMES),
-            layer.evidence.of(record).state,
+            kpi=card.name,
+            version=int(record.version),
+            approval=layer.evidence.of(record).state,
+            **{name: _text(record, name) for name in _NAMES},
         )
         for record in history
     ]
