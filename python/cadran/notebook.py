@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cadran.formats import periods
+from cadran.governance.bridge import Bridge, bridge, revisions
 from cadran.insight.breaks import marks
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.core.result import Result
-    from cadran.governance.bridge import Bridge
 
 SHOWN = {"day": 90, "week": 53, "month": 25, "quarter": 9, "year": 5}
 
@@ -105,8 +105,6 @@ class Kpi:
         Raises:
             QueryError: nothing was published of that period by then.
         """
-        from cadran.governance.bridge import bridge
-
         return bridge(self.layer, self.card.name, period, known_at=known_at, by=by)
 
     def history(self, period: str) -> list[dict[str, Any]]:
@@ -115,8 +113,6 @@ class Kpi:
         Raises:
             QueryError: nothing was published of it.
         """
-        from cadran.governance.bridge import revisions
-
         return revisions(self.layer, self.card.name, period)
 
     def __repr__(self) -> str:
