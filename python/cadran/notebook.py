@@ -91,7 +91,7 @@ class Kpi:
         from cadran import charts
 
         result = self.values(grain, by, start, end, known_at=known_at, view=view)
-        breaks = marks(result, self.card.name, lang)
+        breaks = marks(result.breaks, self.card.name, lang)
         return charts.line(result, self.card, lang=lang, breaks=breaks)
 
     def explain(self, period: str, known_at: str | None = None, by: str | None = None) -> Bridge:

@@ -40,6 +40,15 @@ def test_a_line_is_cut_where_the_definition_changed(card):
     assert "v2 policy" in cut
 
 
+def test_what_was_published_is_cut_beside_a_line_that_is_not(card):
+    said, breaks = rows([11, 21, 31, 40, 50, 60]), [charts.Break(dt.date(2026, 4, 1), "v2 policy")]
+    data = rows([10, 20, 30, 40, 50, 60])
+    svg = charts.svg(charts.line(data, card, published=said, breaks=breaks))
+    assert len(lines_of(svg)) == 1
+    dashed = re.findall(r'<path[^>]* d="(M[^"]+)"[^>]*stroke-dasharray="5,4"', svg)
+    assert len([path for path in dashed if "L" in path]) == 2
+
+
 def test_figures_are_written_as_the_language_writes_them(card):
     data = rows([1_000_000, 1_500_000, 1_200_000, 1_100_000, 1_300_000, 1_600_000])
     assert "€1M" in charts.svg(charts.line(data, card))

@@ -61,6 +61,7 @@ FAULTS = {
     "TEC04": {"unproved"},
     "TEC05": {"by_buyer", None},
     "TEC06": {None},
+    "TEC07": {None},
     "NUM01": {"month_before_by_quarter"},
     "NUM02": {"first_morning"},
     "NUM03": {"ambiguous_base"},

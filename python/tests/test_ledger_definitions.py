@@ -14,6 +14,8 @@ import duckdb
 import pytest
 
 import cadran
+from cadran.catalog.facts import published_values
+from cadran.core.ledger import reader
 from cadran.core.versions import record as version_file
 from cadran.core.versions.record import VersionRecord
 from cadran.governance.publish import publish
@@ -112,7 +114,9 @@ order by batch desc limit 1
 """
 
 
-def test_a_change_upstream_is_seen_refused_and_published_as_a_new_version(shop, capsys):
+def test_a_change_upstream_is_seen_refused_and_published_as_a_new_version(
+    shop, capsys, monkeypatch
+):
     from cadran.cli.app import main as cadran_command
 
     done = shop.publish()
@@ -159,3 +163,17 @@ def test_a_change_upstream_is_seen_refused_and_published_as_a_new_version(shop, 
     assert value != first_value
     assert second_hash == second.hash != first_hash
     assert json.loads(details)["reason"] == "Hundreds are enough."
+
+    # What was published stands beside what holds now, and breaks; the present values do not.
+    layer = cadran.open(shop.root, database=shop.database)
+    months = layer.query("revenue", "metric_time__month").to_arrow().to_pylist()
+    published, breaks = published_values(layer, layer.card("revenue"), months)
+    assert {row["metric_time__month"]: row["revenue"] for row in months} == {
+        date(2026, 1, 1): 200, date(2026, 2, 1): 200
+    }  # fmt: skip
+    assert published == {date(2026, 1, 1): 150, date(2026, 2, 1): 200}
+    assert [(one.before, one.after, one.kind) for one in breaks] == [(1, 2, "policy")]
+    # A version that keeps every value breaks nothing.
+    monkeypatch.setattr(reader, "KEEPING", ("policy",))
+    assert published_values(layer, layer.card("revenue"), months) == (published, ())
+    layer.close()

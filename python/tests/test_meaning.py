@@ -158,13 +158,9 @@ models:
       - {name: a_returned_sum, label: a_returned_sum, description: Sum., type: simple, agg: sum, expr: amount}
 """,
     },
-    "an incremental table instead of a table": {
-        "models/fct_orders.sql": (
-            "with\n\norders", "{{ config(materialized='incremental', unique_key='order_id') }}\nwith\n\norders",
-            "{{ var('least_amount') }}",
-            "{{ var('least_amount') }}{% if is_incremental() %} and ordered_at > (select max(ordered_date) from {{ this }}){% endif %}",
-        ),
-        "models/fct_visits.sql": ("materialized='incremental', unique_key='visit_id'", "materialized='table'"),
+    "a list of one, and a seed's column that nobody reads": {
+        "models/marts.yml": ("= 'web'", "in ('web')"),
+        "seeds/rates.csv": "currency,name,rate\nEUR,Euro,1.0\nUSD,Dollar,0.9\n",
     },
     "a view, an order of columns, a description, an operand after the other": {
         "models/stg_orders.sql": (
@@ -216,7 +212,7 @@ CHANGED = {
     ),
     "a seed": (
         {"seeds/rates.csv": ("USD,0.9", "USD,0.8")},
-        ORDERS, "seed rates (seeds/rates.csv)",
+        REVENUES, "seed rates (seeds/rates.csv)",
     ),
     "a time spine": (
         {"models/time_spine_day.sql": ("1 day", "2 day")},
@@ -250,6 +246,14 @@ CHANGED = {
         {"models/marts.yml": ("offset_window: 1 month", "offset_window: 1 year")},
         {"revenue_growth"}, "metric revenue_growth (models/marts.yml)",
     ),
+    "a table that becomes incremental": (
+        {"dbt_project.yml": ("+materialized: table}", "+materialized: table, fct_orders: {+materialized: incremental}}")},
+        ORDERS, "incremental rule of model fct_orders",
+    ),
+    "an incremental table that becomes a table": (
+        {"models/fct_visits.sql": ("materialized='incremental', unique_key='visit_id'", "materialized='table'")},
+        {"visits", "conversion"}, "incremental rule of model fct_visits",
+    ),
     "what a snapshot watches": (
         {"snapshots/customers_over_time.sql": ("check_cols=['country']", "check_cols='all'")},
         COUNTRIES, "snapshot customers_over_time (snapshots/customers_over_time.sql)",
@@ -270,6 +274,96 @@ def test_what_changes_a_value_changes_the_meaning_of_those_it_reaches(bench, edi
         others = [other for other in changes[name].causes if other != cause]
         # How an increment is made stands in the model itself, which is named as well.
         assert others in ([], ["model fct_visits (models/fct_visits.sql)"])
+
+
+BESIDE = {
+    "dbt_project.yml": (
+        "profile: meanings", 'profile: meanings\non-run-end: "{{ afterwards() }}"',
+        "+materialized: table}",
+        ("+materialized: table, fct_orders: {+post-hook: \"delete from {{ this }} where channel = 'app'\"},\n"
+        '    dim_customers: {+pre-hook: "grant select on {{ this }} to public"}}'),
+    ),
+    "macros/afterwards.sql": "{% macro afterwards() %}delete from fct_orders{% endmacro %}",
+    "macros/made.sql": "{% macro duckdb__create_table_as(temporary, relation, sql, language='sql') %}"
+    "create table {{ relation }} as select * from ({{ sql }}) limit 1{% endmacro %}",
+    "macros/own.sql": "{% materialization halved, adapter='duckdb' %}{{ return({'relations': [this]}) }}"
+    "{% endmaterialization %}",
+    "models/dim_customers.sql": ("select customer", "{{ config(materialized='halved') }}select customer"),
+    "models/fct_stock.sql": (
+        "select\n", "{% call set_sql_header(config) %}set order = 1;{% endcall %}select\n",
+    ),
+    "models/fct_visits.sql": (
+        "not is_robot", "not is_robot {{ 'and visit_id > 2' if is_incremental() }}",
+    ),
+    "models/sources.yml": ("{name: stock}", "{name: stock, identifier: old_stock}"),
+    "models/stg.yml": """
+models:
+  - {name: stg_orders, config: {contract: {enforced: true}},
+     columns: [{name: order_id, data_type: varchar, constraints: [{type: check, expression: "order_id <> ''"}]}]}
+seeds: [{name: rates, config: {column_types: {rate: integer}}}]
+""",
+}  # fmt: skip
+KINDS = {
+    "on-run-end of project meanings": KPIS,
+    "post-hook of model fct_orders": ORDERS,
+    "materialization of model fct_orders": ORDERS,
+    "materialization of model dim_customers": COUNTRIES,
+    "SQL header of model fct_stock": {"stock"},
+    "increment of model fct_visits": {"visits", "conversion"},
+    "identifier of source raw.stock": {"stock"},
+    "contract of model stg_orders": ORDERS,
+    "types of seed rates": ORDERS,
+}
+
+
+@pytest.fixture(scope="module")
+def beside(bench):
+    """The changes after edits of all that decides rows beside a SELECT, and who is untouched."""
+    before = {name: bench.meanings.fingerprint_of(bench.before[name]) for name in KPIS}
+    meanings, now = bench.under(BESIDE)
+    changes = {name: between(meanings, bench.before[name], now[name]) for name in KPIS}
+    return changes, {k for k in KPIS if meanings.fingerprint_of(now[k]) == before[k]}
+
+
+@pytest.mark.parametrize(("cause", "kpis"), KINDS.items(), ids=KINDS)
+def test_what_changes_rows_beside_a_select_changes_the_meaning(beside, cause, kpis):
+    changes, untouched = beside
+    assert {name for name, change in changes.items() if cause in change.causes} == kpis
+    assert not untouched
+
+
+def test_nothing_else_is_taken_for_a_change_of_rows(beside):
+    causes = {cause for change in beside[0].values() for cause in change.beside_select}
+    others = {cause for cause in causes if not cause.startswith("materialization of")}
+    assert others == {cause for cause in KINDS if not cause.startswith("materialization of")}
+
+
+UNITED = STAGED_SQL.replace(
+    "select * from renamed",
+    "select * from renamed where channel = 'app' union all select * from renamed where amount > 7",
+)
+TURNED = STAGED_SQL.replace(
+    "select * from renamed",
+    "select * from renamed where amount > 7 union all select * from renamed where channel in ('app')",
+)
+HOURS = (
+    "cast(visited_at as date)",
+    "cast({{ dbt.datediff('visited_at', 'visited_at', 'hour') }} as date)",
+)
+DATEDIFF = "{% macro duckdb__datediff(a, b, part) %}(2 * date_diff('{{ part }}', {{ a }}, {{ b }})){% endmacro %}"
+
+
+def test_branches_have_no_order_and_an_override_of_what_dbt_calls_is_found(bench):
+    was = {"models/stg_orders.sql": UNITED, "models/fct_visits.sql": HOURS}
+    meanings, before = bench.under(was)
+    marks = {name: meanings.fingerprint_of(before[name]) for name in KPIS}
+    now = {**was, "models/stg_orders.sql": TURNED, "macros/datediff.sql": DATEDIFF}
+    meanings, after = bench.under(now)
+    changes = {name: between(meanings, before[name], after[name]) for name in KPIS}
+    assert {name for name, change in changes.items() if change.changed} == {"visits", "conversion"}
+    assert "macro duckdb__datediff (macros/datediff.sql)" in changes["visits"].causes
+    assert meanings.fingerprint_of(after["visits"]) != marks["visits"]
+    assert meanings.fingerprint_of(after["stock"]) == marks["stock"]
 
 
 PYTHON = {

@@ -12,6 +12,7 @@ from tiny import PROJECT
 
 import cadran
 from cadran.access.caller import LOCAL
+from cadran.cli import main
 from cadran.core.project import artifacts, dbt
 from cadran.core.query.request import Query
 from cadran.core.warehouse import Confinement
@@ -45,7 +46,7 @@ def edit(root):
     return later
 
 
-def test_an_edited_metric_is_parsed_and_answered_as_it_is_now(root, caplog):
+def test_an_edited_metric_is_parsed_and_answered_as_it_is_now(root, caplog, capsys):
     made = (root / "target" / "semantic_manifest.json").stat().st_mtime_ns
     layer = cadran.open(root)
     assert str(layer.query("revenue").to_arrow()["revenue"][0]) == "151.50"
@@ -53,7 +54,9 @@ def test_an_edited_metric_is_parsed_and_answered_as_it_is_now(root, caplog):
     layer.close()
     edit(root)
     with caplog.at_level(logging.WARNING, "cadran.project"):
+        assert main(["tables", "--check", "--project-dir", str(root)]) == 1
         layer = cadran.open(root)
+    assert "amount * 2" in capsys.readouterr().out
     assert float(layer.query("revenue").to_arrow()["revenue"][0].as_py()) == 303
     assert "metrics/metrics.yml is newer" in caplog.text
     layer.close()

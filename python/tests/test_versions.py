@@ -833,3 +833,84 @@ def test_a_bump_and_a_publication_at_once_lose_nothing_of_the_lock(tmp_path):
     other.join()
     assert lock.read(tmp_path)["revenue"].version == 100
     assert anchor.anchored(tmp_path / lock.FILE).head.batch == 100
+
+
+# What readers understand, and what changes rows beside a SELECT -----------------------------------
+
+
+def test_changed_words_are_found_and_recorded_by_a_version_without_impact(shop):
+    shop.edit("models/marts.yml", "unit: EUR", "unit: USD")
+    shop.parse()
+    found = shop.reported("VER01", "VER14")
+    assert {finding.kpi for finding in found} == set(lock.read(shop.root))
+    assert found[0].message.endswith("than its version 1: unit 'EUR' became 'USD'")
+    layer = shop.open()
+    with pytest.raises(QueryError, match="only its words changed: record that with --kind wording"):
+        bump(layer, "revenue", decision())
+    record = bump(layer, "revenue", decision(kind="wording", expected_impact=None)).record
+    with pytest.raises(QueryError, match="means what its version 2 means"):
+        bump(layer, "revenue", decision(kind="wording", expected_impact=None))
+    layer.close()
+    assert (record.version, record.kind, record.measured_impact) == (2, "wording", {})
+    shop.parse()
+    assert "revenue" not in shop.findings("VER14")["VER14"]
+    assert shop.findings("VER01", "VER02", "VER03", "VER05", "VER08") == {}
+    layer = shop.open()
+    assert layer.query("revenue", "metric_time__month", version=1).card("revenue").unit == "EUR"
+    layer.close()
+
+
+def test_words_do_not_hide_a_changed_meaning(changed_shop):
+    layer = changed_shop.open()
+    with pytest.raises(QueryError, match="its meaning changed, not its words alone"):
+        bump(layer, "revenue", decision(kind="wording", expected_impact=None))
+    layer.close()
+
+
+def test_a_record_from_before_side_effects_were_noted_gets_them_in_the_lock(shop):
+    record = shop.root / "versions/revenue/v1.yml"
+    text = record.read_text()
+    assert "side_effects: {}\n" in text
+    record.write_text(text.replace("side_effects: {}\n", ""))
+    shop.seal("revenue")
+    assert shop.findings("VER01", "VER03", "VER15") == {"VER15": {"revenue"}}
+    layer = shop.open()
+    assert renew(layer, ["revenue"]) == ["revenue"]
+    layer.close()
+    assert lock.read(shop.root)["revenue"].side_effects == {}
+    assert shop.findings("VER01", "VER03", "VER15") == {}
+    hook = "+materialized: table, +post-hook: \"delete from {{ this }} where channel = 'app'\"}"
+    shop.edit("dbt_project.yml", "+materialized: table}", hook)
+    shop.parse()
+    assert "revenue" in shop.findings("VER01")["VER01"]
+    layer = shop.open()
+    with pytest.raises(QueryError, match="does not mean what its version 1 means"):
+        renew(layer, ["revenue"])
+    layer.close()
+
+
+def test_what_a_hook_does_to_rows_is_measured_in_the_tables(shop):
+    hook = "fct_orders: {+post-hook: \"delete from {{ this }} where channel = 'app'\"}}"
+    shop.edit("dbt_project.yml", "+materialized: table}", f"+materialized: table, {hook}")
+    shop.parse()
+    findings = {finding.kpi: finding for finding in shop.reported("VER01")}
+    assert "caused by post-hook of model fct_orders" in findings["revenue"].message
+    assert {"stock", "visits"}.isdisjoint(findings)
+    layer = shop.open()
+    equal = decision(kind="equivalent", expected_impact=None)
+    with pytest.raises(QueryError, match=r"dbt_project.yml is newer than .* run `dbt build` first"):
+        bump(layer, "revenue", equal)
+    layer.close()
+    shop.build()
+    layer = shop.open()
+    with pytest.raises(QueryError, match="is not equivalent to its version 1"):
+        bump(layer, "revenue", equal)
+    done = bump(layer, "revenue", decision(expected_impact=(-0.4, 0)))
+    assert [(pair.old, pair.new) for pair in done.pairs] == [(150, 100), (184, 184)]
+    layer.close()
+    shop.parse()
+    assert shop.findings("VER02", "VER03", "VER05") == {}
+    layer = shop.open()
+    note = layer.query("revenue", "metric_time__month", version=2).note
+    assert note.endswith("which does not repeat the post-hook of model fct_orders")
+    layer.close()

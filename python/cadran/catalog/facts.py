@@ -11,7 +11,7 @@ from cadran.core.project import git, lineage
 from cadran.core.semantics import tree
 from cadran.core.targets import Target, targets
 from cadran.core.versions.record import records
-from cadran.errors import CadranError, ProjectError, WarehouseError
+from cadran.errors import CadranError, ProjectError, QueryError, WarehouseError
 from cadran.formats import periods
 from cadran.insight import scorecard, tree_check
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
+    from cadran.core.result import Break
 
 
 DEFINITIONS = ("metrics", "semantic_models", "versions", "seeds", "vars.yml")
@@ -120,6 +121,8 @@ class KpiFacts:
     card: Card
     grain: str
     series: list[dict[str, Any]]
+    published: dict[dt.date, Any]
+    breaks: tuple[Break, ...]
     row: scorecard.Row | None
     targets: list[Target]
     sql: str
@@ -175,10 +178,13 @@ def gather(layer: Layer) -> Facts:
     kpis = {}
     for card in cards:
         grain = "month" if "month" in card.grains else card.grains[-1]
+        published, breaks = published_values(layer, card, series.get(card.name, []))
         kpis[card.name] = KpiFacts(
             card=card,
             grain=grain,
             series=series.get(card.name, []),
+            published=published,
+            breaks=breaks,
             row=rows.get(card.name),
             targets=[target for target in all_targets if target.kpi == card.name],
             sql=layer.sql([card.name], f"metric_time__{grain}"),
@@ -217,6 +223,30 @@ def _series(layer: Layer, cards: list[Card], until: dt.date) -> dict[str, list[d
         ]
         for name in names
     }
+
+
+def published_values(
+    layer: Layer, card: Card, series: list[dict[str, Any]]
+) -> tuple[dict[dt.date, Any], tuple[Break, ...]]:
+    """What was published of the months of a series, where a month says something else now.
+
+    Returns:
+        The published values, none where all are as they were published, and their breaks.
+    """
+    column, now = "metric_time__month", {row["metric_time__month"]: row for row in series}
+    if not now:
+        return {}, ()
+    try:
+        answer = layer.query(
+            [card.name], [column], start=min(now), end=periods.last_of(max(now), "month"),
+            view="published",
+        )  # fmt: skip
+    except QueryError:  # nothing of it was published by month
+        return {}, ()
+    values = {row[column]: row[card.name] for row in answer.to_arrow().to_pylist()}
+    if all(month in now and now[month][card.name] == said for month, said in values.items()):
+        return {}, ()
+    return values, answer.breaks
 
 
 def _origin(layer: Layer, kpi: str) -> lineage.Node | None:

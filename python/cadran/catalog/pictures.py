@@ -8,8 +8,7 @@ from markupsafe import Markup
 
 from cadran import charts
 from cadran.charts import Edge, Node
-from cadran.formats.periods import start_of
-from cadran.formats.words import words
+from cadran.insight.breaks import marks
 
 if TYPE_CHECKING:
     from cadran.catalog.facts import Facts, KpiFacts
@@ -25,13 +24,11 @@ def over_time(kpi: KpiFacts, w: Words) -> dict[str, Markup]:
     """The line for a wide and for a narrow screen."""
     if not kpi.series:
         return {}
-    breaks = [
-        charts.Break(
-            start_of(version.effective_from, "month"),
-            f"v{version.version} {words('kinds', w.lang).get(version.kind, version.kind)}".strip(),
-        )
-        for version in kpi.versions
-        if version.effective_from is not None and version.version > 1
+    # The months shown are of one version; only what was published may be of several.
+    breaks = marks(kpi.breaks, kpi.card.name, w.lang)
+    said = [
+        {"metric_time__month": month, kpi.card.name: value}
+        for month, value in sorted(kpi.published.items())
     ]
     target = float(kpi.row.target.target) if kpi.row and kpi.row.target else None
     title = w("picture_of", label=kpi.card.localized(w.lang).label)
@@ -39,7 +36,7 @@ def over_time(kpi: KpiFacts, w: Words) -> dict[str, Markup]:
         name: _drawn(
             charts.line(
                 kpi.series, kpi.card, lang=w.lang, breaks=breaks, target=target, width=size[0],
-                height=size[1],
+                height=size[1], published=said,
             ),
             title,
         )

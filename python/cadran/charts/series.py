@@ -41,6 +41,7 @@ def line(  # noqa: PLR0913 - what is marked, and the size of the picture
     lang: str = "en",
     breaks: Iterable[Break] = (),
     target: float | None = None,
+    published: Any = None,
     width: int = WIDTH,
     height: int = HEIGHT,
 ) -> alt.LayerChart:
@@ -53,6 +54,8 @@ def line(  # noqa: PLR0913 - what is marked, and the size of the picture
         lang: language of labels and figures.
         breaks: where the definition changed.
         target: a value to compare with, drawn as a dashed rule.
+        published: rows without a dimension as they were published, dashed behind the line; breaks
+            cut them then, and not the line.
         width: in pixels, of the plot.
         height: in pixels, of the plot.
 
@@ -67,7 +70,7 @@ def line(  # noqa: PLR0913 - what is marked, and the size of the picture
         {
             "at": row[time],
             "value": row[card.name],
-            "part": sum(row[time] >= _stamp(cut.period) for cut in cuts if cut.cuts),
+            "part": 0 if published else _part(row[time], cuts),
             "member": str(row[members[0]]) if members else card.localized(lang).label,
         }
         for row in rows
@@ -91,12 +94,31 @@ def line(  # noqa: PLR0913 - what is marked, and the size of the picture
         detail="part:N",
         tooltip=["at:T", "member:N", "value:Q"],
     )
+    if published:
+        layers.append(_published(plain(published), card, time, cuts))
     layers.append(encoded.mark_line(strokeWidth=2.25, interpolate="linear", clip=False))
     layers.append(_last_point(encoded, drawn))
     layers += _marks(cuts)
     if len(names) > 1:
         layers.append(_ends(drawn, names))
     return theme.styled(alt.layer(*layers).properties(width=width, height=height), lang)
+
+
+def _part(period: Any, cuts: list[Break]) -> int:
+    """Which of the lines between the breaks a period belongs to."""
+    return sum(period >= _stamp(cut.period) for cut in cuts if cut.cuts)
+
+
+def _published(rows: list[dict[str, Any]], card: Card, time: str, cuts: list[Break]) -> Any:
+    drawn = [
+        {"at": row[time], "value": row[card.name], "part": _part(row[time], cuts)}
+        for row in rows
+        if row[card.name] is not None
+    ]
+    dashed = theme.chart(drawn).mark_line(
+        color=theme.ORANGE, strokeDash=[5, 4], strokeWidth=2, point={"size": 14}, clip=False
+    )
+    return dashed.encode(x="at:T", y="value:Q", detail="part:N", tooltip=["at:T", "value:Q"])
 
 
 def overlap(  # noqa: PLR0913 - two versions, their names, and the size of the picture

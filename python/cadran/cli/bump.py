@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_project, examples, open_layer
 from cadran.core.project import dbt, git, lock
+from cadran.core.result import KEEPING
 from cadran.core.versions.evidence import UNPROVED
 from cadran.core.versions.record import change_text, share_steps
 from cadran.errors import ProjectError, QueryError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from cadran.governance.bump import Bumped, Preview
     from cadran.governance.impact import Pair
 
-_KINDS = ("policy", "estimate", "error", "source", "equivalent")
+_KINDS = ("policy", "estimate", "error", "source", "equivalent", "wording")
 _RESTATEMENTS = ("none", "effective", "full", "window")
 _WIDTH = 24
 
@@ -287,9 +288,9 @@ def _decision(parsed: argparse.Namespace, author: str, cards: list[Card]) -> Dec
     kind = _ask(parsed.kind, "kind", f"kind of change ({', '.join(_KINDS)})")
     expected, points = parsed.expected, parsed.expected_points
     rates = [is_rate(card) for card in cards]
-    if kind != "equivalent" and expected is None and not all(rates):
+    if kind not in KEEPING and expected is None and not all(rates):
         expected = _ask(None, "expected", "expected change in percent, least and greatest", _range)
-    if kind != "equivalent" and points is None and any(rates):
+    if kind not in KEEPING and points is None and any(rates):
         prompt = "expected change of rates in points, least and greatest"
         points = _ask(None, "expected-points", prompt, _range)
     return Decision(

@@ -98,12 +98,12 @@ def add_tables(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _tables(parsed: argparse.Namespace) -> int:
-    from cadran.exports import dbt_models
+    from cadran.governance import kpi_tables
 
     layer = open_layer(parsed)
     if parsed.check:
-        different = dbt_models.differences(layer, parsed.project_dir)
-        for difference in different:
+        different = kpi_tables.differences(layer, parsed.project_dir)
+        for difference in different.values():
             print(difference)
         if different:
             print(
@@ -112,7 +112,7 @@ def _tables(parsed: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
         return 1 if different else 0
-    paths = dbt_models.write(layer, parsed.project_dir)
+    paths = kpi_tables.write(layer, parsed.project_dir)
     for path in paths:
         print(path)
     if not paths:

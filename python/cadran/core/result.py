@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _MOST_ROWS_SHOWN = 20
 Decimals = Literal["float", "exact"]
 
+# Kinds of versions by which every value stays what it was: no series breaks at them.
+KEEPING = ("equivalent", "wording", "renamed")
+
 
 @dataclass(frozen=True, slots=True)
 class Break:

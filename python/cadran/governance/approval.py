@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.project import checks as settings
 from cadran.core.project import git, lock
+from cadran.core.result import KEEPING
 from cadran.core.versions.evidence import UNPROVED, Approval, Evidence, statement, tag_of
 from cadran.core.versions.record import KINDS, RESTATEMENTS, months_of, records
 from cadran.errors import QueryError, UnknownNameError
@@ -115,7 +116,7 @@ def sound(decision: Decision, root: Path, card: Card) -> None:
         raise QueryError("The window ends before it begins: exchange the two days.")
     if not decision.reason.strip():
         raise QueryError("A new version needs a reason.")
-    if decision.kind != "equivalent" and decision.impact_on(card) is None:
+    if decision.kind not in KEEPING and decision.impact_on(card) is None:
         measure = "in points, because it is a rate" if is_rate(card) else "in percent of its values"
         raise QueryError(
             f"A new version of {card.name} needs the impact that is expected of it {measure}: least"

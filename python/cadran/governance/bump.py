@@ -105,7 +105,8 @@ def moved_by(layer: Layer, cause: str) -> list[str]:
 
     Args:
         layer: the project, parsed as its files are.
-        cause: the name of a model, macro, variable, seed, metric or source, or its file.
+        cause: the name of a model, macro, variable, seed, metric or source, or its file; or what
+            changed beside a SELECT, "post-hook of model fct_orders".
 
     Raises:
         UnknownNameError: no KPI that changed was moved by it.
@@ -116,8 +117,9 @@ def moved_by(layer: Layer, cause: str) -> list[str]:
         history = _records_in_lock(root, kpi)
         change = compare(layer.meanings, history[-1]) if history else None
         if change is not None and change.changed:
-            causes |= dict.fromkeys(node.name for node in change.moved)
-            if any(cause in {n.name, f"{n.kind} {n.name}", n.file} for n in change.moved):
+            causes |= dict.fromkeys([n.name for n in change.moved] + [*change.beside_select])
+            named = any(cause in {n.name, f"{n.kind} {n.name}", n.file} for n in change.moved)
+            if named or cause in change.beside_select:
                 names.append(kpi)
     if not names:
         raise UnknownNameError("cause of a changed meaning", cause, list(causes))
@@ -187,6 +189,11 @@ def _draft(
 ) -> tuple[VersionRecord, Preview]:
     """The record that a bump would write, once it holds what was decided."""
     shown, last, now = _previewed(layer, kpi, decision.overlap, again=again)
+    is_changed = shown.change.changed or bool(shown.change.asks_more)
+    if decision.kind == "wording" and is_changed:
+        raise QueryError(f"{kpi}: its meaning changed, not its words alone: name another kind.")
+    if decision.kind != "wording" and not is_changed:
+        raise QueryError(f"{kpi}: only its words changed: record that with --kind wording.")
     expected = decision.impact_on(layer.card(kpi))
     record = replace(
         _record(layer.meanings, now, decision, shown.version),
@@ -194,7 +201,8 @@ def _draft(
         measured_impact=shown.measured, cause=decision.cause,
     )  # fmt: skip
     if decision.kind == "equivalent":
-        proof = prove_equal(layer, last.definition, now)
+        before = layer.meanings.recorded(last)
+        proof = prove_equal(layer, before, now, shown.change.beside_select)
         if proof["differences"]:
             raise QueryError(
                 f"{kpi} is not equivalent to its version {last.version}: {proof['differences']:,}"
@@ -213,19 +221,25 @@ def _previewed(
     root, card, months = _root(layer), layer.card(kpi), months_of(overlap)
     last = _history(layer, card.name, again=again)[-1]
     now = layer.meanings.definition(kpi)
-    change = between(layer.meanings, last.definition, now)
-    if not change.changed and not change.asks_more:
+    before = layer.meanings.recorded(last)
+    change = between(layer.meanings, before, now)
+    is_changed = change.changed or bool(change.asks_more)
+    if not is_changed and not layer.meanings.changed_words(last):
         same = f"{kpi} means what its version {last.version} means"
         lags = card.version != last.version
         if lags and renumber(root, layer.meanings.file_of(kpi), kpi, last.version):
             raise QueryError(f"{same}; its card now says so.")
         raise QueryError(f"{same}: there is no new one.")
     in_points = is_rate(card)
-    if last.definition.runs and now.runs:
-        grain, pairs = side_by_side(layer, last.definition, now, months, in_points=in_points)
+    grain, pairs, measured = "", list[Pair](), dict[str, Any]()
+    # Of words that change alone there is nothing to measure.
+    if is_changed and last.definition.runs and now.runs:
+        grain, pairs = side_by_side(
+            layer, before, now, months, in_points=in_points, beside=change.beside_select
+        )
         measured = summary(grain, pairs, in_points=in_points)
-    else:
-        grain, pairs, measured = "", [], {"note": "one of them is kept as text"}
+    elif is_changed:
+        measured = {"note": "one of them is kept as text"}
     shown = Preview(kpi, last.version + 1, change, grain, pairs, in_points, measured)
     return shown, last, now
 
@@ -305,7 +319,7 @@ def rename(layer: Layer, kpi: str, before: str, decision: Decision) -> Path:
     for record in own:
         _refuse_merged(merged, record)
     last, now = history[-1], meanings.definition(kpi)
-    change = between(meanings, last.definition, now)
+    change = between(meanings, meanings.recorded(last), now)
     if change.changed or change.asks_more:
         causes = f" ({'; '.join(change.causes)})" if change.causes else ""
         raise QueryError(
@@ -336,7 +350,8 @@ def renew(layer: Layer, kpis: list[str]) -> list[str]:
     locked, renewed = lock.read(root), []
     for kpi in kpis:
         history = _history(layer, layer.card(kpi).name, again=False)
-        if meanings.is_untouched(history[-1]):
+        noted = meanings.recorded(history[-1]).side_effects is not None
+        if noted and meanings.is_untouched(history[-1]):
             continue
         change = compare(meanings, history[-1])
         if change.changed or change.asks_more:
@@ -345,8 +360,11 @@ def renew(layer: Layer, kpis: list[str]) -> list[str]:
                 f" `cadran bump {kpi}`, or take the change back."
             )
         now = meanings.definition(kpi)
-        fingerprint = meanings.fingerprint_of(now) or ""
-        locked[kpi] = replace(locked[kpi], fingerprint=fingerprint, came_from=now.came_from)
+        locked[kpi] = replace(
+            locked[kpi], fingerprint=meanings.fingerprint_of(now) or "", came_from=now.came_from
+        )
+        if history[-1].definition.side_effects is None:
+            locked[kpi] = replace(locked[kpi], side_effects=now.side_effects)
         renewed.append(kpi)
     lock.write(root, locked)
     return renewed
@@ -357,6 +375,8 @@ def changelog_row(record: VersionRecord) -> str:
     impact = record.measured_impact
     if record.kind == "equivalent":
         measured = "none, proved"
+    elif record.kind == "wording":
+        measured = "none, words alone"
     elif impact.get("least") is None:
         measured = "not measured"
     else:

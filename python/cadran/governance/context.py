@@ -156,6 +156,12 @@ class Context:
         return cards
 
     @cached_property
+    def switched_off(self) -> dict[str, dict[str, Any]]:
+        """The cards of KPIs that the project has and does not enable, as they are written."""
+        metrics = self.layer.project.switched_off("metric") if self.dbt else {}
+        return {name: card_reader.carried_by(metric) or {} for name, metric in metrics.items()}
+
+    @cached_property
     def _read(self) -> tuple[dict[str, Card], dict[str, CardError]]:
         cards, broken = {}, {}
         for name in self.raw:

@@ -9,17 +9,19 @@ from cadran.formats import periods
 from cadran.formats.words import words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cadran import charts
     from cadran.core.project.cards import Card
-    from cadran.core.result import Break, Result
+    from cadran.core.result import Break
 
 
-def marks(result: Result, kpi: str, lang: str = "en") -> list[charts.Break]:
-    """The breaks that an answer carries, as marks for a chart."""
+def marks(breaks: Iterable[Break], kpi: str, lang: str = "en") -> list[charts.Break]:
+    """The breaks of a KPI that an answer carries, as marks for a chart."""
     from cadran import charts
 
     drawn = []
-    for change in result.breaks:
+    for change in breaks:
         if change.kpi == kpi:
             word = words("kinds", lang).get(change.kind or "", change.kind or "")
             day = change.period.date() if isinstance(change.period, dt.datetime) else change.period

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cadran.core.query.filters import read
-from cadran.core.result import Break
+from cadran.core.result import KEEPING, Break
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal, quoted
 from cadran.errors import QueryError
@@ -206,8 +206,11 @@ class Reader:
             from stepped where before <> version order by kpi, period
             """
         ).to_pylist()
-        breaks = []
+        breaks, kinds = [], self._version_kinds() if rows else {}
         for row in rows:
+            between = range(row["before"] + 1, row["version"] + 1)
+            if between and all(kinds.get((row["kpi"], number)) in KEEPING for number in between):
+                continue  # the same meaning goes on under another number
             details = json.loads(row["details"] or "{}")
             # The last value is that of all rows: more than one who is confined may see.
             last = None if self.query.confined else row["last"]
@@ -218,6 +221,14 @@ class Reader:
                 )
             )  # fmt: skip
         return tuple(breaks)
+
+    def _version_kinds(self) -> dict[tuple[str, int], str]:
+        """The kind of each published version whose record said it, by KPI and number."""
+        rows = self._warehouse.arrow(
+            f"""select distinct kpi, version, details->>'version_kind' as kind
+            from {sql.BATCHES} where details->>'version_kind' is not null"""
+        ).to_pylist()
+        return {(row["kpi"], row["version"]): row["kind"] for row in rows}
 
     def _kinds(self) -> dict[str, str]:
         kpis = ", ".join(literal(name) for name in self.query.metrics)

@@ -92,6 +92,15 @@ class Project:
             ) from None
         return manifest
 
+    def switched_off(self, kind: str) -> dict[str, dict[str, Any]]:
+        """What the project has of a kind and does not enable, by name: `metric`, `saved_query`."""
+        return {
+            str(node["name"]): node
+            for nodes in (self.dbt_manifest.get("disabled") or {}).values()
+            for node in nodes
+            if node["resource_type"] == kind
+        }
+
     def file_of(self, metric: str) -> str:
         """The file that defines a metric, or the semantic manifest when dbt's is not there."""
         try:

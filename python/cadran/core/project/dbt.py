@@ -203,6 +203,11 @@ def variables(root: Path) -> dict[str, Any]:
     return values
 
 
+def dispatch_order(root: Path) -> Any:
+    """Where dbt looks for macros that it dispatches to, as the project says; None by default."""
+    return _yaml(root / "dbt_project.yml").get("dispatch")
+
+
 def _compile(project: Project, folder: Path) -> None:
     root = project.root
     assert root is not None  # noqa: S101 - `compiled` asks before

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.project.dbt import ENVIRONMENT, variables
+from cadran.core.project.dbt import ENVIRONMENT, dispatch_order, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from cadran.core.project.artifacts import Project
@@ -30,6 +30,8 @@ def checksum(text: str) -> str:
 
 _COMMENTS = re.compile(r"\{#.*?#\}|/\*.*?\*/|--[^\n]*|^\s*#[^\n]*", re.DOTALL | re.MULTILINE)
 VARIABLE = re.compile(r"\bvar\(\s*['\"]([\w.]+)['\"]")
+# What a text calls, and the first text that it is given.
+_CALLED = re.compile(r"\b(\w+)\((?:\s*['\"](\w+))?")
 _SOME_VARIABLE = re.compile(r"\bvar\(\s*[^'\"\s]")
 _SNAPSHOT = (
     "strategy", "unique_key", "updated_at", "check_cols", "hard_deletes",
@@ -113,6 +115,11 @@ class Graph:
     def _variables(self) -> dict[str, Any]:
         return variables(self._root) if self._root else {}
 
+    @cached_property
+    def dispatch(self) -> Any:
+        """The order in which dbt looks for what it dispatches to, where the project sets it."""
+        return dispatch_order(self._root) if self._root else None
+
     def of_relation(self, relation: dict[str, Any]) -> str | None:
         """The dbt id of a relation of the semantic manifest."""
         return self.by_relation.get(
@@ -174,11 +181,11 @@ class Graph:
             macro = self.manifest["macros"][key]
             add("macro", macro["name"], macro["original_file_path"], plain(macro["macro_sql"]))
             texts.append(macro["macro_sql"])
-        for kind, name, file, content in self._named_in(texts):
+        for kind, name, file, content in self.named_in(texts):
             add(kind, name, file, content)
         return sorted(nodes_by_key.values())
 
-    def _named_in(self, texts: list[str]) -> Iterator[tuple[str, str, str, str]]:
+    def named_in(self, texts: list[str]) -> Iterator[tuple[str, str, str, str]]:
         """The variables that texts name, those of dbt and those of the environment."""
         names = {n for text in texts for n in VARIABLE.findall(text)}
         if any(map(_SOME_VARIABLE.search, texts)):  # which one is told when it runs
@@ -190,16 +197,65 @@ class Graph:
             yield "env", name, "the environment", str(os.environ.get(name))
 
     def macros_behind(self, nodes: Iterable[str]) -> list[str]:
-        """The ids of the macros of this project and its packages that nodes call, at any depth."""
+        """The ids of the macros of this project and its packages that nodes call, at any depth.
+
+        Those that stand in the place of a macro of dbt's, which dispatches to them, are among them.
+        """
         waiting = [m for key in nodes for m in _depends(self.nodes[key], "macros")]
         macros: set[str] = set()
         while waiting:
             key = waiting.pop()
             macro = self.manifest["macros"].get(key)
-            if key not in macros and macro and macro["package_name"] not in NOT_OURS:
+            if key in macros or not macro:
+                continue
+            macros.add(key)
+            waiting += _depends(macro, "macros") if _is_ours(macro) else self._calls[key]
+        return self._own(macros)
+
+    def called_by(self, texts: Iterable[str]) -> list[str]:
+        """The ids of the macros of this project and its packages that texts call, at any depth."""
+        waiting = [key for text in texts for key in self._called_in(text)]
+        macros: set[str] = set()
+        while waiting:
+            key = waiting.pop()
+            if key not in macros:
                 macros.add(key)
-                waiting += _depends(macro, "macros")
-        return sorted(macros)
+                waiting += self._calls[key]
+        return self._own(macros)
+
+    def _own(self, macros: Iterable[str]) -> list[str]:
+        return sorted(key for key in macros if _is_ours(self.manifest["macros"][key]))
+
+    @cached_property
+    def operations(self) -> list[dict[str, Any]]:
+        """The hooks of the project and its packages, which run before and after all models."""
+        nodes = self.manifest["nodes"].values()
+        found = [node for node in nodes if node["resource_type"] == "operation"]
+        return sorted(found, key=lambda node: (node["package_name"], node["name"]))
+
+    @cached_property
+    def _calls(self) -> _Calls:
+        return _Calls(self._called_in, self.manifest["macros"])
+
+    def _called_in(self, text: str) -> list[str]:
+        """The ids of the macros that a text names, each by every adapter that may answer to it."""
+        calls = _CALLED.findall(text)
+        names = {name for name, _ in calls} | {given for name, given in calls if name == "dispatch"}
+        return [key for name in sorted(names) for key in self._macros_by_name.get(name, ())]
+
+    @cached_property
+    def _macros_by_name(self) -> dict[str, list[str]]:
+        """The ids of macros by name, with and without the adapter before it or behind it."""
+        adapter = self.manifest["metadata"].get("adapter_type") or ""
+        by_name: dict[str, list[str]] = {}
+        for key, macro in self.manifest["macros"].items():
+            name = macro["name"]
+            names = {name}
+            for own in (adapter, "default"):
+                names |= {name.removeprefix(f"{own}__"), name.removesuffix(f"_{own}")}
+            for each in names:
+                by_name.setdefault(each, []).append(key)
+        return by_name
 
     def variable(self, name: str) -> tuple[Any, str]:
         """The value of a variable, and the file that sets it."""
@@ -229,6 +285,22 @@ class Graph:
         """How a snapshot decides that a row changed."""
         config = self.nodes[key]["config"]
         return _json({name: config.get(name) for name in _SNAPSHOT})
+
+
+class _Calls(dict[str, list[str]]):
+    """The ids of the macros that each macro calls, worked out when they are asked for."""
+
+    def __init__(self, called_in: Callable[[str], list[str]], macros: dict[str, Any]) -> None:
+        super().__init__()
+        self._called_in, self._macros = called_in, macros
+
+    def __missing__(self, key: str) -> list[str]:
+        self[key] = self._called_in(self._macros[key]["macro_sql"])
+        return self[key]
+
+
+def _is_ours(macro: dict[str, Any]) -> bool:
+    return macro["package_name"] not in NOT_OURS
 
 
 def plain(text: str) -> str:

@@ -183,6 +183,8 @@ class Locked:
         seals: checksums of the files of its records, by version.
         fingerprint: of all that it comes from, as written when it was last found to mean the same.
         came_from: kind and name of the models, snapshots, seeds and sources under it.
+        side_effects: what decides rows beside a SELECT, where the record of the version was written
+            before that was noted.
     """
 
     version: int
@@ -190,6 +192,7 @@ class Locked:
     seals: dict[int, str] = field(default_factory=dict)
     fingerprint: str = ""
     came_from: list[tuple[str, str]] = field(default_factory=list)
+    side_effects: dict[str, str] | None = None
 
 
 def read(root: Path) -> dict[str, Locked]:
@@ -206,6 +209,7 @@ def read(root: Path) -> dict[str, Locked]:
                 {int(number): str(mark) for number, mark in (entry.get("seals") or {}).items()},
                 str(entry.get("fingerprint") or ""),
                 [(kind, name) for node in _nodes(entry) for kind, name in [node.split(" ")]],
+                entry.get("side_effects"),
             )
             for name, entry in (_load(root / FILE).get("kpis") or {}).items()
         }
@@ -229,6 +233,7 @@ def write(root: Path, locked: dict[str, Locked]) -> None:
             if entry.fingerprint
             else {}
         )
+        | ({} if entry.side_effects is None else {"side_effects": entry.side_effects})
         for name, entry in locked.items()
     }
     with alone(root):

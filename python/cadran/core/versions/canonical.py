@@ -13,6 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.project.graph import checksum
+from cadran.core.versions.equivalent import as_lists, close_facts, order_branches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,6 +72,8 @@ def _only_table(cte: exp.CTE) -> exp.Table | None:
     return table
 
 
+# The hash of each column of each seed by its dotted name; see `Definition.seeds`.
+Seeds = dict[str, dict[str, str]]
 _INTERNAL_NAME = re.compile(r'"_[tc]\d+"')
 
 
@@ -199,6 +202,21 @@ def order_operands(tree: exp.Expr) -> None:
         group.set("expressions", sorted(group.expressions, key=_place))
 
 
+def _name_seeds(tree: exp.Expr, seeds: Seeds) -> None:
+    """Name a seed by what it holds in the columns that are read, whatever else its file holds."""
+    from sqlglot import exp
+
+    for table in tree.find_all(exp.Table):
+        hashes = seeds.get(f"seed.{table.db}.{table.name}") if table.catalog == "seed" else None
+        if hashes is None:
+            continue
+        uses = [c for c in tree.find_all(exp.Column) if c.table == table.alias_or_name]
+        names = sorted({column.name.lower() for column in uses})
+        if all(name in hashes for name in names):
+            text = " ".join(f"{name} {hashes[name]}" for name in ("", *names))
+            table.set("db", exp.to_identifier(checksum(text)[:16], quoted=True))
+
+
 def _place(operand: exp.Expr) -> str:
     text: str = operand.sql()
     return _INTERNAL_NAME.sub("_", text) + text
@@ -212,7 +230,9 @@ class NotCanonical(ValueError):  # noqa: N818 - it is an answer, and every calle
     """The statement cannot be brought into one form."""
 
 
-def canonical(sql: str, dialect: str, columns: dict[str, list[str]] | None = None) -> str:
+def canonical(
+    sql: str, dialect: str, columns: dict[str, list[str]] | None = None, seeds: Seeds | None = None
+) -> str:
     """The one form of a statement, on many lines.
 
     Args:
@@ -220,12 +240,13 @@ def canonical(sql: str, dialect: str, columns: dict[str, list[str]] | None = Non
         dialect: sqlglot's name of its dialect.
         columns: known columns of leaf tables, by their dotted names; needed only where a column
             is written without its table beside several tables.
+        seeds: the hashes of the columns of seeds; without them a seed stands for its whole file.
 
     Raises:
         NotCanonical: it cannot be parsed, or a column cannot be told to its table.
     """
     try:
-        return _settled(_qualified(sql, dialect, columns or {}), dialect)
+        return _settled(_qualified(sql, dialect, columns or {}), dialect, seeds or {})
     except Exception as error:
         # Whatever sqlglot trips over, there is another way: the text itself.
         raise NotCanonical(_first_line(error)) from error
@@ -243,14 +264,19 @@ def qualified(sql: str, dialect: str, columns: dict[str, list[str]]) -> exp.Expr
         raise NotCanonical(_first_line(error)) from error
 
 
-def settled(tree: exp.Expr, dialect: str) -> str:
+def settled(tree: exp.Expr, dialect: str, seeds: Seeds) -> str:
     """The one form of a qualified tree, which is taken apart; on many lines.
+
+    Args:
+        tree: what `qualified` gave.
+        dialect: sqlglot's name of its dialect.
+        seeds: as `canonical` takes them.
 
     Raises:
         NotCanonical: a rewrite fails.
     """
     try:
-        return _settled(tree, dialect)
+        return _settled(tree, dialect, seeds)
     except Exception as error:
         raise NotCanonical(_first_line(error)) from error
 
@@ -277,7 +303,7 @@ def _qualified(sql: str, dialect: str, columns: dict[str, list[str]]) -> exp.Exp
     for node in tree.walk():
         node.comments = None
     _name_calls(tree, dialect)
-    _close_facts(tree)
+    close_facts(tree)
     # The columns of a leaf are often not known: what merely copies one is seen through first.
     tree = normalize_identifiers(tree, dialect=dialect)
     tree = eliminate_subqueries(qualify_tables(tree, dialect=dialect))
@@ -288,7 +314,7 @@ def _qualified(sql: str, dialect: str, columns: dict[str, list[str]]) -> exp.Exp
     tree = pushdown_projections(tree)
     _merge(tree)
     tree = annotate_types(tree, schema=schema, dialect=dialect)
-    return simplify(tree, dialect=dialect)
+    return simplify(as_lists(tree), dialect=dialect)
 
 
 def _is_pattern(star: exp.Star) -> bool:
@@ -299,16 +325,19 @@ def _is_pattern(star: exp.Star) -> bool:
     return not isinstance(place, exp.Select | exp.Count | exp.Returning)
 
 
-def _settled(tree: Any, dialect: str) -> str:
+def _settled(tree: Any, dialect: str, seeds: Seeds) -> str:
     from sqlglot.optimizer.canonicalize_internal_names import canonicalize_internal_names
     from sqlglot.optimizer.pushdown_projections import pushdown_projections
 
     tree = pushdown_projections(tree)
     _merge(tree)
+    as_lists(tree)
     number_outputs(tree)
     for _ in range(2):
+        order_branches(tree)
         order_ctes(tree)
         number_aliases(tree)
+        _name_seeds(tree, seeds)
         tree = canonicalize_internal_names(tree)
         order_operands(tree)
         order_projections(tree)
@@ -428,16 +457,6 @@ def _name_calls(tree: exp.Expr, dialect: str) -> None:
                 table.set("alias", exp.TableAlias(this=exp.to_identifier("rows_read")))
         if isinstance(table.this, exp.Identifier) and table.db and not table.catalog:
             table.set("catalog", exp.to_identifier("here", quoted=True))
-
-
-def _close_facts(tree: exp.Expr) -> None:
-    """Drop the names of facts from which a time spine takes its ends: they may be renamed."""
-    from sqlglot import exp
-
-    for table in tree.find_all(exp.Table):
-        if table.catalog == "model":
-            table.set("db", exp.to_identifier("any", quoted=True))
-            table.set("this", exp.to_identifier("fact", quoted=True))
 
 
 def _depends_on_rows(call: exp.Func) -> bool:

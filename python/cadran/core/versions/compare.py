@@ -79,6 +79,7 @@ class Change:
         note: why texts were compared instead of meanings, where that is so.
         moved: what the causes name.
         asks_more: questions that the version was not recorded for.
+        beside_select: what decides rows beside a SELECT and differs, by its names.
     """
 
     kpi: str
@@ -89,6 +90,7 @@ class Change:
     note: str = ""
     moved: tuple[Node, ...] = field(default=())
     asks_more: tuple[str, ...] = ()
+    beside_select: tuple[str, ...] = ()
 
 
 def compare(meanings: SemanticFingerprints, record: VersionRecord) -> Change:
@@ -101,7 +103,7 @@ def compare(meanings: SemanticFingerprints, record: VersionRecord) -> Change:
     if meanings.is_untouched(record):
         return Change(record.kpi, changed=False, note=record.definition.note)
     meanings.believe(record)
-    before = record.definition
+    before = meanings.recorded(record)
     of_then = set(record.tools) & {tool for tool in tools() if tool.startswith("metricflow")}
     if not of_then and before.semantics and before.runs:
         # A new MetricFlow may write the same question otherwise.
@@ -113,14 +115,14 @@ def between(meanings: SemanticFingerprints, before: Definition, after: Definitio
     """How one definition of a KPI stands to another."""
     if before.by_text and not after.by_text:
         after = replace(after, by_text=True)
+    if any(leaf.startswith("seed.") and leaf not in before.seeds for leaf in before.columns):
+        after = replace(after, seeds={})  # recorded when a seed stood for its whole file
     note = after.note or before.note
-    if text_of(before) == text_of(after):
+    ruled = [f"incremental rule of model {name}" for name in _altered(before, after, "rules")]
+    if before.side_effects is not None:
+        ruled += _altered(before, after, "side_effects")
+    if text_of(before) == text_of(after) and not ruled:
         return Change(after.kpi, changed=False, note=note)
-    ruled = [
-        name
-        for name, rule in after.rules.items()
-        if name in before.rules and before.rules[name] != rule
-    ]
     rewritten = _rewritten(meanings, before, after)
     if not rewritten and not ruled and _asks_alike(before, after):
         return Change(after.kpi, changed=False, note=note)
@@ -132,14 +134,33 @@ def between(meanings: SemanticFingerprints, before: Definition, after: Definitio
         return Change(after.kpi, changed=False, note=note, asks_more=more)
     moved = _moved(before, after, rewritten)
     causes = [f"{node.kind} {node.name} ({node.file})" for node in moved]
-    causes += [f"incremental rule of model {name}" for name in ruled]
+    causes += ruled
     difference = ""
     if differing is not None:
         difference = _difference(before, after, differing, rewritten)
     return Change(
         after.kpi, changed=True, question=differing or "", causes=tuple(causes),
         difference=difference, note=note, moved=moved, asks_more=more,
+        beside_select=tuple(ruled),
     )  # fmt: skip
+
+
+def _altered(before: Definition, after: Definition, what: str) -> list[str]:
+    """The names whose checksums differ; those of a model that was merely renamed do not."""
+    old, new = getattr(before, what), getattr(after, what) or {}
+    gone = {name: mark for name, mark in old.items() if new.get(name) != mark}
+    come = {name: mark for name, mark in new.items() if old.get(name) != mark}
+    were, are = ({node.name for node in side.nodes} for side in (before, after))
+    for name, mark in list(come.items()):
+        source = next((n for n, m in gone.items() if m == mark and _of(n) not in are), None)
+        if source is not None and _of(name) not in were:
+            del gone[source], come[name]
+    return sorted({*gone, *come})
+
+
+def _of(name: str) -> str:
+    """The model of something that is named by it, "post-hook of model x"."""
+    return name.rpartition(" ")[2]
 
 
 def hash_of(meanings: SemanticFingerprints, kpi: str) -> str:

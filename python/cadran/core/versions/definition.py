@@ -26,7 +26,7 @@ OPEN_GRAIN = "cadran_grain"
 _RELATIONS = ("model", "snapshot", "seed", "source")
 _OPENED = re.compile(r'"\w+____\w+"|"(source|seed|snapshot|python)"\.')
 # Raised when the form itself changes, so that what was kept of an older one is not believed.
-FORM = 2
+FORM = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,10 @@ class Definition:
         columns: known columns of leaves, by dotted names.
         nodes: what it comes from, with checksums.
         rules: checksums of the rules of incremental models.
+        side_effects: checksums of what else decides rows beside a SELECT; see `side_effects`. None
+            in what was recorded before they were noted.
+        seeds: for each seed that is read, by its dotted name, the hash of each column's values, and
+            that of their number under "".
         semantics: MetricFlow's definitions behind it, over the steps; see `semantics`.
         note: what is compared by its text instead of its meaning, where that is so.
         by_text: whether that holds for everything it comes from.
@@ -73,6 +77,8 @@ class Definition:
     columns: dict[str, list[str]] = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
     rules: dict[str, str] = field(default_factory=dict)
+    side_effects: dict[str, str] | None = None
+    seeds: dict[str, dict[str, str]] = field(default_factory=dict)
     semantics: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     by_text: bool = False
@@ -98,7 +104,8 @@ class Definition:
             return "\n".join(
                 [*(f"{n.kind} {n.name} {n.checksum}" for n in self.nodes), question.sql]
             )
-        return canonical(with_steps(question.sql, self.steps), DIALECT, self.columns)
+        sql = with_steps(question.sql, self.steps)
+        return canonical(sql, DIALECT, self.columns, self.seeds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class Expansion:
         self.graph = graph
         self.dialect = dialect
         self.columns: dict[str, list[str]] = {}
+        self.seeds: dict[str, dict[str, str]] = {}
         self._root = root
         self._steps: dict[tuple[str, bool], tuple[str, list[tuple[str, bool]]]] = {}
         self._by_text: dict[str, str] = {}
@@ -171,9 +172,12 @@ class Expansion:
             parts = "python", self.mark_of(key), node["name"]
         else:
             parts = "model", node["package_name"], node["name"]
-        columns = [*node["columns"], *self._header(key)]
+        contents = self._contents(key)
+        columns = [*node["columns"], *(contents[0] if contents else ())]
         if columns:
             self.columns[".".join(parts)] = columns
+        if contents:
+            self.seeds[".".join(parts)] = _hashes(contents)
         return dict(zip(("catalog", "db", "this"), parts, strict=True))
 
     def relation(self, key: str) -> str:
@@ -203,7 +207,8 @@ class Expansion:
             return self._snapshot_hash(key)
         return self._text_hash(key)
 
-    def _header(self, key: str) -> list[str]:
+    def _contents(self, key: str) -> list[list[str]]:
+        """The rows of a seed, its header first; none of anything else."""
         node = self.graph.nodes[key]
         if node["resource_type"] != "seed" or self._root is None:
             return []
@@ -213,7 +218,7 @@ class Expansion:
         if not path.exists():
             return []
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file), [])
+            return list(csv.reader(file, delimiter=node["config"].get("delimiter") or ","))
 
     def _snapshot_hash(self, key: str) -> str:
         """A snapshot cannot be made again, so how its rows came about stands for it."""
@@ -235,6 +240,15 @@ class Expansion:
         self._by_text[key] = f"{node['resource_type']} {node['name']}"
         nodes = self.graph.closure((), self._ancestors([key]))
         return checksum(" ".join(f"{n.kind} {n.name} {n.checksum}" for n in nodes))[:16]
+
+
+def _hashes(contents: list[list[str]]) -> dict[str, str]:
+    """The hash of each column of a seed, in the order of its rows, and of how many there are."""
+    header, *rows = contents
+    rows = [row for row in rows if row]
+    values = {name.lower(): [row[at : at + 1] for row in rows] for at, name in enumerate(header)}
+    hashes = {name: checksum(repr(column))[:16] for name, column in values.items()}
+    return hashes | {"": checksum(str(len(rows)))[:16]}
 
 
 def without_comments(sql: str, dialect: str) -> str:

@@ -16,6 +16,7 @@ from cadran.core.semantics.metrics import MetricGraph
 from cadran.core.versions.canonical import NotCanonical, qualified, settled
 from cadran.core.versions.definition import rules
 from cadran.core.versions.expand import with_steps
+from cadran.core.versions.side_effects import side_effects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from cadran.core.project.cards import Card
     from cadran.core.project.graph import Graph
+    from cadran.core.versions.canonical import Seeds
+    from cadran.core.versions.definition import Definition
 
 
 _LEAF = "mart"
@@ -36,17 +39,18 @@ class Fingerprint:
         """Take the dialect of the statements."""
         self._dialect = dialect
         self._trees: dict[str, exp.Expr] = {}
-        self._steps: dict[str, str] = {}
-        self._hashes: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._steps: dict[tuple[str, ...], str] = {}
+        self._hashes: dict[tuple[str, ...], str] = {}
 
-    def hash(self, sql: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
-        """The hash of what a question over steps means.
+    def hash(self, sql: str, definition: Definition) -> str:
+        """The hash of what a question over the steps of a definition means.
 
         Raises:
             NotCanonical: the question or one of its marts has no canonical form.
         """
         from sqlglot import exp
 
+        steps, columns, seeds = definition.steps, definition.columns, definition.seeds
         marts = [name for name in steps if f'"{name}"' in sql]
         for name in marts:
             sql = sql.replace(f'"{name}"', f'"{_LEAF}"."{_LEAF}"."{name}"')
@@ -59,42 +63,43 @@ class Fingerprint:
         for column in tree.find_all(exp.Column):
             for name in aliases.get(column.table, ()):
                 used[name].add(column.name)
-        text = settled(tree, self._dialect)
+        text = settled(tree, self._dialect, seeds)
         for name in marts:
-            text = text.replace(f'"{name}"', f'"{self._mart(name, used[name], steps, columns)}"')
+            text = text.replace(f'"{name}"', f'"{self._mart(name, used[name], definition)}"')
         return checksum(text)
 
-    def step(self, body: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
-        """What one step makes of the steps and leaves that it reads.
+    def step(self, name: str, definition: Definition) -> str:
+        """What one step of a definition makes of the steps and leaves that it reads.
 
         Raises:
             NotCanonical: it has no canonical form by itself.
         """
-        key = checksum(body)
+        key = (checksum(definition.steps[name]), *sorted(definition.seeds))
         if key not in self._steps:
-            self._steps[key] = self._step(body, steps, columns)
+            self._steps[key] = self._step(definition.steps[name], definition)
         return self._steps[key]
 
-    def _step(self, body: str, steps: dict[str, str], columns: dict[str, list[str]]) -> str:
+    def _step(self, body: str, definition: Definition) -> str:
+        steps, columns, seeds = definition.steps, definition.columns, definition.seeds
         inputs = [name for name in steps if f'"{name}"' in body]
         for name in inputs:
             body = body.replace(f'"{name}"', f'"{_LEAF}"."{_LEAF}"."{name}"')
         try:
-            return self._form(body, columns)
+            return self._form(body, columns, seeds)
         except NotCanonical:
             # A star of a step can be listed once the columns of that step are.
             outputs = {
                 f"{_LEAF}.{_LEAF}.{name}": list(self._tree(name, steps, columns).named_selects)
                 for name in inputs
             }
-            return self._form(body, columns | outputs)
+            return self._form(body, columns | outputs, seeds)
 
-    def _form(self, body: str, columns: dict[str, list[str]]) -> str:
+    def _form(self, body: str, columns: dict[str, list[str]], seeds: Seeds) -> str:
         tree: Any = qualified(body, self._dialect, columns)
         names = list(tree.named_selects)
         if "*" not in names and len(set(names)) == len(names):
             tree.set("expressions", sorted(tree.expressions, key=lambda e: str(e.alias_or_name)))
-        return f"{' '.join(tree.named_selects)}\n{settled(tree, self._dialect)}"
+        return f"{' '.join(tree.named_selects)}\n{settled(tree, self._dialect, seeds)}"
 
     def _tree(self, name: str, steps: dict[str, str], columns: dict[str, list[str]]) -> Any:
         statement = with_steps(f'SELECT * FROM "{name}"', steps)
@@ -103,13 +108,11 @@ class Fingerprint:
             self._trees[key] = qualified(statement, self._dialect, columns)
         return self._trees[key]
 
-    def _mart(
-        self, name: str, used: set[str], steps: dict[str, str], columns: dict[str, list[str]]
-    ) -> str:
-        statement = with_steps(f'SELECT * FROM "{name}"', steps)
-        key = checksum(statement)
-        if (key, tuple(sorted(used))) not in self._hashes:
-            tree: Any = self._tree(name, steps, columns).copy()
+    def _mart(self, name: str, used: set[str], definition: Definition) -> str:
+        statement = with_steps(f'SELECT * FROM "{name}"', definition.steps)
+        key = (checksum(statement), *sorted(definition.seeds), "", *sorted(used))
+        if key not in self._hashes:
+            tree: Any = self._tree(name, definition.steps, definition.columns).copy()
             outputs = {p.alias_or_name: p for p in tree.expressions}
             names = sorted(used & outputs.keys())
             if used - outputs.keys():
@@ -118,9 +121,9 @@ class Fingerprint:
             if not names:
                 raise NotCanonical(f"no column of {name} is read")
             tree.set("expressions", [outputs[column] for column in names])
-            content = f"{' '.join(names)}\n{settled(tree, self._dialect)}"
-            self._hashes[key, tuple(sorted(used))] = checksum(content)
-        return self._hashes[key, tuple(sorted(used))]
+            content = f"{' '.join(names)}\n{settled(tree, self._dialect, definition.seeds)}"
+            self._hashes[key] = checksum(content)
+        return self._hashes[key]
 
 
 def fingerprint(graph: Graph, card: Card, nodes: Iterable[tuple[str, str]]) -> str | None:
@@ -141,6 +144,7 @@ def fingerprint(graph: Graph, card: Card, nodes: Iterable[tuple[str, str]]) -> s
         query_semantics(graph, metrics),
         [g for g in GRAINS if g in card.grains], sorted(card.dimensions),
         [asdict(node) for node in graph.closure(metrics, keys)], rules(graph, keys),
+        side_effects(graph, keys), *([graph.dispatch] if graph.dispatch else []),
     ]  # fmt: skip
     return checksum(json.dumps(content, sort_keys=True, default=str))
 

@@ -21,6 +21,7 @@ from cadran.core.semantics.governed import TIME, govern
 from cadran.core.versions.expand import over, with_steps
 from cadran.core.versions.questions import SCHEMA, frozen_model
 from cadran.core.versions.record import records
+from cadran.core.versions.side_effects import UNREPEATED
 from cadran.errors import QueryError, UnknownNameError, WarehouseError
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class Versions:
             table = self._warehouse.arrow(sql, dates(query))
         else:
             try:
-                sql, note = frozen.sql(query), f"{by}, from its frozen SQL"
+                sql, note = frozen.sql(query), f"{by}, from its frozen SQL{frozen.left_out}"
                 table = frozen.run(sql, query)
             except GoneError as gone:
                 reader = _published(self._warehouse, query, version, gone)
@@ -270,6 +271,13 @@ class Frozen:
     def card(self) -> Card:
         """The card as it was then."""
         return replace(self._model.card(self.kpi), version=self._record.version)
+
+    @property
+    def left_out(self) -> str:
+        """What changed rows then and stands in no SELECT, as the end of a note; mostly empty."""
+        effects = self._record.definition.side_effects or {}
+        named = [name for name in effects if name.startswith(UNREPEATED)]
+        return f", which does not repeat the {', the '.join(named)}" if named else ""
 
     def governed(self, query: Query) -> Query:
         """The question with its filters as templates, as the card of then lets it stand.

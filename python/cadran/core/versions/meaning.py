@@ -30,6 +30,8 @@ from cadran.core.versions.definition import (
 from cadran.core.versions.expand import Expansion, with_steps
 from cadran.core.versions.fingerprint import Fingerprint, fingerprint
 from cadran.core.versions.questions import CompiledQueries, semantics_of
+from cadran.core.versions.side_effects import side_effects
+from cadran.core.versions.wording import changed_words
 from cadran.errors import CadranError
 
 if TYPE_CHECKING:
@@ -130,9 +132,7 @@ class SemanticFingerprints:
         if before.steps[step] == after.steps[step]:
             return True
         try:
-            forms = [
-                self._fingerprint.step(d.steps[step], d.steps, d.columns) for d in (before, after)
-            ]
+            forms = [self._fingerprint.step(step, definition) for definition in (before, after)]
         except NotCanonical:
             return False
         return forms[0] == forms[1]
@@ -158,13 +158,14 @@ class SemanticFingerprints:
 
     def _key(self, definition: Definition, question: CompiledQuery) -> str:
         content = [definition.by_text, question.sql, definition.steps, definition.columns]
+        content += [definition.seeds] if definition.seeds else []
         nodes = [asdict(n) for n in definition.nodes] if definition.by_text else []
         return key_of("hash", self._tools, content, nodes)
 
     def _hash(self, definition: Definition, question: CompiledQuery) -> str:
         if definition.by_text:
             return checksum(definition.canonical(question))
-        return self._fingerprint.hash(question.sql, definition.steps, definition.columns)
+        return self._fingerprint.hash(question.sql, definition)
 
     def meanings(self, kpi: str) -> list[Meaning]:
         """The meaning of a KPI at each grain, and by each dimension."""
@@ -212,6 +213,17 @@ class SemanticFingerprints:
         except CadranError:
             return False
 
+    def recorded(self, record: VersionRecord) -> Definition:
+        """The definition of a version, with what the lock noted later of its side effects."""
+        locked = self._locked.get(record.kpi)
+        if record.definition.side_effects is None and locked and locked.version == record.version:
+            return replace(record.definition, side_effects=locked.side_effects)
+        return record.definition
+
+    def changed_words(self, record: VersionRecord) -> dict[str, tuple[str, str]]:
+        """What a version says to readers otherwise than the card does now: old and new by field."""
+        return changed_words(record.definition, self.parsed.metrics[record.kpi])
+
     def mark_of(self, key: str) -> str:
         """The hash that stands for a snapshot or a Python model, by its dbt id."""
         return self._expansion.mark_of(key)
@@ -235,10 +247,12 @@ class SemanticFingerprints:
             steps |= {name: body for name, body in inner.items() if name not in steps}
             ids |= dict.fromkeys(behind)
         columns = {k: v for k, v in self._expansion.columns.items() if _leaf(k, questions, steps)}
+        seeds = {k: v for k, v in self._expansion.seeds.items() if k in columns}
         metrics = sorted(MetricGraph(self.graph.semantic).closure(card.name))
         definition = Definition(
             card.name, tuple(questions), steps, columns,
             tuple(self.graph.closure(metrics, ids)), rules(self.graph, ids),
+            side_effects(self.graph, ids), seeds,
             semantics_of(self.graph, self._expansion, card.name, ids),
             "; ".join(f"the text of {name} is compared" for name in self._expansion.texts(ids)),
         )  # fmt: skip

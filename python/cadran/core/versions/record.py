@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-KINDS = ("first", "renamed", "policy", "estimate", "error", "source", "equivalent")
+KINDS = ("first", "renamed", "policy", "estimate", "error", "source", "equivalent", "wording")
 POINTS = "points"
 RESTATEMENTS = ("none", "effective", "full", "window")
 _NAME = re.compile(r"v([1-9]\d*)\.yml")
@@ -36,7 +36,8 @@ class VersionRecord:
 
     Attributes:
         effective_from: the first day of which the version speaks.
-        kind: first, renamed, policy, estimate, error, source or equivalent.
+        kind: first, renamed, policy, estimate, error, source, equivalent, or wording where nothing
+            changed but what a reader understands by it.
         restatement: which published values it replaces: none, from the effective date, full, or
             those of a window.
         window: first and last day that are restated, where restatement is `window`.
@@ -213,7 +214,7 @@ def text_of(definition: Definition) -> str:
     content = [
         [[list(q.grains), list(q.dimensions), q.sql.strip()] for q in definition.questions],
         {name: body.strip() for name, body in definition.steps.items()},
-        definition.rules, definition.by_text,
+        definition.rules, definition.by_text, definition.seeds,
         [asdict(node) for node in definition.nodes] if definition.by_text else [],
     ]  # fmt: skip
     return checksum(json.dumps(content, sort_keys=True))
@@ -288,6 +289,8 @@ class RecordFile(Strict):
     columns: dict[str, Any] = field(default_factory=dict)
     came_from: tuple[Annotated[str, Takes(check=_four_parts)], ...] = ()
     rules: dict[str, Any] = field(default_factory=dict)
+    side_effects: dict[str, str] | None = None
+    seeds: dict[str, dict[str, str]] = field(default_factory=dict)
     semantics: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     by_text: bool = False
@@ -305,6 +308,8 @@ class RecordFile(Strict):
             columns=self.columns,
             nodes=tuple(Node(*line.split(" | ")) for line in self.came_from),
             rules=self.rules,
+            side_effects=self.side_effects,
+            seeds=self.seeds,
             semantics=self.semantics,
             note=self.note,
             by_text=self.by_text,
@@ -385,6 +390,8 @@ def write(root: Path, record: VersionRecord) -> Path:
         "columns": definition.columns,
         "came_from": [f"{n.kind} | {n.name} | {n.file} | {n.checksum}" for n in definition.nodes],
         "rules": definition.rules,
+        "side_effects": definition.side_effects or {},
+        "seeds": definition.seeds,
         "semantics": definition.semantics,
     }
     if definition.note:

@@ -12,7 +12,7 @@ from cadran.formats import strict_yaml
 from cadran.governance.rules.registry import Finding, rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sqlglot import exp
 
@@ -301,17 +301,38 @@ def _above(context: Context, name: str) -> Iterator[Input]:
     tree = _expression(context, name) if graph.metrics[name]["type"] == "derived" else None
     division = tree.unnest() if tree is not None else None
     if isinstance(division, exp.Div):
-        bare = {
-            column.name
-            for column in division.left.find_all(exp.Column)
-            if column.find_ancestor(exp.Coalesce) is None
-        }
-        yield from (part for part in inputs if part.alias in bare)
+        yield from _bare(division.left, inputs)
 
 
-def _is_empty_count(context: Context, part: Input) -> bool:
+def _bare(tree: exp.Expr, inputs: Iterable[Input]) -> list[Input]:
+    """The inputs that an expression reads without filling what is empty."""
+    from sqlglot import exp
+
+    names = {
+        column.name
+        for column in tree.find_all(exp.Column)
+        if column.find_ancestor(exp.Coalesce) is None
+    }
+    return [part for part in inputs if part.alias in names]
+
+
+def _is_empty_count(context: Context, part: Input, *, is_filtered: bool = False) -> bool:
+    """Whether an input is empty where nothing was counted, itself or by what it adds up."""
     graph = context.layer.metric_graph
     metric = graph.metrics[part.name]
-    if metric["type"] != "simple" or graph.aggregation(part.name).get("agg") not in _COUNTS:
+    is_filtered = is_filtered or bool(part.filters or filters_of(metric))
+    if metric["type"] == "derived":
+        tree = _expression(context, part.name)
+        inner = _bare(tree, graph.inputs(part.name)) if tree is not None else []
+        return any(_is_empty_count(context, one, is_filtered=is_filtered) for one in inner)
+    if metric["type"] != "simple" or fills_gaps(metric):
         return False
-    return bool(part.filters or filters_of(metric)) and not fills_gaps(metric)
+    return is_filtered and _counts(context, part.name)
+
+
+def _counts(context: Context, leaf: str) -> bool:
+    """Whether a simple metric counts, which a sum of ones does as well."""
+    from sqlglot import exp
+
+    agg = context.layer.metric_graph.aggregation(leaf).get("agg")
+    return agg in _COUNTS or (agg == "sum" and isinstance(_expression(context, leaf), exp.Literal))

@@ -44,7 +44,8 @@ def no_orphan(context: Context) -> Iterator[Finding]:
 @rule("OBJ03")
 def objective_has_kpi(context: Context) -> Iterator[Finding]:
     """Find objectives that no KPI serves."""
-    served = {card.get("objective") for card in context.raw.values()}
+    cards = [*context.raw.values(), *context.switched_off.values()]
+    served = {card.get("objective") for card in cards}
     for row in context.objectives:
         if row["objective"] not in served:
             message = f"no KPI serves the objective '{row['objective']}'"
@@ -72,7 +73,7 @@ def target_is_whole(context: Context) -> Iterator[Finding]:
     for row in context.targets:
         wrong = []
         start, grain, owner = row.date("period_start"), row["period_grain"], row["owner"]
-        if row["kpi"] not in context.raw:
+        if row["kpi"] not in context.raw and row["kpi"] not in context.switched_off:
             wrong.append(f"'{row['kpi']}' is no KPI")
         if grain not in TARGET_GRAINS:
             wrong.append(f"the period '{grain}' is none of {', '.join(TARGET_GRAINS)}")

@@ -10,6 +10,7 @@ from cadran.core.semantics import privacy
 from cadran.core.semantics.metrics import ADDITIVE
 from cadran.errors import CadranError
 from cadran.formats import periods
+from cadran.governance import kpi_tables
 from cadran.governance.rules.registry import Finding, rule
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from cadran.core.project.cards import Card
     from cadran.governance.context import Context
+
+PROJECT = "dbt_project.yml"
 
 
 @rule("TEC01")
@@ -84,7 +87,7 @@ def freshness_possible(context: Context) -> Iterator[Finding]:
 
 @rule("TEC04")
 def known_value(context: Context) -> Iterator[Finding]:
-    """Find strategic KPIs that no test proves."""
+    """Find strategic and certified KPIs that no test proves."""
     proved: set[str] = set()
     for group in ("nodes", "unit_tests"):
         for node in context.dbt.get(group, {}).values():
@@ -93,7 +96,9 @@ def known_value(context: Context) -> Iterator[Finding]:
                 names = meta.get("proves") or []
                 proved |= {names} if isinstance(names, str) else set(names)
     for name, card in context.raw.items():
-        if card.get("tier") != "strategic" or card.get("status") == "deprecated":
+        if card.get("tier") != "strategic" and card.get("status") != "certified":
+            continue
+        if card.get("status") == "deprecated":
             continue
         if name not in proved and not _has_file(context, name):
             yield Finding(kpi=name, message="no test holds it against a value known by other means")
@@ -103,6 +108,26 @@ def _has_file(context: Context, kpi: str) -> bool:
     patterns = [pattern.replace("{kpi}", kpi) for pattern in context.settings.known_values]
     root = context.root
     return root is not None and any(any(root.glob(pattern)) for pattern in patterns)
+
+
+@rule("TEC07")
+def tables_as_defined(context: Context) -> Iterator[Finding]:
+    """Find files of models/kpis that are not what their saved queries say."""
+    if context.root is None or not context.dbt:
+        return
+    try:
+        files = kpi_tables.differences(context.layer, context.root, as_built=False)
+    except CadranError as problem:
+        yield Finding(message=f"a KPI table cannot be written: {problem}", file=PROJECT, line=1)
+        return
+    for file, difference in files.items():
+        is_there = (context.root / file).exists()
+        yield Finding(
+            message=f"{file} {'differs from' if is_there else 'is missing beside'} its saved query",
+            file=file.as_posix() if is_there else PROJECT,
+            line=1,
+            detail=difference,
+        )
 
 
 @rule("TEC05")

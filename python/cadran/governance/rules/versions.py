@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from cadran.core.project import lock
+from cadran.core.result import KEEPING
 from cadran.core.versions import record as versions
 from cadran.core.versions.evidence import UNPROVED
 from cadran.core.versions.record import months_of
+from cadran.core.versions.wording import words_in
 from cadran.errors import CadranError
 from cadran.governance.impact import shared, side_by_side, summary
 from cadran.governance.rules.registry import Finding, rule
@@ -50,7 +53,8 @@ def changed_with_version(context: Context) -> Iterator[Finding]:
                 message=f"it means something else than its version {history[-1].version}, caused"
                 f" by {caused}{note}",
                 detail=change.difference,
-                remedy=f"Take the change back, or record it: `cadran bump {name}`.",
+                remedy=f"Take the change back, or record it: `cadran bump {name}`; with `--kind"
+                " equivalent` where no value changed, which the values prove.",
             )  # fmt: skip
 
 
@@ -71,11 +75,46 @@ def version_with_change(context: Context) -> Iterator[Finding]:
             same = versions.text_of(definitions[0]) == versions.text_of(definitions[1]) or (
                 before.hash == after.hash and definitions[0].rules == definitions[1].rules
             )
+            effects = [definition.side_effects for definition in definitions]
+            if None not in effects and effects[0] != effects[1]:
+                same = False
+            if after.kind == "wording":
+                same = words_in(definitions[0]) == words_in(definitions[1])
             if same:
                 yield Finding(
                     kpi=name, file=after.file, line=1,
                     message=f"version {after.version} means what version {before.version} means",
                 )  # fmt: skip
+
+
+@rule("VER14")
+def words_with_version(context: Context) -> Iterator[Finding]:
+    """Find KPIs whose card says something else to readers than their last version."""
+    for name, history in context.versions.live():
+        words = context.layer.meanings.changed_words(history[-1])
+        if words:
+            version = history[-1].version
+            differences = "; ".join(
+                f"{field} '{shorten(old, 60)}' became '{shorten(new, 60)}'"
+                for field, (old, new) in words.items()
+            )
+            yield Finding(
+                kpi=name,
+                message=f"it says something else than its version {version}: {differences}",
+                remedy=f"Take the words back, or record them: `cadran bump {name} --kind wording`.",
+            )
+
+
+@rule("VER15")
+def side_effects_known(context: Context) -> Iterator[Finding]:
+    """Find versions of which neither record nor lock says what changes rows beside a SELECT."""
+    for name, history in context.versions.live():
+        if context.layer.meanings.recorded(history[-1]).side_effects is None:
+            yield Finding(
+                kpi=name, file=history[-1].file, line=1,
+                message=f"version {history[-1].version} was recorded before hooks, SQL headers and"
+                " increments were noted",
+            )  # fmt: skip
 
 
 @rule("VER05")
@@ -87,8 +126,8 @@ def impact_as_expected(context: Context) -> Iterator[Finding]:
     for name, history in context.versions.live():
         for record in history:
             text = record.exceeds
-            is_change = record.kind not in {"first", "renamed", "equivalent"}
-            if is_change and record.expected_impact is None:
+            keeps = record.kind == "first" or record.kind in KEEPING
+            if not keeps and record.expected_impact is None:
                 text = "no impact was expected of it"
             if text:
                 yield Finding(
@@ -106,6 +145,8 @@ def _measured_anew(
 ) -> Iterator[Finding]:
     if not (before.definition.runs and after.definition.runs):
         return
+    if before.definition.side_effects != after.definition.side_effects:
+        return  # their SELECTs do not tell, and the tables are long those of the new one
     try:
         grain, pairs = side_by_side(
             context.layer, before.definition, after.definition, months_of(after.overlap),

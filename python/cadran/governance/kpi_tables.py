@@ -25,6 +25,7 @@ import yaml
 from cadran.core.query.request import DAY_OR_COARSER, ask
 from cadran.core.semantics.metrics import ADDITIVE, NOT_ADDITIVE
 from cadran.errors import CardError, ProjectError
+from cadran.formats import strict_yaml
 
 if TYPE_CHECKING:
     from cadran.core.layer import Layer
@@ -69,30 +70,54 @@ def write(layer: Layer, project_dir: Path | str = ".") -> list[Path]:
     """
     root = Path(project_dir)
     changed = []
-    for path, text in _expected_files(layer, root).items():
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+    expected = _expected_files(layer, root, as_built=True)
+    for path, text in expected.items():
+        if not path.exists() or not _is_same(path.read_text(encoding="utf-8"), text):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             changed.append(path)
-    for path in _stale(layer, root):
+    for path in _stale(layer, root, expected):
         path.unlink()
         changed.append(path)
     return changed
 
 
-def differences(layer: Layer, project_dir: Path | str = ".") -> list[str]:
-    """What the generated models say that their definitions no longer say, as unified diffs."""
+def differences(
+    layer: Layer, project_dir: Path | str = ".", *, as_built: bool = True
+) -> dict[Path, str]:
+    """What the generated models say that their definitions no longer say, as unified diffs by file.
+
+    Args:
+        layer: the layer of a project.
+        project_dir: the dbt project that holds `models/kpis/`.
+        as_built: read the types of columns from the warehouse; else those that stand in the files
+            are believed, which needs no built project.
+    """
     root = Path(project_dir)
-    messages = []
-    for path, text in _expected_files(layer, root).items():
+    expected = _expected_files(layer, root, as_built=as_built)
+    messages = {}
+    for path, text in expected.items():
         present = path.read_text(encoding="utf-8") if path.exists() else ""
-        if present != text:
-            messages.append(_difference(path.relative_to(root), present, text))
-    messages.extend(
-        _difference(path.relative_to(root), path.read_text(encoding="utf-8"), "")
-        for path in _stale(layer, root)
-    )
+        if not _is_same(present, text):
+            messages[path.relative_to(root)] = _difference(path.relative_to(root), present, text)
+    for path in _stale(layer, root, expected):
+        text = path.read_text(encoding="utf-8")
+        messages[path.relative_to(root)] = _difference(path.relative_to(root), text, "")
     return messages
+
+
+# MetricFlow numbers its steps as they come, over all semantic models that are switched on.
+_NUMBERED = re.compile(r"\b(subq|sma|cm|rss|nr_subq|\w+_src)_\d+")
+
+
+def _is_same(present: str, text: str) -> bool:
+    """Whether two files say the same; the numbers of steps are no more than names."""
+    return present == text or _renumbered(present) == _renumbered(text)
+
+
+def _renumbered(text: str) -> str:
+    numbers: dict[str, int] = {}
+    return _NUMBERED.sub(lambda m: f"{m[1]}_{numbers.setdefault(m[0], len(numbers))}", text)
 
 
 def _difference(name: Path, present: str, expected: str) -> str:
@@ -103,36 +128,56 @@ def _difference(name: Path, present: str, expected: str) -> str:
     return "\n".join(lines)
 
 
-def _expected_files(layer: Layer, root: Path) -> dict[Path, str]:
+def _expected_files(layer: Layer, root: Path, *, as_built: bool) -> dict[Path, str]:
     files: dict[Path, str] = {}
-    for table in kpi_tables(layer):
+    for table in tables(layer, None if as_built else root):
         files[root / table.path.with_suffix(".sql")] = table.sql
         files[root / table.path.with_suffix(".yml")] = table.documentation
     return files
 
 
-def _stale(layer: Layer, root: Path) -> list[Path]:
-    expected = set(_expected_files(layer, root))
+def _stale(layer: Layer, root: Path, expected: dict[Path, str]) -> list[Path]:
+    """Files whose saved query is gone; what is switched off stays as it is."""
     present = {path for ending in ("sql", "yml") for path in (root / FOLDER).rglob(f"*.{ending}")}
-    return sorted(present - expected)
+    switched_off = layer.project.switched_off("saved_query")
+    return sorted(path for path in present - set(expected) if path.stem not in switched_off)
 
 
-def kpi_tables(layer: Layer) -> list[KpiTable]:
-    """One KPI table per saved query of the project itself, in the order of their names."""
+def tables(layer: Layer, root: Path | None = None) -> list[KpiTable]:
+    """One KPI table per saved query of the project itself, in the order of their names.
+
+    Args:
+        layer: the layer of a project.
+        root: the project whose files say the types of columns; by default the warehouse does.
+    """
     dbt = layer.project.dbt_manifest
     own = dbt["metadata"]["project_name"]
     saved = [query for query in dbt["saved_queries"].values() if query["package_name"] == own]
-    return [_kpi_table(layer, dbt, query) for query in sorted(saved, key=lambda q: q["name"])]
+    return [_kpi_table(layer, dbt, query, root) for query in sorted(saved, key=lambda q: q["name"])]
 
 
-def _kpi_table(layer: Layer, dbt: dict[str, Any], saved: dict[str, Any]) -> KpiTable:
+def _types(layer: Layer, sql: str, names: list[str], file: Path | None) -> dict[str, str]:
+    """The type of each column, from the warehouse or as a file of documentation says."""
+    if file is None:
+        return layer.warehouse.column_types(sql)
+    content = strict_yaml.read(file, ProjectError) if file.exists() else None
+    written = ((content or {}).get("models") or [{}])[0].get("columns") or ()
+    types = {str(column["name"]): str(column.get("data_type")) for column in written}
+    return {name: types.get(name, "unknown") for name in names}
+
+
+def _kpi_table(
+    layer: Layer, dbt: dict[str, Any], saved: dict[str, Any], root: Path | None
+) -> KpiTable:
     name = saved["name"]
     options = _options(saved)
     query = layer.saved_query(name)
     parts = _additive_parts(layer, query.metrics)
     metrics = [*query.metrics, *(part for part in parts if part not in query.metrics)]
     sql = layer.stable_sql(ask(metrics, query.group_by, query.where, governed=False, ordered=False))
-    types = layer.warehouse.column_types(sql)
+    folder = FOLDER / Path(saved["path"]).parent
+    names = [*(group.column for group in query.group_by), *metrics]
+    types = _types(layer, sql, names, root / folder / f"{name}.yml" if root else None)
     described = {item["name"]: item["description"] for item in layer.dimensions(query.metrics)}
     groups = {
         group.column: " ".join((described.get(group.base) or group.base).split())
@@ -140,7 +185,6 @@ def _kpi_table(layer: Layer, dbt: dict[str, Any], saved: dict[str, Any]) -> KpiT
         for group in query.group_by
     }
     columns = [_column(layer, column, kind, parts, groups) for column, kind in types.items()]
-    folder = FOLDER / Path(saved["path"]).parent
     return KpiTable(
         path=folder / name,
         sql=_model(_with_refs(sql, layer, dbt), columns, list(groups), options),
