@@ -9,7 +9,7 @@ QUESTIONS ?= 20000
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint test test-superset test-random bench bench-server bench-collector bench-live bench-reliability test-kills clean FORCE
+.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-random bench bench-server bench-collector bench-live bench-reliability test-kills clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -69,12 +69,19 @@ build: .venv/.stamp ## dbt build: every model, test and unit test on the data th
 	@$(DBT) build --exclude-resource-type saved_query
 
 lint: .venv/.stamp ## Python and SQL: style, format and types; every KPI against the rules
+	@$(MAKE) --jobs 2 --output-sync=target lint-types lint-kpis lint-sql lint-style
+
+# Parts of `lint`, the longest first, two at a time.
+lint-types:
+	@.venv/bin/mypy
+lint-kpis:
+	@$(CADRAN) check
+lint-sql:
+	@.venv/bin/sqlfluff lint --disable-progress-bar models tests examples
+lint-style:
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo --no-cache
-	@.venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models tests examples
-	@$(CADRAN) check
 
 test: lint ## Lint, then dbt build with its tests and unit tests on a small demo, then pytest
 	$(STEP) 'Tests'

@@ -22,6 +22,8 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -195,6 +197,35 @@ def soak(server: Server, minutes: float) -> list[list[object]]:
     return rows
 
 
+def heavy(server: Server, seconds: float) -> list[list[object]]:
+    """Memory before, at most during, and after twenty heavy questions that come at once.
+
+    Each groups every order by its own number, with a range of its own, so that none is another's.
+    """
+    before, peak = server.memory(), 0.0
+    answered: list[int] = []
+
+    def ask(number: int) -> None:
+        asked = LARGE | {"start": f"2024-01-{number + 1:02d}", "limit": 1000}
+        address = urlsplit(server.http)
+        host = http.client.HTTPConnection(str(address.hostname), address.port, timeout=600)
+        host.request("GET", link(asked | {"order_by": ["-revenue"]}))
+        answered.append(host.getresponse().status)
+        host.close()
+
+    with ThreadPoolExecutor(20) as clients:
+        waiting = [clients.submit(ask, number) for number in range(20)]
+        begun = time.monotonic()
+        while not all(one.done() for one in waiting):
+            peak = max(peak, server.memory())
+            time.sleep(0.1)
+        took = time.monotonic() - begun
+    time.sleep(seconds)
+    statuses = ", ".join(f"{answered.count(code)} x {code}" for code in sorted({*answered}))
+    return [["before", before], [f"peak in {took:.0f} s ({statuses})", peak],
+            [f"{seconds:.0f} s later", server.memory()]]  # fmt: skip
+
+
 def main() -> int:
     """Run every part and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -239,6 +270,9 @@ def main() -> int:
         heads = ["what", "in process", "Flight SQL", "speed of in process"]
         print(tabulate(large(server, 5), heads, floatfmt=("", ".3f", ".3f", ".2f")))
         print("wanted: >= 0.60")
+
+        print("\nMemory of twenty heavy questions at once (MB)", flush=True)
+        print(tabulate(heavy(server, 60.0), ["when", "resident"], floatfmt=".0f"))
 
         if options.soak:
             print(f"\nMemory over {options.soak:g} minutes (MB)", flush=True)
