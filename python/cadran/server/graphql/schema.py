@@ -139,7 +139,14 @@ class Mutation:
         """Begin to answer a question; ask `query` for what came of it."""
         layer = info.context.state.layer
         query = partial(
-            context.query_of, layer, metrics, group_by, where, order_by, limit, saved_query,
+            context.query_of,
+            layer,
+            metrics,
+            group_by,
+            where,
+            order_by,
+            limit,
+            saved_query,
             complete=complete is True,
         )
         job = info.context.create(query, read_cache=read_cache is not False)
