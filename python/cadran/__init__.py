@@ -103,8 +103,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'cadran' has no attribute {name!r}")
     module, attribute = _HOMES.get(name, ("errors", name))
-    found = globals()[name] = getattr(import_module(f"cadran.{module}"), attribute)
-    return found
+    value = globals()[name] = getattr(import_module(f"cadran.{module}"), attribute)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -158,8 +158,8 @@ class ServiceError(CadranError, ConnectionError):
 def near_misses(name: str, allowed: Iterable[str]) -> tuple[str, ...]:
     """At most three allowed names that look like the one given, the nearest first."""
     by_folded = {other.lower(): other for other in allowed}
-    found = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=0.6)
-    return tuple(by_folded[other] for other in found)
+    near = difflib.get_close_matches(name.lower(), by_folded, n=3, cutoff=0.6)
+    return tuple(by_folded[other] for other in near)
 
 
 def listing(names: Iterable[str], most: int = 40) -> str:

@@ -15,7 +15,7 @@ from google.protobuf.any_pb2 import Any
 
 from cadran.access.caller import Caller
 from cadran.server.flight.messages import decoded, encoded, packed, unpacked
-from cadran.server.flight.promises import GoneError, Promises
+from cadran.server.flight.promises import EndedError, Promises
 from cadran.server.flight.rows import of_table
 
 pytest_plugins = ["flight_fixtures"]
@@ -258,7 +258,7 @@ def test_promises_end_by_time_by_number_and_by_bytes():
     assert [cached.get(alice, name) for name in names[2:]] == [2, 3, 4]
     assert cached.get(bob, bobs) == "bob's"  # nobody pushes out what another one was promised
     for caller, name in ((alice, names[1]), (alice, bobs), (bob, names[4]), (alice, b"")):
-        with pytest.raises(GoneError, match="ask the question again"):
+        with pytest.raises(EndedError, match="ask the question again"):
             cached.get(caller, name)
     same, other = object(), object()
     twice = [cached.give(alice, number, same, 80) for number in range(2)]
@@ -270,7 +270,7 @@ def test_promises_end_by_time_by_number_and_by_bytes():
     brief = Promises("ticket", seconds=0.01, most=3, most_bytes=100)
     name = brief.give(alice, 1)
     time.sleep(0.02)
-    with pytest.raises(GoneError):
+    with pytest.raises(EndedError):
         brief.get(alice, name)
     brief.sweep()
     assert len(brief) == 0

@@ -248,20 +248,20 @@ def test_an_answer_is_kept_until_what_it_reads_moves_and_says_how_far_it_reaches
                 listener(state)
         again = service.ask(context, requests)
         assert not again.cached
-        assert again.answer.state != first.answer.state
-        assert again.answer.watermark > first.answer.watermark
+        assert again.state != first.state
+        assert again.watermark > first.watermark
         kept = service.ask(context, revenue)
         assert kept.cached
-        assert kept.answer.watermark is None
+        assert kept.watermark is None
         total = "select sum(request_count) from marts.fct_requests_minutely where minute_at >= {}"
         counted = whole.execute(total.format("timestamp '2026-10-31'")).fetchone()[0]
-        assert again.answer.table["request_count"].to_pylist() == [counted]
+        assert again.table["request_count"].to_pylist() == [counted]
         # The next build has all of it: the cut moves with it, and the answer is the same.
         shutil.copy(demo.database, live.database)
         assert store.refresh(force=True)
         assert store.current.hot.cut > CUT
         built = service.ask(context, requests)
-        assert built.answer.table["request_count"].to_pylist() == [counted]
+        assert built.table["request_count"].to_pylist() == [counted]
     finally:
         service.close()
 

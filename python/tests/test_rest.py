@@ -149,7 +149,7 @@ def test_what_the_client_has_is_not_sent_and_not_computed_again(rest, rest_serve
     for params in (YEARS, YEARS | {"format": "csv"}, YEARS | {"page_size": "2"}):
         first = rest.get("/query", params=params)
         tag = first.headers["etag"]
-        rest_server.server_context.service.cache.forget(lambda _: False)  # what was kept is gone
+        rest_server.server_context.service.cache.keep(lambda _: False)  # what was kept is gone
         with monkeypatch.context() as patched:
             patched.setattr(
                 rest_server.server_context.service.snapshots.current.layer,

@@ -54,10 +54,10 @@ def full(home):
 
 
 def test_a_warehouse_without_the_tables_is_not_taken_over(shop, tmp_path):
-    desk = QueryService(SnapshotStore(shop, every=0.05), audit=NoAudit())
+    service = QueryService(SnapshotStore(shop, every=0.05), audit=NoAudit())
     asked = RequestContext(LOCAL, "rest", read_cache=False)
     try:
-        before = desk.ask(asked, REVENUE).answer
+        before = service.ask(asked, REVENUE)
         good = shop.database.rename(tmp_path / "good.duckdb")
         for statements in (
             "create table t (a int)",
@@ -68,18 +68,18 @@ def test_a_warehouse_without_the_tables_is_not_taken_over(shop, tmp_path):
                 connection.execute(statements)
             for force in (False, True):
                 with pytest.raises(WarehouseError, match=r"lacks \d tables .* such as shop\."):
-                    desk.snapshots.refresh(force=force)
-            assert desk.ask(asked, REVENUE).answer.table == before.table
-        assert len(list(desk.snapshots.current.folder.parent.iterdir())) == 1
+                    service.snapshots.refresh(force=force)
+            assert service.ask(asked, REVENUE).table == before.table
+        assert len(list(service.snapshots.current.folder.parent.iterdir())) == 1
 
         shop.database.unlink()
         good.rename(shop.database)
         with duckdb.connect(str(shop.database)) as connection:
             connection.execute("update shop.orders set amount = amount + 1")
-        assert desk.snapshots.refresh()
-        assert desk.ask(asked, REVENUE).answer.table != before.table
+        assert service.snapshots.refresh()
+        assert service.ask(asked, REVENUE).table != before.table
     finally:
-        desk.close()
+        service.close()
 
 
 def test_what_cannot_be_recorded_is_counted_and_where_it_must_be_is_not_answered(shop, tmp_path):
@@ -124,34 +124,34 @@ def test_a_name_that_is_refused_is_recorded_as_refused(shop):
         def write(self, entry):
             self.entries.append(entry)
 
-    desk = QueryService(SnapshotStore(shop), audit=Kept())
+    service = QueryService(SnapshotStore(shop), audit=Kept())
     with pytest.raises(UnknownNameError):
-        desk.ask(RequestContext(LOCAL, "rest"), Query.of({"metrics": ["no_such_metric"]}))
-    assert desk.audit.entries[-1].outcome == "refused"
-    desk.close()
+        service.ask(RequestContext(LOCAL, "rest"), Query.of({"metrics": ["no_such_metric"]}))
+    assert service.audit.entries[-1].outcome == "refused"
+    service.close()
 
 
 def test_questions_in_flight_end_with_the_server(shop):
-    desk = QueryService(SnapshotStore(shop))
-    layer = desk.snapshots.current.layer
+    service = QueryService(SnapshotStore(shop))
+    layer = service.snapshots.current.layer
     layer.answer = lambda _: layer.warehouse.arrow(ENDLESS)
     caught = []
 
     def ask():
         try:
-            desk.ask(RequestContext(LOCAL, "rest"), REVENUE)
+            service.ask(RequestContext(LOCAL, "rest"), REVENUE)
         except ClosingError as problem:
             caught.append(problem)
 
     asking = threading.Thread(target=ask)
     asking.start()
     time.sleep(0.5)
-    desk.end()
+    service.end()
     asking.join(10)
     assert len(caught) == 1
     with pytest.raises(ClosingError):
-        desk.ask(RequestContext(LOCAL, "rest"), REVENUE)
-    desk.close()
+        service.ask(RequestContext(LOCAL, "rest"), REVENUE)
+    service.close()
 
 
 SLOW = f"""

@@ -31,33 +31,33 @@ BY_SEGMENT = Query.of({"metrics": ["revenue"], "group_by": ["customer__segment"]
 
 
 @pytest.fixture(scope="module")
-def desk(guarded):
+def service(guarded):
     found = artifacts.find(None, guarded, guarded.parents[1] / "guarded.duckdb")
     made = QueryService(SnapshotStore(found), gate=PolicyGate(Policy(ROLES)), audit=NoAudit())
     yield made
     made.close()
 
 
-def test_targets_of_the_whole_company_are_told_to_who_sees_all_of_it(desk, monkeypatch):
+def test_targets_of_the_whole_company_are_told_to_who_sees_all_of_it(service, monkeypatch):
     target = {"grain": "month", "period": "2026-01-01", "target": 100}
     monkeypatch.setattr(metadata, "_targets", lambda *_: [target])
-    assert metadata.about(desk, WHOLE, "revenue")["targets"] == [target]
-    assert metadata.about(desk, FRANCE, "revenue")["targets"] == []
+    assert metadata.about(service, WHOLE, "revenue")["targets"] == [target]
+    assert metadata.about(service, FRANCE, "revenue")["targets"] == []
 
 
-def test_sql_names_nothing_that_the_role_may_not_see(desk):
+def test_sql_names_nothing_that_the_role_may_not_see(service):
     asked = RequestContext(FRANCE, "test", read_cache=False)
     shown = [
-        desk.sql(asked, BY_SEGMENT),
-        desk.ask(asked, BY_SEGMENT).answer.sql,
-        metadata.defined(desk, asked, "revenue")["sql"],
+        service.sql(asked, BY_SEGMENT),
+        service.ask(asked, BY_SEGMENT).sql,
+        metadata.defined(service, asked, "revenue")["sql"],
     ]
     for sql in shown:
         assert "country" not in sql.lower()
         assert "hidden_1" in sql
         assert "'FR'" in sql
     assert "customer__segment" in shown[0]
-    assert "customer__segment" in desk.sql(RequestContext(WHOLE, "test"), BY_SEGMENT)
+    assert "customer__segment" in service.sql(RequestContext(WHOLE, "test"), BY_SEGMENT)
 
 
 def test_a_page_of_another_origin_refreshes_nothing(tiny, tmp_path):

@@ -74,7 +74,7 @@ def write(home, sql):
 
 
 def revenue(handed):
-    return [str(row["revenue"]) for row in handed.answer.table.to_pylist()]
+    return [str(row["revenue"]) for row in handed.table.to_pylist()]
 
 
 def slow(service, monkeypatch, sql=ENDLESS):
@@ -94,9 +94,9 @@ def slow(service, monkeypatch, sql=ENDLESS):
 def test_an_answer_is_the_layers_own_and_the_second_one_was_kept(service, shop):
     first, second = service.ask(asked(), BY_MONTH), service.ask(asked(), BY_MONTH)
     expected = shop.query(["revenue", "orders"], ["metric_time__month"]).to_arrow()
-    assert first.answer.table.equals(expected)
+    assert first.table.equals(expected)
     assert (first.cached, second.cached) == (False, True)
-    assert second.answer is first.answer
+    assert second.table is first.table
 
 
 def test_a_question_that_is_not_kept_is_not_answered_on_the_event_loop(service):
@@ -120,7 +120,7 @@ def test_identical_questions_in_flight_run_once(service, monkeypatch):
         answers = list(pool.map(lambda _: service.ask(asked(), BY_MONTH), range(16)))
     # Until when the numbers are whole is asked beside it, of times alone.
     assert len([query for query in calls if query.metrics]) == 1
-    assert len({id(handed.answer) for handed in answers}) == 1
+    assert len({id(handed) for handed in answers}) == 1
 
 
 def test_a_stop_interrupts_the_statement_within_a_second(service, monkeypatch):
@@ -243,7 +243,7 @@ def test_builds_go_on_under_clients_without_an_error_or_a_mixed_answer(service, 
     def client():
         while not ended.is_set():
             try:
-                rows = service.ask(asked(read_cache=False), BY_MONTH).answer.table.to_pylist()
+                rows = service.ask(asked(read_cache=False), BY_MONTH).table.to_pylist()
             except Exception as problem:  # noqa: BLE001 - whatever it is, it is the finding
                 problems.append(problem)
                 return
@@ -310,17 +310,17 @@ def test_the_warehouse_of_a_server_reaches_no_file_and_changes_no_setting(servic
 
 
 def test_the_cache_stays_within_its_bytes_and_keeps_what_was_used_last(service):
-    answer = service.ask(asked(), BY_MONTH).answer
+    answer = service.ask(asked(), BY_MONTH)
     cache = Cache(5 * answer.size)
     for number in range(20):
         cache.put(number, answer)
         cache.get(0)
-    assert cache.bytes <= 5 * answer.size
+    assert cache.weight <= 5 * answer.size
     assert 0 in cache
     assert 19 in cache
     assert 1 not in cache
-    cache.forget(lambda _: False)
-    assert (len(cache), cache.bytes) == (0, 0)
+    cache.keep(lambda _: False)
+    assert (len(cache), cache.weight) == (0, 0)
     small = Cache(2 * answer.size)
     small.put("too large a part", answer)
     assert len(small) == 0

@@ -198,7 +198,7 @@ def test_a_contract_that_makes_no_sense_is_refused(said, told):
 
 def test_a_broken_file_is_named(tmp_path):
     (tmp_path / "x.yml").write_text("contract: x\n")
-    with pytest.raises(QueryError, match=r"x\.yml, title"):
+    with pytest.raises(QueryError, match=r"x\.yml, key 'title': is missing"):
         read_contracts(tmp_path)
 
 

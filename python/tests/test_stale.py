@@ -72,11 +72,11 @@ def test_without_dbt_the_newer_file_is_named_and_nothing_is_answered(root, monke
 
 def test_a_server_says_in_its_answers_that_files_are_newer_than_what_it_serves(root, monkeypatch):
     monkeypatch.setattr("cadran.serving.snapshots._LOOK_EVERY", 0.0)
-    desk = QueryService(SnapshotStore(artifacts.find(root, None, None), confined=Confinement()))
+    service = QueryService(SnapshotStore(artifacts.find(root, None, None), confined=Confinement()))
     asked, query = RequestContext(LOCAL, "test"), Query.of({"metrics": ["revenue"]})
-    assert desk.ask(asked, query).answer.note == ""
+    assert service.ask(asked, query).note == ""
     edit(root)
-    kept = desk.ask(asked, query)
+    kept = service.ask(asked, query)
     assert kept.cached
-    assert "metrics/metrics.yml is newer than the definitions that are served" in kept.answer.note
-    desk.close()
+    assert "metrics/metrics.yml is newer than the definitions that are served" in kept.note
+    service.close()

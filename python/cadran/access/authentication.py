@@ -287,13 +287,13 @@ class Logins:
 
     def _fetch(self, begun: float, landed: threading.Event) -> None:
         try:
-            found = _keys(self._provider.jwks_url)
+            fetched = _keys(self._provider.jwks_url)
             with self._lock:
                 if begun < self._fetched:
                     return  # a later fetch was faster
-                if any(found.get(kid) != key for kid, key in self._keys.items()):
+                if any(fetched.get(kid) != key for kid, key in self._keys.items()):
                     self._callers.clear()  # a key that was withdrawn lets nobody in any more
-                self._keys, self._fetched = found, begun
+                self._keys, self._fetched = fetched, begun
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
             _LOG.warning("the keys of %s: %s", self._provider.issuer, problem)
         finally:

@@ -73,7 +73,7 @@ class Audit(Protocol):
 
 
 class NoAudit:
-    """Keeps nothing, for a desk that serves its own process."""
+    """Keeps nothing, for a service of its own process alone."""
 
     lost = 0
 
@@ -88,7 +88,7 @@ _LOG = logging.getLogger("cadran.access")
 _MOST = 10_000  # entries that may wait
 _WAIT = 0.25  # seconds that who asks may wait for room
 _FILE = re.compile(r"\d{4}-\d{2}\.jsonl")
-_FIELDS = {one.name for one in fields(Entry)}
+_FIELDS = {field.name for field in fields(Entry)}
 
 
 class Record:
@@ -123,8 +123,8 @@ class Record:
         """
         if self._strict:
             with self._appending:
-                kept = self._append(entry)
-            if not kept:
+                is_written = self._append(entry)
+            if not is_written:
                 raise RecordError(
                     "The question cannot be recorded here, and is not answered without: tell"
                     " whoever keeps the server."

@@ -56,7 +56,7 @@ def course(values: tuple[Any, ...]) -> Markup:
     return _drawn(charts.sparkline(values), "")
 
 
-def origin(kpi: KpiFacts, w: Words) -> Markup:
+def lineage_of(kpi: KpiFacts, w: Words) -> Markup:
     """The lineage, from the sources to the KPI."""
     if kpi.origin is None:
         return Markup()
@@ -97,7 +97,7 @@ def _note(node: lineage.Node) -> str:
     return parts[1] if node.kind == "model" and len(parts) > 2 else node.kind  # noqa: PLR2004 - models/<folder>/...
 
 
-def place(kpi: KpiFacts, facts: Facts, w: Words) -> Markup:
+def tree_around(kpi: KpiFacts, facts: Facts, w: Words) -> Markup:
     """The KPI between what it is made of or moved by, and what it moves."""
     name = kpi.card.name
     nodes = {name: Node(name, kpi.card.localized(w.lang).label, "", "strong")}
@@ -121,7 +121,7 @@ def place(kpi: KpiFacts, facts: Facts, w: Words) -> Markup:
     return _drawn(chart, w("picture_tree", label=kpi.card.localized(w.lang).label))
 
 
-def whole(facts: Facts, w: Words) -> Markup:
+def tree_of_all(facts: Facts, w: Words) -> Markup:
     """All KPIs that hang together, and how."""
     links = facts.tree.links
     names = dict.fromkeys(name for link in links for name in (link.tail, link.head))

@@ -186,7 +186,7 @@ class _Pages:
             self.page(f"{name}.html", "home.html", "kpis", groups=groups, view=key)
         self.page(
             "tree.html", "tree.html", "tree",
-            picture=pictures.whole(self.facts, self.w), teams=self.lists.contributions(),
+            picture=pictures.tree_of_all(self.facts, self.w), teams=self.lists.contributions(),
         )  # fmt: skip
         self.page(
             "dictionary.html",
@@ -230,8 +230,8 @@ class _Pages:
         self.page(
             f"kpis/{card.name}.html", "kpi.html", "kpis", kpi=kpi, card=self.shown[card.name],
             line=pictures.over_time(kpi, w), bars=pictures.breakdown(kpi, w, title),
-            bars_title=title, origin=pictures.origin(kpi, w),
-            place=pictures.place(kpi, self.facts, w),
+            bars_title=title, origin=pictures.lineage_of(kpi, w),
+            place=pictures.tree_around(kpi, self.facts, w),
             objective=objective[f"label_{w.lang}"], tree=self.facts.tree,
             models=_models(kpi), sources=kpi.origin.sources() if kpi.origin else [],
             targets=self._targets(kpi),

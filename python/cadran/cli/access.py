@@ -13,7 +13,7 @@ from cadran.access import tokens
 from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller, Limits
 from cadran.audit import log, usage
-from cadran.cli.common import add_format, add_project, examples, open_layer, write, write_rows
+from cadran.cli.common import FORMATS, describe, examples, open_layer, write, write_rows
 from cadran.core.query.request import Query
 from cadran.core.semantics.governed import TIME
 from cadran.errors import CadranError, PolicyError, QueryError, UnknownNameError
@@ -40,36 +40,25 @@ _LIMITS = (
 def add(parser: argparse.ArgumentParser, _: str) -> None:
     """Describe the command's arguments."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    file = "\n--tokens FILE  the file of tokens\n"
     create = actions.add_parser("create", help="make a token; it is shown once")
-    create.add_argument("name", metavar="NAME", help="who or what bears it")
-    create.add_argument(
-        "--role", action="append", default=[], help="a role of the policy; the first given counts"
-    )
-    create.add_argument(
-        "--scope",
-        action="append",
-        choices=("query", "metadata", "admin", "collect"),
-        help="what it is for (default: query and metadata)",
-    )
-    create.add_argument(
-        "--expires",
-        default="90d",
-        metavar="WHEN",
-        help="12h, 90d, 1y, 2027-06-30 or never (default: %(default)s)",
-    )
+    usage = f"""
+name NAME       who or what bears it
+--role ROLE...  a role of the policy; the first given counts
+--scope         what it is for (default: query and metadata)
+--expires WHEN  12h, 90d, 1y, 2027-06-30 or never (default: %(default)s)
+{file}"""
+    scopes = {"action": "append", "choices": ("query", "metadata", "admin", "collect")}
+    expires = {"default": "90d"}
+    describe(create, _create, usage, project="folder", scope=scopes, expires=expires)
     for name, kind, what in _LIMITS:
         flag = f"--{name.replace('_', '-')}"
         create.add_argument(flag, type=kind, metavar="N", help=f"most {what}")
-    create.set_defaults(run=_create)
     lister = actions.add_parser("list", help="the tokens there are, without the tokens themselves")
-    add_format(lister)
-    lister.set_defaults(run=_list)
+    describe(lister, _list, file, formats=FORMATS, project="folder")
     revoked = actions.add_parser("revoke", help="refuse a token from now on")
-    revoked.add_argument("which", metavar="ID|NAME", help="of one token, or all of a name")
-    revoked.set_defaults(run=_revoke)
-    for action in (create, lister, revoked):
-        action.add_argument("--tokens", type=Path, metavar="FILE", help="the file of tokens")
-        add_project(action, built=False)
+    usage = f"which ID|NAME  of one token, or all of a name{file}"
+    describe(revoked, _revoke, usage, project="folder")
     examples(
         parser,
         "cadran token create dashboard --role board --expires 90d --per-minute 600 --rows 100000",
@@ -175,33 +164,27 @@ ALLOWED, REFUSED = 0, 1
 def add_policy(parser: argparse.ArgumentParser, _: str) -> None:
     """Describe the command's arguments."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    file = "\n--policy FILE  the policy file\n"
     show = actions.add_parser("show", help="what a role may see, or all roles there are")
-    show.add_argument("--as", dest="role", metavar="ROLE", help="one role")
-    add_format(show)
-    show.set_defaults(run=_show)
+    more: dict[str, Any] = {"as": {"dest": "role"}}
+    describe(show, _show, f"--as ROLE  one role{file}", formats=FORMATS, **more)
     test = actions.add_parser(
         "test", help="whether a role may ask a question, as what SQL, and what it gets; 1: refused"
     )
-    test.add_argument(
-        "--as", dest="role", required=True, metavar="ROLE", help="several: with commas, in order"
-    )
-    for flag, what in (
-        ("--metrics", "KPIs or metrics"),
-        ("--group-by", "dimensions and times with a grain"),
-        ("--where", "filters, as they would come from a network"),
-        ("--order-by", "columns"),
-    ):
-        test.add_argument(flag, nargs="+", action="extend", default=[], metavar="X", help=what)
-    test.add_argument("--start", metavar="TIME", help="first day or instant")
-    test.add_argument("--end", metavar="TIME", help="last day or instant")
-    test.add_argument("--saved-query", metavar="NAME", help="start from a saved query")
-    test.add_argument("--limit", type=int, default=20, metavar="N", help="rows (default: 20)")
-    test.add_argument("--sql-only", action="store_true", help="do not ask the warehouse")
-    add_format(test)
-    test.set_defaults(run=_test)
-    for action in (show, test):
-        action.add_argument("--policy", type=Path, metavar="FILE", help="the policy file")
-        add_project(action)
+    usage = f"""
+--as ROLE           several: with commas, in order
+--metrics X+        KPIs or metrics
+--group-by X+       dimensions and times with a grain
+--where X+          filters, as they would come from a network
+--order-by X+       columns
+--start TIME        first day or instant
+--end TIME          last day or instant
+--saved-query NAME  start from a saved query
+--limit N           rows (default: 20)
+--sql-only          do not ask the warehouse
+{file}"""
+    more = {"as": {"dest": "role", "required": True}, "limit": {"default": 20}}
+    describe(test, _test, usage, formats=FORMATS, **more)
     examples(
         parser,
         "cadran policy show",
@@ -305,14 +288,12 @@ def add_usage(parser: argparse.ArgumentParser, _: str) -> None:
         f"{parser.description} KPIs that nobody asked are in it, with 0. What the server asks"
         " itself to be warm does not count."
     )
-    parser.add_argument(
-        "--since", metavar="WHEN", help="questions from then on: 30d or 2026-10-01 (default: all)"
-    )
-    parser.add_argument("--audit", type=Path, metavar="FOLDER", help="the record of questions")
-    add_format(parser)
-    add_project(parser)
-    examples(parser, "cadran usage", "cadran usage --since 90d --format csv")
-    parser.set_defaults(run=_run_usage)
+    usage = """
+        --since WHEN    questions from then on: 30d or 2026-10-01 (default: all)
+        --audit FOLDER  the record of questions
+    """
+    shown = ("cadran usage", "cadran usage --since 90d --format csv")
+    describe(parser, _run_usage, usage, formats=FORMATS, shown=shown)
 
 
 def _run_usage(parsed: argparse.Namespace) -> int:

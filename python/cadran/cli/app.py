@@ -108,7 +108,7 @@ def _parser(command: str) -> Parser:
         )
         if name == command:
             commands_of = importlib.import_module(f"cadran.cli.{module}")
-            getattr(commands_of, f"add_{name}", commands_of.add)(described, name)
+            (getattr(commands_of, f"add_{name}", None) or commands_of.add)(described, name)
             described.add_argument(
                 "--debug", action="store_true", help="show the traceback of an error"
             )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
+import datetime as dt
 import io
+import re
 import sys
+import textwrap
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,8 +19,7 @@ from cadran.formats import files
 from cadran.formats.encoding import arrow_bytes, csv_cell, json_text, parquet_bytes, row_dicts
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow as pa
 
@@ -67,6 +70,84 @@ def examples(parser: argparse.ArgumentParser, *lines: str) -> None:
     parser.epilog = "\n".join(["examples:", *(f"  {line}" for line in lines)])
 
 
+def day(text: str) -> dt.date:
+    """The day that a flag names."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no date such as 2026-10-31") from None
+
+
+_TYPES: dict[str, Any] = {"FILE": Path, "FOLDER": Path, "N": int, "DATE": day}
+_COUNTS: dict[str, dict[str, Any]] = {
+    "*": {"nargs": "*"},
+    "+": {"nargs": "+", "action": "extend", "default": []},
+    "...": {"action": "append", "default": []},
+}
+
+
+def flags(parser: argparse._ActionsContainer, usage: str, **more: dict[str, Any]) -> None:
+    """Add what a command takes.
+
+    Args:
+        parser: of the command, or a group of it.
+        usage: a line for each argument, `--limit N   at most so many rows`: its name, the word for
+            its value, and after two spaces what it is for. `NAME*` takes any number of words,
+            `NAME+` one or more, `NAME...` one each time it is given. A flag without a word is a
+            switch. Lines that are further in go on with the one above.
+        more: by its name, what else argparse has to know of an argument, such as its choices.
+    """
+    for line in re.sub(r"\n {2,}", " ", textwrap.dedent(usage)).split("\n"):
+        if not line.strip():
+            continue
+        name, text = re.split(r"\s{2,}", line, maxsplit=1)
+        flag, _, value = name.partition(" ")
+        options = more.get(flag.lstrip("-").replace("-", "_"), {})
+        word = value.rstrip("*+.")
+        if word:
+            count = _COUNTS.get(value[len(word) :], {})
+            options = {"metavar": word, "type": _TYPES.get(word), **count, **options}
+        elif flag.startswith("-") and not options.keys() & {"choices", "nargs"}:
+            options = {"action": "store_true", **options}
+        parser.add_argument(flag, help=text, **options)
+
+
+def describe(  # noqa: PLR0913 - what a command may take
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], int],
+    usage: str = "",
+    *,
+    formats: tuple[str, ...] = (),
+    language: bool = False,
+    project: str = "built",
+    shown: tuple[str, ...] = (),
+    **more: dict[str, Any],
+) -> None:
+    """Add what a command or an action takes, and what runs it.
+
+    Args:
+        parser: of the command.
+        run: gives the exit code.
+        usage: as `flags` takes it, with `more`.
+        formats: the forms of its rows.
+        language: whether its words come in either language.
+        project: `built` and `folder` take the flags of a project, the second without a manifest.
+        shown: examples.
+        more: as `flags` takes it.
+    """
+    if usage:
+        flags(parser, usage, **more)
+    if formats:
+        add_format(parser, formats=formats)
+    if language:
+        add_language(parser)
+    if project:
+        add_project(parser, built=project == "built")
+    if shown:
+        examples(parser, *shown)
+    parser.set_defaults(run=run)
+
+
 def open_layer(parsed: argparse.Namespace) -> Layer:
     """The layer of the project that the flags name."""
     return cadran.open(
@@ -82,6 +163,7 @@ _CONTROL = {
     code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\n"
 }
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "arrow")
+TEXTS = FORMATS[:4]
 BINARY = ("parquet", "arrow")
 
 

@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import importlib.util
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import add_project, examples
+from cadran.cli.common import describe
 from cadran.errors import ProjectError, QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
-    parser.add_argument(
-        "--sources",
-        nargs="+",
-        metavar="PLACE",
-        help="a folder or schema:<name> for all sources, or source=PLACE for each "
-        "(default: the variable cadran_sources)",
-    )
-    parser.add_argument(
-        "--domains",
-        nargs="+",
-        metavar="DOMAIN",
-        help="commerce, support, platform (default: the variable cadran_domains)",
-    )
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="form of the report"
-    )
-    add_project(parser, built=False)
-    examples(
-        parser,
+    usage = """
+        --sources PLACE   a folder or schema:<name> for all sources, or source=PLACE for each
+                          (default: the variable cadran_sources)
+        --domains DOMAIN  commerce, support, platform (default: the variable cadran_domains)
+        --format          form of the report
+    """
+    more: dict[str, Any] = {
+        "sources": {"nargs": "+"},
+        "domains": {"nargs": "+"},
+        "format": {"choices": ("text", "json"), "default": "text"},
+    }
+    shown = (
         "cadran doctor",
         "cadran doctor --sources data/mine --domains commerce",
         "cadran doctor --sources shop=data/mine helpdesk=schema:helpdesk --format json",
     )
-    parser.set_defaults(run=_doctor)
+    describe(parser, _doctor, usage, project="folder", shown=shown, **more)
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
@@ -84,75 +80,45 @@ LARGEST_RATE = 100_000
 
 def add_demo(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("data/demo"),
-        metavar="FOLDER",
-        help="where the data goes (default: %(default)s)",
-    )
-    parser.add_argument("--seed", type=int, default=7, help="another company (default: 7)")
-    parser.add_argument(
-        "--end", type=_date, metavar="DATE", help="last day of the data (default: yesterday, UTC)"
-    )
-    parser.add_argument(
-        "--scale", type=_scale, default=1.0, metavar="F", help="size; 1 is full (default: 1)"
-    )
-    parser.add_argument("--force", action="store_true", help="write even what is there already")
-    parser.add_argument(
-        "--live",
-        action="store_true",
-        help="send the company's requests as they happen to `cadran collect`, until Ctrl-C",
-    )
-    parser.add_argument(
-        "--outage", metavar="SERVICE", help="with --live: this service fails most of its requests"
-    )
-    parser.add_argument(
-        "--to",
-        default="http://127.0.0.1:4318",
-        metavar="ADDRESS",
-        help="with --live: where the collector listens (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--rate", type=_rate, default=50.0, help="with --live: requests a second (default: 50)"
-    )
-    parser.add_argument(
-        "--seconds", type=_rate, metavar="S", help="with --live: for how long (default: no end)"
-    )
-    examples(
-        parser,
+    usage = """
+        --out FOLDER  where the data goes (default: %(default)s)
+        --seed SEED   another company (default: 7)
+        --end DATE    last day of the data (default: yesterday, UTC)
+        --scale F     size; 1 is full (default: 1)
+        --force       write even what is there already
+        --live        send the company's requests as they happen to `cadran collect`, until Ctrl-C
+        --outage SERVICE  with --live: this service fails most of its requests
+        --to ADDRESS  with --live: where the collector listens (default: %(default)s)
+        --rate RATE   with --live: requests a second (default: 50)
+        --seconds S   with --live: for how long (default: no end)
+    """
+    more: dict[str, Any] = {
+        "out": {"default": Path("data/demo")},
+        "seed": {"type": int, "default": 7},
+        "scale": {"type": _above_0(LARGEST_SCALE), "default": 1.0},
+        "to": {"default": "http://127.0.0.1:4318"},
+        "rate": {"type": _above_0(LARGEST_RATE), "default": 50.0},
+        "seconds": {"type": _above_0(LARGEST_RATE)},
+    }
+    shown = (
         "cadran demo",
         "cadran demo --end 2026-10-31 --scale 0.05 --out data/small",
         "cadran demo --live --outage checkout",
     )
-    parser.set_defaults(run=_demo)
+    describe(parser, _demo, usage, project="", shown=shown, **more)
 
 
-def _date(text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no date such as 2026-10-31") from None
+def _above_0(most: int) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = 0.0
+        if not 0 < number <= most:
+            raise argparse.ArgumentTypeError(f"{text} is no number above 0, {most} at most")
+        return number
 
-
-def _scale(text: str) -> float:
-    try:
-        scale = float(text)
-    except ValueError:
-        scale = 0.0
-    if not 0 < scale <= LARGEST_SCALE:
-        raise argparse.ArgumentTypeError(f"{text} is no number above 0, {LARGEST_SCALE} at most")
-    return scale
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate <= LARGEST_RATE:
-        raise argparse.ArgumentTypeError(f"{text} is no number above 0, {LARGEST_RATE} at most")
-    return rate
+    return read
 
 
 def _send(parsed: argparse.Namespace) -> int:
@@ -224,42 +190,32 @@ read where the line ends with it, as nginx's $request_time; else the latency buc
 def add_ingest(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
     parser.description = f"{parser.description}\n\n{NOTES}"
-    parser.add_argument("kind", choices=("access-log",), help="what the files are")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="logs, plain or gzip")
-    parser.add_argument("--service", required=True, metavar="NAME", help="who wrote the logs")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("data/logs"),
-        metavar="FOLDER",
-        help="the data folder, for cadran_sources (default: %(default)s)",
-    )
-    parser.add_argument("--team", default="platform", help="who runs the service")
-    parser.add_argument(
-        "--tier",
-        choices=("critical", "standard"),
-        default="standard",
-        help="how much depends on the service (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--format",
-        choices=("auto", "combined", "common"),
-        default="auto",
-        help="lines of another format are kept as unparsed (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--project-dir",
-        type=Path,
-        default=Path(),
-        metavar="FOLDER",
-        help="a project whose other telemetry tables are written empty where they lack",
-    )
-    examples(
-        parser,
+    usage = """
+        kind                  what the files are
+        files FILE            logs, plain or gzip
+        --service NAME        who wrote the logs
+        --out FOLDER          the data folder, for cadran_sources (default: %(default)s)
+        --team TEAM           who runs the service
+        --tier                how much depends on the service (default: %(default)s)
+        --format              lines of another format are kept as unparsed (default: %(default)s)
+        --project-dir FOLDER  a project whose other telemetry tables are written empty where they
+                              lack
+    """
+    more: dict[str, Any] = {
+        "kind": {"choices": ("access-log",)},
+        "files": {"nargs": "+"},
+        "service": {"required": True},
+        "out": {"default": Path("data/logs")},
+        "team": {"default": "platform"},
+        "tier": {"choices": ("critical", "standard"), "default": "standard"},
+        "format": {"choices": ("auto", "combined", "common"), "default": "auto"},
+        "project_dir": {"default": Path()},
+    }
+    shown = (
         "cadran ingest access-log access.log access.log.1.gz --service website",
         "dbt build --vars '{cadran_domains: [platform], cadran_sources: data/logs}'",
     )
-    parser.set_defaults(run=_ingest)
+    describe(parser, _ingest, usage, project="", shown=shown, **more)
 
 
 def _ingest(parsed: argparse.Namespace) -> int:

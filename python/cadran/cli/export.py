@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from pathlib import Path
 
-from cadran.cli.common import add_language, add_project, examples, open_layer
+from cadran.cli.common import add_language, add_project, describe, examples, open_layer
 
 # Target: the module that makes it, with `add(parser)`, `run(parsed)` and an EXAMPLE; what it makes.
 TARGETS = {
@@ -60,15 +59,11 @@ Exits 1 when an exact relation of the KPI tree does not hold in the figures.
 def add_catalog(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
     parser.description = f"{parser.description}\n\n{NOTES}"
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="where to write it; made anew each time (default: target/catalog of the project)",
-    )
-    add_project(parser)
-    examples(parser, "cadran catalog", "cadran catalog --out public")
-    parser.set_defaults(run=_catalog)
+    usage = """
+        --out FOLDER  where to write it; made anew each time (default: target/catalog of the
+                      project)
+    """
+    describe(parser, _catalog, usage, shown=("cadran catalog", "cadran catalog --out public"))
 
 
 def _catalog(parsed: argparse.Namespace) -> int:
@@ -87,14 +82,10 @@ def _catalog(parsed: argparse.Namespace) -> int:
 
 def add_tables(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; show where models/kpis differs from its definitions, and exit 1",
-    )
-    add_project(parser)
-    examples(parser, "cadran tables", "cadran tables --check")
-    parser.set_defaults(run=_tables)
+    usage = """
+        --check  write nothing; show where models/kpis differs from its definitions, and exit 1
+    """
+    describe(parser, _tables, usage, shown=("cadran tables", "cadran tables --check"))
 
 
 def _tables(parsed: argparse.Namespace) -> int:

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import (
-    add_format,
-    add_language,
-    add_project,
-    examples,
-    open_layer,
-    write_rows,
-)
+from cadran.cli.common import FORMATS, describe, flags, open_layer, write_rows
 from cadran.core.ledger.verify import verify
 from cadran.core.project import lock
 from cadran.errors import QueryError
@@ -23,6 +15,7 @@ from cadran.formats.encoding import json_text
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     import altair as alt
 
@@ -31,79 +24,85 @@ if TYPE_CHECKING:
     from cadran.governance.comparison import Published
 
 
-def add(parser: argparse.ArgumentParser, name: str) -> None:
+_PERIOD = "\nperiod  2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31\n"
+_AUTHOR = """
+--author EMAIL       who does it (default: git's user)
+--incomplete REASON  why it is right although the data of a KPI end before the period does
+--wait SECONDS       try so long while another process holds the warehouse (default: %(default)s)
+"""
+_LOCK = "\n--lock FILE  the file with the ledger's head (kpi.lock)\n"
+_DEFAULTS: dict[str, Any] = {
+    "incomplete": {"default": ""},
+    "wait": {"type": float, "default": 60.0},
+}
+
+
+def add_publish(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
-    {"publish": _add_publish, "verify": _add_verify, "close": _add_close, "explain": _add_explain}[
-        name
-    ](parser)
-    if name != "explain":
-        parser.add_argument(
-            "--lock", type=Path, metavar="FILE", help="the file with the ledger's head (kpi.lock)"
-        )
-    add_project(parser)
-
-
-def _add_publish(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         f"{parser.description} Only what differs from what was last published is written. A final"
         " value that changed by more than is material waits for approval, and the exit code is 1."
     )
-    parser.add_argument("kpis", nargs="*", metavar="KPI", help="default: all but drafts")
-    parser.add_argument(
-        "--since", metavar="DAY", help="leave periods alone that end before the month of this day"
-    )
-    agreed = parser.add_argument_group("approval of a restatement")
-    agreed.add_argument("--restate", metavar="PERIOD", help="its final values may change: 2026-09")
-    agreed.add_argument("--kind", help="policy, estimate, error or source")
-    agreed.add_argument("--reason", help="why, in words that a reader of the figure understands")
-    agreed.add_argument("--approver", metavar="EMAIL", help="who agreed: the owner or a delegate")
-    agreed.add_argument("--ticket", help="where it was discussed")
-    _add_author(parser)
-    examples(
-        parser,
+    usage = f"""
+kpis KPI*    default: all but drafts
+--since DAY  leave periods alone that end before the month of this day
+{_AUTHOR}{_LOCK}"""
+    agreed = """
+        --restate PERIOD  its final values may change: 2026-09
+        --kind KIND       policy, estimate, error or source
+        --reason REASON   why, in words that a reader of the figure understands
+        --approver EMAIL  who agreed: the owner or a delegate
+        --ticket TICKET   where it was discussed
+    """
+    flags(parser.add_argument_group("approval of a restatement"), agreed)
+    shown = (
         "cadran publish",
         "cadran publish net_revenue --since 2026-10-01",
-        "cadran publish net_revenue --restate 2026-09 --kind error "
-        '--reason "A day of orders was missing." --approver head.of.sales@example.com',
+        (
+            "cadran publish net_revenue --restate 2026-09 --kind error "
+            '--reason "A day of orders was missing." --approver head.of.sales@example.com'
+        ),
     )
-    parser.set_defaults(run=_publish)
+    describe(parser, _publish, usage, shown=shown, **_DEFAULTS)
 
 
-def _add_verify(parser: argparse.ArgumentParser) -> None:
+def add_verify(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
     parser.description = f"{parser.description} Exit code 1: something was."
-    parser.add_argument(
-        "--export", type=Path, metavar="FILE", help="write the head for safekeeping"
-    )
-    examples(parser, "cadran verify", "cadran verify --export head.json")
-    parser.set_defaults(run=_verify)
+    usage = f"--export FILE  write the head for safekeeping{_LOCK}"
+    shown = ("cadran verify", "cadran verify --export head.json")
+    describe(parser, _verify, usage, shown=shown)
 
 
-def _add_close(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("period", help="2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31")
-    parser.add_argument("kpis", nargs="*", metavar="KPI", help="default: all that were published")
-    parser.add_argument("--approver", metavar="EMAIL", help="who agreed: the owner or a delegate")
-    _add_author(parser)
-    examples(parser, "cadran close 2026-10", "cadran close 2026-Q3 net_revenue")
-    parser.set_defaults(run=_close)
+def add_close(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    usage = f"""{_PERIOD}
+kpis KPI*         default: all that were published
+--approver EMAIL  who agreed: the owner or a delegate
+{_AUTHOR}{_LOCK}"""
+    shown = ("cadran close 2026-10", "cadran close 2026-Q3 net_revenue")
+    describe(parser, _close, usage, shown=shown, **_DEFAULTS)
 
 
-def _add_explain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kpi", metavar="KPI")
-    parser.add_argument("period", help="2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31")
-    parser.add_argument("--known-at", metavar="TIME", help="published by then (default: at first)")
-    parser.add_argument("--by", metavar="DIMENSION", help="the one to split the definition's part")
-    parser.add_argument("--history", action="store_true", help="every value that was published")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="a waterfall: .svg or .png")
-    add_language(parser)
-    add_format(parser)
-    examples(
-        parser,
+def add_explain(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    usage = f"""
+kpi KPI          such as net_revenue
+{_PERIOD}
+--known-at TIME  published by then (default: at first)
+--by DIMENSION   the one to split the definition's part
+--history        every value that was published
+--chart FILE     a waterfall: .svg or .png
+"""
+    shown = (
         "cadran explain net_revenue 2026-09",
-        "cadran explain net_revenue 2026-09 --known-at 2026-12-31 --by order_id__channel"
-        " --chart bridge.svg",
+        (
+            "cadran explain net_revenue 2026-09 --known-at 2026-12-31 --by order_id__channel"
+            " --chart bridge.svg"
+        ),
         "cadran explain net_revenue 2026-09 --history",
     )
-    parser.set_defaults(run=_explain)
+    describe(parser, _explain, usage, formats=FORMATS, language=True, shown=shown)
 
 
 def _draw(chart: alt.LayerChart, file: Path) -> None:
@@ -113,23 +112,6 @@ def _draw(chart: alt.LayerChart, file: Path) -> None:
         raise QueryError(f"--chart is '{file}'; it takes a file that ends with .svg or .png.")
     image = charts.svg(chart).encode() if file.suffix == ".svg" else charts.png(chart)
     files.write(file, image)
-
-
-def _add_author(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--author", metavar="EMAIL", help="who does it (default: git's user)")
-    parser.add_argument(
-        "--incomplete",
-        default="",
-        metavar="REASON",
-        help="why it is right although the data of a KPI end before the period does",
-    )
-    parser.add_argument(
-        "--wait",
-        type=float,
-        default=60.0,
-        metavar="SECONDS",
-        help="try so long while another process holds the warehouse (default: %(default)s)",
-    )
 
 
 def _publish(parsed: argparse.Namespace) -> int:

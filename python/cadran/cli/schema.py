@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import examples
+from cadran.cli.common import describe
 from cadran.core.project.cards import CardBlock
 from cadran.formats.validation import schema_of
 
@@ -24,15 +24,10 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("schemas"),
-        metavar="FOLDER",
-        help="where the schemas go (default: %(default)s)",
-    )
-    examples(parser, "cadran schema", "cadran schema --out .schemas")
-    parser.set_defaults(run=_schema)
+    usage = "--out FOLDER  where the schemas go (default: %(default)s)"
+    shown = ("cadran schema", "cadran schema --out .schemas")
+    out = {"default": Path("schemas")}
+    describe(parser, _schema, usage, project="", shown=shown, out=out)
 
 
 def _schema(parsed: argparse.Namespace) -> int:

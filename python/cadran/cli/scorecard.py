@@ -6,14 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from cadran.cli.common import (
-    add_format,
-    add_language,
-    add_project,
-    examples,
-    open_layer,
-    write_rows,
-)
+from cadran.cli.common import TEXTS, describe, open_layer, write_rows
 from cadran.formats import files, numbers, periods
 from cadran.formats.words import words
 from cadran.insight.breaks import sentence
@@ -43,18 +36,13 @@ are compared. A status is `near target` between target and warning threshold.
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
     parser.description = f"{parser.description}\n\n{NOTES}"
-    parser.add_argument("kpis", nargs="*", metavar="KPI", help="only these")
-    parser.add_argument(
-        "--grain",
-        choices=periods.GRAINS,
-        default="month",
-        help="length of the period (default: %(default)s)",
-    )
-    add_format(parser, formats=("table", "csv", "json", "jsonl"))
-    add_language(parser)
-    add_project(parser)
-    examples(parser, "cadran board", "cadran board --grain week --lang fr")
-    parser.set_defaults(run=_board)
+    usage = """
+        kpis KPI*  only these
+        --grain    length of the period (default: %(default)s)
+    """
+    grains = {"choices": periods.GRAINS, "default": "month"}
+    shown = ("cadran board", "cadran board --grain week --lang fr")
+    describe(parser, _board, usage, formats=TEXTS, language=True, shown=shown, grain=grains)
 
 
 def _board(parsed: argparse.Namespace) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import add_project, examples
+from cadran.cli.common import describe
 from cadran.core.project import artifacts
 
 if TYPE_CHECKING:
@@ -25,42 +24,37 @@ _FLAGS = (
 
 def add(parser: argparse.ArgumentParser, _: str) -> None:
     """Add the flags."""
-    examples(
-        parser,
+    usage = """
+        --host HOST         address to listen on (default: 127.0.0.1)
+        --port PORT         port of HTTP (default: 8765; 0: a free one)
+        --flight-port PORT  port of Flight SQL (default: 8766)
+        --certificate FILE  PEM file for TLS
+        --key FILE          PEM file of its key
+        --insecure          listen to other machines without tokens or TLS: anybody who reaches it
+                            may ask
+        --cache MB          megabytes of answers to keep
+        --memory MEMORY     most memory of the warehouse (default: half)
+        --seconds SECONDS   for how long a question may run
+        --refresh SECONDS   seconds between looks for a new build
+        --live              answer also from what `cadran collect` landed since the build, up to the
+                            last second
+        --tokens FILE       file of tokens
+        --policy FILE       policy file
+        --audit FOLDER      record of questions
+        --alerts FILE       evaluate the alert policies of this file too
+    """
+    more: dict[str, Any] = {
+        **{key: {"type": int} for key in ("port", "flight_port")},
+        **{key: {"type": float} for key in ("cache", "seconds", "refresh")},
+        **{key: {"default": None} for key in ("insecure", "live")},
+    }
+    shown = (
         "cadran serve",
         "cadran serve --live --alerts cadran_alerts.yml",
         "cadran serve --port 8765 --flight-port 8766",
         "cadran serve --host 0.0.0.0 --certificate server.pem --key server.key",
     )
-    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port of HTTP (default: 8765; 0: a free one)")
-    parser.add_argument("--flight-port", type=int, help="port of Flight SQL (default: 8766)")
-    parser.add_argument("--certificate", type=Path, metavar="FILE", help="PEM file for TLS")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="PEM file of its key")
-    parser.add_argument(
-        "--insecure",
-        action="store_true",
-        default=None,
-        help="listen to other machines without tokens or TLS: anybody who reaches it may ask",
-    )
-    parser.add_argument("--cache", type=float, metavar="MB", help="megabytes of answers to keep")
-    parser.add_argument("--memory", help="most memory of the warehouse (default: half)")
-    parser.add_argument("--seconds", type=float, help="for how long a question may run")
-    parser.add_argument("--refresh", type=float, help="seconds between looks for a new build")
-    parser.add_argument(
-        "--live",
-        action="store_true",
-        default=None,
-        help="answer also from what `cadran collect` landed since the build, up to the last second",
-    )
-    parser.add_argument("--tokens", type=Path, metavar="FILE", help="file of tokens")
-    parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file")
-    parser.add_argument("--audit", type=Path, metavar="FOLDER", help="record of questions")
-    parser.add_argument(
-        "--alerts", type=Path, metavar="FILE", help="evaluate the alert policies of this file too"
-    )
-    add_project(parser)
-    parser.set_defaults(run=run)
+    describe(parser, run, usage, shown=shown, **more)
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -93,9 +87,7 @@ def add_mcp(parser: argparse.ArgumentParser, _: str) -> None:
         f"{parser.description} It speaks MCP on its standard input and output, so an agent's"
         f" configuration starts it. Where tokens are configured, {TOKEN} has to hold one."
     )
-    examples(parser, "cadran mcp", "cadran mcp --project-dir /srv/kpis")
-    add_project(parser)
-    parser.set_defaults(run=_run_mcp)
+    describe(parser, _run_mcp, shown=("cadran mcp", "cadran mcp --project-dir /srv/kpis"))
 
 
 def _run_mcp(parsed: argparse.Namespace) -> int:

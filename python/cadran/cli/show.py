@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import add_language, add_project, examples, open_layer, write_rows
+from cadran.cli.common import describe, open_layer, write_rows
 from cadran.core.project import lineage
 from cadran.core.targets import targets
 from cadran.errors import CadranError, ProjectError
@@ -27,18 +27,14 @@ WIDTH = 96
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("kpi", metavar="KPI", help="such as net_revenue")
-    parser.add_argument(
-        "--format",
-        choices=("text", "json"),
-        default="text",
-        help="a page, or an array with the card as an object (default: %(default)s)",
-    )
-    parser.add_argument("--no-sql", action="store_true", help="leave the SQL out of the page")
-    add_language(parser)
-    add_project(parser)
-    examples(parser, "cadran show net_revenue", "cadran show net_revenue --lang fr --format json")
-    parser.set_defaults(run=_show)
+    usage = """
+        kpi KPI   such as net_revenue
+        --format  a page, or an array with the card as an object (default: %(default)s)
+        --no-sql  leave the SQL out of the page
+    """
+    forms = {"choices": ("text", "json"), "default": "text"}
+    shown = ("cadran show net_revenue", "cadran show net_revenue --lang fr --format json")
+    describe(parser, _show, usage, language=True, shown=shown, format=forms)
 
 
 def _show(parsed: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
@@ -44,19 +45,34 @@ class StrictLoader(_BASE):  # type: ignore[misc]
         return super().construct_mapping(node, deep=deep)
 
 
-def parse(text: str, file: str, error: type[CadranError]) -> Any:
+class ExactLoader(StrictLoader):
+    """A strict loader that gives numbers with a point as decimals, as they are written."""
+
+
+def _decimal(loader: Any, node: yaml.ScalarNode) -> Any:
+    try:
+        return Decimal(node.value)
+    except InvalidOperation:  # infinity, in YAML's own words
+        return loader.construct_yaml_float(node)
+
+
+ExactLoader.add_constructor("tag:yaml.org,2002:float", _decimal)
+
+
+def parse(text: str, file: str, error: type[CadranError], loader: Any = StrictLoader) -> Any:
     """What a text in YAML holds; None for an empty one.
 
     Args:
         text: the YAML.
         file: what it is called in a sentence.
         error: what is raised.
+        loader: `ExactLoader` for decimals.
 
     Raises:
         CadranError: it is no YAML, or a key stands twice in it.
     """
     try:
-        return yaml.load(text, StrictLoader)  # noqa: S506 - a safe loader
+        return yaml.load(text, loader)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
         place = f"{file}, line {mark.line + 1}" if mark else file
@@ -67,13 +83,16 @@ def parse(text: str, file: str, error: type[CadranError]) -> Any:
         raise error(f"{file} is no YAML: {' '.join(str(problem).split())}.") from None
 
 
-def read(path: Path, error: type[CadranError], *, file: str | None = None) -> Any:
+def read(
+    path: Path, error: type[CadranError], *, file: str | None = None, loader: Any = StrictLoader
+) -> Any:
     """What a file in YAML holds; None for an empty one.
 
     Args:
         path: the file.
         error: what is raised.
         file: what it is called in a sentence, where that is not its path.
+        loader: `ExactLoader` for decimals.
 
     Raises:
         CadranError: it cannot be read, is no YAML, or a key stands twice in it.
@@ -82,7 +101,7 @@ def read(path: Path, error: type[CadranError], *, file: str | None = None) -> An
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise error(f"{file or path} cannot be read: {problem}.") from None
-    return parse(text, file or str(path), error)
+    return parse(text, file or str(path), error, loader)
 
 
 def read_as(kind: type[T], path: Path, error: type[CadranError], *, file: str | None = None) -> T:

@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 from cadran.errors import CadranError
-from cadran.formats import strict_yaml
 
 FILE = Path(__file__).with_name("words.yml")
 
@@ -19,5 +18,7 @@ def words(section: str, lang: str) -> dict[str, str]:
 
 @cache
 def _sections() -> dict[str, dict[str, dict[str, str]]]:
+    from cadran.formats import strict_yaml
+
     sections: dict[str, dict[str, dict[str, str]]] = strict_yaml.read(FILE, CadranError)
     return sections

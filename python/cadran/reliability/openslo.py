@@ -10,19 +10,22 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from cadran.core.project.slos import Slo, Step
+from cadran.core.project.slos import ObjectiveStep, Slo
 from cadran.errors import QueryError, UnknownNameError
+from cadran.formats.strict_yaml import ExactLoader
+from cadran.formats.validation import validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cadran.core.layer import Layer
 
+_T = TypeVar("_T")
 SOURCE = "cadran"
 _METHODS = {
     "occurrences": "Occurrences", "timeslices": "Timeslices", "ratio_timeslices": "RatioTimeslices",
@@ -219,7 +222,7 @@ def document(kpi: str, slo: Slo, subject: str) -> dict[str, Any]:
     return content
 
 
-def _steps_text(steps: Iterable[Step]) -> str:
+def _steps_text(steps: Iterable[ObjectiveStep]) -> str:
     return json.dumps([[f"{step.since}", str(step.target)] for step in steps])
 
 
@@ -252,7 +255,7 @@ def read(text: str, *, kpi: str | None = None) -> dict[str, list[Slo]]:
         QueryError: a document is not valid, or says what a card cannot; it is named.
     """
     try:
-        raws = [raw for raw in yaml.load_all(text, _ExactLoader) if raw is not None]
+        raws = [raw for raw in yaml.load_all(text, ExactLoader) if raw is not None]
     except yaml.YAMLError as problem:
         raise QueryError(f"This is not YAML: {' '.join(str(problem).split())}.") from problem
     merged: dict[tuple[str, str], dict[str, Any]] = {}
@@ -273,34 +276,22 @@ def read(text: str, *, kpi: str | None = None) -> dict[str, list[Slo]]:
         merged[key]["objectives"] |= entry["objectives"]
     cards: dict[str, list[Slo]] = {}
     for (of_kpi, name), entry in merged.items():
-        try:
-            cards.setdefault(of_kpi, []).append(Slo.model_validate(entry))
-        except ValidationError as problem:
-            raise QueryError(f"OpenSLO document '{name}': {_first(problem)}.") from problem
+        cards.setdefault(of_kpi, []).append(_read_as(Slo, entry, name))
     return cards
 
 
-class _ExactLoader(yaml.SafeLoader):
-    """Numbers with a point as decimals, as they are written."""
+def _read_as(kind: type[_T], content: Any, name: str) -> _T:
+    def wrong(key: str, sentence: str) -> QueryError:
+        return QueryError(f"OpenSLO document '{name}': {f'{key} ' if key else ''}{sentence}.")
 
-
-_ExactLoader.add_constructor("tag:yaml.org,2002:float", lambda _loader, node: Decimal(node.value))
-
-
-def _first(problem: ValidationError) -> str:
-    first = problem.errors()[0]
-    key = ".".join(map(str, first["loc"]))
-    return f"{key}: {first['msg'].removeprefix('Value error, ')}" if key else first["msg"]
+    return validated(kind, content, wrong)
 
 
 def _entry(raw: Any, place: int, kpi: str | None) -> tuple[str, dict[str, Any]]:
     """One document as an entry of a card, with the KPI that it belongs to."""
     metadata = raw.get("metadata") if isinstance(raw, dict) else None
     name = str((metadata or {}).get("name", place)) if isinstance(metadata, dict) else str(place)
-    try:
-        parsed = Document.model_validate(raw)
-    except ValidationError as problem:
-        raise QueryError(f"OpenSLO document '{name}': {_first(problem)}.") from problem
+    parsed = _read_as(Document, raw, name)
 
     def refuse(part: str, instead: str) -> None:
         raise QueryError(

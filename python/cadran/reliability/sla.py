@@ -20,12 +20,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo
 
-import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from cadran.core.project.slos import Email, Key, Share, Strict, Zone
 from cadran.errors import QueryError, UnknownNameError
-from cadran.formats import periods
+from cadran.formats import periods, strict_yaml
 from cadran.reliability import status
 
 if TYPE_CHECKING:
@@ -206,13 +205,6 @@ class Settlement:
         return self.net is None or self.net >= self.contract.promise
 
 
-class _ExactLoader(yaml.SafeLoader):
-    """Numbers with a point as decimals, as they are written."""
-
-
-_ExactLoader.add_constructor("tag:yaml.org,2002:float", lambda _loader, node: Decimal(node.value))
-
-
 def read_contracts(folder: Path) -> dict[str, Contract]:
     """The contracts of a folder, by name.
 
@@ -221,19 +213,8 @@ def read_contracts(folder: Path) -> dict[str, Contract]:
     """
     contracts: dict[str, Contract] = {}
     for file in sorted(folder.glob("*.yml")):
-        try:
-            contract = Contract.model_validate(
-                yaml.load(file.read_text(encoding="utf-8"), _ExactLoader)  # noqa: S506 - a SafeLoader
-            )
-        except yaml.YAMLError as problem:
-            raise QueryError(
-                f"{file}: this is not YAML: {' '.join(str(problem).split())}."
-            ) from problem
-        except ValidationError as problem:
-            first = problem.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            message = first["msg"].removeprefix("Value error, ")
-            raise QueryError(f"{file}{f', {key}' if key else ''}: {message}.") from problem
+        content = strict_yaml.read(file, QueryError, loader=strict_yaml.ExactLoader)
+        contract = strict_yaml.parsed_as(Contract, content, str(file), QueryError)
         if contract.contract != file.stem:
             raise QueryError(
                 f"{file}: it holds contract '{contract.contract}'; name the file like it."

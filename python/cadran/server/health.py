@@ -87,7 +87,7 @@ def _exposition(server_context: ServerContext, counting: Counting) -> str:
         f"cadran_question_seconds_count {running}",
     ]
     for name, kind, text, value in (
-        ("cache_bytes", "gauge", "Bytes of answers that are kept.", cache.bytes),
+        ("cache_bytes", "gauge", "Bytes of answers that are kept.", cache.weight),
         ("cache_answers", "gauge", "Answers that are kept.", len(cache)),
         ("cache_hits_total", "counter", "Answers that were there already.", cache.hits),
         ("cache_misses_total", "counter", "Answers that had to be computed.", cache.misses),

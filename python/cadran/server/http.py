@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
+from starlette.responses import Response
+
 from cadran.errors import LimitError, QueryError
-from cadran.server.problems import TITLES, RefusedError
+from cadran.formats.encoding import json_text
+from cadran.server.problems import TITLES, Problem, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from cadran.serving.service import QueryService
 
 _T = TypeVar("_T")
+ROOT = "/api/v1"
 _BEARER = "bearer "
 _LOGINS = 4  # logins that are checked at the same time
 _WAITING = 16  # questions that may wait for each worker
@@ -47,14 +52,14 @@ class ServerContext:
     settings: Settings
     workers: ThreadPoolExecutor = field(init=False)
     parts: dict[str, object] = field(default_factory=dict)
-    _door: ThreadPoolExecutor = field(init=False)
+    _logins: ThreadPoolExecutor = field(init=False)
     _unknown: int = 0
     _running: int = 0
 
     def __post_init__(self) -> None:
         """Start the pool; its threads come when they are needed."""
         self.workers = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="question")
-        self._door = ThreadPoolExecutor(_LOGINS, thread_name_prefix="login")
+        self._logins = ThreadPoolExecutor(_LOGINS, thread_name_prefix="login")
 
     def caller(self, authorization: str | None) -> Caller:
         """Who asks, by an Authorization header.
@@ -78,7 +83,7 @@ class ServerContext:
         self._unknown += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._door, self.caller, authorization)
+            return await loop.run_in_executor(self._logins, self.caller, authorization)
         finally:
             self._unknown -= 1
 
@@ -102,9 +107,6 @@ def _bearer(authorization: str | None) -> str | None:
     text = authorization or ""
     bearer = text[len(_BEARER) :] if text[: len(_BEARER)].lower() == _BEARER else None
     return bearer.strip() if bearer else None
-
-
-_KIND = "misdirected"
 
 
 def address(host: str) -> str:
@@ -131,22 +133,14 @@ class Hosts:
         if scope["type"] == "http":
             host = next((value for name, value in scope["headers"] if name == b"host"), b"")
             if _name(host) not in self._allowed:
-                await self._refuse(send)
+                refused = Problem(
+                    421, "misdirected",
+                    "This server has no tokens, so it answers only under the names of this machine"
+                    " and those in its setting `hosts`.",
+                )  # fmt: skip
+                await problem(refused)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-    @staticmethod
-    async def _refuse(send: Send) -> None:
-        start = {
-            "type": f"/api/v1/docs#{_KIND}",
-            "title": TITLES[_KIND],
-            "status": 421,
-            "detail": "This server has no tokens, so it answers only under the names of this"
-            " machine and those in its setting `hosts`.",
-        }
-        headers = [(b"content-type", b"application/problem+json")]
-        await send({"type": "http.response.start", "status": 421, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps(start).encode()})
 
 
 def _name(host: bytes) -> bytes:
@@ -161,7 +155,7 @@ _LONGEST = 8_000  # bytes of an address
 _MOST = 500  # parameters of a link
 
 
-class GoneError(Exception):
+class ClientGoneError(Exception):
     """The client went away before it had sent its request."""
 
 
@@ -234,7 +228,7 @@ class Call:
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
-                raise GoneError
+                raise ClientGoneError
             part: bytes = message.get("body", b"")
             parts.append(part)
             size += len(part)
@@ -263,26 +257,38 @@ class Call:
             pass
 
 
-@dataclass(slots=True)
-class HttpResponse:
-    """One reply; `headers` come in the order given."""
+def response(
+    body: bytes,
+    media: str = "application/json",
+    status: int = 200,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+) -> Response:
+    """A reply; one of 204 or 304 has no body, and no word of its type."""
+    reply = Response(body, status, media_type=None if status in (204, 304) else media)
+    reply.raw_headers += headers
+    return reply
 
-    body: bytes
-    media: str = "application/json"
-    status: int = 200
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
-    async def send(self, send: Send) -> None:
-        """Send it."""
-        headers = [
-            (b"content-type", self.media.encode()),
-            (b"content-length", b"%d" % len(self.body)),
-            *self.headers,
-        ]
-        if self.status in (204, 304):
-            del headers[:2]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+def problem(fault: Problem) -> Response:
+    """A problem as RFC 9457 has it."""
+    payload = {
+        "type": f"{ROOT}/docs#{fault.kind}",
+        "title": TITLES[fault.kind],
+        "status": fault.status,
+        "detail": fault.sentence,
+        **fault.more,
+    }
+    headers = [(name.lower().encode(), value.encode()) for name, value in fault.headers.items()]
+    return response(json_text(payload).encode(), "application/problem+json", fault.status, headers)
+
+
+def conditional(call: Call, body: bytes, media: str = "application/json") -> Response:
+    """A reply with a validator of its bytes; nothing but the validator where the client has it."""
+    tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = [(b"etag", tag.encode())]
+    if tag in (call.header(b"if-none-match") or ""):
+        return response(b"", status=304, headers=headers)
+    return response(body, media, headers=headers)
 
 
 def pairs(link: bytes) -> list[tuple[str, str]]:
@@ -308,7 +314,7 @@ def next_link(call: Call, cursor: str) -> bytes:
     return f'<{quote(call.scope["path"])}?{link}>; rel="next"'.encode()
 
 
-def document(body: bytes) -> Any:
+def json_document(body: bytes) -> Any:
     """The JSON of a body.
 
     Raises:

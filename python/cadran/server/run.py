@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import importlib.util
 import logging
 import signal
@@ -13,21 +14,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from cadran.access import authorize, exposure
 from cadran.audit.log import Counting
 from cadran.core.warehouse import Confinement
 from cadran.errors import ProjectError
-from cadran.server import app
+from cadran.server import health
 from cadran.server.connections import Connection
-from cadran.server.http import ServerContext, address
+from cadran.server.http import Hosts, ServerContext, address, host_names
 from cadran.serving import memory
 from cadran.serving.execution import MEGABYTE
 from cadran.serving.service import QueryService
 from cadran.serving.snapshots import SnapshotStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from starlette.routing import BaseRoute
 
     from cadran.core.project.artifacts import Project
     from cadran.server.settings import Settings
@@ -50,6 +55,36 @@ class Running:
     def __init__(self, server_context: ServerContext, http: str, flight: str | None) -> None:
         """Name its parts."""
         self.server_context, self.http, self.flight = server_context, http, flight
+
+
+# Modules with `routes(server_context)`, and `running(server_context)` where something has to run
+# with them.
+ROUTES: tuple[str, ...] = ("rest", "mcp", "graphql")
+
+
+def application(server_context: ServerContext, counting: Counting) -> Starlette:
+    """The application of a server."""
+    modules = [importlib.import_module(f"cadran.server.{name}") for name in ROUTES]
+    routes: list[BaseRoute] = [*health.routes(server_context, counting)]
+    for module in modules:
+        routes += module.routes(server_context)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for module in modules:
+                if hasattr(module, "running"):
+                    await stack.enter_async_context(module.running(server_context))
+            yield
+
+    # Where tokens are asked for, a page of another name gets nowhere anyway.
+    names = host_names(server_context.settings)
+    guard = (
+        [Middleware(Hosts, names)]
+        if server_context.who.open and server_context.settings.is_loopback
+        else []
+    )
+    return Starlette(routes=routes, lifespan=lifespan, middleware=guard)
 
 
 def prepare(project: Project, settings: Settings) -> tuple[ServerContext, Counting]:
@@ -157,7 +192,7 @@ def serve(project: Project, settings: Settings, announce: Callable[[Running], No
 def _listening(project: Project, settings: Settings) -> Iterator[tuple[_Server, Running]]:
     server_context, counting = prepare(project, settings)
     try:
-        config = uvicorn.Config(app.make(server_context, counting), **_uvicorn(settings))
+        config = uvicorn.Config(application(server_context, counting), **_uvicorn(settings))
         listener = _bound(settings.host, settings.port)
         port = listener.getsockname()[1]
         server = _Server(config, listener, server_context.service.end)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections import OrderedDict
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from cadran.core.compiler.plan_cache import Recent
 from cadran.errors import LimitError, StoppedError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def whole(answer: Answer, allowed: Allowed, caller: Caller) -> Answer:
     Raises:
         LimitError: it is more than the caller may take.
     """
-    check(answer, caller)
+    check_limits(answer, caller)
     if answer.key == repr(allowed):
         return answer
     query = replace(answer.query, limit=allowed.query.limit)
@@ -146,7 +146,7 @@ def whole(answer: Answer, allowed: Allowed, caller: Caller) -> Answer:
     return replace(answer, query=query, key=repr(allowed), kept_as=kept_as)
 
 
-def check(answer: Answer, caller: Caller) -> None:
+def check_limits(answer: Answer, caller: Caller) -> None:
     """Hold an answer against the limits of the caller.
 
     Raises:
@@ -169,58 +169,20 @@ def check(answer: Answer, caller: Caller) -> None:
 _SHARE = 4  # an answer larger than this part of the whole is not kept: it would push all out
 
 
-class Cache:
-    """A thread-safe store of answers. The state of the data is part of each key.
+class Cache(Recent["Answer"]):
+    """A store of answers, bounded in bytes. The state of the data is part of each key.
 
-    So nothing in it is ever stale: a new state asks under new keys, and `forget` frees the room
-    of the old ones.
+    So nothing in it is ever stale: a new state asks under new keys, and `keep` frees the room of
+    the old ones.
     """
 
     def __init__(self, most_bytes: int) -> None:
         """Keep at most so many bytes; 0 keeps nothing."""
-        self._most = most_bytes
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, tuple[Answer, int]] = OrderedDict()
-        self.bytes = 0
-        self.hits = 0
-        self.misses = 0
-
-    def get(self, key: Hashable) -> Answer | None:
-        """The answer under a key."""
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None:
-                self.misses += 1
-                return None
-            self.hits += 1
-            self._entries.move_to_end(key)
-            return entry[0]
+        super().__init__(most_bytes, lambda answer: answer.size, largest=most_bytes // _SHARE)
 
     def put(self, key: Hashable, answer: Answer) -> None:
         """Keep an answer, or weigh it again after a form was added to it."""
-        size = answer.size
-        with self._lock:
-            previous = self._entries.pop(key, None)
-            if previous is not None:
-                self.bytes -= previous[1]
-            if size * _SHARE > self._most:
-                return
-            self._entries[key] = answer, size
-            self.bytes += size
-            while self.bytes > self._most:
-                self.bytes -= self._entries.popitem(last=False)[1][1]
-
-    def forget(self, is_of_now: Callable[[Answer], bool]) -> None:
-        """Free the answers that are not of now."""
-        with self._lock:
-            for key in [key for key, (answer, _) in self._entries.items() if not is_of_now(answer)]:
-                self.bytes -= self._entries.pop(key)[1]
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._entries
-
-    def __len__(self) -> int:
-        return len(self._entries)
+        super().put(key, answer if answer.cached else replace(answer, cached=True))
 
 
 class _Flight:
@@ -300,33 +262,3 @@ def _landed(future: Future[Answer], left: threading.Event) -> Answer:
                 raise
             if left.is_set():
                 raise StoppedError("The question was stopped before it was answered.") from None
-
-
-class AuthorizationCache:
-    """What was allowed to whom; the longest unused leaves first. Thread-safe."""
-
-    def __init__(self, most: int) -> None:
-        """Remember at most so many."""
-        self._most = most
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, Allowed] = OrderedDict()
-
-    def get(self, key: Hashable) -> Allowed | None:
-        """What was allowed; None where nobody asked so yet, or it was refused."""
-        with self._lock:
-            allowed = self._entries.get(key)
-            if allowed is not None:
-                self._entries.move_to_end(key)
-            return allowed
-
-    def put(self, key: Hashable, allowed: Allowed) -> None:
-        """Remember what was allowed."""
-        with self._lock:
-            self._entries[key] = allowed
-            while len(self._entries) > self._most:
-                self._entries.popitem(last=False)
-
-    def clear(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._entries.clear()

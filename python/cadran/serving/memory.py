@@ -17,13 +17,13 @@ _MACHINE = Path("/proc/meminfo")
 
 def available() -> int | None:
     """Bytes that the container may use, or that the machine has; None where nothing says it."""
-    found = [int(text) for path in _LIMITS if (text := _text(path).strip()).isdigit()]
-    found += [
+    limits = [int(text) for path in _LIMITS if (text := _text(path).strip()).isdigit()]
+    limits += [
         int(line.split()[1]) * 1024
         for line in _text(_MACHINE).splitlines()
         if line.startswith("MemTotal:")
     ]
-    return min(found, default=None)
+    return min(limits, default=None)
 
 
 def share() -> str | None:

@@ -141,7 +141,7 @@ def explained(  # noqa: PLR0913 - the question of `cadran explain`
             published = revisions(state.layer, kpi, period)
         return {**steps.to_dict(), "unit": card.unit, "published": published}
 
-    return service.authorized(context, "explain", query, work)
+    return service.recorded(context, "explain", query, work)
 
 
 def defined(

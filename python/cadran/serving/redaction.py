@@ -51,7 +51,7 @@ def visible_sql(sql: str, visible: Visible, layer: Layer) -> str:
     hidden -= shown
     numbers: dict[str, str] = {}
 
-    def told(word: re.Match[str]) -> str:
+    def shown_word(word: re.Match[str]) -> str:
         folded = word[0].lower()
         base = next((name for name in hidden if folded in (name, f"__{name}")), None)
         base = base or next((n for n in hidden if "__" in n and folded.startswith(f"{n}__")), None)
@@ -59,8 +59,8 @@ def visible_sql(sql: str, visible: Visible, layer: Layer) -> str:
 
     # A word in quotes is a value, which the role's own filter may hold; a whole name is a name.
     parts = re.split(r"('(?:[^']|'')*')", sql)
-    parts[::2] = [re.sub(r"\w+", told, part) for part in parts[::2]]
-    parts[1::2] = [re.sub(r"\w+__\w+", told, part) for part in parts[1::2]]
+    parts[::2] = [re.sub(r"\w+", shown_word, part) for part in parts[::2]]
+    parts[1::2] = [re.sub(r"\w+__\w+", shown_word, part) for part in parts[1::2]]
     return "".join(parts)
 
 

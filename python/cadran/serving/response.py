@@ -57,6 +57,7 @@ class Answer:
         forms: encoded forms that were made of it, kept with it.
         kept_as: the key under which a cache keeps it: its state, and the question as allowed.
         watermark: the instant (UTC) up to which what landed is in it; None where nothing is live.
+        cached: whether it was there already when it was asked.
     """
 
     table: pa.Table
@@ -74,6 +75,7 @@ class Answer:
     forms: dict[str, bytes] = field(default_factory=dict)
     kept_as: tuple[str, Hashable] = ("", None)
     watermark: dt.datetime | None = None
+    cached: bool = False
 
     @cached_property
     def etag(self) -> str:
@@ -84,21 +86,6 @@ class Answer:
     def size(self) -> int:
         """Bytes of its rows and of the forms made so far."""
         return int(self.table.nbytes) + sum(map(len, self.forms.values())) + 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """An answer as one caller got it.
-
-    Attributes:
-        answer: what was answered.
-        cached: whether it was there already.
-        seconds: that the caller waited for it.
-    """
-
-    answer: Answer
-    cached: bool
-    seconds: float
 
 
 def etag(state: str, key: str) -> str:

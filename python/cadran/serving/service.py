@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cadran.access.caller import Caller, Meter
 from cadran.access.gate import OpenGate, Visible
 from cadran.audit.log import Entry, NoAudit
+from cadran.core.compiler.plan_cache import Recent
 from cadran.core.query.request import Query
 from cadran.errors import (
     CadranError,
@@ -29,14 +30,13 @@ from cadran.errors import (
 from cadran.serving import execution, memory, redaction
 from cadran.serving.execution import (
     MEGABYTE,
-    AuthorizationCache,
     Cache,
     Cancellation,
     Deadlines,
     Interrupting,
     SingleFlight,
 )
-from cadran.serving.response import Answer, Served, etag
+from cadran.serving.response import Answer, etag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Hashable
@@ -197,12 +197,12 @@ class QueryService(MetadataService):
         self._lock = threading.Lock()
         self._running: set[Cancellation] = set()
         self._is_ending = False
-        self._authorizations = AuthorizationCache(_AUTHORIZED)
+        self._authorizations: Recent[Allowed] = Recent(_AUTHORIZED)
         self._limits = lru_cache(maxsize=_AUTHORIZED)(self._limited)
         snapshots.listeners.append(self._moved)
         snapshots.move_listeners.append(self._data_moved)
 
-    def ask(self, context: RequestContext, query: Query) -> Served:
+    def ask(self, context: RequestContext, query: Query) -> Answer:
         """The answer to a question.
 
         Raises:
@@ -210,14 +210,13 @@ class QueryService(MetadataService):
         """
         caller = self.spender(context.caller)
 
-        def work(state: Snapshot, allowed: Allowed) -> Served:
+        def work(state: Snapshot, allowed: Allowed) -> Answer:
             part = execution.bounded(allowed, caller)
             for candidate in dict.fromkeys((allowed, part)):
                 key = state.edition(candidate), candidate
                 cached = self.cache.get(key) if context.read_cache else None
                 if cached is not None:
-                    cached = execution.whole(cached, allowed, caller)
-                    return Served(cached, cached=True, seconds=0.0)
+                    return execution.whole(cached, allowed, caller)
             with self.meter.running(caller):
                 stop = self._timed(context.stop, caller)
                 key = state.edition(part), part
@@ -228,16 +227,13 @@ class QueryService(MetadataService):
                 if result is not answer:
                     state.edition(allowed, answer.sql)
                     self.cache.put(result.kept_as, result)
-            return Served(result, cached=False, seconds=0.0)
+            return result
 
-        served, seconds = self._recorded(context, "query", query, work)
+        answer = self.recorded(context, "query", query, work)
         stale = self.snapshots.stale()
-        if stale:
-            note = f"{served.answer.note} {stale}".strip()
-            served = replace(served, answer=replace(served.answer, note=note))
-        return replace(served, seconds=seconds)
+        return replace(answer, note=f"{answer.note} {stale}".strip()) if stale else answer
 
-    def cached(self, context: RequestContext, query: Query) -> Served | None:
+    def cached(self, context: RequestContext, query: Query) -> Answer | None:
         """The answer if it is there already, without waiting for anything; else None.
 
         It may be called where waiting is not allowed, as on an event loop. A question that is not
@@ -268,7 +264,7 @@ class QueryService(MetadataService):
         tag = None if allowed is None else work(state, allowed)
         if tag is None or tag not in tags:
             return None
-        return tag if self._recorded(context, "query", query, work)[0] == tag else None
+        return tag if self.recorded(context, "query", query, work) == tag else None
 
     def weigh(self, answer: Answer) -> None:
         """Weigh a kept answer again, after a form was added to it."""
@@ -288,17 +284,7 @@ class QueryService(MetadataService):
             visible = self.gate.visible(Caller("", (allowed.role,)), state.layer)
             return redaction.visible_sql(sql, visible, state.layer)
 
-        return self._recorded(context, "sql", query, work)[0]
-
-    def authorized(
-        self,
-        context: RequestContext,
-        kind: str,
-        query: Query,
-        work: Callable[[Snapshot, Allowed], _Done],
-    ) -> _Done:
-        """Other work than answering that rests on a question: judged and recorded as one."""
-        return self._recorded(context, kind, query, work)[0]
+        return self.recorded(context, "sql", query, work)
 
     def values(
         self, context: RequestContext, dimension: str, metrics: tuple[str, ...]
@@ -308,7 +294,7 @@ class QueryService(MetadataService):
         They are in order, without NULL.
         """
         query = Query.of({"group_by": [dimension], "metrics": metrics})
-        column = self.ask(context, query).answer.table.column(0)
+        column = self.ask(context, query).table.column(0)
         return sorted({value for value in column.to_pylist() if value is not None})
 
     def interrupting(self, stop: Cancellation, interrupt: Callable[[], None]) -> Interrupting:
@@ -393,14 +379,21 @@ class QueryService(MetadataService):
         self.cache.put(answer.kept_as, answer)
         return answer
 
-    def _recorded(
+    def recorded(
         self,
         context: RequestContext,
         kind: str,
         query: Query,
         work: Callable[[Snapshot, Allowed], _Done],
-    ) -> tuple[_Done, float]:
-        """Judge a question, do the work, and record what came of it; with the seconds it took."""
+    ) -> _Done:
+        """What the work on a question gives, judged and recorded, whatever came of it.
+
+        Args:
+            context: how the question came in.
+            kind: what the record calls the work.
+            query: the question.
+            work: is given the state of the data and what the caller may ask.
+        """
         begun = time.perf_counter()
         entry = Entry(
             context.caller.name, context.protocol, kind, query.metrics, query.columns,
@@ -417,8 +410,8 @@ class QueryService(MetadataService):
                 allowed = self._authorize(context.caller, query, state)
                 entry = replace(entry, role=allowed.role, metrics=versioned(allowed, state.layer))
                 done = work(state, allowed)
-            if isinstance(done, Served):
-                entry = replace(entry, rows=done.answer.table.num_rows, cached=done.cached)
+            if isinstance(done, Answer):
+                entry = replace(entry, rows=done.table.num_rows, cached=done.cached)
             elif kind == "query":
                 entry = replace(entry, cached=True)  # the client has the answer already
         except Exception as problem:
@@ -431,9 +424,8 @@ class QueryService(MetadataService):
         finally:
             with self._lock:
                 self._running.discard(context.stop)
-            seconds = time.perf_counter() - begun
-            self.audit.write(replace(entry, seconds=seconds))
-        return done, seconds
+            self.audit.write(replace(entry, seconds=time.perf_counter() - begun))
+        return done
 
     def _refuse_if_ending(self) -> None:
         if self._is_ending:
@@ -454,7 +446,7 @@ class QueryService(MetadataService):
         return replace(caller, limits=self.gate.limits(caller))
 
     def _data_moved(self, state: Snapshot) -> None:
-        self.cache.forget(lambda answer: answer.state == state.edition(answer.kept_as[1]))
+        self.cache.keep(lambda answer: answer.state == state.edition(answer.kept_as[1]))
 
     def _moved(self, state: Snapshot) -> None:
         self._data_moved(state)

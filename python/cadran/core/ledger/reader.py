@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,38 +28,33 @@ if TYPE_CHECKING:
     from cadran.core.warehouse import Warehouse
 
 
+@dataclass(eq=False)
 class History:
     """What the ledger tells about the values of an answer; it is read when it is asked."""
 
-    def __init__(
-        self,
-        warehouse: Warehouse,
-        query: Query,
-        cards: dict[str, Card],
-        reader: Reader | None = None,
-    ) -> None:
-        """Take the reader that gave the values, or None where they were computed now."""
-        self._warehouse, self._query, self._cards = warehouse, query, cards
-        self._reader = reader
+    warehouse: Warehouse
+    query: Query
+    cards: dict[str, Card]
+    reader: Reader | None = None  # that gave the values; None where they were computed now
 
     @cached_property
     def versions(self) -> dict[str, tuple[int, ...]]:
         """The versions of the values of each KPI."""
-        if self._reader is not None:
-            return self._reader.versions()
-        return {name: (card.version,) for name, card in self._cards.items()}
+        if self.reader is not None:
+            return self.reader.versions()
+        return {name: (card.version,) for name, card in self.cards.items()}
 
     @cached_property
     def breaks(self) -> tuple[Break, ...]:
         """The breaks within the answer; none where it has no periods or nothing was published."""
-        if self._reader is not None:
-            return self._reader.breaks(in_series=True)
-        times = [group for group in self._query.group_by if group.base == "metric_time"]
+        if self.reader is not None:
+            return self.reader.breaks(in_series=True)
+        times = [group for group in self.query.group_by if group.base == "metric_time"]
         grains = [group.asked_grain for group in times if not group.date_part]
-        if len(times) != 1 or not all(grains) or not self._cards or not has_ledger(self._warehouse):
+        if len(times) != 1 or not all(grains) or not self.cards or not has_ledger(self.warehouse):
             return ()
-        query = replace(self._query, metrics=tuple(self._cards), where=(), group_by=tuple(times))
-        return Reader(self._warehouse, query, None, None).breaks(in_series=False)
+        query = replace(self.query, metrics=tuple(self.cards), where=(), group_by=tuple(times))
+        return Reader(self.warehouse, query, None, None).breaks(in_series=False)
 
 
 VIEWS = ("published", "restated", "both", "spliced")

@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from cadran.formats.validation import validated
 
 _STEPS = {"minute": 1, "hour": 60, "day": 1_440, "week": 10_080}
 _DURATION = re.compile(r"([1-9]\d*) (minute|hour|day|week)s?")
@@ -52,14 +54,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Step(Strict):
+class ObjectiveStep(Strict):
     """From which local day on a target holds."""
 
     since: dt.date = Field(alias="from")
     target: Share
 
 
-Objective = Share | tuple[Step, ...]
+Objective = Share | tuple[ObjectiveStep, ...]
 
 
 class Window(Strict):
@@ -92,7 +94,7 @@ class Composite(Strict):
     of: dict[str, Annotated[Decimal, Field(gt=0)]] = Field(min_length=2)
 
 
-class Words(Strict):
+class SloLabel(Strict):
     """The label in another language."""
 
     label: str
@@ -103,7 +105,7 @@ class Slo(Strict):
 
     name: Key
     label: str | None = None
-    fr: Words | None = None
+    fr: SloLabel | None = None
     window: Window
     owner: Email | None = None
     by: str | None = None
@@ -177,29 +179,23 @@ def read(raw: Any) -> tuple[Slo, ...]:
     slos = []
     for place, entry in enumerate(raw, 1):
         name = entry.get("name") if isinstance(entry, dict) else None
-        try:
-            slos.append(Slo.model_validate(_numbers_as_text(entry)))
-        except ValidationError as problem:
-            first = problem.errors()[0]
-            key = ".".join(
-                str(part) for part in first["loc"] if not str(part).startswith("function")
-            )
-            message = first["msg"].removeprefix("Value error, ")
-            raise ValueError(
-                f"SLO '{name or place}'{f', {key}' if key else ''}: {message}"
-            ) from None
+
+        def wrong(key: str, sentence: str, called: Any = name or place) -> ValueError:
+            return ValueError(f"SLO '{called}'{f', {key}' if key else ''}: {sentence}")
+
+        slos.append(validated(Slo, _exact(entry), wrong))
     names = [slo.name for slo in slos]
     if len(set(names)) < len(names):
         raise ValueError("names two SLOs alike")
     return tuple(slos)
 
 
-def _numbers_as_text(value: Any) -> Any:
+def _exact(value: Any) -> Any:
     """YAML's floats as they were written, so that 0.9995 is that decimal and nothing near it."""
     if isinstance(value, float):
         return Decimal(str(value))
     if isinstance(value, dict):
-        return {key: _numbers_as_text(item) for key, item in value.items()}
+        return {key: _exact(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_numbers_as_text(item) for item in value]
+        return [_exact(item) for item in value]
     return value

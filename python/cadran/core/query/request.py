@@ -324,6 +324,7 @@ _ARGUMENTS = {
 _ALSO = {"time_granularity_name": "grain", "time_granularity": "grain", "dimension_name": "name",
          "time_dimension_name": "name", "entity_name": "name", "metric_name": "name",
          "date_part_name": "date_part"}  # fmt: skip
+OBJECTS = tuple(_ARGUMENTS)  # that a template can name
 _METHODS = ("grain", "date_part", "descending")
 _LONGEST_TEMPLATE = 400
 
@@ -422,6 +423,6 @@ def template_refusal(text: str) -> QueryError:
     """The error of a template that names no field."""
     excerpt = text.strip() if len(text) <= 80 else f"{text.strip()[:80]}…"  # noqa: PLR2004
     return QueryError(
-        f"The template {{{{ {excerpt} }}}} is none that a filter may hold: Dimension, TimeDimension"
+        f"The template {{{{ {excerpt} }}}} is none that can be read: Dimension, TimeDimension"
         f" or Entity with a name in quotes, and a grain. {EXAMPLE}"
     )

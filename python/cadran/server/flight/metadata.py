@@ -110,7 +110,7 @@ def infos(codes: tuple[int, ...]) -> pa.Table:
     return pa.Table.from_arrays([pa.array(names, pa.uint32()), union], schema=_INFO)
 
 
-def table(
+def rows_of(
     name: str, command: Any, caller: Caller, answering: Answering, stop: Cancellation
 ) -> pa.Table | None:
     """The rows of a command for metadata; None where it is none.

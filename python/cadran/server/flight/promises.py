@@ -19,7 +19,7 @@ _NAME_BYTES = 18
 _CALLERS = 1_000
 
 
-class GoneError(QueryError):
+class EndedError(QueryError):
     """A ticket or a handle that does not hold: never given to this caller, or at its end."""
 
 
@@ -100,13 +100,13 @@ class Promises(Generic[_T]):
         """What was promised under this name.
 
         Raises:
-            GoneError: nothing was, to this caller, or it has ended.
+            EndedError: nothing was, to this caller, or it has ended.
         """
         with self._lock:
             room = self._rooms.get(caller)
             entry = room.held.get(name) if room else None
         if entry is None or entry.ends < time.monotonic():
-            raise GoneError(
+            raise EndedError(
                 f"There is no such {self._kind}, or it has ended: ask the question again."
             )
         return entry.value

@@ -14,7 +14,12 @@ from cadran.core.warehouse.duckdb_local import answer as answer_sql
 from cadran.errors import LimitError, NotAllowedError, UnknownNameError
 from cadran.server.flight import rows, statements
 from cadran.server.flight import sql as plain
-from cadran.server.flight.statements import CompileStatement, MetadataStatement, QueryStatement, Sql
+from cadran.server.flight.statements import (
+    CompileStatement,
+    MetadataStatement,
+    QueryStatement,
+    SqlStatement,
+)
 from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
@@ -180,8 +185,8 @@ class Answering:
         if not isinstance(statement, QueryStatement):
             return None
         context = RequestContext(caller, PROTOCOL, statement.read_cache)
-        served = self._service.cached(context, statement.query)
-        return self._rows(served.answer, statement) if served else None
+        answer = self._service.cached(context, statement.query)
+        return self._rows(answer, statement) if answer else None
 
     def rows(self, caller: Caller, statement: Statement, stop: Cancellation) -> Rows:
         """The rows of a statement.
@@ -191,8 +196,8 @@ class Answering:
         """
         if isinstance(statement, QueryStatement):
             context = RequestContext(caller, PROTOCOL, statement.read_cache, stop)
-            return self._rows(self._service.ask(context, statement.query).answer, statement)
-        if isinstance(statement, Sql):
+            return self._rows(self._service.ask(context, statement.query), statement)
+        if isinstance(statement, SqlStatement):
             return rows.of_table(self._plain(caller, statement, stop))
         return rows.of_table(self._part(caller, statement, stop))
 
@@ -207,9 +212,8 @@ class Answering:
             CadranError: as the query service does.
         """
         question = Query.of({"saved_query": table, "limit": 0})
-        return self._service.ask(
-            RequestContext(caller, PROTOCOL, stop=stop), question
-        ).answer.table.schema
+        context = RequestContext(caller, PROTOCOL, stop=stop)
+        return self._service.ask(context, question).table.schema
 
     def _rows(self, answer: Answer, statement: QueryStatement) -> Rows:
         if statement.column:
@@ -226,10 +230,10 @@ class Answering:
             sql = self._service.sql(RequestContext(caller, PROTOCOL, stop=stop), part.query)
             return pa.table({"sql": [sql]})
         context = RequestContext(caller, PROTOCOL, part.read_cache, stop)
-        table = self._service.ask(context, part.query).answer.table
+        table = self._service.ask(context, part.query).table
         return _values(table) if part.column else table
 
-    def _plain(self, caller: Caller, statement: Sql, stop: Cancellation) -> pa.Table:
+    def _plain(self, caller: Caller, statement: SqlStatement, stop: Cancellation) -> pa.Table:
         read, caller = plain.read(statement.text), self._service.spender(caller)
         parts = {statements.stand_in(at): part for at, part in enumerate(statement.parts)}
         with contextlib.suppress(NotAllowedError):  # who may only ask is told by the question

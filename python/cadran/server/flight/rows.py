@@ -6,25 +6,15 @@ the message that is being sent. Small answers keep their messages, so that they 
 
 from __future__ import annotations
 
-import logging
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from grpc import StatusCode
 
-from cadran.errors import (
-    LimitError,
-    NotAllowedError,
-    NotGovernedError,
-    QueryError,
-    StoppedError,
-    UnauthenticatedError,
-    WarehouseError,
-)
 from cadran.server.flight.messages import flight_data
-from cadran.server.flight.promises import GoneError
+from cadran.server.flight.promises import EndedError
+from cadran.server.problems import problem_of
 from cadran.serving.response import annotated
 
 if TYPE_CHECKING:
@@ -122,17 +112,14 @@ def _plain(table: pa.Table) -> pa.Table:
     return table
 
 
-_LOG = logging.getLogger("cadran.server")
 _LONGEST = 1500  # bytes: a status travels in a header
-_CODES: tuple[tuple[type[Exception], StatusCode], ...] = (
-    (UnauthenticatedError, StatusCode.UNAUTHENTICATED),
-    (NotAllowedError, StatusCode.PERMISSION_DENIED),
-    # A client shows an INVALID_ARGUMENT as a question that failed, not as a login that did.
-    (NotGovernedError, StatusCode.INVALID_ARGUMENT),
-    (GoneError, StatusCode.NOT_FOUND),
-    (QueryError, StatusCode.INVALID_ARGUMENT),
-    (StoppedError, StatusCode.DEADLINE_EXCEEDED),
-)
+# By the kind of problem. What is not here, a refusal by a card among it, is a question that failed:
+# a client shows a PERMISSION_DENIED as a login that did.
+_CODES = {
+    "unauthenticated": StatusCode.UNAUTHENTICATED, "not-allowed": StatusCode.PERMISSION_DENIED,
+    "too-many": StatusCode.RESOURCE_EXHAUSTED, "stopped": StatusCode.DEADLINE_EXCEEDED,
+    "unavailable": StatusCode.UNAVAILABLE, "failed": StatusCode.INTERNAL,
+}  # fmt: skip
 
 
 class UnsupportedError(Exception):
@@ -143,27 +130,11 @@ def refusal(error: Exception) -> tuple[StatusCode, str]:
     """The status and the sentence for an error."""
     if isinstance(error, UnsupportedError):
         return StatusCode.UNIMPLEMENTED, str(error)
-    for kind, code in _CODES:
-        if isinstance(error, kind):
-            return code, _short(str(error))
-    if isinstance(error, LimitError):
-        # What has to be asked otherwise is a question that failed; the rest can be asked again.
-        again = error.retry_after is not None
-        code = StatusCode.RESOURCE_EXHAUSTED if again else StatusCode.INVALID_ARGUMENT
-        return code, _short(str(error))
-    if getattr(error, "incomparable", False):
-        # Its text may hold a value of a row, which the caller may not be allowed to see.
-        return StatusCode.INVALID_ARGUMENT, (
-            "A filter compares what cannot be compared: give numbers for numbers, texts in single"
-            " quotes for texts, and dates as '2026-01-31'."
-        )
-    number = secrets.token_hex(4)
-    _LOG.error("%s: %s", number, type(error).__name__, exc_info=error)
-    if isinstance(error, WarehouseError):
-        return StatusCode.UNAVAILABLE, (
-            f"The warehouse could not answer; the reason is recorded here as {number}."
-        )
-    return StatusCode.INTERNAL, f"Something went wrong here; it is recorded as {number}."
+    if isinstance(error, EndedError):
+        return StatusCode.NOT_FOUND, str(error)
+    problem = problem_of(error, filtered=True)
+    code = _CODES.get(problem.kind, StatusCode.INVALID_ARGUMENT)
+    return code, _short(problem.sentence)
 
 
 def _short(sentence: str) -> str:

@@ -19,7 +19,7 @@ import grpc.aio
 from cadran.errors import QueryError, UnauthenticatedError
 from cadran.server.flight import metadata, rows, statements
 from cadran.server.flight.messages import decoded, encoded, message, packed, unpacked
-from cadran.server.flight.promises import GoneError, Promises
+from cadran.server.flight.promises import EndedError, Promises
 from cadran.server.flight.results import Answering
 from cadran.server.flight.rows import UnsupportedError, refusal
 from cadran.serving.execution import Cancellation
@@ -55,7 +55,7 @@ _READS = "This server only reads: it takes questions, and no rows, updates or tr
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedStatement:
     """A prepared statement; `first` is the ticket of the answer it was prepared with."""
 
     statement: Statement
@@ -63,7 +63,7 @@ class Prepared:
     first: bytes | None
 
 
-class Service:
+class FlightService:
     """The calls of Flight, in bytes; each raises what `refusals` turns into a status."""
 
     def __init__(self, server_context: ServerContext) -> None:
@@ -73,7 +73,7 @@ class Service:
         self._tickets: Promises[Rows] = Promises(
             "ticket", seconds=_TICKET_SECONDS, most=_MOST_TICKETS, most_bytes=_MOST_BYTES
         )
-        self._prepared: Promises[Prepared] = Promises(
+        self._prepared: Promises[PreparedStatement] = Promises(
             "prepared statement", seconds=_PREPARED_SECONDS, most=_MOST_PREPARED, most_bytes=0
         )
         self._infos: dict[tuple[int, ...] | None, Rows] = {}
@@ -171,7 +171,7 @@ class Service:
         statement = statements.parse(request.query)
         rows = await self._answered(caller, statement)
         ticket = self._ticket(caller, rows)
-        handle = self._prepared.give(caller, Prepared(statement, rows.schema, ticket))
+        handle = self._prepared.give(caller, PreparedStatement(statement, rows.schema, ticket))
         return packed(
             "ActionCreatePreparedStatementResult",
             prepared_statement_handle=handle,
@@ -184,7 +184,7 @@ class Service:
         if ticket is not None:
             try:
                 return _info(self._tickets.get(caller, ticket), ticket, descriptor)
-            except GoneError:
+            except EndedError:
                 pass  # prepared too long ago: asked again
         rows = await self._answered(caller, prepared.statement)
         return _info(rows, self._ticket(caller, rows), descriptor)
@@ -203,7 +203,7 @@ class Service:
             return self._infos[info_codes]
 
         def work(stop: Cancellation) -> Rows | None:
-            table = metadata.table(name, command, caller, self._answering, stop)
+            table = metadata.rows_of(name, command, caller, self._answering, stop)
             return rows.of_table(table) if table is not None else None
 
         response = await self._worked(work)
@@ -289,7 +289,7 @@ class Listening(grpc.GenericRpcHandler):  # type: ignore[misc]
             OSError: the port is taken.
         """
         self._server_context = server_context
-        self._service = service = Service(server_context)
+        self._service = service = FlightService(server_context)
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
         # An action has one result, so it is answered in one go; on the wire that is the same.
         self._methods = {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cadran.core.query.request import GroupBy, Query
+from cadran.core.query.request import OBJECTS, Field, GroupBy, Query, field_of
 from cadran.errors import QueryError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -22,29 +22,18 @@ _WRITE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """What `Dimension("x").grain("month")` and its sisters stand for.
+class Item(NamedTuple):
+    """What `Dimension("x").grain("month")` and its sisters name, and whether downwards."""
 
-    Attributes:
-        kind: `Dimension`, `TimeDimension`, `Entity` or `Metric`.
-        name: with the path before it.
-    """
+    field: Field
+    down: bool
 
-    kind: str
-    name: str
-    grain: str | None = None
-    part: str | None = None
-    down: bool = False
 
-    @property
-    def group(self) -> GroupBy:
-        """The thing to group by."""
-        return GroupBy(self.name, self.grain, self.part)
+_CONSTANTS = f"A template takes calls, lists, texts and numbers only. {_WRITE}"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class LayerCall:
     """One call of `semantic_layer`: the function and its named arguments."""
 
     function: str
@@ -61,7 +50,7 @@ def stand_in(number: int) -> str:
     return f"cadran_answer_{number}"
 
 
-def read(text: str) -> tuple[str, list[Call]]:
+def read(text: str) -> tuple[str, list[LayerCall]]:
     """A statement with its calls taken out: the SQL with stand-ins, and the calls in order.
 
     Raises:
@@ -76,7 +65,7 @@ def read(text: str) -> tuple[str, list[Call]]:
         raise QueryError(f"The template cannot be read: {problem.message} {_WRITE}") from None
     except (RecursionError, ValueError, UnicodeError):
         raise QueryError(f"The template cannot be read. {_WRITE}") from None
-    calls: list[Call] = []
+    calls: list[LayerCall] = []
     sql: list[str] = []
     for part in tree.body:
         if not isinstance(part, nodes.Output):
@@ -86,7 +75,7 @@ def read(text: str) -> tuple[str, list[Call]]:
                 sql.append(node.data)
                 continue
             call = _value(node, 0)
-            if not isinstance(call, Call):
+            if not isinstance(call, LayerCall):
                 raise QueryError(f"A template holds one call of {_LAYER}. {_WRITE}")
             sql.append(stand_in(len(calls)))
             calls.append(call)
@@ -117,73 +106,56 @@ def _value(node: nodes.Node, depth: int) -> Any:
         number = node.node.value
         if isinstance(number, (int, float)):
             return -number
-    if isinstance(node, nodes.Call) and not node.dyn_args and not node.dyn_kwargs:
-        positional = [_value(argument, depth + 1) for argument in node.args]
-        keywords = {keyword.key: _value(keyword.value, depth + 1) for keyword in node.kwargs}
-        return _called(node.node, positional, keywords, depth)
+    if isinstance(node, nodes.Call):
+        return _called(node, depth)
     if isinstance(node, nodes.Name):
-        raise UnknownNameError("name", node.name, [_LAYER, *_ITEMS], where=" in a template")
-    raise QueryError(f"A template takes calls, lists, texts and numbers only. {_WRITE}")
+        raise UnknownNameError("name", node.name, [_LAYER, *OBJECTS], where=" in a template")
+    raise QueryError(_CONSTANTS)
 
 
-def _called(node: nodes.Node, positional: list[Any], keywords: dict[str, Any], depth: int) -> Any:
+def _called(node: nodes.Call, depth: int) -> LayerCall | Item:
     from jinja2 import nodes
 
-    if isinstance(node, nodes.Name):
-        if node.name not in _ITEMS:
-            raise UnknownNameError("name", node.name, [_LAYER, *_ITEMS], where=" in a template")
-        return _item(node.name, positional, keywords)
+    of = node.node
+    layer = of.node if isinstance(of, nodes.Getattr) else None
+    is_ours = isinstance(layer, nodes.Name) and layer.name == _LAYER
+    if not isinstance(of, nodes.Getattr) or not is_ours or node.dyn_args or node.dyn_kwargs:
+        return _item(_source(node, depth))
+    if node.args:
+        raise QueryError(
+            f"{_LAYER}.{of.attr} takes its arguments by name, such as metrics=['name']."
+        )
+    return LayerCall(of.attr, {key.key: _value(key.value, depth + 1) for key in node.kwargs})
+
+
+def _item(text: str) -> Item:
+    field, down = field_of(text)
+    if text.startswith("Metric") and field.kind != "Metric":
+        raise QueryError(f"A metric has no grain and no part of a date: {text[:80]}.")
+    return Item(field, down)
+
+
+def _source(node: nodes.Node, depth: int) -> str:
+    """A call of an object of a template, as it is written."""
+    from jinja2 import nodes
+
+    if depth > _DEEPEST:
+        raise QueryError(f"The template is nested too deeply. {_WRITE}")
+    if isinstance(node, nodes.Call) and not node.dyn_args and not node.dyn_kwargs:
+        arguments = [_source(argument, depth + 1) for argument in node.args]
+        arguments += [f"{k.key}={_source(k.value, depth + 1)}" for k in node.kwargs]
+        return f"{_source(node.node, depth + 1)}({', '.join(arguments)})"
     if isinstance(node, nodes.Getattr):
-        if isinstance(node.node, nodes.Name) and node.node.name == _LAYER:
-            if positional:
-                raise QueryError(
-                    f"{_LAYER}.{node.attr} takes its arguments by name, such as metrics=['name']."
-                )
-            return Call(node.attr, keywords)
-        on = _value(node.node, depth + 1)
-        if isinstance(on, Item):
-            return _changed(on, node.attr, [*positional, *keywords.values()])
-    raise QueryError(f"A template takes calls of {_LAYER} only. {_WRITE}")
-
-
-_ITEMS = {  # the names of the arguments, in their order
-    "Dimension": ("name", "entity_path"),
-    "TimeDimension": ("name", "grain", "entity_path"),
-    "Entity": ("name", "entity_path"),
-    "Metric": ("name",),
-}
-_SAME = {"time_granularity_name": "grain", "time_granularity": "grain"}
-
-
-def _item(kind: str, positional: list[Any], keywords: dict[str, Any]) -> Item:
-    takes = _ITEMS[kind]
-    arguments = dict(zip(takes, positional, strict=False))
-    arguments |= {_SAME.get(name, name): value for name, value in keywords.items()}
-    for name in arguments:
-        if name not in takes:
-            raise UnknownNameError("argument", name, takes, where=f" of {kind}")
-    path, grain = arguments.get("entity_path"), arguments.get("grain")
-    path = [path] if isinstance(path, str) else path or []
-    if len(positional) > len(takes) or not _texts([arguments.get("name"), *path, grain or "day"]):
-        raise QueryError(f"{kind} takes {', '.join(takes)} as text, such as {kind}('name').")
-    return Item(kind, "__".join([*path, arguments["name"]]), grain.lower() if grain else None)
-
-
-def _changed(item: Item, method: str, positional: list[Any]) -> Item:
-    if method == "descending" and item.kind != "Entity":
-        return replace(item, down=bool(positional[0]) if positional else True)
-    if item.kind in ("Dimension", "TimeDimension") and len(positional) == 1 and _texts(positional):
-        if method == "grain":
-            return replace(item, grain=positional[0].lower())
-        if method == "date_part":
-            return replace(item, part=positional[0].lower())
-    raise UnknownNameError(
-        "method", method, ("grain", "date_part", "descending"), where=f" of {item.kind}"
-    )
-
-
-def _texts(values: list[Any]) -> bool:
-    return all(isinstance(value, str) and value for value in values)
+        return f"{_source(node.node, depth + 1)}.{node.attr}"
+    if isinstance(node, (nodes.List, nodes.Tuple)):
+        return f"[{', '.join(_source(item, depth + 1) for item in node.items)}]"
+    if isinstance(node, nodes.Const):
+        return repr(node.value)
+    if isinstance(node, nodes.Name) and node.name in OBJECTS:
+        return str(node.name)
+    if isinstance(node, nodes.Name):
+        raise UnknownNameError("name", node.name, [_LAYER, *OBJECTS], where=" in a template")
+    raise QueryError(_CONSTANTS)
 
 
 def _whole(value: str) -> str:
@@ -245,14 +217,14 @@ Part = QueryStatement | CompileStatement | MetadataStatement
 
 
 @dataclass(frozen=True, slots=True)
-class Sql:
+class SqlStatement:
     """A statement in SQL, over KPI tables and the parts that its templates ask for."""
 
     text: str
     parts: tuple[Part, ...] = ()
 
 
-Statement = Part | Sql
+Statement = Part | SqlStatement
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -270,16 +242,16 @@ def parse(text: str) -> Statement:
             f"The statement has {len(text):,} characters; at most {MOST_TEXT:,} are read."
         )
     if not is_template(text):
-        return Sql(text)
+        return SqlStatement(text)
     sql, calls = read(text)
     parts = tuple(_part(call) for call in calls)
     simple = _SIMPLE.fullmatch(sql)
     if len(parts) == 1 and simple and simple[1] == stand_in(0):
         return parts[0]
-    return Sql(sql, parts)
+    return SqlStatement(sql, parts)
 
 
-def _part(call: Call) -> Part:
+def _part(call: LayerCall) -> Part:
     arguments = dict(call.arguments)
     if call.function == "query":
         return _query(arguments)
@@ -295,7 +267,7 @@ def _part(call: Call) -> Part:
         if name not in takes:
             raise UnknownNameError("argument", name, takes, where=f" of {call.function}")
     names = [
-        value.name if isinstance(value, Item) else value
+        value.field.name if isinstance(value, Item) else value
         for argument in ("metrics", "group_by")
         for value in _several(arguments.get(argument))
     ]
@@ -319,7 +291,7 @@ def _query(arguments: dict[str, Any]) -> Part:
     groups = [_group(item) for item in _several(fields.pop("group_by", None))]
     orders = [_order(item, groups) for item in _several(fields.pop("order_by", None))]
     metrics = [
-        item.name if isinstance(item, Item) else item
+        item.field.name if isinstance(item, Item) else item
         for item in _several(fields.pop("metrics", None))
     ]
     fields |= {"metrics": metrics, "group_by": groups, "order_by": orders, "complete": complete}
@@ -358,8 +330,8 @@ def _switch(arguments: dict[str, Any], name: str, *, default: bool) -> bool:
 
 
 def _group(item: Any) -> GroupBy:
-    if isinstance(item, Item) and item.kind != "Metric":
-        return item.group
+    if isinstance(item, Item) and item.field.kind != "Metric":
+        return item.field.group
     if isinstance(item, str) and item.strip():
         return GroupBy(item.strip())
     raise QueryError("group_by takes dimensions, such as 'customer__country' or Dimension('name').")
@@ -369,9 +341,9 @@ def _order(item: Any, groups: list[GroupBy]) -> str:
     if isinstance(item, str):
         sign, name = ("-" if item.startswith("-") else ""), item.lstrip("+-").strip()
     elif isinstance(item, Item):
-        sign, name = ("-" if item.down else ""), item.name
-        if item.kind != "Metric":
-            name = item.group.column
+        sign, name = ("-" if item.down else ""), item.field.name
+        if item.field.kind != "Metric":
+            name = item.field.group.column
     else:
         raise QueryError("order_by takes columns, such as '-metric_time' or Metric('name').")
     # A time without a grain is the one that the question is grouped by.

@@ -16,7 +16,7 @@ from cadran.serving.response import annotated
 from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cadran.access.caller import Caller
     from cadran.core.layer import Layer
@@ -56,26 +56,24 @@ class ResolverContext:
         """What the caller may know of."""
         return Metadata(self.service, self.caller, self.state)
 
-    def create(self, arguments: QueryArguments, *, read_cache: bool) -> Job:
+    def create(self, query_of_input: Callable[[], Query], *, read_cache: bool) -> Job:
         """Begin to answer a question; what is wrong with it is the outcome.
 
         Raises:
             LimitError: too many queries of the caller are running.
         """
         try:
-            query = arguments.query(self.state.layer)
+            query = query_of_input()
             context = RequestContext(self.caller, PROTOCOL, read_cache=read_cache)
             cached = self.service.cached(context, query) if _is_small(query) else None
         except CadranError as problem:
             return self.jobs.ready(self.caller, Outcome(error=str(problem)))
         if cached is not None:
-            answer = cached.answer
-            return self.jobs.ready(self.caller, _outcome(answer))
+            return self.jobs.ready(self.caller, _outcome(cached))
 
         def work(stop: Cancellation) -> Outcome:
             context.stop = stop
-            answer = self.service.ask(context, query).answer
-            return _outcome(answer)
+            return _outcome(self.service.ask(context, query))
 
         return self._watched(self.jobs.start(self.caller, work))
 
@@ -135,40 +133,31 @@ def _is_small(query: Query) -> bool:
     return names <= _FEW and sum(map(len, query.where)) <= _SMALL
 
 
-@dataclass(frozen=True, slots=True)
-class QueryArguments:
-    """The arguments of `createQuery` and `compileSql`, as they came in."""
+def query_of(  # noqa: PLR0913, PLR0917 - the arguments are those of the API
+    layer: Layer,
+    metrics: Sequence[MetricInput] | None,
+    group_by: Sequence[GroupByInput] | None,
+    where: Sequence[WhereInput] | None,
+    order_by: Sequence[OrderByInput] | None,
+    limit: int | None,
+    saved_query: str | None,
+    *,
+    complete: bool,
+) -> Query:
+    """The question that `createQuery` and `compileSql` mean.
 
-    metrics: Sequence[MetricInput] | None = None
-    group_by: Sequence[GroupByInput] | None = None
-    where: Sequence[WhereInput] | None = None
-    order_by: Sequence[OrderByInput] | None = None
-    limit: int | None = None
-    saved_query: str | None = None
-    complete: bool = False
+    The layer knows what a saved query is grouped by, to tell what it is ordered by.
 
-    def query(self, layer: Layer) -> Query:
-        """The question that is meant.
-
-        Args:
-            layer: knows what a saved query is grouped by, to tell what it is ordered by.
-
-        Raises:
-            QueryError: the inputs make no sense together.
-        """
-        groups = [group(item) for item in self.group_by or ()]
-        return Query.of({
-            "metrics": names(self.metrics),
-            "group_by": groups,
-            "where": [item.sql for item in self.where or ()],
-            "order_by": [
-                _order(item, [*groups, *_saved(self.saved_query, layer)])
-                for item in self.order_by or ()
-            ],
-            "limit": self.limit,
-            "saved_query": self.saved_query,
-            "complete": self.complete,
-        })  # fmt: skip
+    Raises:
+        QueryError: the inputs make no sense together.
+    """
+    groups = [group(item) for item in group_by or ()]
+    times = [*groups, *_saved(saved_query, layer)]
+    return Query.of({
+        "metrics": names(metrics), "group_by": groups, "where": [item.sql for item in where or ()],
+        "order_by": [_order(item, times) for item in order_by or ()],
+        "limit": limit, "saved_query": saved_query, "complete": complete,
+    })  # fmt: skip
 
 
 def names(metrics: Sequence[MetricInput] | None) -> tuple[str, ...]:

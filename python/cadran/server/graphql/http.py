@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +23,12 @@ from graphql import (
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cadran.core.compiler.plan_cache import Recent
 from cadran.errors import CadranError, QueryError, UnauthenticatedError
 from cadran.server.graphql import schema
 from cadran.server.graphql.context import ResolverContext
-from cadran.server.graphql.jobs import KEPT, Jobs, unexpected
+from cadran.server.graphql.jobs import KEPT, Jobs
+from cadran.server.problems import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -60,7 +60,7 @@ class DocumentRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class DocumentOperation:
     """What is known of an operation before it runs: whether it is a query, and its root fields."""
 
     is_query: bool
@@ -68,7 +68,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedDocument:
     """A document that was looked at.
 
     Attributes:
@@ -80,10 +80,10 @@ class Prepared:
 
     document: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
-    operations: dict[str, Operation] = field(default_factory=dict)
+    operations: dict[str, DocumentOperation] = field(default_factory=dict)
     fields: frozenset[str] = frozenset()
 
-    def chosen(self, name: str | None) -> Operation:
+    def chosen(self, name: str | None) -> DocumentOperation:
         """The operation that is meant.
 
         Raises:
@@ -131,40 +131,32 @@ class Documents:
     def __init__(self, schema: GraphQLSchema) -> None:
         """Take a schema."""
         self._schema = schema
-        self._lock = threading.Lock()
-        self._known: OrderedDict[str, Prepared] = OrderedDict()
+        self._recent: Recent[PreparedDocument] = Recent(_REMEMBERED)
+        self.known = self._recent.get
 
-    def known(self, text: str) -> Prepared | None:
-        """A document that was looked at before; at once."""
-        with self._lock:
-            if text in self._known:
-                self._known.move_to_end(text)
-            return self._known.get(text)
-
-    def prepare(self, text: str) -> Prepared:
+    def prepare(self, text: str) -> PreparedDocument:
         """A document, parsed and validated; that takes a while."""
         prepared = self._prepared(text)
-        with self._lock:
-            self._known[text] = prepared
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+        self._recent.put(text, prepared)
         return prepared
 
-    def _prepared(self, text: str) -> Prepared:
+    def _prepared(self, text: str) -> PreparedDocument:
         if len(text) > _TEXT:
             message = f"The document has {len(text):,} characters; at most {_TEXT:,} are read."
-            return Prepared(None, (GraphQLError(f"{message} Values belong into variables."),))
+            return PreparedDocument(
+                None, (GraphQLError(f"{message} Values belong into variables."),)
+            )
         try:
             document = parse(text, max_tokens=_TOKENS)
             operations, fields = _Measure(document).measured()
             errors = validate(self._schema, document, max_errors=_ERRORS)
         except GraphQLError as problem:
-            return Prepared(None, (problem,))
+            return PreparedDocument(None, (problem,))
         except RecursionError:
-            return Prepared(None, (_too_much(),))
+            return PreparedDocument(None, (_too_much(),))
         if errors:
-            return Prepared(None, tuple(errors))
-        return Prepared(document, (), operations, fields)
+            return PreparedDocument(None, tuple(errors))
+        return PreparedDocument(document, (), operations, fields)
 
 
 class _Measure:
@@ -185,7 +177,7 @@ class _Measure:
         self._within: set[str] = set()
         self._names: set[str] = set()
 
-    def measured(self) -> tuple[dict[str, Operation], frozenset[str]]:
+    def measured(self) -> tuple[dict[str, DocumentOperation], frozenset[str]]:
         """The operations and all fields.
 
         Raises:
@@ -198,7 +190,7 @@ class _Measure:
             if depth > _DEPTH or width > _FIELDS or len(roots) > _ROOTS:
                 raise _too_much()
             name = definition.name.value if definition.name else ""
-            operations[name] = Operation(
+            operations[name] = DocumentOperation(
                 definition.operation is OperationType.QUERY, frozenset(roots)
             )
         return operations, frozenset(self._names)
@@ -285,9 +277,12 @@ class Endpoint:
         """Take the server."""
         self._server_context = server_context
         self._jobs = _jobs(server_context)
-        self._schema = schema.build()
+        self._schema = schema.graphql_schema()
         self._documents = Documents(self._schema)
-        self._responses = _ResponseCache(_KEPT_BYTES)
+        # The state and what the caller may see are part of each key, so that none is ever stale.
+        self._responses: Recent[tuple[bytes, int]] = Recent(
+            _KEPT_BYTES, lambda entry: len(entry[0]) + entry[1], largest=_KEPT_BYTES // 4
+        )
 
     async def post(self, request: Request) -> Response:
         """Answer one request; whatever comes in, the answer is one of GraphQL."""
@@ -307,14 +302,14 @@ class Endpoint:
         except CadranError as problem:
             return _refused(str(problem))
         except Exception as problem:  # noqa: BLE001 - it is logged, and the client told so
-            return _refused(unexpected(problem), 200)
+            return _refused(problem_of(problem).sentence, 200)
 
     async def _answer(self, caller: Caller, body: bytes) -> Response:
         state = self._server_context.service.snapshots.current
         key = state.id, caller, self._server_context.service.visible(caller), body
         cached = self._responses.get(key)
         if cached is not None:
-            return _json(cached)
+            return _json(cached[0])
         request = read_document(body)
         prepared = self._documents.known(request.text)
         if prepared is None:
@@ -327,15 +322,15 @@ class Endpoint:
         result = await self._server_context.run(self._slow, caller, prepared, request)
         text = _packed(result)
         if operation.is_query and "query" not in operation.roots and not result.errors:
-            self._responses.put(key, text)
+            self._responses.put(key, (text, len(body)))
         return _json(text)
 
     async def _quick(
         self,
         caller: Caller,
-        prepared: Prepared,
+        prepared: PreparedDocument,
         request: DocumentRequest,
-        operation: Operation,
+        operation: DocumentOperation,
     ) -> ExecutionResult:
         with self._server_context.service.snapshots.use() as state:
             resolver_context = ResolverContext(
@@ -352,7 +347,7 @@ class Endpoint:
         return result
 
     def _slow(
-        self, caller: Caller, prepared: Prepared, request: DocumentRequest
+        self, caller: Caller, prepared: PreparedDocument, request: DocumentRequest
     ) -> ExecutionResult:
         with self._server_context.service.snapshots.use() as state:
             resolver_context = ResolverContext(
@@ -361,7 +356,10 @@ class Endpoint:
             return self._executed(resolver_context, prepared, request)
 
     def _executed(
-        self, resolver_context: ResolverContext, prepared: Prepared, request: DocumentRequest
+        self,
+        resolver_context: ResolverContext,
+        prepared: PreparedDocument,
+        request: DocumentRequest,
     ) -> ExecutionResult:
         assert prepared.document is not None  # noqa: S101 - documents with errors do not get here
         return execute_sync(
@@ -371,33 +369,6 @@ class Endpoint:
             variable_values=request.variables,
             operation_name=request.operation,
         )
-
-
-class _ResponseCache:
-    """Answers to questions about definitions, as they were sent: bounded, the oldest leave first.
-
-    The state and what the caller may see are part of each key, so that none is ever stale.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._size = 0
-        self._entries: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
-
-    def get(self, key: tuple[Any, ...]) -> bytes | None:
-        response = self._entries.get(key)
-        if response is not None:
-            self._entries.move_to_end(key)
-        return response
-
-    def put(self, key: tuple[Any, ...], text: bytes) -> None:
-        if key in self._entries or len(text) * 4 > self._most:
-            return
-        self._entries[key] = text
-        self._size += len(text) + len(key[-1])
-        while self._size > self._most:
-            oldest, size = self._entries.popitem(last=False)
-            self._size -= len(size) + len(oldest[-1])
 
 
 def _jobs(server_context: ServerContext) -> Jobs:
@@ -430,7 +401,8 @@ def _client_error(error: GraphQLError) -> Mapping[str, Any]:
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     if cause is not None:
-        formatted["message"] = str(cause) if isinstance(cause, CadranError) else unexpected(cause)
+        is_said = isinstance(cause, CadranError)
+        formatted["message"] = str(cause) if is_said else problem_of(cause).sentence
     return formatted
 
 

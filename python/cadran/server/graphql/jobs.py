@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-import logging
 import math
 import secrets
 import threading
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from cadran.errors import CadranError, LimitError, QueryError
+from cadran.server.problems import problem_of
 from cadran.serving.execution import Cancellation
 
 if TYPE_CHECKING:
@@ -30,16 +30,8 @@ if TYPE_CHECKING:
     from cadran.access.caller import Caller
 
 
-_LOG = logging.getLogger("cadran.server")
 _MEGABYTE = 1_000_000
 KEPT = 600.0  # seconds
-
-
-def unexpected(problem: BaseException) -> str:
-    """What a client is told of what should not have happened; the log has the rest."""
-    number = secrets.token_hex(4)
-    _LOG.error("unexpected error %s", number, exc_info=problem)
-    return f"Something went wrong here; it is recorded as {number}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +194,7 @@ class Jobs:
         except CadranError as problem:
             outcome = Outcome(error=str(problem))
         except Exception as problem:  # noqa: BLE001 - it is logged, and the client told so
-            outcome = Outcome(error=unexpected(problem))
+            outcome = Outcome(error=problem_of(problem).sentence)
         self._finish(job, outcome)
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
@@ -281,7 +273,7 @@ def count(table: pa.Table) -> int:
     return max(1, -(-int(table.num_rows) // ROWS))
 
 
-def page(table: pa.Table, number: int) -> pa.Table:
+def page_of(table: pa.Table, number: int) -> pa.Table:
     """One page of a table, counted from 1.
 
     Raises:

@@ -5,6 +5,7 @@ A server serves one environment: `environmentId` is taken in any form, and not l
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import strawberry
@@ -136,10 +137,19 @@ class Mutation:
         complete: bool | None = None,
     ) -> QueryHandle:
         """Begin to answer a question; ask `query` for what came of it."""
-        arguments = context.QueryArguments(
-            metrics, group_by, where, order_by, limit, saved_query, complete=complete is True
+        layer = info.context.state.layer
+        query = partial(
+            context.query_of,
+            layer,
+            metrics,
+            group_by,
+            where,
+            order_by,
+            limit,
+            saved_query,
+            complete=complete is True,
         )
-        job = info.context.create(arguments, read_cache=read_cache is not False)
+        job = info.context.create(query, read_cache=read_cache is not False)
         return QueryHandle(query_id=job.id)
 
     @strawberry.mutation
@@ -169,10 +179,10 @@ class Mutation:
         complete: bool | None = None,
     ) -> CompileSqlResult:
         """The SQL of a question; nothing is run."""
-        arguments = context.QueryArguments(
-            metrics, group_by, where, order_by, limit, saved_query, complete=complete is True
-        )
-        query = arguments.query(info.context.state.layer)
+        query = context.query_of(
+            info.context.state.layer, metrics, group_by, where, order_by, limit, saved_query,
+            complete=complete is True,
+        )  # fmt: skip
         return CompileSqlResult(sql=info.context.sql(query))
 
     @strawberry.mutation
@@ -249,7 +259,7 @@ class QueryResult:
     def arrow_result(self) -> str | None:
         """The page as a stream of Arrow IPC, in base64."""
         table = self.job.table
-        return None if table is None else jobs.arrow(jobs.page(table, self.page))
+        return None if table is None else jobs.arrow(jobs.page_of(table, self.page))
 
     @strawberry.field
     def json_result(
@@ -261,7 +271,7 @@ class QueryResult:
         table = self.job.table
         if table is None:
             return None
-        return jobs.as_json(jobs.page(table, self.page), orient.value, encoded=encoded)
+        return jobs.as_json(jobs.page_of(table, self.page), orient.value, encoded=encoded)
 
 
 # The arguments are those of the API, `environmentId` everywhere.
@@ -271,8 +281,8 @@ class QueryResult:
 _Item = TypeVar("_Item")
 
 
-@strawberry.type
-class Query:
+@strawberry.type(name="Query")
+class QueryRoot:
     """What can be read."""
 
     @strawberry.field
@@ -422,13 +432,13 @@ class Query:
         """A query that the caller created."""
         job = info.context.job(query_id)
         if job.table is not None:
-            jobs.page(job.table, page_num)
+            jobs.page_of(job.table, page_num)
         return QueryResult(job=job, page=page_num)
 
 
-def build() -> GraphQLSchema:
+def graphql_schema() -> GraphQLSchema:
     """The schema, for graphql-core."""
-    schema = strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=t.SCALARS))
+    schema = strawberry.Schema(QueryRoot, Mutation, config=StrawberryConfig(scalar_map=t.SCALARS))
     return schema._schema  # noqa: SLF001 - documents are validated and run by graphql-core alone
 
 

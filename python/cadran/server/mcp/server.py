@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +19,10 @@ from mcp_types import (
     Tool,
     ToolAnnotations,
 )
+from starlette.responses import JSONResponse
 
 from cadran.errors import LimitError, NotAllowedError, UnauthenticatedError, UnknownNameError
-from cadran.server.http import Call, HttpResponse
+from cadran.server.http import Call
 from cadran.server.http import host_names as names
 from cadran.server.mcp.tools import TOOLS
 from cadran.server.problems import problem_of
@@ -159,11 +159,8 @@ class McpEndpoint:
             await self._server_context.identify(Call(scope, receive).header(b"authorization"))
         except (UnauthenticatedError, LimitError) as error:
             fault = problem_of(error)
-            body = json.dumps({"error": "invalid_token", "error_description": fault.sentence})
-            headers = [
-                (name.lower().encode(), text.encode()) for name, text in fault.headers.items()
-            ]
-            await HttpResponse(body.encode(), status=fault.status, headers=headers).send(send)
+            body = {"error": "invalid_token", "error_description": fault.sentence}
+            await JSONResponse(body, fault.status, fault.headers)(scope, receive, send)
             return
         await self.manager.handle_request(scope, receive, send)
 

@@ -258,7 +258,7 @@ def _kpi_card(service: QueryService, context: RequestContext, arguments: CardToo
 
 
 def _query(service: QueryService, context: RequestContext, arguments: QueryTool) -> ToolResult:
-    answer = service.ask(context, arguments.query).answer
+    answer = service.ask(context, arguments.query)
     table = answer.table.slice(0, arguments.max_rows)
     payload: dict[str, Any] = {
         "columns": columns(answer),

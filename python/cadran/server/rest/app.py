@@ -19,9 +19,9 @@ from cadran.core.query.request import ask
 from cadran.errors import NotAllowedError, QueryError, UnauthenticatedError
 from cadran.formats.encoding import json_text
 from cadran.server import http, requests
-from cadran.server.http import Call, GoneError, HttpResponse
+from cadran.server.http import ROOT, Call, ClientGoneError, response
 from cadran.server.operations import OPERATIONS
-from cadran.server.problems import TITLES, Problem, RefusedError, problem_of
+from cadran.server.problems import RefusedError, problem_of
 from cadran.server.rest import metadata
 from cadran.server.rest.openapi import Description
 from cadran.serving.response import (
@@ -39,13 +39,14 @@ from cadran.serving.service import RequestContext
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
     from cadran.core.query.request import Query
     from cadran.server.http import ServerContext
     from cadran.server.operations import Operation
     from cadran.server.requests import ShapedQueryRequest
-    from cadran.serving.response import Answer, Served
+    from cadran.serving.response import Answer
 
 _ANY = {"json": ("*/*", "application/*", "application/json")}
 _ALSO = {
@@ -179,7 +180,7 @@ class QueryHandlers:
         self._most = server_context.settings.rows
         self._remembered = lru_cache(_REMEMBERED)(self._shaped)
 
-    async def query(self, call: Call, *, in_body: bool) -> HttpResponse:
+    async def query(self, call: Call, *, in_body: bool) -> Response:
         """The answer to a question, from a link or a body."""
         text = await call.body() if in_body else call.link
         read = self._remembered if len(text) <= _SHORT else self._shaped
@@ -188,10 +189,10 @@ class QueryHandlers:
         if answer is not None and not in_body:
             following = cursor(answer, shape.part)
             if following is not None:
-                reply.headers.append((b"link", http.next_link(call, following)))
+                reply.raw_headers.append((b"link", http.next_link(call, following)))
         return reply
 
-    async def saved(self, call: Call) -> HttpResponse:
+    async def saved(self, call: Call) -> Response:
         """A saved query as a file."""
         arguments = call.request.arguments
         name, form, lang = (
@@ -203,59 +204,57 @@ class QueryHandlers:
         query = ask(saved_query=name, **arguments)
         shape = ShapedQuery(query, form, Part(), lang=lang, is_safe=is_safe)
         reply, _ = await self._answered(call, shape)
-        reply.headers.append((b"referrer-policy", b"no-referrer"))
+        reply.raw_headers.append((b"referrer-policy", b"no-referrer"))
         return reply
 
-    async def sql(self, call: Call) -> HttpResponse:
+    async def sql(self, call: Call) -> Response:
         """The SQL of a question."""
         query = call.request.query
-        context = self._asked(call, query)
+        context = self._context(call, query)
         sql = await self._server_context.run(self._service.sql, context, query)
-        return HttpResponse(json_text({"sql": sql}).encode())
+        return response(json_text({"sql": sql}).encode())
 
     def _shaped(self, text: bytes, accept: str | None, in_body: bool) -> ShapedQuery:  # noqa: FBT001
         if in_body:
-            request = requests.from_json(requests.ShapedQueryRequest, http.document(text))
+            request = requests.from_json(requests.ShapedQueryRequest, http.json_document(text))
         else:
             request = requests.from_link(requests.ShapedQueryRequest, http.pairs(text))
         return shaped(request, accept, self._most)
 
-    def _asked(self, call: Call, query: Query, *, read_cache: bool = True) -> RequestContext:
+    def _context(self, call: Call, query: Query, *, read_cache: bool = True) -> RequestContext:
         assert call.caller is not None  # noqa: S101 - every question has a scope
         call.filtered = bool(query.where)
         return RequestContext(call.caller, "rest", read_cache=read_cache)
 
-    async def _answered(self, call: Call, shape: ShapedQuery) -> tuple[HttpResponse, Answer | None]:
-        context = self._asked(call, shape.query, read_cache=shape.read_cache)
+    async def _answered(self, call: Call, shape: ShapedQuery) -> tuple[Response, Answer | None]:
+        context = self._context(call, shape.query, read_cache=shape.read_cache)
         header = call.header(b"if-none-match")
         tags = _tags(header, shape) if header else ()
-        served = self._service.cached(context, shape.query)
-        if served is None:
+        answer = self._service.cached(context, shape.query)
+        if answer is None:
             if tags and shape.read_cache:
                 tag = self._service.unchanged(context, shape.query, tags)
                 if tag is not None:
                     return _unchanged(tag, shape), None
-            served = await call.until_gone(
+            answer = await call.until_gone(
                 self._server_context.run(self._service.ask, context, shape.query), context.stop
             )
-        answer = served.answer
         shape.check(answer)
         if answer.etag in tags:
             return _unchanged(answer.etag, shape), answer
-        return await self._reply(call, shape, served), answer
+        return await self._reply(call, shape, answer), answer
 
-    async def _reply(self, call: Call, shape: ShapedQuery, served: Served) -> HttpResponse:
-        answer = served.answer
+    async def _reply(self, call: Call, shape: ShapedQuery, answer: Answer) -> Response:
         packed = "gzip" in (call.header(b"accept-encoding") or "") and shape.form in _TEXTS
         # A body that says it was not kept is made for one client and not kept either.
         key = f"{shape.key}{'-gzip' if packed else ''}"
-        body = answer.forms.get(key) if served.cached else None
+        body = answer.forms.get(key) if answer.cached else None
         if body is None:
             if answer.table.num_rows * answer.table.num_columns <= _SMALL:
-                body = self._form(shape, served, key, packed=packed)
+                body = self._form(shape, answer, key, packed=packed)
             else:
                 body = await self._server_context.run(
-                    lambda: self._form(shape, served, key, packed=packed)
+                    lambda: self._form(shape, answer, key, packed=packed)
                 )
         headers = [
             (b"etag", _etag(answer.etag, shape)),
@@ -278,19 +277,18 @@ class QueryHandlers:
             )
             disposition = f'attachment; filename="{safe}.{shape.form}"'
             headers.append((b"content-disposition", disposition.encode()))
-        return HttpResponse(body, MEDIA[shape.form], headers=headers)
+        return response(body, MEDIA[shape.form], headers=headers)
 
-    def _form(self, shape: ShapedQuery, served: Served, key: str, *, packed: bool) -> bytes:
-        answer = served.answer
+    def _form(self, shape: ShapedQuery, answer: Answer, key: str, *, packed: bool) -> bytes:
         body = encoded(
             answer, shape.form, shape.part, most=self._most, lang=shape.lang,
             is_safe=shape.is_safe,
         )  # fmt: skip
         if shape.form == "json":
-            body = finished(body, cached=served.cached)
+            body = finished(body, cached=answer.cached)
         if packed and len(body) >= _PACKED:
             body = gzip.compress(body, compresslevel=4, mtime=0)
-        if (served.cached or shape.form != "json") and len(body) <= _KEPT:
+        if (answer.cached or shape.form != "json") and len(body) <= _KEPT:
             answer.forms[key] = body
             self._service.weigh(answer)
         return body
@@ -308,11 +306,10 @@ def _tags(header: str, shape: ShapedQuery) -> tuple[str, ...]:
     return tuple(value[:_TAG] for value in quoted if value[_TAG:] == ending)
 
 
-def _unchanged(tag: str, shape: ShapedQuery) -> HttpResponse:
-    return HttpResponse(b"", status=304, headers=[(b"etag", _etag(tag, shape))])
+def _unchanged(tag: str, shape: ShapedQuery) -> Response:
+    return response(b"", status=304, headers=[(b"etag", _etag(tag, shape))])
 
 
-ROOT = "/api/v1"
 _EXPOSED = b"etag, link, cadran-total-rows, cadran-complete-through, cadran-note, retry-after"
 _EVERY = [
     (b"cache-control", b"private, no-cache"),
@@ -344,16 +341,16 @@ class Rest:
         call = Call(scope, receive)
         try:
             reply = await self._answer(call)
-        except GoneError:
+        except ClientGoneError:
             return
         except Exception as error:  # noqa: BLE001 - every error becomes a problem
-            reply = problem(problem_of(error, filtered=call.filtered))
-        reply.headers += _EVERY
+            reply = http.problem(problem_of(error, filtered=call.filtered))
+        reply.raw_headers += _EVERY
         if self._server_context.settings.origins:
-            reply.headers += self._across(call)
-        await reply.send(send)
+            reply.raw_headers += self._across(call)
+        await reply(scope, receive, send)
 
-    async def _answer(self, call: Call) -> HttpResponse:
+    async def _answer(self, call: Call) -> Response:
         call.check_length()
         path = call.scope["path"].removeprefix(ROOT).rstrip("/")
         operation = self._operation(call.scope["method"], path, call)
@@ -366,7 +363,9 @@ class Rest:
         if operation.id in ("query", "query_body"):
             return await self._query_handlers.query(call, in_body=operation.in_body)
         if operation.in_body:
-            call.request = requests.from_json(operation.takes, http.document(await call.body()))
+            call.request = requests.from_json(
+                operation.takes, http.json_document(await call.body())
+            )
         else:
             also = (
                 ("token",)
@@ -415,10 +414,8 @@ class Rest:
             f"There is nothing at {ROOT}{path[:200]}; {ROOT}/docs says what there is.",
         )  # fmt: skip
 
-    def _options(self, path: str) -> HttpResponse:
-        return HttpResponse(
-            b"", status=204, headers=[(b"allow", _allow(self._methods(path)).encode())]
-        )
+    def _options(self, path: str) -> Response:
+        return response(b"", status=204, headers=[(b"allow", _allow(self._methods(path)).encode())])
 
     async def _allowed(self, operation: Operation, call: Call) -> Caller:
         authorization = call.header(b"authorization")
@@ -475,19 +472,6 @@ class Rest:
         ]
 
 
-def problem(fault: Problem) -> HttpResponse:
-    """A problem as RFC 9457 has it."""
-    body = {
-        "type": f"{ROOT}/docs#{fault.kind}",
-        "title": TITLES[fault.kind],
-        "status": fault.status,
-        "detail": fault.sentence,
-        **fault.more,
-    }
-    headers = [(name.lower().encode(), value.encode()) for name, value in fault.headers.items()]
-    return HttpResponse(json_text(body).encode(), "application/problem+json", fault.status, headers)
-
-
 def _allow(methods: dict[str, Operation]) -> str:
     names = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
     return ", ".join(sorted(names))
@@ -495,7 +479,7 @@ def _allow(methods: dict[str, Operation]) -> str:
 
 def _handlers(
     server_context: ServerContext, query_handlers: QueryHandlers
-) -> dict[str, Callable[[Call], Awaitable[HttpResponse]]]:
+) -> dict[str, Callable[[Call], Awaitable[Response]]]:
     description, lists = Description(server_context), metadata.MetadataHandlers(server_context)
     return {
         "index": description.index, "openapi": description.openapi, "docs": description.page,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
-from cadran.server.http import HttpResponse, next_link
+from cadran.server.http import conditional, next_link, response
 from cadran.server.problems import RefusedError
 from cadran.serving.metadata import about
 from cadran.serving.response import MEDIA, cursor_parts
@@ -15,6 +15,8 @@ from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from starlette.responses import Response
 
     from cadran.access.caller import Caller
     from cadran.server.http import Call, ServerContext
@@ -30,7 +32,7 @@ class MetadataHandlers:
         self._server_context = server_context
         self._service = server_context.service
 
-    async def kpis(self, call: Call) -> HttpResponse:
+    async def kpis(self, call: Call) -> Response:
         """The cards, whole."""
         request = call.request
         tier, scope = request.tier, request.scope
@@ -44,26 +46,26 @@ class MetadataHandlers:
 
         return await self._items(call, "kpis", work)
 
-    async def kpi(self, call: Call) -> HttpResponse:
+    async def kpi(self, call: Call) -> Response:
         """One KPI in full."""
         request = call.request
         payload = await self._server_context.run(
             about, self._service, call.caller, request.name, request.lang
         )
-        return _reply(call, payload)
+        return conditional(call, json_text(payload).encode())
 
-    async def metrics(self, call: Call) -> HttpResponse:
+    async def metrics(self, call: Call) -> Response:
         """The metrics."""
         return await self._items(call, "metrics", self._service.metrics)
 
-    async def dimensions(self, call: Call) -> HttpResponse:
+    async def dimensions(self, call: Call) -> Response:
         """What metrics can be grouped by together."""
         metrics = call.request.metrics
         return await self._items(
             call, "dimensions", lambda caller: self._service.dimensions(caller, metrics)
         )
 
-    async def saved_queries(self, call: Call) -> HttpResponse:
+    async def saved_queries(self, call: Call) -> Response:
         """The saved queries, each with its question and its links."""
 
         def work(caller: Caller) -> list[dict[str, Any]]:
@@ -85,7 +87,7 @@ class MetadataHandlers:
 
         return await self._items(call, "saved_queries", work)
 
-    async def values(self, call: Call) -> HttpResponse:
+    async def values(self, call: Call) -> Response:
         """The values of a dimension."""
         dimension, metrics = call.request.dimension, call.request.metrics
         context = RequestContext(_caller(call), "rest")
@@ -96,20 +98,18 @@ class MetadataHandlers:
         payload = {"dimension": dimension, "metrics": list(metrics)}
         return self._page(call, "values", values, payload)
 
-    async def refresh(self, _: Call) -> HttpResponse:
+    async def refresh(self, _: Call) -> Response:
         """Take over a new build."""
         snapshots = self._service.snapshots
         moved = await self._server_context.run(lambda: snapshots.refresh(force=True))
-        return HttpResponse(json_text({"refreshed": moved, "state": snapshots.current.id}).encode())
+        return response(json_text({"refreshed": moved, "state": snapshots.current.id}).encode())
 
     async def _items(
         self, call: Call, name: str, work: Callable[[Caller], list[dict[str, Any]]]
-    ) -> HttpResponse:
+    ) -> Response:
         return self._page(call, name, await self._server_context.run(work, _caller(call)), {})
 
-    def _page(
-        self, call: Call, name: str, items: list[Any], payload: dict[str, Any]
-    ) -> HttpResponse:
+    def _page(self, call: Call, name: str, items: list[Any], payload: dict[str, Any]) -> Response:
         size, state = call.request.page_size or _PAGE, self._service.snapshots.current.id
         offset, tag = 0, hashlib.sha256(f"{name} {payload}".encode()).hexdigest()[:16]
         if call.request.cursor is not None:
@@ -130,22 +130,13 @@ class MetadataHandlers:
             "most_rows_of_a_page": _PAGE,
         }  # fmt: skip
         meta = {"state": state, "paging": paging}
-        reply = _reply(call, {**payload, name: items[offset:end], "meta": meta})
+        payload |= {name: items[offset:end], "meta": meta}
+        reply = conditional(call, json_text(payload).encode())
         if paging["next_cursor"]:
-            reply.headers.append((b"link", next_link(call, paging["next_cursor"])))
+            reply.raw_headers.append((b"link", next_link(call, paging["next_cursor"])))
         return reply
 
 
 def _caller(call: Call) -> Caller:
     assert call.caller is not None  # noqa: S101 - every operation here has a scope
     return call.caller
-
-
-def _reply(call: Call, payload: dict[str, Any]) -> HttpResponse:
-    """A reply with a validator of its bytes; nothing but the validator where the client has it."""
-    body = json_text(payload).encode()
-    tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'.encode()
-    header = (call.header(b"if-none-match") or "").encode("latin-1")
-    if tag in header:
-        return HttpResponse(b"", status=304, headers=[(b"etag", tag)])
-    return HttpResponse(body, headers=[(b"etag", tag)])

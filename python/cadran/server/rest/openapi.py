@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from cadran.server.http import HttpResponse
+from cadran.server.http import conditional
 from cadran.server.operations import OPERATIONS, SCHEMAS
 from cadran.server.problems import TITLES
 from cadran.server.requests import REPEATED, properties, required
@@ -17,6 +16,8 @@ from cadran.serving.response import MEDIA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from starlette.responses import Response
 
     from cadran.server.http import Call, ServerContext
     from cadran.server.operations import Operation
@@ -30,7 +31,7 @@ td, th { text-align: left; padding: .1rem 1rem .1rem 0; vertical-align: top }
 """
 
 
-def page(document: dict[str, Any]) -> str:
+def docs_page(document: dict[str, Any]) -> str:
     """The page of an OpenAPI document."""
     operations = "".join(
         _operation(path, method, entry)
@@ -122,20 +123,20 @@ class Description:
         """Take the server: an open one asks for no token."""
         self._is_open = server_context.who.open
 
-    async def index(self, call: Call) -> HttpResponse:
+    async def index(self, call: Call) -> Response:
         """Where to go from here."""
         base = "/api/v1"
         names = ("docs", "kpis", "query", "saved-queries")
         links = {name.replace("-", "_"): f"{base}/{name}" for name in names}
-        return _conditional(call, json.dumps({"openapi": f"{base}/openapi.json", **links}).encode())
+        return conditional(call, json.dumps({"openapi": f"{base}/openapi.json", **links}).encode())
 
-    async def openapi(self, call: Call) -> HttpResponse:
+    async def openapi(self, call: Call) -> Response:
         """The description."""
-        return _conditional(call, json.dumps(self.document).encode())
+        return conditional(call, json.dumps(self.document).encode())
 
-    async def page(self, call: Call) -> HttpResponse:
+    async def page(self, call: Call) -> Response:
         """The description for people."""
-        return _conditional(call, page(self.document).encode(), "text/html; charset=utf-8")
+        return conditional(call, docs_page(self.document).encode(), "text/html; charset=utf-8")
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -275,10 +276,3 @@ def _fault(status: int) -> dict[str, Any]:
     if status in headers:
         response["headers"] = {headers[status]: {"schema": {"type": "string"}, "required": True}}
     return response
-
-
-def _conditional(call: Call, body: bytes, media: str = "application/json") -> HttpResponse:
-    tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
-    if tag in (call.header(b"if-none-match") or ""):
-        return HttpResponse(b"", status=304, headers=[(b"etag", tag.encode())])
-    return HttpResponse(body, media, headers=[(b"etag", tag.encode())])
