@@ -49,6 +49,7 @@ MODELS = (
     "fct_slo_slices_minutely", "fct_slo_slices_hourly", "fct_slo_periods", "int_slo_windows",
     "int_slo_window_sums", "fct_slo_burn_rates", "fct_slo_status",
 )  # fmt: skip
+BURN = ("int_slo_burning_minutes", "slo_incidents", "fct_slo_burn", "fct_slo_incident_budgets")
 DEFAULTS = {
     "slo": None, "kpi": "availability", "label_en": "Availability", "label_fr": "Disponibilité",
     "subject_kind": "all", "subject": "all", "is_composite": False, "window_kind": "rolling",
@@ -68,7 +69,7 @@ STANDARD = [
 def compiled(manifest_file):
     """The compiled SQL of each model."""
     nodes = json.loads(manifest_file.read_text(encoding="utf-8"))["nodes"].values()
-    return {n["name"]: n["compiled_code"] for n in nodes if n["name"] in MODELS}
+    return {n["name"]: n["compiled_code"] for n in nodes if n["name"] in (*MODELS, *BURN)}
 
 
 class Lab:
@@ -135,6 +136,27 @@ class Lab:
             f" values ({', '.join('?' * len(row))})",
             list(row.values()),
         )
+
+    def incidents(self, *rows):
+        """Make the incidents (id, service, cause, start, end or None) and what they took."""
+        self.db.execute(
+            """create schema if not exists warehouse.marts;
+            create or replace table warehouse.marts.fct_incidents (
+                incident_id varchar, service_id varchar, severity varchar, cause varchar,
+                started_at timestamp, restored_at timestamp,
+                is_restored boolean generated always as (restored_at is not null),
+                hours_to_restore double generated always as (
+                    (epoch(restored_at) - epoch(started_at)) / 3600
+                )
+            )"""
+        )
+        for incident, service, cause, start, end in rows:
+            self.db.execute(
+                "insert into warehouse.marts.fct_incidents values (?, ?, 'sev1', ?, ?, ?)",
+                [incident, service, cause, start, end],
+            )
+        for name in BURN:
+            self.db.execute(f"create or replace table {name} as {self.sql[name]}")
 
     def build(self, watermark=None):
         """Make every model; the watermark is the minute after the last one, or what is said."""

@@ -108,6 +108,7 @@ def test_the_credit_is_capped_and_rounded_once():
 def exclusion(starts, minutes, **said):
     return {
         "kind": "maintenance", "subject": None, "slo": None, "approver": "a@example.com",
+        "reason": "r",
         "announced_at": starts - dt.timedelta(hours=72), "starts_at": starts,
         "ends_at": starts + minutes * MINUTE,
     } | said  # fmt: skip
@@ -116,8 +117,9 @@ def exclusion(starts, minutes, **said):
 @pytest.mark.parametrize(
     ("said", "net_down"),
     [
-        ({}, 40), ({"approver": None}, 60), ({"kind": "agreed"}, 60), ({"subject": "other"}, 60),
-        ({"announced_at": None}, 60), ({"slo": "c"}, 40), ({"slo": "d"}, 60),
+        ({}, 40), ({"approver": None}, 60), ({"reason": " "}, 60), ({"kind": "agreed"}, 60),
+        ({"subject": "other"}, 60), ({"announced_at": None}, 60), ({"slo": "c"}, 40),
+        ({"slo": "d"}, 60),
     ],
 )  # fmt: skip
 def test_exclusions_count_as_the_contract_says(said, net_down):
@@ -165,6 +167,43 @@ def test_service_hours_are_local_and_last_through_the_change_of_clocks():
     assert autumn.agreed_minutes == (4 * 4 + 1) * 60
 
 
+def test_the_first_and_the_last_month_have_the_minutes_of_their_days():
+    month = dt.date(2026, 3, 1)
+    first = settled(contract(starts="2026-03-29"), month, {})
+    assert first.agreed_minutes == (3 * 24 - 1) * 60  # the clocks go forward on the 29th
+    last = settled(contract(ends="2026-03-02"), month, {})
+    assert last.agreed_minutes == 2 * 1440
+    # What was bad before it began is none of its business.
+    c = contract(starts="2026-03-29")
+    assert settled(c, month, bad(c, month, [(0, 500)])).bad_minutes == ()
+
+
+def test_silent_slices_that_are_ignored_leave_no_minutes():
+    c = contract(grammar="mean_of_slices", bad_below=None, minimum_run=1, no_data="ignore")
+    month = dt.date(2026, 4, 1)
+    start, _ = c.month(month)
+    cells = {start + n * MINUTE: (int(n >= 3), 1) for n in range(1000)}
+    done = settled(c, month, cells, last_instant=start + dt.timedelta(days=10))
+    # 1,000 minutes had events, three of them bad, and 20 days are to come: 0.1 % of 29,800.
+    assert done.net == Fraction(997, 1000)
+    assert done.tier is not None
+    better = dict.fromkeys(cells, (1, 1)) | {start: (0, 1)}
+    done = settled(c, month, better, last_instant=start + dt.timedelta(days=10))
+    assert (done.net, done.minutes_left) == (Fraction(999, 1000), 28)
+
+
+def test_shares_are_shown_with_all_their_decimals():
+    c = contract(
+        target=Decimal("0.99999"),
+        tiers=[{"below": Decimal("0.99999"), "credit": Decimal("0.125")}],
+    )
+    done = settled(c, dt.date(2026, 4, 1), bad(c, dt.date(2026, 4, 1), [(0, 60)]))
+    page = html(done, "en")
+    assert page.count("99.999%") == 2
+    assert page.count("12.5%") == 2
+    assert "Avoir\u202f: 125,00" in html(done, "fr")
+
+
 def test_the_running_month_tells_the_minutes_before_the_next_tier():
     month, c = dt.date(2026, 4, 1), contract(minimum_run=1)
     start, _ = c.month(month)
@@ -189,6 +228,7 @@ def test_the_running_month_tells_the_minutes_before_the_next_tier():
         ({"tiers": list(reversed(BASE["tiers"]))}, "highest bound down"),
         ({"service_hours": {"from": 28_800}}, "in quotes"),
         ({"credits": 1}, "Extra"),
+        ({"ends": "2025-12-31"}, "ends before it starts"),
     ],
 )
 def test_a_contract_that_makes_no_sense_is_refused(said, told):

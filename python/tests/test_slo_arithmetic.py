@@ -199,6 +199,21 @@ def test_an_exclusion_counts_when_agreed_announced_and_within_its_cap(lab, said,
     assert lab.row("from fct_slo_status")["units"] == 120 - minutes
 
 
+def test_an_exclusion_that_is_entered_afterwards_needs_no_slice_counted_again(lab):
+    lab.slo("a", 0.9)
+    lab.every_minute("2026-03-01 00:00", "2026-03-01 02:00", 1, 2)
+    lab.build()
+    assert lab.row("from fct_slo_status")["units"] == 240
+    lab.exclude("2026-03-01 00:30", "2026-03-01 01:30")
+    for name in ("slo_exclusions", "slo_excluded_minutes", "int_slo_excluded_hourly",
+                 "fct_slo_slices_hourly", "fct_slo_periods"):  # fmt: skip
+        lab.db.execute(f"create or replace table {name} as {lab.sql[name]}")
+    row = lab.row("from fct_slo_status")
+    assert (row["units"], row["bad_units"]) == (120, 60)
+    month = lab.row("from fct_slo_periods where period_grain = 'month'")
+    assert (month["units"], month["gross_units"], month["gross_bad_units"]) == (120, 240, 120)
+
+
 def test_the_cap_is_of_a_kind_and_a_local_month(lab):
     lab.slo("a", 0.9, time_zone="Europe/Paris")
     lab.every_minute("2026-03-31 20:00", "2026-03-31 23:59", 1, 1)

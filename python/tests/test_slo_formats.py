@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import venv
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -178,6 +179,49 @@ def test_lint_tells_of_the_exclusion_that_was_announced_too_late(layer):
     findings = lint(layer)
     assert [f.slo for f in findings if f.code == "SLO07"] == ["maintenance_2026_10_17"]
     assert {f.code for f in findings if f.severity == "error"} == set()
+
+
+def test_lint_tells_of_thresholds_between_buckets_and_of_policies_without_tiers(layer, monkeypatch):
+    manifest = layer.project.dbt_manifest
+    (mart,) = (n for n in manifest["nodes"].values() if n["name"] == "fct_requests_minutely")
+    monkeypatch.delitem(mart["columns"], "le_300_count")
+    of_slos = status.tiers(layer)
+    monkeypatch.setattr(status, "tiers", lambda _: of_slos | {"probes_quarter": []})
+    findings = {f.code: f for f in lint(layer) if f.severity == "error"}
+    assert set(findings) == {"SLO05", "SLO08"}
+    assert "its threshold is 300 ms" in findings["SLO05"].message
+    assert findings["SLO08"].slo == "probes_quarter"
+
+
+def test_lint_tells_of_subjects_without_events_and_of_members_that_do_not_fit(layer, monkeypatch):
+    slos = {one.slo_id: one for one in status.statuses(layer)}
+    slos["availability_28d:search"] = replace(slos["availability_28d:search"], units=0)
+    slos["latency_28d:storefront"] = replace(slos["latency_28d:storefront"], window_minutes=10_080)
+    del slos["availability_28d:accounts"]
+    monkeypatch.setattr(status, "statuses", lambda _: list(slos.values()))
+    found = {(f.code, f.slo, f.message) for f in lint(layer) if f.code in {"SLO09", "SLO10"}}
+    assert {(code, name) for code, name, _ in found} == {
+        ("SLO09", "availability_28d:search"), ("SLO09", "platform_at_its_worst"),
+        ("SLO10", "shop_experience"),
+    }  # fmt: skip
+    assert any("'availability_28d:accounts', and there is no such" in text for *_, text in found)
+
+
+def test_exclusions_that_overlap_for_one_subject_are_told(demo, monkeypatch):
+    lab = Lab(demo.target / "manifest.json")
+    for name, start, end, said in [
+        ("a", "10:00", "11:00", {"subject": "shop"}), ("b", "10:59", "12:00", {}),
+        ("c", "10:00", "12:00", {"subject": "search"}), ("d", "12:00", "13:00", {}),
+        ("e", "10:00", "13:00", {"approver": None}),
+    ]:  # fmt: skip
+        lab.exclude(f"2026-03-01 {start}", f"2026-03-01 {end}", exclusion_id=name, **said)
+    lab.slo("x", 0.9)
+    lab.every_minute("2026-03-01 00:00", "2026-03-01 01:00", 1, 1)
+    lab.build()
+    monkeypatch.setattr(status, "read", lambda _layer, sql: lab.rows(sql))
+    monkeypatch.setattr(status, "relation", lambda _layer, model: model)
+    pairs = status.overlapping_exclusions(None)
+    assert [(pair["first"], pair["second"]) for pair in pairs] == [("a", "b"), ("b", "c")]
 
 
 def test_a_card_that_cannot_be_read_is_told_by_lint(layer, monkeypatch):

@@ -1,7 +1,7 @@
 """The command `cadran`: finds the command that is meant, runs it, and says what went wrong.
 
 Exit codes: 0 done, 1 findings (of `check`, `doctor`, `tables --check`, `publish`, `verify`,
-`policy test`), 2 wrong use or impossible.
+`policy test`, `slo lint`, `sla settle`), 2 wrong use or impossible.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ COMMANDS = {
     "values": ("query", "the values of a dimension"),
     "slo": ("slo", "service level objectives: status, lint, simulate, history, import, export"),
     "alerts": ("alerts", "what is watched, what fires, what happened; the evaluator"),
-    "sla": ("slo", "contracts: the running month, and the statement of a month"),
+    "sla": ("slo", "contracts: the running month, statements, settled months"),
+    "incidents": ("incidents", "incidents, what they took of error budgets, and their import"),
     "board": ("scorecard", "the KPI board: latest complete period, changes, targets, status"),
     "catalog": ("export", "the catalogue of all KPIs as a site that opens from disk"),
     "bump": ("bump", "a new version of a KPI: its record, the lock, old against new"),

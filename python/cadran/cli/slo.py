@@ -41,14 +41,14 @@ WORDS = {
         "target": "target", "sli": "now", "remaining": "budget left", "burn": "burn 1 h",
         "exhausted": "gone in", "state": "state", "rolling": "{days} days", "week": "week",
         "month": "month", "quarter": "quarter", "year": "year", "weighted": "weighted",
-        "worst": "the worst", "gross": "gross",
+        "worst": "the worst", "gross": "gross", "weight": "weight", "consumed": "budget consumed",
     },
     "fr": {
         "title": "Niveaux de service (jusqu'au {until} UTC)", "slo": "SLO", "window": "fenêtre",
         "target": "objectif", "sli": "actuel", "remaining": "budget restant", "burn": "conso. 1 h",
         "exhausted": "épuisé dans", "state": "état", "rolling": "{days} jours", "week": "semaine",
         "month": "mois", "quarter": "trimestre", "year": "année", "weighted": "pondéré",
-        "worst": "le pire", "gross": "brut",
+        "worst": "le pire", "gross": "brut", "weight": "poids", "consumed": "budget consommé",
     },
 }  # fmt: skip
 
@@ -58,7 +58,13 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     if name == "sla":
         add_actions(actions)
-        examples(parser, "cadran sla status", "cadran sla statement partners_api 2026-10 --lang fr")
+        examples(
+            parser,
+            "cadran sla status",
+            "cadran sla statement partners_api 2026-10 --lang fr",
+            "cadran sla settle partners_api 2026-10",
+            "cadran sla history",
+        )
         return
     status = _action(actions, "status", "where each SLO stands: SLI, target, budget, burn")
     status.add_argument("slos", nargs="*", metavar="SLO", help="only these")
@@ -233,6 +239,18 @@ def _show(parsed: argparse.Namespace) -> int:
         f"{_percent(slo.gross_remaining_rate, 1, parsed.lang) or '-'}"
     )
     if slo.is_composite:
+        print()
+        write_rows(
+            [
+                {
+                    words["slo"]: row["slo_id"],
+                    words["weight"]: row["weight"].normalize(),
+                    words["consumed"]: _percent(row["consumed_rate"], 1, parsed.lang),
+                }
+                for row in status.members(layer, slo.slo_id)
+            ],
+            "table",
+        )
         return 0
     rows = [
         {

@@ -81,7 +81,7 @@ def simulate(
 
     Raises:
         UnknownNameError: there is no such SLO or policy.
-        QueryError: the SLO is a composite, has no data, or the target is no share.
+        QueryError: the SLO is a composite, has no data, the target is no share, or there is no day.
     """
     slos = [slo for slo in status.statuses(layer, [slo_id]) if slo.slo_id == slo_id]
     if not slos:
@@ -90,6 +90,8 @@ def simulate(
     slo = slos[0]
     if slo.is_composite or slo.as_of is None or slo.target is None:
         raise QueryError(f"SLO '{slo_id}' is a composite or has no data: name one of its members.")
+    if days < 1:
+        raise QueryError(f"The past is replayed over one day or more; this is {days}.")
     if target is not None and not 0 < target < 1:
         raise QueryError(f"A target lies between 0 and 1, both excluded; this is {target}.")
     own = status.tiers(layer).get(slo_id, [])

@@ -105,6 +105,7 @@ class Contract(Strict):
     kpi: str
     time_zone: Zone
     starts: dt.date
+    ends: dt.date | None = None  # the last day
     grammar: Literal["mean_of_slices", "bad_runs", "time_less_exclusions"]
     target: Share
     slice_minutes: Literal[1, 5, 15] = 1
@@ -136,6 +137,8 @@ class Contract(Strict):
             raise ValueError("tiers stand from the highest bound down, each with a higher credit")
         if bounds[0] > self.target:
             raise ValueError("the first tier begins at the target or below it")
+        if self.ends is not None and self.ends < self.starts:
+            raise ValueError("the contract ends before it starts")
         return self
 
     @property
@@ -150,14 +153,12 @@ class Contract(Strict):
 
     def month(self, start: dt.date) -> tuple[dt.datetime, dt.datetime]:
         """The instants in UTC, without zone, from which and up to which a local month lasts."""
-        following = periods.shifted(start, "month", 1)
-        begin, end = (
-            dt.datetime(day.year, day.month, 1, tzinfo=self.zone)
-            .astimezone(dt.UTC)
-            .replace(tzinfo=None)
-            for day in (start, following)
-        )
-        return begin, end
+        return self.midnight(start), self.midnight(periods.shifted(start, "month", 1))
+
+    def midnight(self, day: dt.date) -> dt.datetime:
+        """The instant in UTC, without zone, at which a local day begins."""
+        local = dt.datetime.combine(day, dt.time(), self.zone)
+        return local.astimezone(dt.UTC).replace(tzinfo=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +245,10 @@ def settle(layer: Layer, contract: Contract, month: dt.date) -> Settlement:
         raise QueryError(
             f"Contract '{contract.contract}' starts on {contract.starts}: {month:%Y-%m} is before."
         )
+    if contract.ends is not None and month > contract.ends:
+        raise QueryError(
+            f"Contract '{contract.contract}' ended on {contract.ends}: {month:%Y-%m} is after."
+        )
     starts_at, ends_at = contract.month(month)
     reached = status.watermark(layer, contract.kpi)
     if reached is None or reached <= starts_at:
@@ -282,9 +287,7 @@ def settled(
         if contract.grammar == "mean_of_slices"
         else _bad_time(contract, elapsed, counts, excluded)
     )
-    tier = next(
-        (t for t in reversed(contract.tiers) if net is not None and net < Fraction(t.below)), None
-    )
+    tier = tier_of(contract, net)
     return Settlement(
         contract=contract,
         month=month,
@@ -297,9 +300,18 @@ def settled(
         net=net,
         tier=tier,
         credit=_credit(contract, tier),
-        minutes_left=_minutes_left(contract, agreed, elapsed, excluded, net),
+        minutes_left=_minutes_left(
+            contract, *_weights(contract, agreed, elapsed, excluded, counts), net
+        ),
         bad_minutes=tuple(bad),
     )
+
+
+def tier_of(contract: Contract, net: Fraction | None) -> CreditTier | None:
+    """The tier with the highest credit among those that an availability is strictly below."""
+    if net is None:
+        return None
+    return next((tier for tier in reversed(contract.tiers) if net < Fraction(tier.below)), None)
 
 
 def _credit(contract: Contract, tier: CreditTier | None) -> Decimal:
@@ -309,9 +321,15 @@ def _credit(contract: Contract, tier: CreditTier | None) -> Decimal:
 
 
 def _agreed(contract: Contract, starts_at: dt.datetime, ends_at: dt.datetime) -> list[dt.datetime]:
-    """The minutes of service hours, in UTC; a clock that goes back lives an hour twice."""
+    """The minutes of service hours, in UTC; a clock that goes back lives an hour twice.
+
+    A month in which the contract starts or ends has those of its days.
+    """
     zone, hours = contract.zone, contract.service_hours
-    count = int((ends_at - starts_at) / MINUTE)
+    starts_at = max(starts_at, contract.midnight(contract.starts))
+    if contract.ends is not None:
+        ends_at = min(ends_at, contract.midnight(contract.ends + dt.timedelta(days=1)))
+    count = max(int((ends_at - starts_at) / MINUTE), 0)
     every = (starts_at + n * MINUTE for n in range(count))
     if hours == ServiceHours():
         return list(every)
@@ -324,7 +342,9 @@ def _excluded(
     """The minutes that count as excluded: announced in time, approved, united, capped."""
     rules, spans = contract.exclusions, []
     for row in exclusions:
-        if row["kind"] not in rules.kinds or not (row["approver"] or "").strip():
+        if row["kind"] not in rules.kinds:
+            continue
+        if not (row["approver"] or "").strip() or not (row["reason"] or "").strip():
             continue
         if row["subject"] is not None and row["subject"] not in contract.services:
             continue
@@ -349,8 +369,7 @@ def _mean_of_slices(
     def mean(minutes: list[dt.datetime]) -> Fraction | None:
         slices: dict[dt.datetime, list[int]] = {}
         for minute in minutes:
-            start = minute - dt.timedelta(minutes=minute.minute % contract.slice_minutes)
-            cell = slices.setdefault(start, [0, 0])
+            cell = slices.setdefault(_slice(contract, minute), [0, 0])
             good, total = counts.get(minute, (0, 0))
             cell[0] += good
             cell[1] += total
@@ -369,11 +388,19 @@ def _mean_of_slices(
         return sum((Fraction(good, total) for total, good in sums.items()), Fraction()) / length
 
     bad = [
-        _bad_minute(contract, minute, counts, counts=True, is_excluded=minute in excluded)
+        bad_minute(
+            contract, minute, counts.get(minute, (0, 0)),
+            counts=True, is_excluded=minute in excluded,
+        )
         for minute in elapsed
         if _is_below(Fraction(1), contract, counts.get(minute, (0, 0)))
-    ]
+    ]  # fmt: skip
     return bad, mean(elapsed), mean([m for m in elapsed if m not in excluded])
+
+
+def _slice(contract: Contract, minute: dt.datetime) -> dt.datetime:
+    """The first minute of its slice; clocks of zones differ by quarters of an hour."""
+    return minute - dt.timedelta(minutes=minute.minute % contract.slice_minutes)
 
 
 def _is_below(bound: Fraction, contract: Contract, cell: tuple[int, int]) -> bool:
@@ -401,8 +428,8 @@ def _bad_time(
         else:
             runs.append([minute])
     bad = [
-        _bad_minute(
-            contract, minute, counts,
+        bad_minute(
+            contract, minute, counts.get(minute, (0, 0)),
             counts=len(run) >= contract.minimum_run, is_excluded=minute in excluded,
         )
         for run in runs
@@ -422,40 +449,49 @@ def _bad_time(
     return bad, share(len(elapsed), down), share(len(elapsed) - off, net_down)
 
 
-def _bad_minute(
+def bad_minute(
     contract: Contract,
     minute: dt.datetime,
-    cells: dict[dt.datetime, tuple[int, int]],
+    events: tuple[int, int],
     *,
     counts: bool,
     is_excluded: bool,
 ) -> BadMinute:
-    good, total = cells.get(minute, (0, 0))
+    """A minute that hurt, from its good and valid events."""
+    good, total = events
     local = minute.replace(tzinfo=dt.UTC).astimezone(contract.zone)
     return BadMinute(minute, local, good, total, counts, is_excluded)
 
 
-def _minutes_left(
+def _weights(
     contract: Contract,
     agreed: list[dt.datetime],
     elapsed: list[dt.datetime],
     excluded: set[dt.datetime],
-    net: Fraction | None,
-) -> int | None:
-    """Whole minutes of outage, all else good, until the next tier; None when it is the last one.
+    counts: dict[dt.datetime, tuple[int, int]],
+) -> tuple[int, int]:
+    """The minutes that the net availability of the whole month, and up to now, is a share of.
 
-    Exclusions that are announced for the rest of the month count.
+    Exclusions that are announced for the rest of the month count. Minutes of a slice are taken to
+    weigh the same, and those without events that are ignored weigh nothing.
     """
+    if contract.grammar == "bad_runs":
+        return len(agreed), len(elapsed)
+    net_elapsed = [minute for minute in elapsed if minute not in excluded]
+    ahead = sum(minute not in excluded for minute in agreed) - len(net_elapsed)
+    gone = len(net_elapsed)
+    if contract.no_data == "ignore":
+        busy = {_slice(contract, m) for m in net_elapsed if counts.get(m, (0, 0))[1] > 0}
+        gone = sum(_slice(contract, minute) in busy for minute in net_elapsed)
+    return gone + ahead, gone
+
+
+def _minutes_left(contract: Contract, whole: int, gone: int, net: Fraction | None) -> int | None:
+    """Whole minutes of outage, all else good, until the next tier; None when it is the last one."""
     if net is None:
         return None
     below = [tier for tier in contract.tiers if net >= Fraction(tier.below)]
     if not below:
         return None
-    if contract.grammar == "bad_runs":
-        whole, gone = len(agreed), len(elapsed)
-    else:
-        whole = sum(minute not in excluded for minute in agreed)
-        gone = sum(minute not in excluded for minute in elapsed)
-    lost = (1 - net) * gone
-    left = (1 - Fraction(below[0].below)) * whole - lost
+    left = (1 - Fraction(below[0].below)) * whole - (1 - net) * gone
     return max(int(left // 1), 0)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from cadran.formats import numbers, periods
+from cadran.formats.encoding import csv_cell
 
 if TYPE_CHECKING:
-    from decimal import Decimal
+    import datetime as dt
 
     from cadran.reliability.sla import Settlement
 
 WORDS = {
     "en": {
-        "statement": "Service level statement", "customer": "Customer", "month": "Month",
+        "statement": "Service level statement", "state": "State", "customer": "Customer",
+        "month": "Month",
         "zone": "Time zone", "services": "Services", "promised": "Promised",
         "net": "Availability, net", "gross": "Availability, gross",
         "agreed": "Agreed time, minutes", "excluded": "Excluded, minutes",
@@ -25,6 +29,10 @@ WORDS = {
         "minutes": "Bad minutes, one by one", "local": "Local time", "utc": "UTC", "good": "Good",
         "valid": "Valid", "counts": "Counts", "is_excluded": "Excluded", "none": "None.",
         "running": "The month is not over: figures until {until} (UTC).", "tiers": "Credits",
+        "open": "The month is not settled yet: figures may still change.",
+        "settled": "Settled on {at} (UTC), batch {batch} of the ledger.",
+        "restated": "Settled anew on {at} (UTC), batch {batch} of the ledger, version {revision}:"
+        " {reason}",
         "below": "Below", "rule": "How it is counted",
         "mean_of_slices": "Mean over slices of {slice} min of good requests / valid requests.",
         "bad_runs": "A minute is bad below {bad} of good requests; runs of {run} bad minutes or"
@@ -33,7 +41,8 @@ WORDS = {
         " minutes or more are taken off the agreed time, which excluded time is no part of.",
     },
     "fr": {
-        "statement": "Relevé de niveau de service", "customer": "Client", "month": "Mois",
+        "statement": "Relevé de niveau de service", "state": "État", "customer": "Client",
+        "month": "Mois",
         "zone": "Fuseau horaire", "services": "Services", "promised": "Engagement",
         "net": "Disponibilité nette", "gross": "Disponibilité brute",
         "agreed": "Temps convenu, en minutes", "excluded": "Exclusions, en minutes",
@@ -42,6 +51,10 @@ WORDS = {
         "minutes": "Minutes mauvaises, une à une", "local": "Heure locale", "utc": "UTC",
         "good": "Réussies", "valid": "Valables", "counts": "Retenue", "is_excluded": "Exclue",
         "none": "Aucune.", "running": "Le mois n'est pas fini : chiffres jusqu'au {until} (UTC).",
+        "open": "Le mois n'est pas encore arrêté : les chiffres peuvent changer.",
+        "settled": "Arrêté le {at} (UTC), lot {batch} du registre.",
+        "restated": "Arrêté à nouveau le {at} (UTC), lot {batch} du registre, version {revision} :"
+        " {reason}",
         "tiers": "Avoirs", "below": "En dessous de", "rule": "Mode de calcul",
         "mean_of_slices": "Moyenne, par tranche de {slice} min, des requêtes réussies / valables.",
         "bad_runs": "Une minute est mauvaise en dessous de {bad} de requêtes réussies ; les suites"
@@ -64,11 +77,11 @@ td.n, th.n { text-align: right } .credit { font-size: 1.4rem; font-weight: 600 }
 </style></head>
 <body>
 <h1>{{ words.statement }}</h1>
-<p>{{ title }}{% if running %}<br><strong>{{ running }}</strong>{% endif %}</p>
+<p>{{ title }}<br><strong>{{ standing }}</strong></p>
 <table>
 {% for name, value in facts %}<tr><th scope="row">{{ name }}</th><td class="n">{{ value }}</td></tr>
 {% endfor %}</table>
-<p class="credit">{{ words.credit }}: {{ credit }}</p>
+<p class="credit">{{ words.credit }}{{ colon }} {{ credit }}</p>
 <h2>{{ words.rule }}</h2>
 <p>{{ rule }}</p>
 <table><caption>{{ words.tiers }}</caption>
@@ -93,6 +106,12 @@ def percent(value: Fraction | None, lang: str, decimals: int = 4) -> str:
     return numbers.measure(cut.numerator / cut.denominator, "%", decimals=decimals, lang=lang)
 
 
+def _agreed(share: Decimal, lang: str, least: int = 0) -> str:
+    """A share as the contract has it: with all of its decimals, and not fewer than some."""
+    exponent = (share * 100).normalize().as_tuple().exponent
+    return percent(Fraction(share), lang, max(least, -int(exponent)))
+
+
 def amount(settlement: Settlement, lang: str) -> str:
     """The credit with its currency."""
     return _money(settlement.credit, settlement.contract.currency, lang)
@@ -102,13 +121,50 @@ def _money(value: Decimal, currency: str, lang: str) -> str:
     return numbers.measure(value, currency, decimals=2, lang=lang)
 
 
-def html(settlement: Settlement, lang: str = "en") -> str:
-    """The statement as one page that stands alone."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where the ledger has a settled month.
+
+    Attributes:
+        batch: the batch.
+        revision: 1 for the first settlement, then one more for each restatement.
+        settled_at: when, UTC.
+        reason: of a restatement.
+    """
+
+    batch: int
+    revision: int
+    settled_at: dt.datetime
+    reason: str = ""
+
+
+def _standing(settlement: Settlement, entry: Entry | None, lang: str) -> str:
+    """Whether the figures are final."""
+    words = WORDS[lang]
+    if entry is None:
+        until = f"{settlement.last_instant:%Y-%m-%d %H:%M}"
+        return words["running"].format(until=until) if settlement.is_running else words["open"]
+    return words["restated" if entry.revision > 1 else "settled"].format(
+        at=f"{entry.settled_at:%Y-%m-%d %H:%M}",
+        batch=entry.batch,
+        revision=entry.revision,
+        reason=entry.reason,
+    )
+
+
+def html(settlement: Settlement, lang: str = "en", entry: Entry | None = None) -> str:
+    """The statement as one page that stands alone.
+
+    Args:
+        settlement: the month.
+        lang: en or fr.
+        entry: where the ledger has it; None while it is not settled.
+    """
     from jinja2 import Environment
 
     contract, words = settlement.contract, WORDS[lang]
     facts = _facts(settlement, lang)
-    bad = percent(Fraction(contract.bad_below or 1), lang, 2)
+    bad = _agreed(contract.bad_below or Decimal(1), lang)
     rule = words[contract.grammar].format(
         slice=contract.slice_minutes, bad=bad, run=contract.minimum_run
     )
@@ -118,15 +174,13 @@ def html(settlement: Settlement, lang: str = "en") -> str:
         words=words,
         title=contract.fr.title if lang == "fr" else contract.title,
         month=periods.label(settlement.month, "month", lang),
-        running=words["running"].format(until=f"{settlement.last_instant:%Y-%m-%d %H:%M}")
-        if settlement.is_running
-        else "",
+        standing=_standing(settlement, entry, lang),
         facts=facts,
         credit=amount(settlement, lang),
+        colon="\u202f:" if lang == "fr" else ":",
         rule=rule,
         tiers=[
-            (percent(Fraction(t.below), lang, 3), percent(Fraction(t.credit), lang, 0))
-            for t in contract.tiers
+            (_agreed(tier.below, lang, 3), _agreed(tier.credit, lang)) for tier in contract.tiers
         ],
         heads=[words[k] for k in ("local", "utc", "good", "valid", "counts", "is_excluded")],
         minutes=[
@@ -142,13 +196,13 @@ def html(settlement: Settlement, lang: str = "en") -> str:
 def _facts(settlement: Settlement, lang: str) -> list[tuple[str, Any]]:
     contract, words = settlement.contract, WORDS[lang]
     counted = sum(m.counts and not m.is_excluded for m in settlement.bad_minutes)
-    share = min(settlement.tier.credit, contract.cap) if settlement.tier else 0
+    share = min(settlement.tier.credit, contract.cap) if settlement.tier else Decimal(0)
     return [
         (words["customer"], contract.customer),
         (words["month"], periods.label(settlement.month, "month", lang)),
         (words["zone"], contract.time_zone),
         (words["services"], ", ".join(contract.services)),
-        (words["promised"], percent(Fraction(contract.target), lang, 3)),
+        (words["promised"], _agreed(contract.target, lang, 3)),
         (words["net"], percent(settlement.net, lang)),
         (words["gross"], percent(settlement.gross, lang)),
         (words["agreed"], numbers.number(settlement.agreed_minutes, lang=lang)),
@@ -156,18 +210,19 @@ def _facts(settlement: Settlement, lang: str) -> list[tuple[str, Any]]:
         (words["counted"], numbers.number(counted, lang=lang)),
         (words["kept"], words["yes" if settlement.is_kept else "no"]),
         (words["base"], _money(contract.base_amount, contract.currency, lang)),
-        (words["share"], percent(Fraction(share), lang, 0)),
+        (words["share"], _agreed(share, lang)),
     ]  # fmt: skip
 
 
-def csv_text(settlement: Settlement, lang: str = "en") -> str:
+def csv_text(settlement: Settlement, lang: str = "en", entry: Entry | None = None) -> str:
     """The same as CSV: the facts, availabilities also as exact fractions, then the minutes."""
     words = WORDS[lang]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     contract = settlement.contract
+    writer.writerow([words["state"], _standing(settlement, entry, lang)])
     for name, value in _facts(settlement, lang):
-        writer.writerow([name, value])
+        writer.writerow([csv_cell(name), csv_cell(value)])
     for key, exact in (("net", settlement.net), ("gross", settlement.gross)):
         if exact is not None:
             writer.writerow([f"{words[key]} (exact)", f"{exact.numerator}/{exact.denominator}"])

@@ -116,6 +116,18 @@ def statuses(layer: Layer, names: Iterable[str] = ()) -> list[Status]:
     return [s for s in every if not chosen or s.slo in chosen or s.slo_id in chosen]
 
 
+def members(layer: Layer, slo_id: str) -> list[dict[str, Any]]:
+    """The SLOs that a composite is made of: slo_id, weight and consumed_rate, net."""
+    return read(
+        layer,
+        "select members.member_slo_id as slo_id, members.weight, statuses.consumed_rate"
+        f" from {relation(layer, 'slo_members')} as members"
+        f" inner join {relation(layer, 'fct_slo_status')} as statuses"
+        " on members.member_slo_id = statuses.slo_id"
+        f" where members.slo_id = {_text(slo_id)} order by members.member_slo_id",
+    )
+
+
 def burn_rates(layer: Layer, slo_id: str) -> list[dict[str, Any]]:
     """Window, units, bad units and burn of each window of the SLO's policy, shortest first."""
     return read(

@@ -88,17 +88,22 @@ def read(body: bytes, rules: Rules, received: int) -> Batch:
     batch = Batch()
     earliest, latest = rules.window(received)
     for event in events if isinstance(events, list) else [events]:
-        row = {
-            name: _utc(value) if isinstance(value, dt.datetime) else value
-            for name, value in event
-            if name not in ("type", "service")
-        }
-        row["service_id"] = service_name(event.service)
+        row = row_of(event)
         if event.type == "probe" and not instant(earliest) <= event.probed_at <= instant(latest):
             batch.reject(rules.outside)
             continue
         batch.tables.setdefault(_TABLES[event.type], []).append(row)
     return batch
+
+
+def row_of(event: Deployment | Incident | Probe) -> dict[str, Any]:
+    """An event as a row of its table; times in UTC, without zone."""
+    row = {
+        name: _utc(value) if isinstance(value, dt.datetime) else value
+        for name, value in event
+        if name not in ("type", "service")
+    }
+    return row | {"service_id": service_name(event.service)}
 
 
 def _utc(at: dt.datetime) -> dt.datetime:

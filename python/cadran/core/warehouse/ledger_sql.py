@@ -38,7 +38,7 @@ CREATE = f"""
 create schema if not exists {SCHEMA};
 create table if not exists {BATCHES} (
     batch bigint not null,          -- 1, 2, 3, ... without a gap
-    kind varchar not null,          -- publish | restatement | close | waiting
+    kind varchar not null,          -- publish | restatement | close | waiting | settlement
     kpi varchar not null,
     published_at timestamp not null, -- UTC, rising
     computed_at timestamp not null,

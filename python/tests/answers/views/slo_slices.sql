@@ -1,5 +1,5 @@
 -- The slices of the demo's SLOs from the raw files, objectives and exclusions written out again:
--- slo_id, service, local day, units, bad, allowed, excluded.
+-- slo_id, service, local day, minute, units, bad, allowed, excluded.
 create view slo_slices as
 with sound as (
     -- Of one service, route and minute the smallest count stands, as the contract says.
@@ -63,6 +63,8 @@ select
     s.service_name,
     s.team,
     cast(timezone(zone, timezone('UTC', minute_at)) as date) as day,
+    minute_at,
+    m.service_id,
     units,
     bad,
     units * allowed as allowed,

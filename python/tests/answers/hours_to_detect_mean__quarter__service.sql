@@ -1,0 +1,4 @@
+-- group_by: metric_time__quarter service__service_name
+select date_trunc('quarter', started_at), service_name, avg(to_detect)
+from incidents_accepted
+group by 1, 2

@@ -1,0 +1,15 @@
+-- group_by: metric_time__year incident__cause
+with ranked as (
+    select
+        date_trunc('year', started_at) as period, cause as member,
+        to_detect as hours,
+        row_number() over (peers order by to_detect) - 1 as place,
+        0.9 * (count(*) over peers - 1) as wanted
+    from incidents_accepted
+    where to_detect is not null
+    window peers as (partition by date_trunc('year', started_at), cause)
+)
+-- The value at the wanted place, between its two neighbours in proportion.
+select period, member, sum(hours * greatest(0, 1 - abs(place - wanted)))
+from ranked
+group by 1, 2

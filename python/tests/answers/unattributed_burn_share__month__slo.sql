@@ -1,0 +1,5 @@
+-- group_by: metric_time__month slo_burn__slo_id
+select date_trunc('month', day), slo_id, coalesce(sum(bad) filter (cause is null), 0) / sum(bad)
+from slo_slices_bad
+where not excluded
+group by 1, 2
