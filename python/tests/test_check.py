@@ -24,6 +24,7 @@ from cadran.governance import report as rule_pages
 from cadran.governance.check import check
 from cadran.governance.context import Context
 from cadran.governance.rules import Severity, objectives, registered
+from cadran.governance.rules.ownership import is_near
 
 BAD = Path(__file__).parent / "bad_project"
 TODAY = dt.date(2026, 11, 23)
@@ -115,6 +116,19 @@ def test_every_finding_says_where_and_how_to_mend_it(report, bad):
 
 def test_a_blameless_kpi_has_no_finding(report):
     assert "blameless" not in {finding.kpi for finding in report.findings}
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "near"),
+    [
+        ("hours_to_detect_median", "hours_to_detect_mean", False),
+        ("response_ms_p95", "response_ms_p99", False),
+        ("refund_rate", "refunds_rate", True),
+        ("order_margin_mean", "orders_margin_mean", True),
+    ],
+)
+def test_names_that_differ_in_their_statistic_are_two_names(name, other, near):
+    assert is_near(name, other) == near
 
 
 def test_the_demo_is_silent(demo, project_root):

@@ -101,7 +101,9 @@ APART = {
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in APART])
 def test_the_examples_of_the_help_run(command, project, built):
-    for example in examples(command):
+    # What is settled or imported is there for good: their own tests do it in copies.
+    writing = {"sla": "settle", "incidents": "import"}.get(command)
+    for example in (words for words in examples(command) if writing not in words):
         done = run(*example, cwd=project, environment=built)
         allowed = {0, 1} if command in {"doctor", "tables"} else {0}
         assert done.returncode in allowed, (example, done.stderr)

@@ -543,7 +543,7 @@ def test_a_lock_with_conflict_markers_is_told_with_the_way_out(company):
     text = company.lock.read_text()
     company.lock.write_text(f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> other\n")
     seen = company.run("verify")
-    assert (seen.code, "kpi.lock is no lock file" in seen.err) == (2, True)
+    assert (seen.code, "merge conflict" in seen.err and "--merge-lock" in seen.err) == (2, True)
 
 
 def test_a_publication_with_nothing_new_checks_the_anchor_too(company):

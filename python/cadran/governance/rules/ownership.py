@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from difflib import SequenceMatcher
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cadran.governance.rules.registry import Finding, rule
@@ -55,14 +56,19 @@ def is_operation(text: str) -> bool:
     return bool(stems(text) & _OPERATIONS or re.search(r"[/+*]| [-x] ", text))
 
 
+_STATISTIC = re.compile(r"mean|median|average|mode|min|max|minimum|maximum|p\d{2}")
+
+
 def is_near(name: str, other: str, least: float = 0.9) -> bool:
     """True when two names are easily taken for each other."""
     words, others = ([_stem(word) for word in text.split("_")] for text in (name, other))
     if sorted(words) == sorted(others):
         return True
     # Names that differ in a whole word, as those by country and by county do not, are two names.
-    if len(words) == len(others) and sum(a != b for a, b in zip(words, others, strict=True)) > 1:
-        return False
+    if len(words) == len(others):
+        differing = [pair for pair in zip(words, others, strict=True) if pair[0] != pair[1]]
+        if len(differing) > 1 or all(_STATISTIC.fullmatch(word) for word in chain(*differing)):
+            return False
     return SequenceMatcher(None, name, other, autojunk=False).ratio() >= least
 
 
