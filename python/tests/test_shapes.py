@@ -111,9 +111,9 @@ def compiles(monkeypatch):
     """The questions that were compiled, in their order."""
     compiled, sql = [], Compiler.sql
 
-    def counted(self, query, *more):
+    def counted(self, query, *more, **named):
         compiled.append(query)
-        return sql(self, query, *more)
+        return sql(self, query, *more, **named)
 
     monkeypatch.setattr(Compiler, "sql", counted)
     return compiled

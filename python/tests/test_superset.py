@@ -36,6 +36,8 @@ TAKEN = json.loads((HERE / "fixtures" / "exports" / "superset_openapi.json").rea
 READY_MADE = {
     "active_customers", "conversion_rate", "first_response_hours_p90", "resolution_hours_median",
     "revenue_growth_yoy", "revenue_month_to_date", "revenue_trailing_28_days", "ticket_backlog",
+    "hours_to_acknowledge_median", "hours_to_acknowledge_p90", "hours_to_detect_median",
+    "hours_to_detect_p90", "hours_to_restore_median", "hours_to_restore_p90",
 }  # fmt: skip
 
 
