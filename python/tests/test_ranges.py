@@ -55,7 +55,7 @@ def typed(request, tiny, tmp_path_factory):
 
 
 def metricflow_days(sql):
-    return re.sub(r"DATE_TRUNC\('day', ([\w.]+)\)", r"CAST(\1 AS DATE)", sql)
+    return re.sub(r"(?i)DATE_TRUNC\('day', ([\w.]+)\)", r"CAST(\1 AS DATE)", sql)
 
 
 def questions(seed, count):

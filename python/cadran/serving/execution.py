@@ -68,20 +68,34 @@ class Deadlines:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._number = count()
         self._thread: threading.Thread | None = None
+        self._is_over = False
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
         """Call this after so many seconds; it must not wait for anything."""
         with self._ready:
+            if self._is_over:
+                return
             heapq.heappush(self._due, (time.monotonic() + seconds, next(self._number), call))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
                 self._thread.start()
             self._ready.notify()
 
+    def close(self) -> None:
+        """Call nothing any more, and end the thread: what waits may hold a connection."""
+        with self._ready:
+            self._is_over = True
+            self._due.clear()
+            self._ready.notify()
+        if self._thread is not None:
+            self._thread.join(1)
+
     def _run(self) -> None:
         while True:
             with self._ready:
                 while not self._due:
+                    if self._is_over:
+                        return
                     self._ready.wait()
                 wait = self._due[0][0] - time.monotonic()
                 if wait > 0:

@@ -325,6 +325,7 @@ class QueryService(MetadataService):
         """Write what waits to be recorded, and let go of the data."""
         self.audit.close()
         self.snapshots.close()
+        self.deadlines.close()
 
     def _judgement(self, caller: Caller, query: Query, state: Snapshot) -> Hashable:
         return caller, query, state.id, self.gate.edition
