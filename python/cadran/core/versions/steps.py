@@ -9,6 +9,7 @@ record nor a step can be edited by itself, and a seal holds in either form.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import yaml
@@ -43,6 +44,14 @@ def _block(dumper: yaml.SafeDumper, sql: Sql) -> yaml.ScalarNode:
 
 Dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]
 Dumper.add_representer(Sql, _block)
+
+
+@lru_cache(maxsize=1024)  # many records share a step
+def _written(name: str, sql: str) -> tuple[str, ...]:
+    """The lines of a step in a record."""
+    key = yaml.safe_load(f"{name}: 0").popitem()[0]
+    block = yaml.dump({key: Sql(sql)}, Dumper=Dumper, allow_unicode=True)
+    return tuple(f"  {row}" if row else row for row in block.rstrip("\n").split("\n"))
 
 
 class StepStore:
@@ -113,9 +122,7 @@ class StepStore:
                 lines.append(line)
                 continue
             sql = self.read(f"sha256:{step['hash']}", file)
-            key = yaml.safe_load(f"{step['name']}: 0").popitem()[0]
-            block = yaml.dump({key: Sql(sql)}, Dumper=Dumper, allow_unicode=True)
-            lines += [f"  {row}" if row else row for row in block.rstrip("\n").split("\n")]
+            lines += _written(step["name"], sql)
         return "\n".join(lines)
 
     def shared(self, text: str, steps: Mapping[str, str]) -> str:
