@@ -243,7 +243,7 @@ def test_a_message_says_in_french_what_burns_and_since_which_deployment(quiet):
     fired = dt.datetime(2026, 3, 1, 12, 9, tzinfo=dt.UTC)
     alert = Alert(State.FIRING, now, fired, fired)
     facts = message.facts_of(quiet, rules, rules.rules[0], conditions.statuses(), one, alert)
-    title, text = message.words(facts, "firing", "fr")
+    title, text = message.title_and_text(facts, "firing", "fr")
     plain = text.replace("\N{NARROW NO-BREAK SPACE}", " ").replace("\N{NO-BREAK SPACE}", " ")
     assert title == (
         "ALERTE (astreinte): Disponibilité: loud consomme son budget 14,3 fois trop vite"

@@ -265,6 +265,31 @@ def test_two_second_versions_take_the_main_lines_and_say_what_to_bump_again(clon
     assert not (found.altered | found.overtaken | found.gone.keys())
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "joined"),
+    [
+        (None, {"post-hook of model m": "a"}, {"post-hook of model m": "a"}),
+        ({"post-hook of model m": "a"}, None, {"post-hook of model m": "a"}),
+        ({"post-hook of model m": "a"}, {"post-hook of model m": "b"}, None),
+    ],
+)
+def test_what_one_side_alone_notes_beside_a_select_is_kept(tmp_path, ours, theirs, joined):
+    def side(name, fingerprint, side_effects):
+        entry = {"version": 1, "hash": "h", "seals": {"1": "s"}, "fingerprint": fingerprint}
+        entry |= {"side_effects": side_effects} if side_effects else {}
+        (tmp_path / name).write_text(json.dumps({"kpis": {"revenue": entry}}))
+        return tmp_path / name
+
+    sides = side("base", "a", None), side("ours", "b", ours), side("theirs", "c", theirs)
+    left = lock.join_files(*sides)
+    if joined is None:
+        assert "revenue: both sides have an entry of their own" in left[0]
+        return
+    assert left == []
+    entry = json.loads(sides[1].read_text())["kpis"]["revenue"]
+    assert entry == {"version": 1, "hash": "h", "seals": {"1": "s"}, "side_effects": joined}
+
+
 def test_of_two_ledgers_the_one_that_goes_on_from_the_other_is_taken(tmp_path):
     def ledger(batches):
         hashes = {n: f"{n:064d}" for n in range(1, batches + 1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 import cadran
 from cadran.core.warehouse.duckdb import DuckDB
+from cadran.errors import WarehouseError
 
 PROFILE = """
 shop:
@@ -157,3 +159,26 @@ def test_one_warehouse_serves_many_threads(project):
 def test_times_are_in_utc_whatever_the_machine_thinks(project):
     zone = DuckDB(project / "tiny.duckdb", "tiny").arrow("select current_setting('TimeZone') as z")
     assert zone.to_pylist() == [{"z": "UTC"}]
+
+
+def test_a_connection_that_waits_to_be_collected_does_not_hold_the_warehouse(tmp_path):
+    path = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create table numbers as select 1 as n")
+    gc.disable()
+    try:
+        circle = [duckdb.connect(str(path))]
+        circle.append(circle)
+        del circle
+        assert DuckDB(path, None).arrow("select n from numbers").to_pylist() == [{"n": 1}]
+    finally:
+        gc.enable()
+
+
+def test_a_connection_that_is_used_holds_the_warehouse_and_is_named(tmp_path):
+    path = tmp_path / "warehouse.duckdb"
+    with (
+        duckdb.connect(str(path)),
+        pytest.raises(WarehouseError, match="is open for writing in this process"),
+    ):
+        DuckDB(path, None).arrow("select 1")

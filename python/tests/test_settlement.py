@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import gc
 import json
 import shutil
 from contextlib import closing
@@ -40,7 +39,6 @@ def company(demo, project_root, tmp_path_factory):
 
 
 def said(company, capsys, *arguments):
-    gc.collect()  # the traceback of a refusal may still hold the connection that wrote
     code = main(["sla", *arguments, "--project-dir", str(company),
                  "--database", str(company / "warehouse.duckdb")])  # fmt: skip
     captured = capsys.readouterr()

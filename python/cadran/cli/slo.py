@@ -21,6 +21,7 @@ from cadran.cli.common import (
 from cadran.cli.sla import add_actions
 from cadran.errors import QueryError
 from cadran.formats import numbers, periods
+from cadran.formats.words import words as words_of
 from cadran.reliability import status
 from cadran.reliability.lint import lint
 from cadran.reliability.simulate import simulate
@@ -28,29 +29,13 @@ from cadran.reliability.simulate import simulate
 if TYPE_CHECKING:
     from cadran.reliability.status import Status
 
-# Sign, colour, and the word in both languages: never the colour alone.
+# Sign and colour; a word goes with them, never the colour alone.
 STATES = {
-    "in budget": ("●", "32", "in budget", "dans le budget"),
-    "burning": ("▲", "33", "burning", "consommation rapide"),
-    "overspent": ("■", "31", "overspent", "budget dépassé"),
-    "no data": ("·", "2", "no data", "sans données"),
+    "in budget": ("●", "32"),
+    "burning": ("▲", "33"),
+    "overspent": ("■", "31"),
+    "no data": ("·", "2"),
 }
-WORDS = {
-    "en": {
-        "title": "Service levels (until {until} UTC)", "slo": "SLO", "window": "window",
-        "target": "target", "sli": "now", "remaining": "budget left", "burn": "burn 1 h",
-        "exhausted": "gone in", "state": "state", "rolling": "{days} days", "week": "week",
-        "month": "month", "quarter": "quarter", "year": "year", "weighted": "weighted",
-        "worst": "the worst", "gross": "gross", "weight": "weight", "consumed": "budget consumed",
-    },
-    "fr": {
-        "title": "Niveaux de service (jusqu'au {until} UTC)", "slo": "SLO", "window": "fenêtre",
-        "target": "objectif", "sli": "actuel", "remaining": "budget restant", "burn": "conso. 1 h",
-        "exhausted": "épuisé dans", "state": "état", "rolling": "{days} jours", "week": "semaine",
-        "month": "mois", "quarter": "trimestre", "year": "année", "weighted": "pondéré",
-        "worst": "le pire", "gross": "brut", "weight": "poids", "consumed": "budget consommé",
-    },
-}  # fmt: skip
 
 
 def add(parser: argparse.ArgumentParser, name: str) -> None:
@@ -167,7 +152,7 @@ def text(slos: list[Status], lang: str = "en", *, is_coloured: bool = False) -> 
     """The statuses as a page of text."""
     from tabulate import tabulate
 
-    words = WORDS[lang]
+    words = words_of("slo", lang)
     until = max((slo.as_of for slo in slos if slo.as_of), default=None)
     title = words["title"].format(until=f"{until:%Y-%m-%d %H:%M}" if until else "-")
     heads = [
@@ -181,9 +166,9 @@ def text(slos: list[Status], lang: str = "en", *, is_coloured: bool = False) -> 
 
 
 def _cells(slo: Status, lang: str, *, is_coloured: bool) -> list[str]:
-    words = WORDS[lang]
-    sign, colour, english, french = STATES[slo.state]
-    state = f"{sign} {french if lang == 'fr' else english}"
+    words = words_of("slo", lang)
+    sign, colour = STATES[slo.state]
+    state = f"{sign} {words[slo.state.replace(' ', '_')]}"
     # As many decimals as the target has: 99.95 % must not read 100.0 %.
     places = 3 if slo.target is None else max(2, -_exponent(slo.target * 100) + 1)
     return [
@@ -204,7 +189,7 @@ def _exponent(value: Decimal) -> int:
 
 def window(slo: Status, lang: str = "en") -> str:
     """Its window in words."""
-    words = WORDS[lang]
+    words = words_of("slo", lang)
     if slo.window_kind == "calendar":
         return words[str(slo.calendar_grain)]
     minutes = slo.window_minutes or 0
@@ -232,7 +217,7 @@ def _show(parsed: argparse.Namespace) -> int:
         )
     (slo,) = slos
     print(text(slos, parsed.lang))
-    words = WORDS[parsed.lang]
+    words = words_of("slo", parsed.lang)
     print(f"\nKPI {slo.kpi}, {slo.budgeting}, {slo.time_zone}, {slo.owner}")
     print(
         f"{words['remaining']}, {words['gross']}: "

@@ -11,59 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.formats import numbers, periods
 from cadran.formats.encoding import csv_cell
+from cadran.formats.words import words as words_of
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from cadran.reliability.sla import Settlement
 
-WORDS = {
-    "en": {
-        "statement": "Service level statement", "state": "State", "customer": "Customer",
-        "month": "Month",
-        "zone": "Time zone", "services": "Services", "promised": "Promised",
-        "net": "Availability, net", "gross": "Availability, gross",
-        "agreed": "Agreed time, minutes", "excluded": "Excluded, minutes",
-        "counted": "Bad minutes that count, net", "kept": "Promise kept", "credit": "Credit",
-        "share": "Share of the base amount", "base": "Base amount", "yes": "yes", "no": "no",
-        "minutes": "Bad minutes, one by one", "local": "Local time", "utc": "UTC", "good": "Good",
-        "valid": "Valid", "counts": "Counts", "is_excluded": "Excluded", "none": "None.",
-        "running": "The month is not over: figures until {until} (UTC).", "tiers": "Credits",
-        "open": "The month is not settled yet: figures may still change.",
-        "settled": "Settled on {at} (UTC), batch {batch} of the ledger.",
-        "restated": "Settled anew on {at} (UTC), batch {batch} of the ledger, version {revision}:"
-        " {reason}",
-        "below": "Below", "rule": "How it is counted",
-        "mean_of_slices": "Mean over slices of {slice} min of good requests / valid requests.",
-        "bad_runs": "A minute is bad below {bad} of good requests; runs of {run} bad minutes or"
-        " more are taken off the agreed time.",
-        "time_less_exclusions": "A minute is bad below {bad} of good requests; runs of {run} bad"
-        " minutes or more are taken off the agreed time, which excluded time is no part of.",
-    },
-    "fr": {
-        "statement": "Relevé de niveau de service", "state": "État", "customer": "Client",
-        "month": "Mois",
-        "zone": "Fuseau horaire", "services": "Services", "promised": "Engagement",
-        "net": "Disponibilité nette", "gross": "Disponibilité brute",
-        "agreed": "Temps convenu, en minutes", "excluded": "Exclusions, en minutes",
-        "counted": "Minutes mauvaises retenues, net", "kept": "Engagement tenu", "credit": "Avoir",
-        "share": "Part du montant de base", "base": "Montant de base", "yes": "oui", "no": "non",
-        "minutes": "Minutes mauvaises, une à une", "local": "Heure locale", "utc": "UTC",
-        "good": "Réussies", "valid": "Valables", "counts": "Retenue", "is_excluded": "Exclue",
-        "none": "Aucune.", "running": "Le mois n'est pas fini : chiffres jusqu'au {until} (UTC).",
-        "open": "Le mois n'est pas encore arrêté : les chiffres peuvent changer.",
-        "settled": "Arrêté le {at} (UTC), lot {batch} du registre.",
-        "restated": "Arrêté à nouveau le {at} (UTC), lot {batch} du registre, version {revision} :"
-        " {reason}",
-        "tiers": "Avoirs", "below": "En dessous de", "rule": "Mode de calcul",
-        "mean_of_slices": "Moyenne, par tranche de {slice} min, des requêtes réussies / valables.",
-        "bad_runs": "Une minute est mauvaise en dessous de {bad} de requêtes réussies ; les suites"
-        " d'au moins {run} minutes mauvaises sont déduites du temps convenu.",
-        "time_less_exclusions": "Une minute est mauvaise en dessous de {bad} de requêtes réussies ;"
-        " les suites d'au moins {run} minutes mauvaises sont déduites du temps convenu, dont le"
-        " temps exclu est retranché.",
-    },
-}  # fmt: skip
 _PAGE = """\
 <!doctype html>
 <html lang="{{ lang }}">
@@ -140,7 +94,7 @@ class Entry:
 
 def _standing(settlement: Settlement, entry: Entry | None, lang: str) -> str:
     """Whether the figures are final."""
-    words = WORDS[lang]
+    words = words_of("statement", lang)
     if entry is None:
         until = f"{settlement.last_instant:%Y-%m-%d %H:%M}"
         return words["running"].format(until=until) if settlement.is_running else words["open"]
@@ -162,7 +116,7 @@ def html(settlement: Settlement, lang: str = "en", entry: Entry | None = None) -
     """
     from jinja2 import Environment
 
-    contract, words = settlement.contract, WORDS[lang]
+    contract, words = settlement.contract, words_of("statement", lang)
     facts = _facts(settlement, lang)
     bad = _agreed(contract.bad_below or Decimal(1), lang)
     rule = words[contract.grammar].format(
@@ -194,7 +148,7 @@ def html(settlement: Settlement, lang: str = "en", entry: Entry | None = None) -
 
 
 def _facts(settlement: Settlement, lang: str) -> list[tuple[str, Any]]:
-    contract, words = settlement.contract, WORDS[lang]
+    contract, words = settlement.contract, words_of("statement", lang)
     counted = sum(m.counts and not m.is_excluded for m in settlement.bad_minutes)
     share = min(settlement.tier.credit, contract.cap) if settlement.tier else Decimal(0)
     return [
@@ -216,7 +170,7 @@ def _facts(settlement: Settlement, lang: str) -> list[tuple[str, Any]]:
 
 def csv_text(settlement: Settlement, lang: str = "en", entry: Entry | None = None) -> str:
     """The same as CSV: the facts, availabilities also as exact fractions, then the minutes."""
-    words = WORDS[lang]
+    words = words_of("statement", lang)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     contract = settlement.contract

@@ -2,8 +2,8 @@
 
 `date_trunc('week', x)` costs more a row than adding it up. A sum of sums is the sum, and likewise
 for least and greatest values, so rows are aggregated by their day, and the days by their period.
-That is exact, and quicker where the days are few beside the rows: what else is grouped by must be
-known to have few values.
+That is exact, doubles apart, which are added up in another order. It is quicker where the days are
+few beside the rows: what else is grouped by must be known to have few values.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ def by_day_first(sql: str, dialect: str, columns: Columns) -> str:
 
     tree = sqlglot.parse_one(sql, dialect=dialect)
     ctes = {cte.alias: cte.this for cte in tree.find_all(exp.CTE)}
-    changed = [_split(select, ctes, columns) for select in list(tree.find_all(exp.Select))]
+    changed = [_split(select, ctes, columns, dialect) for select in list(tree.find_all(exp.Select))]
     return str(tree.sql(dialect=dialect, pretty=True)) if any(changed) else sql
 
 
-def _split(select: exp.Select, ctes: dict[str, exp.Select], columns: Columns) -> bool:
+def _split(select: exp.Select, ctes: dict[str, exp.Select], columns: Columns, dialect: str) -> bool:
     """Aggregate the rows of a SELECT by day first, where that is exact and quick."""
     if not _is_sum_by_keys(select):
         return False
@@ -85,12 +85,12 @@ def _split(select: exp.Select, ctes: dict[str, exp.Select], columns: Columns) ->
             return False
         if trace.computed is not None:
             times[key.sql()] = trace
-        elif not columns.has_few_values(*_place(trace)):
+        elif not columns.has_few_values(*_place(trace, dialect)):
             return False
     if len(times) != 1:
         return False
     key, trace = times.popitem()
-    if not _is_of_local_days(trace, ctes, columns) or not _is_alone(select, trace):
+    if not _is_of_local_days(trace, ctes, columns, dialect) or not _is_alone(select, trace):
         return False
     _rewrite(select, key, trace, ctes)
     return True
@@ -181,7 +181,9 @@ def _traced(select: exp.Select, key: exp.Expression, ctes: dict[str, exp.Select]
     return _Trace(steps, select, key)
 
 
-def _is_of_local_days(trace: _Trace, ctes: dict[str, exp.Select], columns: Columns) -> bool:
+def _is_of_local_days(
+    trace: _Trace, ctes: dict[str, exp.Select], columns: Columns, dialect: str
+) -> bool:
     """Whether a period is one of a plain column of days or instants without a zone."""
     from sqlglot import exp
 
@@ -191,7 +193,9 @@ def _is_of_local_days(trace: _Trace, ctes: dict[str, exp.Select], columns: Colum
     if truncated.text("unit").upper() not in _UNITS:
         return False
     origin = _traced(trace.select, truncated.this, ctes)
-    return origin is not None and origin.computed is None and columns.is_local_time(*_place(origin))
+    if origin is None or origin.computed is not None:
+        return False
+    return columns.is_local_time(*_place(origin, dialect))
 
 
 def _is_alone(select: exp.Select, trace: _Trace) -> bool:
@@ -214,11 +218,11 @@ def _is_alone(select: exp.Select, trace: _Trace) -> bool:
     return True
 
 
-def _place(trace: _Trace) -> tuple[str, str]:
+def _place(trace: _Trace, dialect: str) -> tuple[str, str]:
     """The relation, as the statement names it, and the column."""
     table = trace.steps[-1].source.copy()
     table.set("alias", None)
-    return table.sql(dialect="duckdb"), trace.steps[-1].name
+    return table.sql(dialect=dialect), trace.steps[-1].name
 
 
 def _source(select: exp.Select, column: exp.Column) -> exp.Expression | None:

@@ -364,12 +364,16 @@ def _one_of(sides: list[Any], join: Callable[[Any, Any], Any]) -> tuple[Any, str
 
 
 def _same_meaning(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any] | None:
-    """One entry without how it was written, where both name the same records."""
+    """One entry without how it was written, where both name the same records.
+
+    What changes rows beside a SELECT may be noted on one side only; two notes have to agree.
+    """
     entries = [
         {key: value for key, value in entry.items() if key not in _AS_WRITTEN}
         for entry in (ours, theirs)
     ]
-    return entries[0] if entries[0] == entries[1] else None
+    both = {**entries[0], **entries[1]}
+    return both if all(entry.items() <= both.items() for entry in entries) else None
 
 
 def _longer(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any] | None:

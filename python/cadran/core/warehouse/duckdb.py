@@ -9,6 +9,7 @@ ledger writes, through `writing`, in a connection of its own.
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 import time
 from importlib.metadata import version
@@ -215,7 +216,7 @@ class DuckDB:
     def _attached(self, wait: float, mode: str) -> duckdb.DuckDBPyConnection:
         import duckdb
 
-        until = time.monotonic() + wait
+        until, is_swept = time.monotonic() + wait, False
         while True:
             root = duckdb.connect()
             try:
@@ -227,6 +228,10 @@ class DuckDB:
                     self._confine(root, self._confined)
             except duckdb.Error as error:
                 root.close()
+                if _is_held_here(error) and not is_swept:
+                    gc.collect()  # a connection that was let go of holds the file until then
+                    is_swept = True
+                    continue
                 if isinstance(error, duckdb.IOException) and time.monotonic() < until:
                     time.sleep(_PAUSE)
                     continue
@@ -261,7 +266,7 @@ class DuckDB:
                 f" no one read while another process writes, nor write while another reads. Wait"
                 f" until it ends. DuckDB says: {says}"
             )
-        if "already attached" in text or "file handle conflict" in text:
+        if _is_held_here(error):
             return (
                 f"{self.path} is open for writing in this process. Close that connection first."
                 f" DuckDB says: {says}"
@@ -384,3 +389,9 @@ def whole_numbers(
 
 def _whole_type(kind: str, *, wide: bool) -> str:
     return "decimal(38, 0)" if wide and kind in {"HUGEINT", "UHUGEINT", "UBIGINT"} else "bigint"
+
+
+def _is_held_here(error: Exception) -> bool:
+    """Whether another connection of this process has the file."""
+    text = str(error).lower()
+    return "already attached" in text or "file handle conflict" in text

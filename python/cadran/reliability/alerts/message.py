@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from cadran.errors import WarehouseError
 from cadran.formats import numbers, periods
+from cadran.formats.words import words
 from cadran.reliability import status
 from cadran.reliability.alerts.policy import SELF
 
@@ -27,87 +28,6 @@ if TYPE_CHECKING:
 
 _BEFORE = dt.timedelta(hours=6)  # an earlier deployment is not said to be the cause
 _LABELS = ("severity", "slo", "kpi", "subject", "team", "tier")
-_SPANS = {
-    "en": ("days", "h", "min"),
-    "fr": ("jours", "h", "min"),
-}
-_WORDS = {
-    "en": {
-        "firing": "FIRING", "resolved": "Resolved", "page": "page", "ticket": "ticket",
-        "burn": "{label} burns its error budget {long} times too fast over {long_span}"
-                " and {short} times over {short_span}; the alert begins above {factor}.",
-        "burn_title": "{label} burns its budget {long} times too fast",
-        "no_burn": "{label} no longer burns its error budget too fast.",
-        "budget": "{remaining} of the error budget of {label} is left; the alert begins below"
-                  " {bound}.",
-        "budget_title": "{label}: {remaining} of the budget is left",
-        "silence": "{label} has had no event since {since}.",
-        "silence_title": "{label} has no data",
-        "late": "The data of {label} ends at {newest}; its card promises it after {late_after} at"
-                " the latest.",
-        "late_title": "{label} is late",
-        "no_rows": "{label} has no data at all.",
-        "value": "{label} was {value} in {period}.",
-        "value_title": "{label}: {value} in {period}",
-        "no_value": "{label} has no value in {period}.", "no_value_title": "{label}",
-        "bound": "The bound is {bound}.",
-        "target": "The target is {target}, a warning begins at {warning}, critical at {critical}.",
-        "usual": "The same weekday is usually at {usual}, give or take {allowed_difference}.",
-        "cannot": "The rule {subject} cannot be evaluated, so none of its alerts can fire or"
-                  " resolve: {problem}",
-        "cannot_title": "The rule {subject} cannot be evaluated",
-        "gone": "What it was about is no longer watched.",
-        "ended": "It ended at {at}, after {span}.",
-        "left": "Left of the budget: {remaining}.",
-        "exhausted": "At the pace of the last hour it is gone by {at}.",
-        "spent": "The budget is spent.",
-        "since": "Since {at}.",
-        "deployment": "Last deployment of {service}: {id}, {at}.",
-        "deployment_failed": "Last deployment of {service}, which failed: {id}, {at}.",
-        "incident": "Incident {id} ({severity}) of {service} since {at}.",
-        "who": "Concerned: {who}.", "team": "team {team}",
-        "trial": "A test of Cadran's alerts; nothing is wrong.",
-        "runbook": "Runbook: {url}", "look": "Page: {url}",
-    },
-    "fr": {
-        "firing": "ALERTE", "resolved": "Résolu", "page": "astreinte", "ticket": "ticket",
-        "burn": "{label} consomme son budget d'erreur {long} fois trop vite sur {long_span}"
-                " et {short} fois sur {short_span} ; l'alerte commence au-dessus de {factor}.",
-        "burn_title": "{label} consomme son budget {long} fois trop vite",
-        "no_burn": "{label} ne consomme plus son budget d'erreur trop vite.",
-        "budget": "Il reste {remaining} du budget d'erreur de {label} ; l'alerte commence en"
-                  " dessous de {bound}.",
-        "budget_title": "{label} : il reste {remaining} du budget",
-        "silence": "{label} n'a eu aucun événement depuis le {since}.",
-        "silence_title": "{label} est sans données",
-        "late": "Les données de {label} s'arrêtent le {newest} ; sa fiche les promet au plus tard"
-                " après {late_after}.",
-        "late_title": "{label} est en retard",
-        "no_rows": "{label} n'a aucune donnée.",
-        "value": "{label} était à {value} ({period}).",
-        "value_title": "{label} : {value} ({period})",
-        "no_value": "{label} n'a pas de valeur ({period}).", "no_value_title": "{label}",
-        "bound": "La limite est {bound}.",
-        "target": "La cible est {target}, l'avertissement commence à {warning}, le seuil critique à"
-                  " {critical}.",
-        "usual": "Le même jour de semaine est d'habitude à {usual}, à {allowed_difference} près.",
-        "cannot": "La règle {subject} ne peut pas être évaluée : aucune de ses alertes ne peut"
-                  " commencer ni finir. {problem}",
-        "cannot_title": "La règle {subject} ne peut pas être évaluée",
-        "gone": "Ce qu'elle surveillait n'est plus surveillé.",
-        "ended": "Fin le {at}, après {span}.",
-        "left": "Reste du budget : {remaining}.",
-        "exhausted": "Au rythme de la dernière heure, il est épuisé le {at}.",
-        "spent": "Le budget est épuisé.",
-        "since": "Depuis le {at}.",
-        "deployment": "Dernier déploiement de {service} : {id}, le {at}.",
-        "deployment_failed": "Dernier déploiement de {service}, qui a échoué : {id}, le {at}.",
-        "incident": "Incident {id} ({severity}) de {service} depuis le {at}.",
-        "who": "Personnes concernées : {who}.", "team": "équipe {team}",
-        "trial": "Un essai des alertes de Cadran ; tout va bien.",
-        "runbook": "Consignes : {url}", "look": "Page : {url}",
-    },
-}  # fmt: skip
 
 
 def names_of(slos: dict[str, status.Status], key: Key) -> set[str]:
@@ -233,7 +153,7 @@ def body(facts: dict[str, Any], state: str, rule: Rule | None, lang: str) -> dic
         rule: the rule of the alert, if it is still there.
         lang: en or fr.
     """
-    title, text = words(facts, state, lang)
+    title, text = title_and_text(facts, state, lang)
     return {
         "id": uuid.uuid4().hex, "status": state, "labels": facts["labels"], "lang": lang,
         "title": title, "text": text, "name": rule.called(lang) if rule else facts["rule"],
@@ -245,7 +165,7 @@ def body(facts: dict[str, Any], state: str, rule: Rule | None, lang: str) -> dic
 
 def trial(lang: str, now: dt.datetime) -> dict[str, Any]:
     """A message that says it is a test."""
-    text = _WORDS[lang]["trial"]
+    text = words("alerts", lang)["trial"]
     at = now.isoformat()
     return {
         "id": uuid.uuid4().hex, "status": "firing", "lang": lang,
@@ -255,9 +175,9 @@ def trial(lang: str, now: dt.datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def words(facts: dict[str, Any], state: str, lang: str) -> tuple[str, str]:
+def title_and_text(facts: dict[str, Any], state: str, lang: str) -> tuple[str, str]:
     """Title and text of a message."""
-    word = _WORDS[lang]
+    word = words("alerts", lang)
     label = facts.get(f"label_{lang}") or facts["subject_id"]
     headline, first = _headline(facts, state, label, lang)
     lines = [first]
@@ -288,7 +208,7 @@ def words(facts: dict[str, Any], state: str, lang: str) -> tuple[str, str]:
 
 def _headline(facts: dict[str, Any], state: str, label: str, lang: str) -> tuple[str, str]:
     """What a title and the first sentence say."""
-    word, values, kind = _WORDS[lang], facts["values"], facts["kind"]
+    word, values, kind = words("alerts", lang), facts["values"], facts["kind"]
     if kind == "gone":
         return label, word["gone"]
     if kind == "burn" and state == "resolved":
@@ -361,7 +281,7 @@ _HEADLINES = {
 
 def _budget(facts: dict[str, Any], state: str, lang: str) -> Iterable[str]:
     """What is left of the error budget, and until when."""
-    word = _WORDS[lang]
+    word = words("alerts", lang)
     remaining = facts.get("remaining")
     if remaining is None:
         return
@@ -385,14 +305,14 @@ def _at(instant: dt.datetime | None, zone: str, lang: str) -> str:
 def _span(length: dt.timedelta, lang: str) -> str:
     """A length in days, hours or minutes, whichever says it whole."""
     minutes = round(length.total_seconds() / 60)
-    days, hours, short = _SPANS[lang]
+    word = words("alerts", lang)
     if minutes >= 2_880 and minutes % 1_440 == 0:  # noqa: PLR2004 - two days
-        return f"{minutes // 1_440} {days}"
+        return f"{minutes // 1_440} {word['days']}"
     if minutes >= 60 and minutes % 60 == 0:  # noqa: PLR2004 - an hour
-        return f"{minutes // 60} {hours}"
+        return f"{minutes // 60} {word['hours']}"
     if minutes > 60:  # noqa: PLR2004 - an hour
-        return f"{minutes // 60} {hours} {minutes % 60} {short}"
-    return f"{minutes} {short}"
+        return f"{minutes // 60} {word['hours']} {minutes % 60} {word['minutes']}"
+    return f"{minutes} {word['minutes']}"
 
 
 def _utc(instant: dt.datetime) -> str:

@@ -285,7 +285,7 @@ class Store:
         return [
             Notification(
                 row["notification_id"], row["receiver"], json.loads(row["body"]), row["attempts"],
-                _known_instant(row["recorded_at"]), _key(row),
+                dt.datetime.fromisoformat(row["recorded_at"]), _key(row),
             )
             for row in rows
         ]  # fmt: skip
@@ -399,7 +399,3 @@ def _text(instant: dt.datetime | None) -> str | None:
 
 def _instant(text: str | None) -> dt.datetime | None:
     return None if text is None else dt.datetime.fromisoformat(text)
-
-
-def _known_instant(text: str) -> dt.datetime:
-    return dt.datetime.fromisoformat(text)
