@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.compiler.plan_cache import PlanCache
 from cadran.core.project import cards as card_reader
 from cadran.core.project import lock
+from cadran.core.query.request import ask
 from cadran.core.versions import record as versions
 from cadran.core.versions.compare import compare
+from cadran.core.versions.definition import compiler
 from cadran.core.versions.mainline import MergedRecords, merged_records
 from cadran.errors import CadranError, CardError, ProjectError
 from cadran.formats import periods, strict_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from cadran.core.layer import Layer
@@ -97,6 +99,17 @@ class RecordedVersions:
             self._changes[kpi] = compare(self.context.layer.meanings, self.history[kpi][-1])
         return self._changes[kpi]
 
+    def is_as_recorded(self, kpi: str) -> bool:
+        """Whether a KPI is asked what its last version was compiled for, by the same MetricFlow."""
+        history = self.history.get(kpi)
+        if not history or compiler() not in history[-1].tools:
+            return False
+        try:
+            change = self.change(kpi)
+        except CadranError:
+            return False
+        return not change.changed and not change.asks_more
+
     def live(self) -> Iterator[tuple[str, list[VersionRecord]]]:
         """The KPIs that have both a readable card and records."""
         for name in self.context.cards:
@@ -136,6 +149,14 @@ class Context:
     def versions(self) -> RecordedVersions:
         """The version records of the project."""
         return RecordedVersions(self)
+
+    def sql(self, kpi: str, group_by: Iterable[str]) -> str:
+        """The SQL of a KPI as MetricFlow writes it.
+
+        Raises:
+            CadranError: the question is refused.
+        """
+        return self.layer.plain_sql(self.layer.accepted(ask(kpi, group_by, ordered=False)))
 
     # Metrics and cards ------------------------------------------------------------------------
 

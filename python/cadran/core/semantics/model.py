@@ -339,7 +339,12 @@ class SemanticModel:
         """The SQL of a question as MetricFlow writes it, with nothing made quicker."""
         return self._compiler.plain_sql(query)
 
-    def _compiled(self, query: Query, columns: _Columns | None = None) -> dict[str, Any]:
+    def accepted(self, query: Query) -> Query:
+        """A question as it is compiled, after each reason to refuse it was looked for.
+
+        Raises:
+            CadranError: as `plan`, but for what MetricFlow refuses.
+        """
         for name in query.metrics:
             self.metric(name)
         if query.where:
@@ -353,7 +358,10 @@ class SemanticModel:
         if query.confined:
             where = (*query.where, *self.conditions(query.confined))
             query = replace(query, where=where, confined=())
-        query = self._with_days_of_filters(query)
+        return self._with_days_of_filters(query)
+
+    def _compiled(self, query: Query, columns: _Columns | None = None) -> dict[str, Any]:
+        query = self.accepted(query)
         columns = columns or _Columns(self)
         same_days = any(map(self.is_kpi, query.metrics))
         if query.limit == 0:

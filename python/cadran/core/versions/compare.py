@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from cadran.core.versions.canonical import NotCanonical
-from cadran.core.versions.definition import tools
+from cadran.core.versions.definition import compiler
 from cadran.core.versions.questions import recompiled
 from cadran.core.versions.record import records, text_of
 
@@ -104,8 +104,7 @@ def compare(meanings: SemanticFingerprints, record: VersionRecord) -> Change:
         return Change(record.kpi, changed=False, note=record.definition.note)
     meanings.believe(record)
     before = meanings.recorded(record)
-    of_then = set(record.tools) & {tool for tool in tools() if tool.startswith("metricflow")}
-    if not of_then and before.semantics and before.runs:
+    if compiler() not in record.tools and before.semantics and before.runs:
         # A new MetricFlow may write the same question otherwise.
         before = recompiled(meanings.model.project, before)
     return between(meanings, before, meanings.opened(record.kpi))

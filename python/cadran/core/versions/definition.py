@@ -138,8 +138,12 @@ def opened(sql: str, grain: str) -> str:
 @cache
 def tools() -> tuple[str, ...]:
     """What brings SQL into form, with versions: the same tools make the same hash."""
-    made_by = (f"{name} {version(name)}" for name in ("metricflow", "sqlglot"))
-    return (f"form {FORM}", *made_by)
+    return (f"form {FORM}", compiler(), f"sqlglot {version('sqlglot')}")
+
+
+def compiler() -> str:
+    """What compiles questions, with its version."""
+    return f"metricflow {version('metricflow')}"
 
 
 _INCREMENT = re.compile(r"\{%-?\s*if\s[^%]*is_incremental\(\).*?endif\s*-?%\}", re.DOTALL)

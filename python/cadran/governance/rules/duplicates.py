@@ -24,7 +24,7 @@ def meaning_of(context: Context, kpi: str) -> str | None:
     """A hash of the KPI's canonical SQL at its coarsest grain; None when it cannot be asked."""
     grain = max(context.cards[kpi].grains, key=GRAINS.index)
     try:
-        sql = context.layer.sql([kpi], f"metric_time__{grain}", ordered=False)
+        sql = context.sql(kpi, [f"metric_time__{grain}"])
     except CadranError:
         return None
     key = key_of("same", sql, version("sqlglot"))

@@ -24,8 +24,13 @@ PROJECT = "dbt_project.yml"
 
 @rule("TEC01")
 def can_be_queried(context: Context) -> Iterator[Finding]:
-    """Compile every KPI at all its grains and dimensions at once; one by one where that fails."""
+    """Compile every KPI at all its grains and dimensions at once; one by one where that fails.
+
+    What a version was recorded for was compiled when it was.
+    """
     for card in context.cards.values():
+        if context.versions.is_as_recorded(card.name):
+            continue
         if not _refused(context, card, card.grains, card.dimensions):
             continue
         for grain in card.grains:
@@ -44,7 +49,7 @@ def _refused(
 ) -> str | None:
     times = [f"metric_time__{grain}" for grain in grains]
     try:
-        context.layer.sql([card.name], [*times, *dimensions], ordered=False)
+        context.sql(card.name, [*times, *dimensions])
     except CadranError as problem:
         return str(problem)
     return None
