@@ -414,8 +414,10 @@ class Landing:
                 except ValueError as problem:  # it could be read when it was answered
                     _LOG.error("%s: a body cannot be read again: %s", path, problem)
                     continue
+                requests = self.counts["requests"]
                 self._add(segment, record, batch)
                 self.counts["bodies_recovered"] += 1
+                self.counts["requests_recovered"] += self.counts["requests"] - requests
                 await asyncio.sleep(0)
             segment.changes = self.state.changes()
             self._closed.put_nowait(segment)
