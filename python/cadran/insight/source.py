@@ -1,0 +1,94 @@
+"""Where an analysis has its numbers from: the layer itself, or a server's door to it.
+
+An analysis takes a `Source` and never a warehouse, so that the rights of whoever asks hold for
+every figure in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cadran.core.query.request import ask
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
+    from cadran.core.layer import Layer
+    from cadran.core.project.cards import Card
+    from cadran.core.query.request import Query
+    from cadran.core.result import Break
+
+
+class Rows(Protocol):
+    """What an analysis needs of an answer: `Answer` of the server has it, as `Numbers` has."""
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows."""
+
+    @property
+    def breaks(self) -> tuple[Break, ...]:
+        """Where a KPI changed its meaning within them."""
+
+    @property
+    def note(self) -> str:
+        """What has to be said beside them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The rows of an answer of the layer itself."""
+
+    table: pa.Table
+    breaks: tuple[Break, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Definitions, and the door through which their numbers come.
+
+    Attributes:
+        layer: the definitions: cards, dimensions, the tree. It is asked for no number.
+        answer: answers a question as whoever asks may see it.
+        kpis: the cards that whoever asks may see.
+    """
+
+    layer: Layer
+    answer: Callable[[Query], Rows]
+    kpis: tuple[Card, ...]
+
+    @classmethod
+    def of(cls, layer: Layer) -> Source:
+        """The layer for its own user, who sees everything."""
+
+        def answer(query: Query) -> Numbers:
+            result = layer.answer(query)
+            return Numbers(result.to_arrow(), result.breaks, result.note)
+
+        return cls(layer, answer, tuple(layer.kpis()))
+
+    def ask(self, *args: Any, **kwargs: Any) -> Rows:
+        """The answer to a question in the arguments of `Layer.query`.
+
+        Raises:
+            CadranError: as `Layer.query`.
+        """
+        return self.answer(ask(*args, **kwargs))
+
+    def rows(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        """The rows of an answer as plain values."""
+        rows: list[dict[str, Any]] = self.ask(*args, **kwargs).table.to_pylist()
+        return rows
+
+    def sees(self, kpi: str) -> bool:
+        """Whether whoever asks may see a KPI."""
+        return any(card.name == kpi for card in self.kpis)
+
+    def complete_through(self, kpi: str) -> dt.date | None:
+        """The last day that is whole in every source of a KPI; None where they are empty."""
+        return self.layer.complete_through(kpi)
