@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cadran.core.components import Sides
 from cadran.core.query.request import ask
+from cadran.errors import QueryError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -56,11 +58,15 @@ class Source:
         layer: the definitions: cards, dimensions, the tree. It is asked for no number.
         answer: answers a question as whoever asks may see it.
         kpis: the cards that whoever asks may see.
+        sides: answers a question about one KPI that divides, with what it divides beside it as
+            `numerator` (none of a conversion rate) and `denominator`. The sides are for weights:
+            who may see a rate need not see the amounts behind it, so they are never handed on.
     """
 
     layer: Layer
     answer: Callable[[Query], Rows]
     kpis: tuple[Card, ...]
+    sides: Callable[[Query], pa.Table] | None = None
 
     @classmethod
     def of(cls, layer: Layer) -> Source:
@@ -70,7 +76,14 @@ class Source:
             result = layer.answer(query)
             return Numbers(result.to_arrow(), result.breaks, result.note)
 
-        return cls(layer, answer, tuple(layer.kpis()))
+        sides: list[Sides] = []  # made when the first is asked: the definitions are read again
+
+        def with_sides(query: Query) -> pa.Table:
+            if not sides:
+                sides.append(Sides.of(layer))
+            return sides[0].table(query.metrics[0], sides[0].answer(query).to_arrow())
+
+        return cls(layer, answer, tuple(layer.kpis()), with_sides)
 
     def ask(self, *args: Any, **kwargs: Any) -> Rows:
         """The answer to a question in the arguments of `Layer.query`.
@@ -83,6 +96,18 @@ class Source:
     def rows(self, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
         """The rows of an answer as plain values."""
         rows: list[dict[str, Any]] = self.ask(*args, **kwargs).table.to_pylist()
+        return rows
+
+    def rows_with_sides(self, kpi: str, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        """The rows of an answer about a KPI that divides, with its two sides, as plain values.
+
+        Raises:
+            QueryError: the KPI does not divide, or nothing here answers its sides.
+            CadranError: as `Layer.query`.
+        """
+        if self.sides is None:
+            raise QueryError(f"What {kpi} divides is not answered here.")
+        rows: list[dict[str, Any]] = self.sides(ask([kpi], *args, **kwargs)).to_pylist()
         return rows
 
     def sees(self, kpi: str) -> bool:

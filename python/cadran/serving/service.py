@@ -18,6 +18,7 @@ from cadran.access.caller import Caller, Meter
 from cadran.access.gate import OpenGate, Visible
 from cadran.audit.log import Entry, NoAudit
 from cadran.core.compiler.plan_cache import Recent
+from cadran.core.components import Sides
 from cadran.core.query.request import Query
 from cadran.errors import (
     CadranError,
@@ -27,6 +28,7 @@ from cadran.errors import (
     UnknownNameError,
     WarehouseError,
 )
+from cadran.insight.source import Source
 from cadran.serving import execution, memory, redaction
 from cadran.serving.execution import (
     MEGABYTE,
@@ -39,7 +41,9 @@ from cadran.serving.execution import (
 from cadran.serving.response import Answer, etag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Hashable
+    from collections.abc import Callable, Container, Hashable, Iterator
+
+    import pyarrow as pa
 
     from cadran.access.gate import Allowed, Gate
     from cadran.audit.log import Audit
@@ -153,6 +157,7 @@ _LOG = logging.getLogger("cadran.serving")
 _HEAVY = 1.0  # seconds from which on a question is a heavy one
 _AUTHORIZED = 4096  # judgements that are remembered
 _WARM_UP = "warm-up"
+_SIDES = "sides"  # what a state keeps of the sides of its KPIs
 _Done = TypeVar("_Done")
 
 
@@ -232,6 +237,71 @@ class QueryService(MetadataService):
         answer = self.recorded(context, "query", query, work)
         stale = self.snapshots.stale()
         return replace(answer, note=f"{answer.note} {stale}".strip()) if stale else answer
+
+    @contextlib.contextmanager
+    def source(self, context: RequestContext) -> Iterator[Source]:
+        """What an analysis takes its numbers from: what the caller may see, and no more.
+
+        Within the block the data that its definitions belong to stay.
+
+        Raises:
+            NotAllowedError: the caller may see nothing.
+        """
+        cards = tuple(self.kpis(context.caller))
+        with self.snapshots.use() as state:
+            yield Source(
+                state.layer,
+                lambda query: self.ask(context, query),
+                cards,
+                lambda query: self._sides(context, query),
+            )
+
+    def _sides(self, context: RequestContext, query: Query) -> pa.Table:
+        """The rows of a KPI that divides with its two sides, judged as the question about the KPI.
+
+        Raises:
+            NotAllowedError: a value of the KPI among them is hidden.
+            CadranError: as `ask`.
+        """
+        caller = self.spender(context.caller)
+
+        def work(state: Snapshot, allowed: Allowed) -> Answer:
+            key = state.edition(allowed), ("sides", allowed)
+            cached = self.cache.get(key) if context.read_cache else None
+            if cached is not None:
+                return cached
+            sides = state.fields.get(_SIDES)
+            if not isinstance(sides, Sides):
+                home = state.layer.project.semantic_manifest_path.parent / "cadran" / "measuring"
+                sides = state.fields[_SIDES] = Sides.of(state.layer, home)
+            moves = state.moves
+            with self.meter.running(caller):
+                stop = self._timed(context.stop, caller)
+                with self.interrupting(stop, state.layer.warehouse.stopper()):
+                    try:
+                        result = sides.answer(allowed.query)
+                        table = result.to_arrow()
+                        (kpi,), others = allowed.query.metrics, result.metrics[1:]
+                        plain = table.drop_columns(list(others))
+                        shown = self.gate.suppress(plain, allowed, state.layer)
+                    except WarehouseError as problem:
+                        raise redaction.without_values(problem, allowed) from None
+            if shown.column(kpi).null_count > table.column(kpi).null_count:
+                raise NotAllowedError(
+                    f"A value of {kpi} rests on too few observations to be shown, so it is not"
+                    " split: ask by another dimension or over a longer time."
+                )
+            edition = state.edition(allowed, result.sql, moves)
+            answer = Answer(
+                table=sides.table(kpi, table), query=result.query, cards={}, versions={},
+                breaks=(), like_for_like=True, governed=False, state=edition, key=repr(key),
+                sql=result.sql, kept_as=(edition, key[1]),
+            )  # fmt: skip
+            execution.check_limits(answer, caller)
+            self.cache.put(answer.kept_as, answer)
+            return answer
+
+        return self.recorded(context, "query", query, work).table
 
     def cached(self, context: RequestContext, query: Query) -> Answer | None:
         """The answer if it is there already, without waiting for anything; else None.
