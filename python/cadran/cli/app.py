@@ -31,6 +31,7 @@ COMMANDS = {
     "alerts": ("alerts", "what is watched, what fires, what happened; the evaluator"),
     "sla": ("slo", "contracts: the running month, statements, settled months"),
     "incidents": ("incidents", "incidents, what they took of error budgets, and their import"),
+    "drivers": ("insight", "what contributes to a change of a KPI: members or factors, exactly"),
     "board": ("scorecard", "the KPI board: latest complete period, changes, targets, status"),
     "catalog": ("export", "the catalogue of all KPIs as a site that opens from disk"),
     "bump": ("bump", "a new version of a KPI: its record, the lock, old against new"),

@@ -82,14 +82,14 @@ class Sides:
         above, below = own.numerator, own.denominator or _converted(graph, kpi)
         if below is None:
             raise QueryError(
-                f"{kpi} is not the quotient of two metrics, so it cannot be split into a numerator"
-                " and a denominator."
+                f"{kpi} is neither a sum nor the quotient of two sums (a distinct count, a median"
+                " and a percentile are none), so its members do not add up to it."
             )
         for name in filter(None, (above, below)):
             if graph.additivity(name) in (None, NOT_ADDITIVE):
                 raise QueryError(
-                    f"{kpi} divides by or counts what cannot be summed over members, such as"
-                    " distinct customers, so it cannot be split into a numerator and a denominator."
+                    f"{kpi} divides what is no sum, such as a distinct count, so its members do not"
+                    " add up to it."
                 )
         return above, below
 

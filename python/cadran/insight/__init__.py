@@ -1,1 +1,1 @@
-"""What values say: scorecard, targets, the KPI tree checked."""
+"""What values say: scorecard, the KPI tree checked, drivers of a change."""

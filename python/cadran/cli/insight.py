@@ -1,0 +1,129 @@
+"""`cadran drivers`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cadran.cli.common import TEXTS, describe, open_layer, write_rows
+from cadran.formats import files, numbers
+from cadran.formats.words import words
+from cadran.governance.close import period as read_period
+from cadran.insight import drivers
+from cadran.insight.evidence import COMPARISONS, compared
+from cadran.insight.source import Source
+
+if TYPE_CHECKING:
+    import argparse
+
+    from cadran.core.project.cards import Card
+    from cadran.insight.drivers import Drivers
+
+_DRIVERS = """\
+Exact contributions to a change: with --by those of the members of a dimension, of a rate as rate
+and mix effect; without it those of the factors by which the KPI is defined. They add up to the
+change, and are no causes. A running period is compared with the same days of the other one.
+"""
+
+
+def add_drivers(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.description = f"{parser.description}\n\n{_DRIVERS}"
+    usage = """
+        kpi KPI                the KPI whose change is split
+        --by DIMENSION         by the members of a dimension on its card
+        --period PERIOD        the period now: 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31
+                               (default: the month of the last whole day)
+        --start DATE           the first day now, instead of a period
+        --end DATE             the last day now
+        --compare              with the period before, the same one a year before, or as many days
+                               before on the same weekdays (default: %(default)s)
+        --where CONDITION...   only these rows: "order_id__channel = 'web'"
+        --top N                show at most so many members (default: %(default)s)
+    """
+    shown = (
+        "cadran drivers net_revenue --by product__category",
+        "cadran drivers average_order_value --period 2026-10 --compare year --lang fr",
+    )
+    describe(
+        parser, _drivers, usage, formats=TEXTS, language=True, shown=shown,
+        compare={"choices": COMPARISONS, "default": "previous"}, top={"default": drivers.SHOWN},
+    )  # fmt: skip
+
+
+def _drivers(parsed: argparse.Namespace) -> int:
+    source = Source.of(open_layer(parsed))
+    current, base = compared(
+        source, parsed.kpi, start=parsed.start, end=parsed.end, comparison=parsed.compare,
+        period=read_period(parsed.period)[:2] if parsed.period else None,
+    )  # fmt: skip
+    where = parsed.where or ()
+    if parsed.by:
+        result = drivers.by_member(
+            source, parsed.kpi, parsed.by, current, base, where=where, shown=parsed.top
+        )
+    else:
+        result = drivers.by_factor(source, parsed.kpi, current, base, where=where)
+    if parsed.format != "table":
+        write_rows(result.to_rows(parsed.lang), parsed.format, parsed.output)
+        return 0
+    page = drivers_text(result, parsed.lang)
+    if parsed.output:
+        files.write(parsed.output, f"{page}\n")
+    else:
+        print(page)
+    return 0
+
+
+def drivers_text(result: Drivers, lang: str = "en") -> str:
+    """The contributions as a page of text."""
+    from tabulate import tabulate
+
+    w, card = words("drivers", lang), result.card
+
+    def amount(value: Any) -> str:
+        if value is None:
+            return ""
+        return numbers.change_of(value, card.unit, decimals=_decimals(card), lang=lang)
+
+    def measure(value: Any) -> str:
+        if value is None:
+            return ""
+        return numbers.measure(value, card.unit, decimals=card.decimals, lang=lang)
+
+    def share(value: Any) -> str:
+        return "" if value is None else numbers.measure(value, "%", decimals=1, lang=lang)
+
+    # A factor has a unit of its own.
+    own = measure if result.by else lambda value: "" if value is None else _plain(value, lang)
+    shown = {
+        "base": own, "value": own, "contribution": amount, "of_change": share,
+        "rate_effect": amount, "mix_effect": amount, "base_share": share, "share": share,
+    }  # fmt: skip
+    rows = result.to_rows(lang)
+    columns = [name for name in rows[0] if name != "name"]
+    table = [[row["name"], *(shown[name](row[name]) for name in columns)] for row in rows]
+    if not result.by:
+        table[-1][1:3] = [measure(result.base), measure(result.value)]
+    heading = w["heading"].format(
+        label=card.localized(lang).label, days=result.days.label(lang),
+        base=result.base_days.label(lang), change=amount(result.change),
+        before=measure(result.base), now=measure(result.value),
+    )  # fmt: skip
+    by = w["by"] if result.by else w["by_factor"]
+    heads = [w["member" if result.by else "factor"], *(w[name] for name in columns)]
+    sides = ("left", *("right" for _ in columns))
+    lines = [
+        heading, by.format(dimension=result.by, method=result.method), "",
+        str(tabulate(table, heads, tablefmt="simple", disable_numparse=True, colalign=sides)), "",
+        *result.notes(lang),
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _decimals(card: Card) -> int:
+    return card.decimals + 1 if card.unit == "%" else card.decimals
+
+
+def _plain(value: Any, lang: str) -> str:
+    whole = isinstance(value, int) or value == int(value)
+    return numbers.number(value, decimals=0 if whole else 2, lang=lang)

@@ -1,0 +1,229 @@
+"""Days that are compared with other days, and what the result of an analysis rests on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cadran.errors import QueryError, UnknownNameError
+from cadran.formats import periods
+
+if TYPE_CHECKING:
+    from cadran.core.project.cards import Card
+    from cadran.core.result import Break
+    from cadran.insight.source import Source
+
+COMPARISONS = ("previous", "year", "same_days")
+_DAY = dt.timedelta(days=1)
+
+
+class Days(NamedTuple):
+    """Days from the first to the last, both included."""
+
+    start: dt.date
+    end: dt.date
+
+    @property
+    def length(self) -> int:
+        """How many there are."""
+        return (self.end - self.start).days + 1
+
+    @property
+    def grain(self) -> str | None:
+        """The grain of which they are one whole period, the longest first; None for no period."""
+        for grain in reversed(periods.GRAINS):
+            begins = periods.start_of(self.start, grain) == self.start
+            if begins and periods.last_of(self.start, grain) == self.end:
+                return grain
+        return None
+
+    def label(self, lang: str = "en") -> str:
+        """The days as people write them."""
+        grain = self.grain
+        if grain is not None:
+            return periods.label(self.start, grain, lang)
+        from babel.dates import format_interval
+
+        return str(format_interval(self.start, self.end, "yMMMMd", locale=lang))
+
+    def __str__(self) -> str:
+        return f"{self.start} to {self.end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a result rests on.
+
+    Attributes:
+        metrics: that were asked.
+        days: the ranges they were asked over.
+        count: the members, factors, days or errors behind the result.
+        complete_through: the last day that is whole in the sources of the KPI.
+        breaks: where published values of the KPI changed their meaning within the ranges. The
+            values here are all of the present version.
+    """
+
+    metrics: tuple[str, ...]
+    days: tuple[Days, ...]
+    count: int
+    complete_through: dt.date | None = None
+    breaks: tuple[Break, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """It as plain values."""
+        return {
+            "metrics": list(self.metrics),
+            "days": [[days.start, days.end] for days in self.days],
+            "count": self.count,
+            "complete_through": self.complete_through,
+            "breaks": [str(change) for change in self.breaks],
+        }
+
+
+def card_of(source: Source, kpi: str) -> Card:
+    """The card of a KPI that whoever asks may see.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    cards = {card.name: card for card in source.kpis}
+    if kpi not in cards:
+        raise UnknownNameError("KPI", kpi, cards)
+    return cards[kpi]
+
+
+def of_period(start: dt.date, grain: str, through: dt.date | None) -> Days:
+    """The days of a period, up to the last one that is whole while it is running.
+
+    Args:
+        start: the first day of the period.
+        grain: its length.
+        through: the last day that is whole; None where that is not known.
+
+    Raises:
+        QueryError: none of its days is whole yet.
+    """
+    end = periods.last_of(start, grain)
+    if through is None:
+        return Days(start, end)
+    if through < start:
+        raise QueryError(
+            f"The {grain} of {start} has no whole day yet: the data are whole until {through}."
+        )
+    return Days(start, min(end, through))
+
+
+def base_of(days: Days, comparison: str = "previous", grain: str | None = None) -> Days:
+    """The days with which others are compared.
+
+    A running period is compared with the same days of the other one, never with the whole.
+
+    Args:
+        days: the later days.
+        comparison: `previous`, the period before; `year`, the same period of the year before;
+            `same_days`, as many days on the same weekdays, the last ones before.
+        grain: of the period that the days begin; None for days that are no period. These are
+            compared with as many days just before, or 52 weeks before.
+
+    Raises:
+        UnknownNameError: there is no such comparison.
+    """
+    if comparison not in COMPARISONS:
+        raise UnknownNameError("comparison", comparison, COMPARISONS)
+    length = (days.length - 1) * _DAY
+    if comparison == "same_days":
+        start = days.start - -(-days.length // periods.OF_WEEK) * periods.OF_WEEK * _DAY
+        return Days(start, start + length)
+    if grain is None:
+        back = days.length if comparison == "previous" else periods.OF_YEAR * periods.OF_WEEK
+        return Days(days.start - back * _DAY, days.end - back * _DAY)
+    if comparison == "previous":
+        start = periods.shifted(days.start, grain, -1)
+    else:
+        start = periods.year_before(days.start, grain)
+    last = periods.last_of(start, grain)
+    is_whole = days.end == periods.last_of(days.start, grain)
+    return Days(start, last if is_whole else min(start + length, last))
+
+
+def whole_days(source: Source, kpi: str, *ranges: Days) -> dt.date | None:
+    """The last whole day of a KPI, after the days asked were held against it.
+
+    Raises:
+        QueryError: a range is reversed, or holds a day that is not whole.
+    """
+    through = source.complete_through(kpi)
+    for days in ranges:
+        if days.start > days.end:
+            raise QueryError(f"{days.start} is after {days.end}; exchange the two.")
+        if through is not None and days.end > through:
+            raise QueryError(
+                f"{kpi} is whole until {through}, and {days.end} is asked: end with a day that is"
+                " whole, since a part of a day compares with nothing."
+            )
+    return through
+
+
+def breaks_within(source: Source, card: Card, days: Days) -> tuple[Break, ...]:
+    """Where published values of a KPI changed their meaning within some days, without the first.
+
+    Raises:
+        QueryError: the values asked change their meaning there.
+    """
+    grain = "month" if "month" in card.grains else card.grains[0]
+    answer = source.ask([card.name], [f"metric_time__{grain}"], start=days.start, end=days.end)
+    within = tuple(
+        change
+        for change in answer.breaks
+        if change.kpi == card.name and change.period.isoformat()[:10] > days.start.isoformat()
+    )
+    for change in within:
+        if change.in_series:
+            raise QueryError(
+                f"{change}: values before and after it are not like for like, so their difference"
+                " is not split."
+            )
+    return within
+
+
+def compared(  # noqa: PLR0913 - the ways to say which days are meant
+    source: Source,
+    kpi: str,
+    *,
+    period: tuple[str, dt.date] | None = None,
+    start: dt.date | None = None,
+    end: dt.date | None = None,
+    comparison: str = "previous",
+) -> tuple[Days, Days]:
+    """The days now and those with which they are compared.
+
+    Args:
+        source: the numbers.
+        kpi: its name.
+        period: the grain and the first day of a period; by default, where no days are given, the
+            month of the last whole day.
+        start: the first day, instead of a period.
+        end: the last day; by default the last whole one.
+        comparison: as `base_of` takes it.
+
+    Raises:
+        QueryError: a period and days are both given, an end without a start, or no day is whole.
+        UnknownNameError: there is no such KPI or comparison.
+    """
+    card_of(source, kpi)
+    through = source.complete_through(kpi)
+    if start is None and end is None:
+        if period is None:
+            if through is None:
+                raise QueryError(f"There are no data behind {kpi}.")
+            period = "month", periods.start_of(through, "month")
+        days = of_period(period[1], period[0], through)
+        return days, base_of(days, comparison, period[0])
+    if period is not None or start is None:
+        raise QueryError("Name a period, or the days with start and end.")
+    last = end or through
+    if last is None or last < start:
+        raise QueryError(f"No whole day of {kpi} lies between {start} and {last}.")
+    days = Days(start, last)
+    return days, base_of(days, comparison)
