@@ -50,6 +50,43 @@ def measure(value: Any, unit: str, *, decimals: int = 0, lang: str = "en") -> st
     return with_unit(number(exact, decimals=decimals, lang=lang), unit, lang=lang)
 
 
+_LARGE = ((Decimal(10) ** 9, {"en": "bn", "fr": "Md"}), (Decimal(10) ** 6, {"en": "M", "fr": "M"}),
+          (Decimal(1000), {"en": "k", "fr": "k"}))  # fmt: skip
+_FROM = 10_000
+
+
+def short(value: Any, unit: str, *, top: Any = None, decimals: int = 0, lang: str = "en") -> str:
+    """The value short enough for an axis or the end of a line: 453 k€, €1.2M.
+
+    Args:
+        value: the value.
+        unit: as of `measure`; a `%` is stored as a fraction.
+        top: the greatest value beside it, which decides for all whether they are in thousands.
+        decimals: of a rate, which is never shortened.
+        lang: of the number.
+    """
+    exact = _decimal(value)
+    if exact is None:
+        return DASH
+    if unit == "%":
+        places = max(0, -int((exact * 100).normalize().as_tuple().exponent))
+        return measure(value, unit, decimals=min(places, max(decimals, 1)), lang=lang)
+    greatest: Decimal = abs(_decimal(value if top is None else top) or exact)
+    for size, names in _LARGE:
+        if greatest >= max(size, Decimal(_FROM)):
+            scaled = exact / size
+            places = 0 if greatest >= 100 * size or scaled == scaled.to_integral() else 1
+            text, name = number(scaled, decimals=places, lang=lang), names[lang]
+            symbol = SYMBOLS.get(unit, unit)
+            if symbol in CURRENCIES and lang == "fr":
+                return f"{text}{WIDE}{name}{symbol}"
+            if symbol in CURRENCIES:
+                return f"{with_unit(text, unit, lang=lang)}{name}"
+            return f"{text}{WIDE}{name}" if lang == "fr" else f"{text}{name}"
+    places = 0 if exact == exact.to_integral() or greatest >= 100 else 1 if greatest >= 1 else 2  # noqa: PLR2004 - digits that can be told apart
+    return measure(value, unit, decimals=places, lang=lang)
+
+
 def with_unit(text: str, unit: str, *, lang: str = "en") -> str:
     """The text of a number with the symbol of its unit in the place the language wants."""
     symbol = SYMBOLS.get(unit, unit)

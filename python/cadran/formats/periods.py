@@ -74,3 +74,27 @@ def label(start: dt.date, grain: str, lang: str = "en") -> str:
     if grain == "week":
         return f"semaine du {day}" if lang == "fr" else f"week of {day}"
     return day
+
+
+def short(start: dt.date, grain: str, lang: str = "en", *, year: bool = False) -> str:
+    """The period as it stands below an axis: the month alone, with its year where that is asked."""
+    if grain == "year":
+        return str(start.year)
+    from babel.dates import format_date
+
+    form = {"quarter": "QQQ", "month": "MMM"}.get(grain, "d MMM")
+    return str(format_date(start, f"{form} y" if year else form, locale=lang))
+
+
+def days(first: dt.date, last: dt.date, lang: str = "en") -> str:
+    """A range of days as people write it: 1-27 November 2026."""
+    from babel.dates import format_date
+
+    dash = "\N{EN DASH}"
+    whole = "d MMMM y"
+    if first == last:
+        return str(format_date(last, whole, locale=lang))
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day}{dash}{format_date(last, whole, locale=lang)}"
+    begin = format_date(first, "d MMM" if first.year == last.year else "d MMM y", locale=lang)
+    return f"{begin} {dash} {format_date(last, 'd MMM y', locale=lang)}"

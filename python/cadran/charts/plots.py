@@ -1,0 +1,464 @@
+"""The charts there are, as pictures: from values, a card and a language."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cadran.charts.picture import (
+    SERIES,
+    Band,
+    Bar,
+    Bars,
+    Cell,
+    Column,
+    Curve,
+    Dot,
+    End,
+    Grid,
+    Plot,
+    Rule,
+    Scale,
+    Segment,
+    Table,
+    Tick,
+    apart,
+    scale,
+    thinned,
+)
+from cadran.formats import periods
+from cadran.formats.numbers import change_of, measure, short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cadran.charts.picture import Point, Shape, Tone
+    from cadran.core.project.cards import Card
+
+_MOST_LABELS = 8
+_END_PIXELS = 18
+_WIDTH = 0.72  # of an upright bar, of the place of its period
+LEVELS = (0.5, 0.75, 1.0, 1.5)  # from which share of a budget a cell has the next colour
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values by period, and how they are drawn.
+
+    Attributes:
+        name: beside the end of its line; empty says nothing there.
+        values: by start of their period; None is a gap.
+        tone: its colour; by default the next one.
+        style: solid, dashed or dotted.
+        filled: whether the area below is tinted.
+        stepped: whether it holds until the next period.
+        cuts: starts of periods where the meaning changes, so that no line may cross.
+    """
+
+    name: str
+    values: dict[Any, Any]
+    tone: Tone | None = None
+    style: Any = "solid"
+    filled: bool = False
+    stepped: bool = False
+    cuts: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened: in the lane below a plot, or as a line across it."""
+
+    at: Any
+    text: str
+    tone: Tone = "ink"
+    shape: Shape = "triangle"
+
+
+def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
+    series: Sequence[Series],
+    card: Card,
+    grain: str,
+    *,
+    title: str,
+    lang: str = "en",
+    head: str = "",
+    running: Any = None,
+    breaks: Iterable[Mark] = (),
+    events: Iterable[Mark] = (),
+    interval: tuple[Any, float, float] | None = None,
+    height: int = 240,
+    zero: bool | None = None,
+) -> Plot:
+    """A KPI over time, one line a series.
+
+    Args:
+        series: what is drawn, the first in front.
+        card: of the KPI.
+        grain: of the periods.
+        title: what a screen reader says.
+        lang: of labels and figures.
+        head: the name of the column of periods in the table; empty leaves the table out.
+        running: the start of a period that is not over: its part of a line is dashed.
+        breaks: where the definition changed.
+        events: what happened, in the lane below.
+        interval: a period with the lower and the upper end of its forecast.
+        height: of the plot in pixels.
+        zero: whether the scale begins at zero; by default it does but for a rate.
+    """
+    starts = sorted({start for one in series for start in one.values})
+    if not starts:
+        return Plot(title, height=height)
+    places = {start: _place(index, len(starts)) for index, start in enumerate(starts)}
+    values = [float(v) for one in series for v in one.values.values() if v is not None]
+    values += [float(v) for v in (interval or ())[1:]]
+    axis = scale(values, zero=card.unit != "%" if zero is None else zero)
+    curves: list[Curve] = []
+    dots: list[Dot] = []
+    ends: list[End] = []
+    for one, tone in zip(series, _tones(series), strict=True):
+        drawn, last = _curves(one, tone, places, axis, running)
+        curves += drawn
+        if last is None:
+            continue
+        start, value = last
+        x, y = places[start], axis.from_top(float(value))
+        figure = measure(value, card.unit, decimals=card.decimals, lang=lang)
+        if one.style == "solid":
+            dots.append(Dot(x, y, tone, title=f"{one.name} {figure}".strip()))
+        if one.name:
+            ends.append(End(y, _figure(value, card, axis, lang), one.name, tone, one.style))
+    bands = () if interval is None else _interval(interval, places, axis)
+    return Plot(
+        title,
+        x=_time_ticks(starts, places, grain, lang),
+        y=_value_ticks(axis, card, lang),
+        bands=bands,
+        curves=tuple(reversed(curves)),
+        dots=tuple(dots),
+        rules=tuple(
+            Rule(places[mark.at], None, mark.text, mark.tone)
+            for mark in breaks
+            if mark.at in places
+        ),
+        events=tuple(
+            Dot(between(mark.at, starts), 0.5, mark.tone, mark.shape, mark.text)
+            for mark in events
+            if _day(starts[0]) <= _day(mark.at)
+        ),
+        ends=apart(ends, _END_PIXELS / height),
+        table=_figures(series, card, starts, grain, head, lang) if head else None,
+        height=height,
+    )
+
+
+def sparkline(values: Sequence[Any], tone: Tone = "blue", height: int = 36) -> Plot:
+    """The course of a value in the size of a word, with its last point; gaps stay gaps."""
+    one = Series("", dict(enumerate(values)), tone, filled=True)
+    known = [float(value) for value in values if value is not None]
+    if not known:
+        return Plot("", height=height)
+    low, high = min(known), max(known)
+    room = (high - low) * 0.12 or abs(high) * 0.05 or 1.0
+    axis = Scale(low - room, high + room)
+    places = {index: _place(index, len(values)) for index in range(len(values))}
+    curves, last = _curves(one, tone, places, axis, None)
+    dots = () if last is None else (Dot(places[last[0]], axis.from_top(float(last[1])), tone),)
+    return Plot("", curves=tuple(curves), dots=dots, height=height)
+
+
+def columns(  # noqa: PLR0913 - values, their axis and their words
+    values: dict[Any, Any],
+    *,
+    title: str,
+    labels: dict[Any, str],
+    tone: Tone = "bad",
+    unit: str = "",
+    lang: str = "en",
+    height: int = 90,
+) -> Plot:
+    """Upright bars over periods; `labels` are those of the axis below."""
+    starts = sorted(values)
+    axis = scale([float(v) for v in values.values() if v is not None], most=3)
+    wide = 1 / max(len(starts), 1)
+    drawn = []
+    for index, start in enumerate(starts):
+        value = values[start]
+        if value:
+            top = axis.from_top(float(value))
+            left = (index + (1 - _WIDTH) / 2) * wide
+            foot = axis.from_top(0)
+            drawn.append(Column(left, min(top, foot), wide * _WIDTH, abs(foot - top), tone))
+    ticks = tuple(
+        Tick((index + 0.5) * wide, labels[start])
+        for index, start in enumerate(starts)
+        if start in labels
+    )
+    return Plot(
+        title,
+        x=ticks,
+        y=tuple(
+            Tick(axis.from_top(v), short(v, unit, top=axis.high, lang=lang)) for v in axis.ticks
+        ),
+        columns=tuple(drawn),
+        height=height,
+    )
+
+
+def bars(  # noqa: PLR0913 - rows, card and words
+    members: Sequence[tuple[str, Any]],
+    card: Card,
+    *,
+    title: str,
+    lang: str = "en",
+    links: dict[str, str] | None = None,
+    details: dict[str, str] | None = None,
+) -> Bars:
+    """A KPI by member, each with its figure, in the order given."""
+    known = [float(value) for _, value in members if value is not None]
+    axis = scale(known, most=2)
+    low, high = min(0.0, *known) if known else 0.0, max([*known, 0.0]) or 1.0
+    axis = Scale(low, high)
+    rows = []
+    for name, value in members:
+        segments = () if value is None else (_between(axis, 0.0, float(value), "blue"),)
+        figure = measure(value, card.unit, decimals=card.decimals, lang=lang)
+        rows.append(
+            Bar(name, figure, segments, (details or {}).get(name, ""),
+                link=(links or {}).get(name, ""))
+        )  # fmt: skip
+    return Bars(title, tuple(rows), (axis.at(0.0),) if low < 0 else ())
+
+
+def contributions(
+    steps: Sequence[tuple[str, Any, str]], card: Card, *, title: str, lang: str = "en"
+) -> Bars:
+    """Parts of a change on both sides of zero: name, amount and detail of each."""
+    amounts = [float(amount) for _, amount, _ in steps] or [0.0]
+    axis = Scale(min(*amounts, 0.0), max(*amounts, 0.0) or 1.0)
+    rows = tuple(
+        Bar(
+            name,
+            change_of(amount, card.unit, decimals=card.decimals, lang=lang),
+            (_between(axis, 0.0, float(amount), "blue" if amount >= 0 else "orange"),),
+            detail,
+        )
+        for name, amount, detail in steps
+    )
+    return Bars(title, rows, (axis.at(0.0),))
+
+
+def waterfall(  # noqa: PLR0913 - two totals with their names, and what lies between
+    first: tuple[str, Any],
+    steps: Sequence[tuple[str, Any, str]],
+    last: tuple[str, Any],
+    card: Card,
+    *,
+    title: str,
+    lang: str = "en",
+) -> Bars:
+    """From one total to another, lying, each step where the one before ended."""
+    level = float(first[1])
+    levels = [0.0, level]
+    for _, amount, _ in steps:
+        level += float(amount)
+        levels.append(level)
+    levels.append(float(last[1]))
+    low = min(levels)
+    if min(levels[1:]) > 0 and max(levels) - min(levels[1:]) < 0.5 * max(levels):
+        # Steps are small beside the totals: the totals are cut off below, and fade out there.
+        low = min(levels[1:]) - (max(levels) - min(levels[1:])) * 0.35
+    axis = Scale(low, max(levels) or 1.0)
+
+    def total(name: str, value: Any) -> Bar:
+        segment = _between(axis, max(low, 0.0) if low > 0 else 0.0, float(value), "grey")
+        return Bar(name, measure(value, card.unit, decimals=card.decimals, lang=lang), (segment,))
+
+    rows = [total(*first)]
+    level = float(first[1])
+    for name, amount, detail in steps:
+        tone: Tone = "blue" if amount >= 0 else "orange"
+        rows.append(
+            Bar(
+                name,
+                change_of(amount, card.unit, decimals=card.decimals, lang=lang),
+                (_between(axis, level, level + float(amount), tone),),
+                detail,
+            )
+        )
+        level += float(amount)
+    rows.append(total(*last))
+    return Bars(title, tuple(rows))
+
+
+def budget(remaining: float | None, tone: Tone) -> tuple[tuple[Segment, ...], float]:
+    """What is left of an error budget from -25 to 100 %, and the place of zero.
+
+    An overspent budget goes to the left; what lies below -25 % ends there, its figure beside it.
+    """
+    axis = Scale(-0.25, 1.0)
+    if remaining is None:
+        return (), axis.at(0.0)
+    held = min(max(remaining, -0.25), 1.0)
+    return (_between(axis, 0.0, held, tone),), axis.at(0.0)
+
+
+def heat(
+    rows: Sequence[tuple[str, Sequence[float | None]]],
+    columns: Sequence[str],
+    *,
+    title: str,
+    legend: Sequence[str],
+    lang: str = "en",
+) -> Grid:
+    """Shares of a budget that were used: the figure in each cell, a sign where it is overspent.
+
+    The colour follows the figure as it is printed, so that no cell says 50 and is coloured as less.
+    """
+
+    def cell(share: float | None) -> Cell | None:
+        if share is None:
+            return None
+        printed = round(share * 100)
+        level = sum(printed > bound * 100 if bound == 1.0 else printed >= bound * 100
+                    for bound in LEVELS)  # fmt: skip
+        sign = "■" if level == len(LEVELS) else "▲" if level == len(LEVELS) - 1 else ""
+        return Cell(short(printed, "", lang=lang), level, sign)
+
+    return Grid(
+        title,
+        tuple(columns),
+        tuple((name, tuple(cell(share) for share in shares)) for name, shares in rows),
+        tuple(enumerate(legend)),
+    )
+
+
+def between(at: Any, starts: Sequence[Any]) -> float:
+    """The place of an instant among evenly set starts of periods."""
+    moment = _day(at)
+    stamps = [_day(start) for start in starts]
+    if moment <= stamps[0] or len(stamps) == 1:
+        return _place(0, len(stamps))
+    for index, (left, right) in enumerate(itertools.pairwise(stamps)):
+        if moment < right:
+            share = (moment - left) / (right - left)
+            low, high = _place(index, len(stamps)), _place(index + 1, len(stamps))
+            return low + share * (high - low)
+    return 1.0
+
+
+def _day(at: Any) -> float:
+    if isinstance(at, dt.datetime):
+        return at.replace(tzinfo=None).timestamp()
+    if isinstance(at, dt.date):
+        return dt.datetime.combine(at, dt.time()).timestamp()
+    return float(at)
+
+
+def _place(index: int, count: int) -> float:
+    return index / (count - 1) if count > 1 else 0.5
+
+
+def _tones(series: Sequence[Series]) -> list[Tone]:
+    free = itertools.cycle(SERIES)
+    return [next(free) if one.tone is None else one.tone for one in series]
+
+
+def _curves(
+    one: Series, tone: Tone, places: dict[Any, float], axis: Scale, running: Any
+) -> tuple[list[Curve], tuple[Any, Any] | None]:
+    """The line of a series, its running part dashed; and its last value."""
+    parts: list[list[tuple[Any, Point]]] = [[]]
+    last = None
+    for start, place in places.items():
+        if start not in one.values:
+            continue
+        value = one.values[start]
+        if value is None or start in one.cuts:
+            parts.append([])
+        if value is not None:
+            last = start, value
+            parts[-1].append((start, (place, axis.from_top(float(value)))))
+    whole: list[tuple[Point, ...]] = []
+    dashed: list[tuple[Point, ...]] = []
+    for part in parts:
+        points = tuple(point for _, point in part)
+        if part and running is not None and part[-1][0] == running:
+            whole.append(points[:-1])
+            dashed.append(points[-2:])
+        else:
+            whole.append(points)
+    plain = Curve(tuple(p for p in whole if p), tone, one.style, one.filled, one.stepped)
+    drawn = [plain] if plain.parts else []
+    if any(len(points) > 1 for points in dashed):
+        drawn.append(replace(plain, parts=tuple(dashed), style="dotted", filled=False))
+    return drawn, last
+
+
+def _interval(
+    interval: tuple[Any, float, float], places: dict[Any, float], axis: Scale
+) -> tuple[Band, ...]:
+    at, low, high = interval
+    x = places.get(at, 1.0)
+    left = max(0.0, x - 0.012), min(1.0, x + 0.012)
+    top, foot = axis.from_top(high), axis.from_top(low)
+    return (Band(tuple((e, top) for e in left), tuple((e, foot) for e in left), "blue"),)
+
+
+def _time_ticks(
+    starts: Sequence[Any], places: dict[Any, float], grain: str, lang: str
+) -> tuple[Tick, ...]:
+    shown = thinned([Tick(places[start], "") for start in starts], _MOST_LABELS)
+    every = {tick.at for tick in shown}
+    ticks, year = [], None
+    for start in starts:
+        if places[start] not in every:
+            continue
+        ticks.append(
+            Tick(
+                places[start],
+                periods.short(start, grain, lang, year=grain != "year" and start.year != year),
+            )
+        )
+        year = start.year
+    return tuple(ticks)
+
+
+def _value_ticks(axis: Scale, card: Card, lang: str) -> tuple[Tick, ...]:
+    top = max(abs(axis.low), abs(axis.high))
+    return tuple(
+        Tick(
+            axis.from_top(value),
+            short(round(value, 12), card.unit, top=top, decimals=card.decimals, lang=lang),
+        )
+        for value in axis.ticks
+    )
+
+
+def _figure(value: Any, card: Card, axis: Scale, lang: str) -> str:
+    if card.unit == "%":
+        return measure(value, card.unit, decimals=card.decimals, lang=lang)
+    return short(value, card.unit, top=axis.high, lang=lang)
+
+
+def _figures(  # noqa: PLR0913, PLR0917 - the same as the chart's
+    series: Sequence[Series], card: Card, starts: Sequence[Any], grain: str, head: str, lang: str
+) -> Table:
+    names = [one.name or card.localized(lang).label for one in series]
+    rows = tuple(
+        (
+            periods.label(start, grain, lang),
+            *(
+                measure(one.values.get(start), card.unit, decimals=card.decimals, lang=lang)
+                for one in series
+            ),
+        )
+        for start in reversed(starts)
+    )
+    return Table((head, *names), rows)
+
+
+def _between(axis: Scale, start: float, end: float, tone: Tone) -> Segment:
+    low, high = sorted((axis.at(start), axis.at(end)))
+    return Segment(max(low, 0.0), max(high - max(low, 0.0), 0.003), tone)
