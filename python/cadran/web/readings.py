@@ -1,0 +1,280 @@
+"""What pages read: KPIs over the days of a window, compared with the same days of another."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cadran.core.targets import Status, target_of, targets
+from cadran.errors import CadranError, ClosingError, LimitError, StoppedError
+from cadran.formats import periods
+from cadran.web.view import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from cadran.core.project.cards import Card
+    from cadran.core.result import Break
+    from cadran.core.targets import Target
+    from cadran.insight.source import Source
+    from cadran.web.view import View
+
+SHOWN = 13  # periods of a course
+_ENDING = (StoppedError, ClosingError, LimitError)  # not a fault of the question
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A KPI in a window.
+
+    Attributes:
+        card: of the KPI.
+        window: the days.
+        value: of these days; None where there is none, or none that may be shown.
+        base: of the days it is compared with.
+        history: by the start of each period, the last of them that of the window.
+        target: of the period, where one is set.
+        status: where the value stands against it.
+        breaks: where its meaning changed within the history.
+        is_filtered: whether the filters of the page hold for it.
+        problem: why there is nothing to show; empty where there is.
+    """
+
+    card: Card
+    window: Window
+    value: Any = None
+    base: Any = None
+    history: dict[dt.date, Any] = field(default_factory=dict)
+    target: Target | None = None
+    status: Status = Status.NONE
+    breaks: tuple[Break, ...] = ()
+    is_filtered: bool = True
+    problem: str = ""
+
+    @property
+    def change(self) -> Any:
+        """Value less base, in the unit of the KPI; None where one of them is missing."""
+        if self.value is None or self.base is None:
+            return None
+        return self.value - self.base
+
+    @property
+    def tone(self) -> str:
+        """Whether the change is for better or worse, by the card's direction."""
+        change = self.change
+        if not change or self.card.direction not in {"up", "down"}:
+            return ""
+        return "ok" if (change > 0) == (self.card.direction == "up") else "bad"
+
+
+@dataclass
+class Reader:
+    """Reads for one page of one caller.
+
+    Attributes:
+        source: the definitions and the door to the numbers.
+        view: the state of the page.
+        whole: whether whoever asks sees all rows of a KPI; what is told of services and incidents
+            beside the layer's answers is told to nobody else.
+    """
+
+    source: Source
+    view: View
+    whole: Callable[[str], bool]
+    _targets: list[Target] | None = None
+    _through: dict[str, dt.date | None] = field(default_factory=dict)
+
+    def cards(self, tier: str | None = None) -> list[Card]:
+        """The KPIs of the page: those that may be seen, by the view's objective and team."""
+        return [
+            card
+            for card in self.source.kpis
+            if (tier is None or card.tier == tier)
+            and (not self.view.objective or card.objective == self.view.objective)
+            and (not self.view.team or card.scope == self.view.team)
+        ]
+
+    def through(self, name: str) -> dt.date | None:
+        """The last whole day of a KPI that is not after the end of the data."""
+        if name not in self._through:
+            try:
+                day = self.source.complete_through(name)
+                self._through[name] = (
+                    None if day is None else min(day, self.source.layer.last_day())
+                )
+            except _ENDING:
+                raise
+            except CadranError:
+                self._through[name] = None
+        return self._through[name]
+
+    def window(self, cards: Iterable[Card]) -> Window | None:
+        """The window of the view over the data of these KPIs; None where there is no data."""
+        days = [day for card in cards if (day := self.through(card.name)) is not None]
+        return Window.of(self.view, max(days)) if days else None
+
+    def readings(self, cards: Sequence[Card], *, history: int = SHOWN) -> list[Reading]:
+        """Each KPI in its window; questions are shared by those of the same days and filters."""
+        groups: dict[tuple[Window, tuple[str, ...]], list[Card]] = defaultdict(list)
+        done: dict[str, Reading] = {}
+        for card in cards:
+            through = self.through(card.name)
+            if through is None or self.view.grain not in card.grains:
+                window = Window.of(self.view, through or dt.date.today())  # noqa: DTZ011 - a frame
+                problem = "empty" if through is None else "grain"
+                done[card.name] = Reading(card, window, problem=problem)
+                continue
+            window = Window.of(self.view, through)
+            held = tuple(sorted(self.view.filters)) if self._takes_filters(card) else ()
+            groups[window, held].append(card)
+        for (window, held), group in groups.items():
+            where = self.view.where if held else ()
+            is_filtered = bool(held) or not self.view.filters
+            done |= self._of_group(group, window, where, history, is_filtered=is_filtered)
+        return [done[card.name] for card in cards]
+
+    def members(
+        self, card: Card, dimension: str, window: Window, *, where: tuple[str, ...] = ()
+    ) -> dict[Any, Any]:
+        """A KPI by member of a dimension over the days of a window; None where it is hidden."""
+        rows = self.source.rows(
+            [card.name], [dimension], where=where, start=window.first, end=window.last
+        )
+        return {row[dimension]: row[card.name] for row in rows}
+
+    def course(
+        self,
+        card: Card,
+        grain: str,
+        first: dt.date,
+        last: dt.date,
+        *,
+        by: str | None = None,
+        where: tuple[str, ...] = (),
+    ) -> dict[Any, dict[dt.date, Any]]:
+        """A KPI by period, and by member of a dimension where one is named (else under None)."""
+        time = f"metric_time__{grain}"
+        rows = self.source.rows(
+            [card.name], [time, *([by] if by else [])], where=where, start=first, end=last
+        )
+        found: dict[Any, dict[dt.date, Any]] = defaultdict(dict)
+        for row in rows:
+            if row[time] is not None:
+                found[row[by] if by else None][row[time]] = row[card.name]
+        return dict(found)
+
+    def target(self, card: Card, grain: str, start: dt.date) -> Target | None:
+        """What was set for a KPI and a period, told to those who see the whole KPI."""
+        if self.view.filters or not self.whole(card.name):
+            return None
+        if self._targets is None:
+            self._targets = targets(self.source.layer)
+        return target_of(self._targets, card, grain, start)
+
+    def _takes_filters(self, card: Card) -> bool:
+        return bool(self.view.filters) and all(
+            name in card.dimensions for name in self.view.filters
+        )
+
+    def _of_group(
+        self,
+        cards: list[Card],
+        window: Window,
+        where: tuple[str, ...],
+        history: int,
+        *,
+        is_filtered: bool,
+    ) -> dict[str, Reading]:
+        names = [card.name for card in cards]
+        time = f"metric_time__{window.grain}"
+        begin = periods.shifted(window.first, window.grain, 1 - history)
+        problems: dict[str, str] = {}
+        by_start, breaks = self._asked(
+            names, [time], where, begin, periods.last_of(window.first, window.grain), problems
+        )
+        whole = not window.is_running
+        now, _ = (
+            ([row for row in by_start if row[time] == window.first], ())
+            if whole
+            else self._asked(names, [], where, window.first, window.last, problems)
+        )
+        before, _ = self._asked(names, [], where, window.base_first, window.base_last, problems)
+        ends = self._at_ends(cards, window, where, problems)
+        readings = {}
+        for card in cards:
+            series = {row[time]: row.get(card.name) for row in by_start if row[time] is not None}
+            value = now[0].get(card.name) if now else None
+            base = before[0].get(card.name) if before else None
+            if card.name in ends:
+                value, base = ends[card.name]
+            if value is None:
+                value = series.get(window.first)
+                base = None if window.is_running else series.get(window.base_first)
+            target = self.target(card, window.grain, window.first)
+            # What adds up from day to day is held against its target once the period is over.
+            is_judged = target and not (window.is_running and card.additivity == "additive")
+            readings[card.name] = Reading(
+                card, window, value=value, base=base,
+                history={**series, window.first: value} if series or value is not None else {},
+                target=target,
+                status=target.judge(value, card.direction) if target and is_judged else Status.NONE,
+                breaks=tuple(change for change in breaks if change.kpi == card.name),
+                is_filtered=is_filtered,
+                problem=problems.get(card.name, "") if value is None else "",
+            )  # fmt: skip
+        return readings
+
+    def _at_ends(
+        self,
+        cards: list[Card],
+        window: Window,
+        where: tuple[str, ...],
+        problems: dict[str, str],
+    ) -> dict[str, tuple[Any, Any]]:
+        """KPIs that have a value at a day and none over days: that of the last day of each."""
+        found = {}
+        for card in cards:
+            is_cumulative = self.source.layer.metric(card.name)["type"] == "cumulative"
+            if card.name not in problems or not is_cumulative or "day" not in card.grains:
+                continue
+            values: list[Any] = []
+            faults: dict[str, str] = {}
+            for day in (window.last, window.base_last):
+                rows, _ = self._asked([card.name], ["metric_time__day"], where, day, day, faults)
+                values.append(rows[0][card.name] if rows else None)
+            if not faults:
+                del problems[card.name]
+                found[card.name] = values[0], values[1]
+        return found
+
+    def _asked(  # noqa: PLR0913, PLR0917 - a question and where its faults go
+        self,
+        names: list[str],
+        group_by: list[str],
+        where: tuple[str, ...],
+        first: dt.date,
+        last: dt.date,
+        problems: dict[str, str],
+    ) -> tuple[list[dict[str, Any]], tuple[Break, ...]]:
+        """Rows of all KPIs at once; one by one where that fails, so that one spoils no other."""
+        try:
+            answer = self.source.ask(names, group_by, where=where, start=first, end=last)
+        except _ENDING:
+            raise
+        except CadranError as problem:
+            if len(names) == 1:
+                problems.setdefault(names[0], str(problem))
+                return [], ()
+        else:
+            return answer.table.to_pylist(), answer.breaks
+        merged: dict[Any, dict[str, Any]] = {}
+        breaks: tuple[Break, ...] = ()
+        for name in names:
+            rows, more = self._asked([name], group_by, where, first, last, problems)
+            breaks += more
+            for row in rows:
+                key = tuple(row.get(column) for column in group_by)
+                merged.setdefault(key, {}).update(row)
+        return list(merged.values()), breaks
