@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from cadran.access.authentication import Authenticator
     from cadran.access.caller import Caller
+    from cadran.reliability.alerts.store import Store
     from cadran.server.settings import Settings
     from cadran.serving.execution import Cancellation
     from cadran.serving.service import QueryService
@@ -45,6 +47,8 @@ class ServerContext:
         settings: how it runs.
         workers: threads in which questions run, shared by all protocols.
         parts: what a protocol keeps between its routes and its running.
+        alerts: what the alerts of this server are remembered in; None where it evaluates none.
+        ending: is set once the server ends, so that streams end with it.
     """
 
     service: QueryService
@@ -52,6 +56,8 @@ class ServerContext:
     settings: Settings
     workers: ThreadPoolExecutor = field(init=False)
     parts: dict[str, object] = field(default_factory=dict)
+    alerts: Store | None = None
+    ending: threading.Event = field(default_factory=threading.Event)
     _logins: ThreadPoolExecutor = field(init=False)
     _unknown: int = 0
     _running: int = 0

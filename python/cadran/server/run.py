@@ -59,7 +59,7 @@ class Running:
 
 # Modules with `routes(server_context)`, and `running(server_context)` where something has to run
 # with them.
-ROUTES: tuple[str, ...] = ("rest", "mcp", "graphql")
+ROUTES: tuple[str, ...] = ("rest", "mcp", "graphql", "board")
 
 
 def application(server_context: ServerContext, counting: Counting) -> Starlette:
@@ -195,7 +195,7 @@ def _listening(project: Project, settings: Settings) -> Iterator[tuple[_Server, 
         config = uvicorn.Config(application(server_context, counting), **_uvicorn(settings))
         listener = _bound(settings.host, settings.port)
         port = listener.getsockname()[1]
-        server = _Server(config, listener, server_context.service.end)
+        server = _Server(config, listener, server_context)
         flight, flight_address = _flight(server_context, settings)
         if settings.refresh:
             server_context.service.snapshots.watch()
@@ -237,6 +237,7 @@ def _evaluating(
     root = project.root or Path()
     policies = policy.read(root, settings.alerts)
     with evaluator.opened(policies, server_context.service.snapshots.layer, root) as alerts:
+        server_context.alerts = alerts.store
         stop = threading.Event()
         thread = threading.Thread(target=alerts.run, args=[stop], name="alerts", daemon=True)
         thread.start()
@@ -260,11 +261,14 @@ class _Warmth:
 class _Server(uvicorn.Server):
     """Uvicorn on a socket that is bound already, so that its port is known."""
 
-    def __init__(self, config: uvicorn.Config, listener: Any, end: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listener: Any, server_context: ServerContext
+    ) -> None:
         super().__init__(config)
         self._listener = listener
+        self._server_context = server_context
         # Questions that are not answered by then are stopped, so that each gets its reply.
-        self.ending = threading.Timer(_PATIENCE, end)
+        self.ending = threading.Timer(_PATIENCE, server_context.service.end)
         self.ending.daemon = True
         self.listening: Callable[[], None] = lambda: None
 
@@ -274,6 +278,7 @@ class _Server(uvicorn.Server):
             self.listening()
 
     async def shutdown(self, sockets: Any = None) -> None:
+        self._server_context.ending.set()
         self.ending.start()
         await super().shutdown(sockets)
 

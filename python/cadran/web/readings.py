@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cadran.core.targets import Status, target_of, targets
 from cadran.errors import CadranError, ClosingError, LimitError, StoppedError
@@ -13,7 +13,7 @@ from cadran.formats import periods
 from cadran.web.view import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from cadran.core.project.cards import Card
     from cadran.core.result import Break
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cadran.insight.source import Source
     from cadran.web.view import View
 
+_T = TypeVar("_T")
 SHOWN = 13  # periods of a course
 _ENDING = (StoppedError, ClosingError, LimitError)  # not a fault of the question
 
@@ -78,13 +79,21 @@ class Reader:
         view: the state of the page.
         whole: whether whoever asks sees all rows of a KPI; what is told of services and incidents
             beside the layer's answers is told to nobody else.
+        kept: what was read of this state of the data, whoever asked; rights are judged after it.
     """
 
     source: Source
     view: View
     whole: Callable[[str], bool]
-    _targets: list[Target] | None = None
+    kept: dict[Hashable, Any] = field(default_factory=dict)
     _through: dict[str, dt.date | None] = field(default_factory=dict)
+
+    def once(self, key: Hashable, read: Callable[[], _T]) -> _T:
+        """What is read once for a state of the data; two that ask at once may both read it."""
+        if key not in self.kept:
+            self.kept[key] = read()
+        value: _T = self.kept[key]
+        return value
 
     def cards(self, tier: str | None = None) -> list[Card]:
         """The KPIs of the page: those that may be seen, by the view's objective and team."""
@@ -144,7 +153,7 @@ class Reader:
         )
         return {row[dimension]: row[card.name] for row in rows}
 
-    def course(
+    def course(  # noqa: PLR0913 - a question in its parts
         self,
         card: Card,
         grain: str,
@@ -169,9 +178,8 @@ class Reader:
         """What was set for a KPI and a period, told to those who see the whole KPI."""
         if self.view.filters or not self.whole(card.name):
             return None
-        if self._targets is None:
-            self._targets = targets(self.source.layer)
-        return target_of(self._targets, card, grain, start)
+        every = self.once("targets", lambda: targets(self.source.layer))
+        return target_of(every, card, grain, start)
 
     def _takes_filters(self, card: Card) -> bool:
         return bool(self.view.filters) and all(

@@ -55,7 +55,9 @@ class View:
     wall: bool = False
 
     @classmethod
-    def read(cls, parameters: Iterable[tuple[str, str]], lang: str = "en") -> View:
+    def read(  # noqa: C901 - one branch a parameter
+        cls, parameters: Iterable[tuple[str, str]], lang: str = "en"
+    ) -> View:
         """The state that the parameters of an address say.
 
         Args:

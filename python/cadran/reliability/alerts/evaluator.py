@@ -89,7 +89,11 @@ def opened(
 
 
 class Evaluator:
-    """Evaluates the policies of one project."""
+    """Evaluates the policies of one project.
+
+    Attributes:
+        store: what is remembered.
+    """
 
     def __init__(
         self,
@@ -109,6 +113,7 @@ class Evaluator:
             root: the folder that files of secrets are relative to.
             clock: tells the time.
         """
+        self.store = store
         self._policies, self._store, self._layer, self._clock = policies, store, layer, clock
         self._senders = {
             receiver.name: delivery.sender(receiver, root) for receiver in policies.receivers

@@ -136,7 +136,11 @@ class LostLeaseError(AlertsError):
 
 
 class Store:
-    """The file. Thread-safe."""
+    """The file. Thread-safe.
+
+    Attributes:
+        number: of the last transition that was written here; it needs no look into the file.
+    """
 
     def __init__(self, path: Path, holder: str) -> None:
         """Open it, or make it.
@@ -150,6 +154,7 @@ class Store:
         """
         self._path, self._holder = path, holder
         self._lock = threading.RLock()
+        self.number = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
@@ -261,6 +266,7 @@ class Store:
                     Transition(step.key, step.severity, step.from_state, step.to_state, step.at,
                                step.values, step.versions, now, self._holder, number)
                 )  # fmt: skip
+        self.number = max([self.number, *(step.id for step in written)])
         return written
 
     def due(self, now: float, most: int) -> list[Notification]:

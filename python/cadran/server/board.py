@@ -1,0 +1,263 @@
+"""The board over HTTP: pages under the reader's rights, a stream that tells when they moved.
+
+A browser signs in with a token, which is then kept in a cookie that scripts cannot read and other
+sites cannot use; a page asks for nothing that its reader's token may not ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from cadran.errors import CadranError, UnauthenticatedError, UnknownNameError
+from cadran.server.problems import problem_of
+from cadran.serving.service import RequestContext
+from cadran.web import pages, service_levels
+from cadran.web.readings import Reader
+from cadran.web.render import Words, asset, rendered, style
+from cadran.web.view import LANGS, View
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Hashable
+
+    from starlette.requests import Request
+
+    from cadran.access.caller import Caller
+    from cadran.server.http import ServerContext
+
+_LOG = logging.getLogger("cadran.server")
+COOKIE = "cadran_token"
+_HEARTBEAT = 15.0  # seconds
+_LOOK = 0.5  # seconds between two looks at what moved
+_MOST_STREAMS = 200
+_LONGEST = 4096  # characters of a token
+_MOST_FORM = 8192  # bytes of a form
+_MONTH = 30 * 86400
+_MEDIA = {"css": "text/css", "js": "text/javascript"}
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; img-src 'self'"
+        " data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cache-control": "no-store",
+    "vary": "Cookie, Authorization, Accept-Language",
+}
+
+
+def routes(server_context: ServerContext) -> list[Route]:
+    """The pages, their assets, the stream, and signing in and out."""
+    board = Board(server_context)
+    return [
+        Route("/board/assets/{digest}/{name}", board.asset),
+        Route("/board/events", board.events),
+        Route("/board/sign-in", board.sign_in, methods=["GET", "POST"]),
+        Route("/board/sign-out", board.sign_out, methods=["POST"]),
+        Route("/board", board.page),
+        Route("/board/{path:path}", board.page),
+    ]
+
+
+class Board:
+    """Answers what browsers ask of the board."""
+
+    def __init__(self, server_context: ServerContext) -> None:
+        """Take what answers questions."""
+        self._server_context = server_context
+        self._streams = 0
+        self._kept: tuple[str, dict[Hashable, Any]] = "", {}
+
+    async def asset(self, request: Request) -> Response:
+        """A file of the pages, under the name of its content."""
+        name = request.path_params["name"]
+        if name not in {"board.css", "board.js"} or style(name) != request.url.path:
+            return Response(status_code=404)
+        headers = {"cache-control": f"public, max-age={_MONTH}, immutable"}
+        return Response(asset(name), media_type=_MEDIA[name.rpartition(".")[2]], headers=headers)
+
+    async def page(self, request: Request) -> Response:
+        """A page, or the way to sign in."""
+        lang = language(request)
+        try:
+            caller = await self._caller(request)
+        except UnauthenticatedError:
+            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/board/sign-in?{urlencode({'to': here})}", 303)
+        try:
+            status, text = await self._server_context.run(self._page, request, caller, lang)
+        except CadranError as problem:
+            status, text = self._refused(problem, View(lang=lang))
+        return self._html(text, status)
+
+    def _page(self, request: Request, caller: Caller, lang: str) -> tuple[int, str]:
+        parameters = parse_qsl(request.url.query, keep_blank_values=True)
+        view = View(lang=lang)
+        service = self._server_context.service
+        try:
+            view = View.read(parameters, lang)
+            context = RequestContext(caller, "board")
+            with service.source(context) as source:
+                whole = lru_cache(lambda kpi: service.sees_all_rows(caller, kpi))
+                reader = Reader(source, view, whole, self._facts())
+                words = Words(view.lang, service_levels.zone(reader))
+                page = pages.page(
+                    request.path_params.get("path", ""), reader, words,
+                    question=dict(parameters).get("q", ""), alerts=self._server_context.alerts,
+                )  # fmt: skip
+        except CadranError as problem:
+            return self._refused(problem, view)
+        return 200, rendered(
+            page.template, words, view=view, pages=pages.NAVIGATION, here=page.here,
+            path=request.url.path, events="/board/events", **page.content,
+        )  # fmt: skip
+
+    def _facts(self) -> dict[Hashable, Any]:
+        """What was read of the state that the data is in now."""
+        mark = self._mark()
+        if self._kept[0] != mark:
+            self._kept = mark, {}
+        return self._kept[1]
+
+    def _refused(self, problem: CadranError, view: View) -> tuple[int, str]:
+        fault = problem_of(problem)
+        is_missing = isinstance(problem, UnknownNameError)
+        words = Words(view.lang)
+        text = rendered(
+            "refused.html", words, view=view, pages=pages.NAVIGATION, here="", path="/board",
+            events="", until=None, title=words("not_there" if is_missing else "refused"),
+            sentence=fault.sentence,
+        )  # fmt: skip
+        return fault.status, text
+
+    async def sign_in(self, request: Request) -> Response:
+        """The form that takes a token, and the cookie that keeps it."""
+        lang = language(request)
+        to = request.query_params.get("to", "/board")
+        if request.method == "GET":
+            return self._sign_in_form(lang, to, 200)
+        if not _is_own(request):
+            return self._sign_in_form(lang, to, 403)
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _MOST_FORM:
+                return self._sign_in_form(lang, to, 413)
+        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        token = form.get("token", "").strip()
+        to = _own_path(form.get("to", ""))
+        try:
+            if not token or len(token) > _LONGEST:
+                raise UnauthenticatedError("The token is empty or too long.")
+            await self._server_context.identify(f"Bearer {token}")
+        except CadranError as problem:
+            return self._sign_in_form(lang, to, 401, str(problem))
+        reply = RedirectResponse(to, 303)
+        reply.set_cookie(
+            COOKIE, token, max_age=_MONTH, path="/board", httponly=True, samesite="strict",
+            secure=self._server_context.settings.tls is not None,
+        )  # fmt: skip
+        return reply
+
+    async def sign_out(self, request: Request) -> Response:
+        """Forget the token."""
+        if not _is_own(request):
+            return Response(status_code=403)
+        reply = RedirectResponse("/board/sign-in", 303)
+        reply.delete_cookie(COOKIE, path="/board")
+        return reply
+
+    def _sign_in_form(self, lang: str, to: str, status: int, sentence: str = "") -> Response:
+        words = Words(lang)
+        text = rendered(
+            "sign_in.html", words, view=View(lang=lang), pages=(), here="", path="/board/sign-in",
+            events="", until=None, title=words("sign_in"), to=_own_path(to), sentence=sentence,
+        )  # fmt: skip
+        return self._html(text, status)
+
+    async def events(self, request: Request) -> Response:
+        """A stream that says when what pages show may have moved; it carries no figure."""
+        try:
+            await self._caller(request)
+        except UnauthenticatedError:
+            return Response(status_code=401)
+        if self._streams >= _MOST_STREAMS:
+            return Response(status_code=503, headers={"retry-after": "30"})
+        headers = {**_HEADERS, "x-accel-buffering": "no"}
+        return StreamingResponse(
+            self._told(request), media_type="text/event-stream", headers=headers
+        )
+
+    async def _told(self, request: Request) -> AsyncIterator[str]:
+        self._streams += 1
+        try:
+            mark = self._mark()
+            yield f"retry: 3000\nevent: hello\nid: {mark}\ndata: {mark}\n\n"
+            if request.headers.get("last-event-id") not in {None, mark}:
+                yield f"event: changed\nid: {mark}\ndata: {mark}\n\n"
+            quiet = 0.0
+            while not self._server_context.ending.is_set():
+                await asyncio.sleep(_LOOK)
+                now = self._mark()
+                quiet += _LOOK
+                if now != mark:
+                    mark, quiet = now, 0.0
+                    yield f"event: changed\nid: {mark}\ndata: {mark}\n\n"
+                elif quiet >= _HEARTBEAT:
+                    quiet = 0.0
+                    yield ": still here\n\n"
+        finally:
+            self._streams -= 1
+
+    def _mark(self) -> str:
+        """What stands for all that pages show: the build, the live rows, the alerts."""
+        state = self._server_context.service.snapshots.current
+        turn = max(state.moves.values(), default=0)
+        alerts = self._server_context.alerts
+        return f"{state.id}-{turn}-{alerts.number if alerts else 0}"
+
+    async def _caller(self, request: Request) -> Caller:
+        authorization = request.headers.get("authorization")
+        token = request.cookies.get(COOKIE)
+        if authorization is None and token:
+            authorization = f"Bearer {token}"
+        return await self._server_context.identify(authorization)
+
+    @staticmethod
+    def _html(text: str, status: int) -> Response:
+        return Response(text, status, media_type="text/html", headers=_HEADERS)
+
+
+def language(request: Request) -> str:
+    """The language of a request: of its address, else the first that the browser prefers."""
+    named = request.query_params.get("lang")
+    if named in LANGS:
+        return named
+    for part in request.headers.get("accept-language", "").split(","):
+        name = part.partition(";")[0].strip()[:2].lower()
+        if name in LANGS:
+            return name
+    return "en"
+
+
+def _is_own(request: Request) -> bool:
+    """Whether a form was sent from a page of this site, as the browser says."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in {"same-origin", "none"}
+    origin = request.headers.get("origin")
+    host = request.headers.get("host", "")
+    return origin is None or origin.partition("://")[2] == host
+
+
+def _own_path(to: str) -> str:
+    """A way back that stays on the board."""
+    return to if re.fullmatch(r"/board(?:[/?][^\\\s]*)?", to) else "/board"
