@@ -1,14 +1,14 @@
-"""`cadran drivers`."""
+"""`cadran drivers` and `cadran forecast`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import TEXTS, describe, open_layer, write_rows
-from cadran.formats import files, numbers
+from cadran.formats import files, numbers, periods
 from cadran.formats.words import words
 from cadran.governance.close import period as read_period
-from cadran.insight import drivers
+from cadran.insight import drivers, forecast
 from cadran.insight.evidence import COMPARISONS, compared
 from cadran.insight.source import Source
 
@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 
     from cadran.core.project.cards import Card
     from cadran.insight.drivers import Drivers
+    from cadran.insight.forecast import Forecast
 
 _DRIVERS = """\
 Exact contributions to a change: with --by those of the members of a dimension, of a rate as rate
 and mix effect; without it those of the factors by which the KPI is defined. They add up to the
 change, and are no causes. A running period is compared with the same days of the other one.
+"""
+
+_FORECAST = """\
+The value at the end of the running period: what its whole days gave, and for those left the same
+weekday of the last eight weeks at the recent level. The interval comes from what such forecasts
+missed in the past at the same horizon, and its coverage is tried on the past too.
 """
 
 
@@ -63,11 +70,34 @@ def _drivers(parsed: argparse.Namespace) -> int:
         )
     else:
         result = drivers.by_factor(source, parsed.kpi, current, base, where=where)
+    return _write(result, drivers_text(result, parsed.lang), parsed)
+
+
+def add_forecast(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.description = f"{parser.description}\n\n{_FORECAST}"
+    usage = """
+        kpi KPI                the KPI that is forecast
+        --grain                length of the period (default: %(default)s)
+        --where CONDITION...   only these rows: "order_id__channel = 'web'"
+    """
+    shown = ("cadran forecast net_revenue", "cadran forecast refund_rate --grain week --lang fr")
+    describe(
+        parser, _forecast, usage, formats=TEXTS, language=True, shown=shown,
+        grain={"choices": forecast.PERIODS, "default": "month"},
+    )  # fmt: skip
+
+
+def _forecast(parsed: argparse.Namespace) -> int:
+    source = Source.of(open_layer(parsed))
+    result = forecast.to_end(source, parsed.kpi, parsed.grain, where=parsed.where or ())
+    return _write(result, forecast_text(result, parsed.lang), parsed)
+
+
+def _write(result: Drivers | Forecast, page: str, parsed: argparse.Namespace) -> int:
     if parsed.format != "table":
         write_rows(result.to_rows(parsed.lang), parsed.format, parsed.output)
-        return 0
-    page = drivers_text(result, parsed.lang)
-    if parsed.output:
+    elif parsed.output:
         files.write(parsed.output, f"{page}\n")
     else:
         print(page)
@@ -117,6 +147,35 @@ def drivers_text(result: Drivers, lang: str = "en") -> str:
         str(tabulate(table, heads, tablefmt="simple", disable_numparse=True, colalign=sides)), "",
         *result.notes(lang),
     ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def forecast_text(result: Forecast, lang: str = "en") -> str:
+    """The forecast as lines of text."""
+    w, card, through = words("forecast", lang), result.card, result.evidence.complete_through
+
+    def measure(value: Any) -> str:
+        return numbers.measure(value, card.unit, decimals=card.decimals, lang=lang)
+
+    def percent(value: Any, decimals: int = 0) -> str:
+        return numbers.measure(value, "%", decimals=decimals, lang=lang)
+
+    heading = w["heading"].format(
+        label=card.localized(lang).label, days=result.period.label(lang), low=measure(result.low),
+        value=measure(result.value), high=measure(result.high), level=percent(result.level),
+    )  # fmt: skip
+    left = len(result.path)
+    if result.so_far is None or through is None:
+        lines = [heading, w["none_so_far"].format(left=left)]
+    else:
+        day = periods.label(through, "day", lang)
+        lines = [heading, w["so_far"].format(value=measure(result.so_far), day=day, left=left)]
+    lines += result.notes(lang)
+    if result.coverage is not None:
+        lines.insert(3, w["coverage"].format(
+            coverage=percent(result.coverage), count=result.coverage_count,
+            error=percent(result.error, 1),
+        ))  # fmt: skip
     return "\n".join(lines)
 
 

@@ -83,12 +83,12 @@ class Sides:
         if below is None:
             raise QueryError(
                 f"{kpi} is neither a sum nor the quotient of two sums (a distinct count, a median"
-                " and a percentile are none), so its members do not add up to it."
+                " and a percentile are none), so its parts do not add up to it."
             )
         for name in filter(None, (above, below)):
             if graph.additivity(name) in (None, NOT_ADDITIVE):
                 raise QueryError(
-                    f"{kpi} divides what is no sum, such as a distinct count, so its members do not"
+                    f"{kpi} divides what is no sum, such as a distinct count, so its parts do not"
                     " add up to it."
                 )
         return above, below
