@@ -75,7 +75,10 @@ def short(value: Any, unit: str, *, top: Any = None, decimals: int = 0, lang: st
     for size, names in _LARGE:
         if greatest >= max(size, Decimal(_FROM)):
             scaled = exact / size
-            places = 0 if greatest >= 100 * size or scaled == scaled.to_integral() else 1
+            if not scaled:
+                return with_unit("0", unit, lang=lang)
+            most = 0 if greatest >= 100 * size else 1 if greatest >= 10 * size else 2
+            places = min(most, max(0, -int(scaled.normalize().as_tuple().exponent)))
             text, name = number(scaled, decimals=places, lang=lang), names[lang]
             symbol = SYMBOLS.get(unit, unit)
             if symbol in CURRENCIES and lang == "fr":

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import UnknownNameError
 from cadran.web import alerts as alert_pages
-from cadran.web import overview
+from cadran.web import kpi, lists, overview
 
 if TYPE_CHECKING:
     from cadran.reliability.alerts.store import Store
     from cadran.web.readings import Reader
     from cadran.web.render import Words
 
-NAVIGATION = (("overview", "/board"),)
+NAVIGATION = (
+    ("overview", "/board"),
+    ("kpis", "/board/kpis"),
+    ("teams", "/board/teams"),
+    ("search", "/board/search"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +46,17 @@ def page(
     Raises:
         UnknownNameError: there is no such page, or not for whoever asks.
     """
-    del question
-    section, _, _name = path.strip("/").partition("/")
+    section, _, name = path.strip("/").partition("/")
     if not section:
         content = overview.overview(reader, w)
         content["alerts"] = alert_pages.open_alerts(reader, alerts, w)
         return Page("overview.html", "overview", content)
-    raise UnknownNameError("page", path, ())
+    if section == "kpis" and name:
+        return Page("kpi.html", "kpis", kpi.kpi(reader, name, w))
+    if section == "kpis":
+        return Page("kpis.html", "kpis", lists.kpis(reader, w))
+    if section == "teams":
+        return Page("kpis.html", "teams", lists.team(reader, name, w))
+    if section == "search" and not name:
+        return Page("search.html", "search", lists.search(reader, question, w))
+    raise UnknownNameError("page", path, [address for _, address in NAVIGATION])

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cadran.core.targets import Status, target_of, targets
-from cadran.errors import CadranError, ClosingError, LimitError, StoppedError
+from cadran.errors import (
+    CadranError,
+    ClosingError,
+    LimitError,
+    StoppedError,
+    UnknownNameError,
+)
 from cadran.formats import periods
 from cadran.web.view import Window
 
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 SHOWN = 13  # periods of a course
-_ENDING = (StoppedError, ClosingError, LimitError)  # not a fault of the question
+ENDING = (StoppedError, ClosingError, LimitError)  # not a fault of the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ class Reader:
                 self._through[name] = (
                     None if day is None else min(day, self.source.layer.last_day())
                 )
-            except _ENDING:
+            except ENDING:
                 raise
             except CadranError:
                 self._through[name] = None
@@ -144,13 +150,31 @@ class Reader:
             done |= self._of_group(group, window, where, history, is_filtered=is_filtered)
         return [done[card.name] for card in cards]
 
+    def card(self, name: str) -> Card:
+        """A KPI that whoever asks may see.
+
+        Raises:
+            UnknownNameError: there is none of that name, or not for whoever asks.
+        """
+        cards = {card.name: card for card in self.source.kpis}
+        if name not in cards:
+            raise UnknownNameError("KPI", name, cards)
+        return cards[name]
+
+    def compared(self, compare: str) -> Reader:
+        """The same reader with another comparison."""
+        return replace(self, view=replace(self.view, compare=compare))
+
     def members(
-        self, card: Card, dimension: str, window: Window, *, where: tuple[str, ...] = ()
+        self,
+        card: Card,
+        dimension: str,
+        days: tuple[dt.date, dt.date],
+        *,
+        where: tuple[str, ...] = (),
     ) -> dict[Any, Any]:
-        """A KPI by member of a dimension over the days of a window; None where it is hidden."""
-        rows = self.source.rows(
-            [card.name], [dimension], where=where, start=window.first, end=window.last
-        )
+        """A KPI by member of a dimension over days; None where it is hidden."""
+        rows = self.source.rows([card.name], [dimension], where=where, start=days[0], end=days[1])
         return {row[dimension]: row[card.name] for row in rows}
 
     def course(  # noqa: PLR0913 - a question in its parts
@@ -269,7 +293,7 @@ class Reader:
         """Rows of all KPIs at once; one by one where that fails, so that one spoils no other."""
         try:
             answer = self.source.ask(names, group_by, where=where, start=first, end=last)
-        except _ENDING:
+        except ENDING:
             raise
         except CadranError as problem:
             if len(names) == 1:

@@ -17,6 +17,8 @@ from cadran.errors import CadranError
 from cadran.formats import numbers, periods, strict_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cadran.core.project.cards import Card
 
 _HOME = Path(__file__).parent
@@ -54,6 +56,17 @@ class Words:
             return entry[self.lang]
         text = last.replace("_", " ")
         return text[:1].upper() + text[1:]
+
+    def names(self, names: Iterable[str]) -> dict[str, str]:
+        """Dimensions in words; two of the same word are told apart by what they are of."""
+        found = {name: self.name(name) for name in names}
+        words = list(found.values())
+        return {
+            name: f"{text} ({self.name(name.split('__')[-2]).lower()})"
+            if words.count(text) > 1 and "__" in name
+            else text
+            for name, text in found.items()
+        }
 
     def count(self, key: str, number: int, **places: Any) -> str:
         """The words of a key in the plural that a number takes; French has one up to below two."""

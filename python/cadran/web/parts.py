@@ -1,0 +1,202 @@
+"""What several pages have: the form above, tiles, marks of breaks, what a change is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cadran.charts import plots
+from cadran.errors import CadranError
+from cadran.formats import periods
+from cadran.insight import drivers
+from cadran.insight.evidence import Days
+from cadran.insight.scorecard import objectives
+from cadran.web.readings import ENDING, SHOWN
+from cadran.web.view import period_text
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from cadran.charts.picture import Bars, Plot
+    from cadran.core.project.cards import Card
+    from cadran.web.readings import Reader, Reading
+    from cadran.web.render import Words
+
+_MOST_MEMBERS = 8
+_PERIODS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What the form above a page offers.
+
+    Attributes:
+        path: where it leads.
+        period: the chosen period as an address has it; empty is the latest.
+        periods: those to choose from: address and words.
+        objectives: key and label.
+        teams: scopes of KPIs.
+        filters: dimensions, each with its members.
+    """
+
+    path: str
+    period: str
+    periods: list[tuple[str, str]]
+    objectives: list[tuple[str, str]]
+    teams: list[str]
+    filters: list[tuple[str, list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """What a change is made up of, in a picture, with what has to be said beside it."""
+
+    title: str
+    sub: str
+    bars: Bars
+    notes: list[str]
+
+
+def controls(
+    reader: Reader, w: Words, path: str, through: dt.date | None, *, of: Sequence[Card] = ()
+) -> Controls:
+    """The form of a page; `of` names the KPIs that a page is of, where it is not of all."""
+    view = reader.view
+    chosen = "" if view.start is None else period_text(view.start, view.grain)
+    offered = []
+    if through is not None:
+        start = periods.start_of(through, view.grain)
+        offered = [periods.shifted(start, view.grain, -back) for back in range(_PERIODS)]
+        if view.start is not None and view.start not in offered:
+            offered.append(view.start)
+    held = {card.objective for card in reader.source.kpis}
+    goals = [
+        (row["objective"], row[f"label_{w.lang}"])
+        for row in reader.once("objectives", lambda: objectives(reader.source.layer))
+        if row["objective"] in held
+    ]
+    if of:
+        goals = []
+    strategic = [card for card in reader.source.kpis if card.tier == "strategic"]
+    return Controls(
+        path,
+        chosen,
+        [(period_text(start, view.grain), w.period(start, view.grain)) for start in offered],
+        goals,
+        [] if of else sorted({card.scope for card in reader.source.kpis}),
+        _filters(reader, of or strategic or list(reader.source.kpis)),
+    )
+
+
+def objective_label(reader: Reader, card: Card, w: Words) -> str:
+    """The objective that a KPI serves, in words."""
+    rows = reader.once("objectives", lambda: objectives(reader.source.layer))
+    found = {row["objective"]: str(row[f"label_{w.lang}"]) for row in rows}
+    return found.get(card.objective, w.name(card.objective))
+
+
+def _filters(reader: Reader, cards: Sequence[Card]) -> list[tuple[str, list[str]]]:
+    """The dimensions that most KPIs share, each with its members, as far as they may be seen."""
+    names: dict[str, list[str]] = {}
+    for card in cards:
+        for name in card.dimensions:
+            names.setdefault(name, []).append(card.name)
+    shared = sorted(names, key=lambda name: (-len(names[name]), name))[:3]
+    filters = []
+    for name in sorted({*shared, *reader.view.filters}):
+        if name not in names:
+            continue
+        kpi = names[name][0]
+        values = reader.source.rows([kpi], [name])
+        members = sorted({str(row[name]) for row in values if row[name] is not None})
+        if len(members) > 1:
+            filters.append((name, members[:100]))
+    return filters
+
+
+def tile_plot(reading: Reading) -> Plot:
+    """The sparkline of a tile: the periods until the one shown."""
+    window = reading.window
+    starts = [periods.shifted(window.first, window.grain, back) for back in range(1 - SHOWN, 1)]
+    return plots.sparkline([reading.history.get(start) for start in starts])
+
+
+def break_marks(reading: Reading, w: Words) -> list[plots.Mark]:
+    """Where the definition changed, as marks across a chart."""
+    return [
+        plots.Mark(
+            periods.start_of(change.period.date(), reading.window.grain),
+            w("break_n", n=change.after),
+        )
+        for change in reading.breaks
+    ]
+
+
+def breakdown(reader: Reader, reading: Reading, w: Words, where: Sequence[str]) -> Breakdown | None:
+    """What the change is made up of: the factors of the KPI, else the members of a dimension."""
+    card, window = reading.card, reading.window
+    if reading.change is None:
+        return None
+    found = _contributions(reader, reading, where)
+    if found is None:
+        return None
+    steps = [
+        (_factor(reader, part, w), part.amount, _from_to(reader, part, found.by is None, w))
+        for part in found.contributions
+    ]
+    if found.others is not None:
+        steps.append((w("others"), found.others.amount, ""))
+    title = w("contributions")
+    if found.by is not None:
+        title = f"{title} · {w.names(card.dimensions)[found.by].lower()}"
+    days = w.days(window.base_first, window.base_last)
+    picture = plots.waterfall(
+        (days, found.base), steps, (w.days(window.first, window.last), found.value), card,
+        title=title, lang=w.lang,
+    )  # fmt: skip
+    sub = w("contributions_sub", amount=w.amount(found.change, card), days=days)
+    return Breakdown(title, sub, picture, found.notes(w.lang)[1:])
+
+
+def _contributions(
+    reader: Reader, reading: Reading, where: Sequence[str]
+) -> drivers.Drivers | None:
+    """The factors of a change, or the members of the first dimension that it splits by."""
+    card, window = reading.card, reading.window
+    now, before = Days(window.first, window.last), Days(window.base_first, window.base_last)
+    try:
+        return drivers.by_factor(reader.source, card.name, now, before, where=where)
+    except ENDING:
+        raise
+    except CadranError:
+        pass  # it has no factors, or none that may be seen
+    for dimension in card.dimensions:
+        if dimension in reader.view.filters:
+            continue
+        try:
+            return drivers.by_member(
+                reader.source, card.name, dimension, now, before, where=where, shown=_MOST_MEMBERS
+            )
+        except ENDING:
+            raise
+        except CadranError:
+            continue
+    return None
+
+
+def _factor(reader: Reader, part: drivers.Contribution, w: Words) -> str:
+    if part.name is None:
+        return w("others")
+    cards = {card.name: card for card in reader.source.kpis}
+    return w.label(cards[part.name]) if part.name in cards else part.label or str(part.name)
+
+
+def _from_to(reader: Reader, part: drivers.Contribution, is_factor: bool, w: Words) -> str:  # noqa: FBT001
+    if not is_factor or part.base is None or part.value is None:
+        return ""
+    cards = {card.name: card for card in reader.source.kpis}
+    card = cards.get(part.name)
+    if card is None:
+        return f"{w.short(part.base)} → {w.short(part.value)}"
+    return f"{w.value(part.base, card)} → {w.value(part.value, card)}"
