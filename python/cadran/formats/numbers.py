@@ -55,7 +55,9 @@ _LARGE = ((Decimal(10) ** 9, {"en": "bn", "fr": "Md"}), (Decimal(10) ** 6, {"en"
 _FROM = 10_000
 
 
-def short(value: Any, unit: str, *, top: Any = None, decimals: int = 0, lang: str = "en") -> str:
+def short(  # noqa: PLR0911 - one return for each way a number is written
+    value: Any, unit: str, *, top: Any = None, decimals: int = 0, lang: str = "en"
+) -> str:
     """The value short enough for an axis or the end of a line: 453 k€, €1.2M.
 
     Args:
