@@ -67,6 +67,17 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """A forecast of a period: its name, its value, and the ends of its interval."""
+
+    at: Any
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Something that happened: in the lane below a plot, or as a line across it."""
 
@@ -87,7 +98,7 @@ def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
     running: Any = None,
     breaks: Iterable[Mark] = (),
     events: Iterable[Mark] = (),
-    interval: tuple[Any, float, float] | None = None,
+    expected: Expected | None = None,
     height: int = 240,
     zero: bool | None = None,
 ) -> Plot:
@@ -103,7 +114,7 @@ def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
         running: the start of a period that is not over: its part of a line is dashed.
         breaks: where the definition changed.
         events: what happened, in the lane below.
-        interval: a period with the lower and the upper end of its forecast.
+        expected: the forecast of a period.
         height: of the plot in pixels.
         zero: whether the scale begins at zero; by default it does but for a rate.
     """
@@ -112,7 +123,7 @@ def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
         return Plot(title, height=height)
     places = {start: _place(index, len(starts)) for index, start in enumerate(starts)}
     values = [float(v) for one in series for v in one.values.values() if v is not None]
-    values += [float(v) for v in (interval or ())[1:]]
+    values += [] if expected is None else [expected.value, expected.low, expected.high]
     axis = scale(values, zero=card.unit != "%" if zero is None else zero)
     curves: list[Curve] = []
     dots: list[Dot] = []
@@ -129,7 +140,14 @@ def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
             dots.append(Dot(x, y, tone, title=f"{one.name} {figure}".strip()))
         if one.name:
             ends.append(End(y, _figure(value, card, axis, lang), one.name, tone, one.style))
-    bands = () if interval is None else _interval(interval, places, axis)
+    bands: tuple[Band, ...] = ()
+    if expected is not None and expected.at in places:
+        x, y = places[expected.at], axis.from_top(expected.value)
+        bands = _interval(x, expected, axis)
+        dots.append(Dot(x, y, "blue", "ring", expected.name))
+        ends.append(
+            End(y, _figure(expected.value, card, axis, lang), expected.name, "blue", "dotted")
+        )
     return Plot(
         title,
         x=_time_ticks(starts, places, grain, lang),
@@ -396,13 +414,9 @@ def _curves(
     return drawn, last
 
 
-def _interval(
-    interval: tuple[Any, float, float], places: dict[Any, float], axis: Scale
-) -> tuple[Band, ...]:
-    at, low, high = interval
-    x = places.get(at, 1.0)
+def _interval(x: float, expected: Expected, axis: Scale) -> tuple[Band, ...]:
     left = max(0.0, x - 0.012), min(1.0, x + 0.012)
-    top, foot = axis.from_top(high), axis.from_top(low)
+    top, foot = axis.from_top(expected.high), axis.from_top(expected.low)
     return (Band(tuple((e, top) for e in left), tuple((e, foot) for e in left), "blue"),)
 
 

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from cadran.charts import plots
-from cadran.charts.plots import Mark, Series
+from cadran.charts.plots import Expected, Mark, Series
 from cadran.core.semantics import tree
 from cadran.errors import CadranError, QueryError
 from cadran.formats import periods
 from cadran.web import service_levels
-from cadran.web.parts import break_marks, breakdown, controls, objective_label
+from cadran.web.parts import (
+    break_marks,
+    breakdown,
+    controls,
+    forecast_of,
+    objective_label,
+    outlook,
+)
 from cadran.web.readings import ENDING, Reading
 
 if TYPE_CHECKING:
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 
     from cadran.charts.picture import Plot
     from cadran.core.project.cards import Card
+    from cadran.insight.forecast import Forecast
     from cadran.web.readings import Reader
     from cadran.web.render import Words
     from cadran.web.view import Window
@@ -70,6 +78,7 @@ def kpi(reader: Reader, name: str, w: Words) -> dict[str, Any]:
     card = reader.card(name)
     reading = reader.readings([card], history=HISTORY)[0]
     window, where = reading.window, reader.view.where if reading.is_filtered else ()
+    expected = forecast_of(reader, reading)
     return {
         "title": w.label(card),
         "card": card,
@@ -79,9 +88,9 @@ def kpi(reader: Reader, name: str, w: Words) -> dict[str, Any]:
         "until": reader.through(name),
         "page": controls(reader, w, f"/board/kpis/{name}", reader.through(name), of=[card]),
         "objective": objective_label(reader, card, w),
-        "forecast": None,
+        "forecast": expected and _outlook(reading, expected, w),
         "comparisons": _comparisons(reader, reading),
-        "trend": trend(reader, reading, w),
+        "trend": trend(reader, reading, w, expected),
         "breakdown": breakdown(reader, reading, w, where),
         "splits": splits(reader, reading, w, where),
         "published": published(reader, reading, w),
@@ -101,7 +110,35 @@ def _comparisons(reader: Reader, reading: Reading) -> list[Reading]:
     return [one for one in readings if one.base is not None]
 
 
-def trend(reader: Reader, reading: Reading, w: Words) -> Plot | None:
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A forecast in words."""
+
+    day: dt.date
+    value: str
+    interval: str
+    state: str
+    tone: str
+
+
+def _outlook(reading: Reading, expected: Forecast, w: Words) -> Outlook:
+    card = reading.card
+    state = outlook(reading, expected)
+    return Outlook(
+        expected.period.end,
+        w.value(expected.value, card),
+        w(
+            "interval", low=w.value(expected.low, card), high=w.value(expected.high, card),
+            share=w.share(expected.level),
+        ),
+        w(state) if state else "",
+        {"likely": "ok", "open": "near", "unlikely": "bad"}.get(state, ""),
+    )  # fmt: skip
+
+
+def trend(
+    reader: Reader, reading: Reading, w: Words, expected: Forecast | None = None
+) -> Plot | None:
     """The KPI over twenty-five periods, with targets, breaks of definition and grave incidents."""
     card, window = reading.card, reading.window
     if not any(value is not None for value in reading.history.values()):
@@ -125,6 +162,11 @@ def trend(reader: Reader, reading: Reading, w: Words) -> Plot | None:
         series, card, window.grain, title=w.label(card), lang=w.lang, head=w("period_head"),
         running=window.first if window.is_running else None, breaks=break_marks(reading, w),
         events=events, height=280,
+        expected=None
+        if expected is None
+        else Expected(
+            window.first, w("forecast_short"), expected.value, expected.low, expected.high
+        ),
     )  # fmt: skip
 
 

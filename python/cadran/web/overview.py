@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cadran.charts import plots
 from cadran.charts.plots import Series
+from cadran.core.targets import Status
 from cadran.formats import periods
 from cadran.web import service_levels
-from cadran.web.parts import break_marks, breakdown, controls, tile_plot
+from cadran.web.parts import (
+    break_marks,
+    breakdown,
+    controls,
+    forecast_of,
+    outlook,
+    tile_plot,
+)
 from cadran.web.readings import SHOWN
 
 if TYPE_CHECKING:
@@ -37,7 +45,7 @@ class Course:
 def overview(reader: Reader, w: Words) -> dict[str, Any]:
     """What the overview holds."""
     cards = reader.cards("strategic") or reader.cards()[:12]
-    readings = reader.readings(cards)
+    readings = [with_outlook(reader, one) for one in reader.readings(cards)]
     window = reader.window(cards)
     levels = service_levels.levels(reader, w)
     focus = _focus(readings)
@@ -60,6 +68,15 @@ def overview(reader: Reader, w: Words) -> dict[str, Any]:
         "course": course_by(reader, focus, w) if focus else None,
         "breakdown": breakdown(reader, focus, w, _where(reader, focus)) if focus else None,
     }  # fmt: skip
+
+
+def with_outlook(reader: Reader, reading: Reading) -> Reading:
+    """A reading of a running period, with what is to be expected where it has a target."""
+    is_open = reading.target is not None and reading.status is Status.NONE
+    found = forecast_of(reader, reading) if is_open else None
+    if found is None:
+        return reading
+    return replace(reading, outlook=outlook(reading, found), expected=found.value)
 
 
 def sentences(readings: Sequence[Reading], w: Words) -> list[str]:

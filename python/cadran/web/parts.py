@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cadran.charts import plots
 from cadran.errors import CadranError
 from cadran.formats import periods
-from cadran.insight import drivers
+from cadran.insight import drivers, forecast
 from cadran.insight.evidence import Days
 from cadran.insight.scorecard import objectives
 from cadran.web.readings import ENDING, SHOWN
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cadran.charts.picture import Bars, Plot
     from cadran.core.project.cards import Card
+    from cadran.insight.forecast import Forecast
     from cadran.web.readings import Reader, Reading
     from cadran.web.render import Words
 
@@ -131,6 +132,32 @@ def break_marks(reading: Reading, w: Words) -> list[plots.Mark]:
         )
         for change in reading.breaks
     ]
+
+
+def forecast_of(reader: Reader, reading: Reading) -> Forecast | None:
+    """The forecast of the running period that a reading is of; None where there can be none."""
+    card, window = reading.card, reading.window
+    if not window.is_running or reading.value is None:
+        return None
+    where = reader.view.where if reading.is_filtered else ()
+    try:
+        found = forecast.to_end(reader.source, card.name, window.grain, where=where)
+    except ENDING:
+        raise
+    except CadranError:
+        return None
+    return found if found.period.start == window.first else None
+
+
+def outlook(reading: Reading, found: Forecast) -> str:
+    """Whether the target of a running period is likely to be reached: likely, open or unlikely."""
+    if reading.target is None or reading.card.direction not in {"up", "down"}:
+        return ""
+    goal, sign = float(reading.target.target), 1 if reading.card.direction == "up" else -1
+    worst, best = sorted((found.low * sign, found.high * sign))
+    if worst >= goal * sign:
+        return "likely"
+    return "unlikely" if best < goal * sign else "open"
 
 
 def breakdown(reader: Reader, reading: Reading, w: Words, where: Sequence[str]) -> Breakdown | None:

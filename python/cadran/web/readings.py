@@ -47,6 +47,8 @@ class Reading:
         breaks: where its meaning changed within the history.
         is_filtered: whether the filters of the page hold for it.
         problem: why there is nothing to show; empty where there is.
+        outlook: of a running period, whether its target is likely, open or unlikely; or empty.
+        expected: the forecast behind that.
     """
 
     card: Card
@@ -59,6 +61,8 @@ class Reading:
     breaks: tuple[Break, ...] = ()
     is_filtered: bool = True
     problem: str = ""
+    outlook: str = ""
+    expected: float | None = None
 
     @property
     def change(self) -> Any:

@@ -173,7 +173,12 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"draw": page, "spark": spark, "style": style}
+    environment.globals |= {
+        "draw": page,
+        "spark": spark,
+        "style": style,
+        "last_day": periods.last_of,
+    }
     return environment
 
 
