@@ -10,12 +10,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cadran.access import policy as policies
+from cadran.access.authorize import PolicyGate
+from cadran.access.caller import Caller
+from cadran.core.project import artifacts
 from cadran.core.project import calendar as calendars
-from cadran.errors import CardError, UnknownNameError
+from cadran.core.query.request import ask
+from cadran.core.warehouse import Confinement
+from cadran.errors import CardError, NotAllowedError, UnknownNameError
 from cadran.insight import counterfactual, impact
 from cadran.insight.counterfactual import Calm, Series, Stretch, Timeline, expect
-from cadran.insight.harm import OUTCOMES
+from cadran.insight.harm import OUTCOMES, Ground
 from cadran.insight.source import Numbers, Source
+from cadran.serving.service import QueryService, RequestContext
+from cadran.serving.snapshots import SnapshotStore
 
 
 def utc(*parts):
@@ -48,6 +56,8 @@ def incident(number, started, minutes, **more):
 class Shop:
     """A shop that answers as a layer does: orders by the minute, drawn with a fixed seed."""
 
+    BLOCKS = ("orders_placed", "sessions_started")
+
     def __init__(self, incidents, *, boost=None):
         by_minute = np.repeat(hourly_rate() / 60, 60)
         self.incidents = incidents
@@ -71,7 +81,7 @@ class Shop:
 
     def answer(self, query):
         tables = {
-            "incidents_started": (np.array([0]), np.array([1])),
+            "incident_count": (np.array([0]), np.array([1])),
             "orders_placed": (np.arange(len(self.orders)), self.orders),
             "sessions_started": (
                 np.arange(0, len(self.orders), 60),
@@ -85,15 +95,23 @@ class Shop:
             raise UnknownNameError("metric", metric, tables)
         minutes, counts = tables[metric]
         at = np.datetime64(FIRST, "us") + minutes.astype("timedelta64[m]")
-        return Numbers(pa.table({"at": at, metric: counts}), (), "")
+        (time,) = query.group_by
+        return Numbers(pa.table({time.column: at, metric: counts}), (), "")
 
     def daily(self):
         return self.orders.reshape(-1, 1440).sum(axis=1)
 
     def source(self, monkeypatch):
         monkeypatch.setattr(impact, "incidents", lambda _: self.incidents)
-        layer = SimpleNamespace(project=SimpleNamespace(root=None))
-        return Source(layer, self.answer, ())
+        layer = SimpleNamespace(
+            project=SimpleNamespace(root=None),
+            metric=lambda name: {"name": name},
+            metric_graph=SimpleNamespace(closure=lambda _: self.BLOCKS),
+        )
+        return Source(
+            layer, self.answer, (),
+            finer=lambda _, metric, time: self.answer(ask([metric], [time])).table,
+        )  # fmt: skip
 
 
 def of_one(shop, monkeypatch, name="i1", **more):
@@ -181,7 +199,7 @@ def test_a_known_loss_lies_between_the_bounds_and_is_told_with_its_evidence(monk
     assert tuple(rows) == OUTCOMES
     assert rows["orders"]["method"] == impact.METHOD
     assert str(rows["net_revenue"]["estimate"]) == f"{revenue.estimate:.2f}"
-    assert "satisfied_answers_count" in rows["satisfaction"]["note"]
+    assert rows["tickets"]["note"].startswith("tickets_opened_count is nothing of tickets_opened")
 
 
 def test_where_nothing_was_lost_no_loss_is_measurable(monkeypatch):
@@ -274,7 +292,7 @@ def test_a_wrong_name_and_a_caller_without_rights_are_refused(monkeypatch):
     def refuse(query):
         raise UnknownNameError("metric", query.metrics[0], ())
 
-    with pytest.raises(UnknownNameError, match="incidents_started"):
+    with pytest.raises(UnknownNameError, match="incident_count"):
         impact.of_all(Source(source.layer, refuse, ()))
 
 
@@ -328,9 +346,7 @@ def test_the_demo_company_finds_its_true_losses_again(demo, layer, project_root)
     assert total.interval.lower <= lost <= total.interval.upper
 
 
-def test_quiet_hours_of_the_demo_company_are_rarely_taken_for_a_loss(
-    layer, project_root, monkeypatch
-):
+def test_quiet_hours_of_the_demo_company_are_rarely_taken_for_a_loss(layer, project_root):
     real = impact.incidents(layer)
     rng = np.random.default_rng(8)
     every = [row["started_at"] for row in real]
@@ -339,11 +355,50 @@ def test_quiet_hours_of_the_demo_company_are_rarely_taken_for_a_loss(
         started = utc(2024, 12, 1) + dt.timedelta(minutes=int(rng.integers(0, 680 * 1440)))
         if all(abs(started - other) > dt.timedelta(hours=30) for other in every):
             fakes.append(incident(len(fakes), started, int(rng.integers(20, 180))))
-    alarms = {"orders": 0, "tickets": 0}
+    alarms = {"orders": [], "tickets": []}
+    source, calendar = Source.of(layer), calendars.read(project_root)
     for batch in (fakes[:20], fakes[20:40], fakes[40:]):  # few at a time: they mask each other
-        monkeypatch.setattr(impact, "incidents", lambda _, rows=(*real, *batch): list(rows))
-        told = impact.of_all(Source.of(layer), calendar=calendars.read(project_root))
-        for one in told.impacts[len(real) :]:
-            for outcome in alarms:
-                alarms[outcome] += outcome in one.effects and one.effects[outcome].is_measurable
-    assert max(alarms.values()) <= 0.1 * len(fakes), alarms
+        ground = Ground(source, [*real, *batch], calendar)
+        for row in batch:
+            effects, _ = ground.effects(row)
+            for outcome in alarms.keys() & effects.keys():
+                alarms[outcome].append(effects[outcome].is_measurable)
+    for told in alarms.values():
+        assert len(told) > 0.8 * len(fakes)
+        assert sum(told) <= 0.1 * len(told)
+
+
+POLICY = """
+roles:
+  all: {metrics: "*", dimensions: "*"}
+  support: {metrics: [incident_count, tickets_opened], dimensions: "*"}
+  sales: {metrics: [order_count, net_revenue], dimensions: "*"}
+  france: {metrics: "*", dimensions: "*", rows: ["customer__country = 'FR'"]}
+"""
+
+
+def test_a_server_tells_each_role_the_outcomes_that_its_kpis_are_made_of(demo, tmp_path):
+    (tmp_path / "policy.yml").write_text(POLICY, encoding="utf-8")
+    found = artifacts.find(None, demo.target / "semantic_manifest.json", demo.database)
+    snapshots = SnapshotStore(found, confined=Confinement(), folder=tmp_path / "snapshots")
+    snapshots.refresh(force=True)
+    gate = PolicyGate(policies.read(tmp_path / "policy.yml"))
+    service = QueryService(snapshots, gate=gate)
+
+    def told(role):
+        context = RequestContext(Caller(f"in {role}", (role,)), "test")
+        with service.source(context) as source:
+            return impact.of_incident(source, "i0025")
+
+    try:
+        seen = set(told("all").effects)
+        assert seen >= {"orders", "net_revenue", "conversion", "tickets"}
+        support = told("support")
+        assert set(support.effects) == {"tickets"}
+        assert "order_count" in support.absent["orders"]
+        with pytest.raises(UnknownNameError, match="incident_count"):
+            told("sales")
+        with pytest.raises(NotAllowedError, match="france"):
+            told("france")
+    finally:
+        service.close()

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cadran.access import policy
 from cadran.core.ledger import settings as ledger
-from cadran.core.project import checks, contracts
+from cadran.core.project import calendar, checks, contracts
 from cadran.core.versions import record
 from cadran.errors import CadranError, CardError, PolicyError, ProjectError
 from cadran.formats import strict_yaml
@@ -18,6 +18,7 @@ from cadran.governance.rules import registered
 from cadran.server import settings as server
 
 READERS = {
+    "cadran_calendar.yml": calendar.read,
     "cadran_checks.yml": lambda root: checks.read(root, set(registered())),
     "cadran_ledger.yml": ledger.read,
     "cadran_policy.yml": lambda root: policy.read(root / "cadran_policy.yml"),

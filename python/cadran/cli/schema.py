@@ -48,6 +48,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Each schema by the name of its file."""
     from cadran.access.policy import PolicySettings
     from cadran.core.ledger.settings import LedgerSettings
+    from cadran.core.project.calendar import Calendar
     from cadran.core.project.checks import Settings
     from cadran.core.versions.record import RecordFile
     from cadran.reliability.alerts.policy import Policies
@@ -57,6 +58,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     kinds = {
         "card": (CardBlock, "A KPI card: what stands under config.meta.kpi of a metric"),
         "cadran_alerts": (Policies, "cadran_alerts.yml: what is watched and who is told"),
+        "cadran_calendar": (Calendar, "cadran_calendar.yml: holidays and promotions"),
         "cadran_checks": (Settings, "cadran_checks.yml: what a project decides about its checks"),
         "cadran_collect": (collector.Settings, "cadran_collect.yml: how a collector runs"),
         "cadran_ledger": (LedgerSettings, "cadran_ledger.yml: what is published of which KPI"),

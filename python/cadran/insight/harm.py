@@ -10,17 +10,18 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from cadran.core.components import DENOMINATOR, NUMERATOR
 from cadran.core.project import calendar as calendars
 from cadran.errors import (
     CadranError,
     NotAllowedError,
     NotGovernedError,
     QueryError,
-    UnknownNameError,
 )
 from cadran.insight.counterfactual import (
     DAY,
@@ -39,7 +40,9 @@ from cadran.insight.counterfactual import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
 
     from cadran.core.project.calendar import Calendar
     from cadran.insight.counterfactual import Flags, Floats, Ints
@@ -56,16 +59,19 @@ REMEMBERED_DAYS = 7  # for which customers hold it against the company
 _REBOUND_TAIL = 0.95  # of the quiet weeks that have less of it
 _LONG_REACH = 13  # weeks, where few are quiet for as long as something is remembered
 
-# What is asked: metrics, the time that is theirs, and over how many minutes a row is spread.
-_ASKED = {
-    "orders": ("orders_placed", "session__started_at__minute", 1),
-    "sessions": ("sessions_started", "session__started_at__hour", HOUR),
-    "tickets": ("tickets_opened_count", "ticket__opened_at__minute", 1),
-    "satisfied": ("satisfied_answers_count", "metric_time__day", DAY),
-    "answers": ("satisfaction_answers_count", "metric_time__day", DAY),
-    "net_revenue": ("net_revenue", "metric_time__day", DAY),
-    "order_count": ("order_count", "metric_time__day", DAY),
+# Building blocks: the KPI by whose rights each is asked, the block, and a time finer than a day.
+_BLOCKS = {
+    "orders": ("order_count", "orders_placed", "session__started_at__minute"),
+    "sessions": ("conversion_rate", "sessions_started", "session__started_at__hour"),
+    "tickets": ("tickets_opened", "tickets_opened_count", "ticket__opened_at__minute"),
 }
+_DAILY = ("net_revenue", "order_count")
+_SATISFACTION, _SIDES = (
+    "customer_satisfaction_rate",
+    {"satisfied": NUMERATOR, "answers": DENOMINATOR},
+)
+_BY_DAY = "metric_time__day"
+_WIDTHS = {"minute": 1, "hour": HOUR, "day": DAY}  # minutes over which a row is spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +153,18 @@ class Ground:
         self._known: dict[str, Flags] = {}
         self._spans_of: dict[tuple[str, int], list[tuple[int, int]]] = {}
         self._calm_of: dict[tuple[str, int], Calm] = {}
-        columns = {}
-        for name, (metric, time, _) in _ASKED.items():
-            try:
-                table = source.ask(metric, [time], governed=False, ordered=False).table
-            except (UnknownNameError, NotAllowedError, NotGovernedError) as problem:
-                self._absent[name] = str(problem)
-                continue
-            at, counts = instants(table.column(0)), table.column(1)
-            values = counts.to_numpy(zero_copy_only=False).astype(np.float64)
-            dated = ~np.isnat(at) & ~np.isnan(values)
-            if dated.any():
-                columns[name] = at[dated], values[dated]
-            else:
-                self._absent[name] = f"{metric} has no rows."
+        self._width: dict[str, int] = {}
+        columns: dict[str, tuple[Any, Floats]] = {}
+        for names, table in self._tables(source):
+            at = instants(table.column(0))
+            for name, column in names.items():
+                values = table.column(column).to_numpy(zero_copy_only=False).astype(np.float64)
+                dated = ~np.isnat(at) & ~np.isnan(values)
+                if dated.any():
+                    columns[name] = at[dated], values[dated]
+                    self._width[name] = _WIDTHS[table.column_names[0].rpartition("__")[2]]
+                else:
+                    self._absent[name] = f"{column} has no rows."
         moments = [at for at, _ in columns.values()]
         moments += [np.array([row["started_at"] for row in rows], dtype="datetime64[us]")]
         every = np.concatenate(moments)
@@ -173,10 +177,23 @@ class Ground:
             self._add(name, at, values)
         self._regime = self._regimes()
 
+    def _tables(self, source: Source) -> Iterator[tuple[dict[str, str], pa.Table]]:
+        """Each table that may be asked, its time first, with the columns of its series."""
+        asked: list[tuple[dict[str, str], Callable[[], pa.Table]]] = [
+            ({name: block[1]}, partial(source.by_time, *block)) for name, block in _BLOCKS.items()
+        ]
+        asked += [({name: name}, partial(_daily, source, name)) for name in _DAILY]
+        asked.append((_SIDES, partial(_satisfaction, source)))
+        for names, answer in asked:
+            try:
+                yield names, answer()
+            except (QueryError, NotAllowedError, NotGovernedError) as problem:
+                self._absent |= dict.fromkeys(names, str(problem))
+
     def _add(self, name: str, at: Any, values: Floats) -> None:
-        _, time, width = _ASKED[name]
+        width = self._width[name]
         # A business day has no zone: its midnight is that of the local clock already.
-        by_day = time.endswith("__day")
+        by_day = width == DAY
         first = np.datetime64(self.timeline.first, "us")
         minutes: Ints = (
             (at - first).astype("timedelta64[m]").astype(np.int64)
@@ -204,7 +221,7 @@ class Ground:
         start = self.timeline.minute(row["started_at"])
         restored = row["restored_at"]
         end = self._last[name] if restored is None else self.timeline.minute(restored) + 1
-        if _ASKED[name][2] == DAY:
+        if self._width[name] == DAY:
             start, end = start // DAY * DAY, -(-end // DAY) * DAY
         return start, min(end + after, self._last[name])
 
@@ -424,6 +441,27 @@ class Ground:
             "tickets", "tickets", looked, harm=looked.harm, spread=float(weeks.spread[own]),
             expected=float(weeks.expected[own]), actual=float(weeks.actual[own]),
         )  # fmt: skip
+
+
+def _daily(source: Source, kpi: str) -> pa.Table:
+    return source.ask([kpi], [_BY_DAY], ordered=False).table
+
+
+def _satisfaction(source: Source) -> pa.Table:
+    """The answers by day; where some days may not be shown, the longest time in which all may."""
+    try:
+        return source.with_sides(_SATISFACTION, [_BY_DAY])
+    except NotAllowedError:
+        shown = source.rows([_SATISFACTION], [_BY_DAY])
+        runs = [
+            [row[_BY_DAY] for row in rows]
+            for is_hidden, rows in itertools.groupby(shown, lambda row: row[_SATISFACTION] is None)
+            if not is_hidden
+        ]
+        if not runs:
+            raise
+        longest = max(runs, key=len)
+        return source.with_sides(_SATISFACTION, [_BY_DAY], start=longest[0], end=longest[-1])
 
 
 class _TooLittleError(CadranError):

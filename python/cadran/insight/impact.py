@@ -205,7 +205,7 @@ def _impact(ground: Ground, row: dict[str, Any]) -> Impact:
 
 def _incidents(source: Source) -> list[dict[str, Any]]:
     # The list is read past the door, so the door says first whether incidents may be asked about.
-    source.ask("incidents_started", limit=1, governed=False)
+    source.ask(["incident_count"], ["metric_time__year"], limit=1)
     return incidents(source.layer)
 
 

@@ -61,12 +61,15 @@ class Source:
         sides: answers a question about one KPI that divides, with what it divides beside it as
             `numerator` (none of a conversion rate) and `denominator`. The sides are for weights:
             who may see a rate need not see the amounts behind it, so they are never handed on.
+        finer: answers a building block by a time that no card has, where a question about the KPI
+            made of it may be asked. Its rows are for sums, and are never handed on either.
     """
 
     layer: Layer
     answer: Callable[[Query], Rows]
     kpis: tuple[Card, ...]
     sides: Callable[[Query], pa.Table] | None = None
+    finer: Callable[[Query, str, str], pa.Table] | None = None
 
     @classmethod
     def of(cls, layer: Layer) -> Source:
@@ -83,7 +86,10 @@ class Source:
                 sides.append(Sides.of(layer))
             return sides[0].table(query.metrics[0], sides[0].answer(query).to_arrow())
 
-        return cls(layer, answer, tuple(layer.kpis()), with_sides)
+        def finer(_: Query, metric: str, time: str) -> pa.Table:
+            return layer.answer(ask(metric, [time], governed=False, ordered=False)).to_arrow()
+
+        return cls(layer, answer, tuple(layer.kpis()), with_sides, finer)
 
     def ask(self, *args: Any, **kwargs: Any) -> Rows:
         """The answer to a question in the arguments of `Layer.query`.
@@ -98,8 +104,8 @@ class Source:
         rows: list[dict[str, Any]] = self.ask(*args, **kwargs).table.to_pylist()
         return rows
 
-    def rows_with_sides(self, kpi: str, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        """The rows of an answer about a KPI that divides, with its two sides, as plain values.
+    def with_sides(self, kpi: str, *args: Any, **kwargs: Any) -> pa.Table:
+        """The answer about a KPI that divides, with its two sides.
 
         Raises:
             QueryError: the KPI does not divide, or nothing here answers its sides.
@@ -107,8 +113,30 @@ class Source:
         """
         if self.sides is None:
             raise QueryError(f"What {kpi} divides is not answered here.")
-        rows: list[dict[str, Any]] = self.sides(ask([kpi], *args, **kwargs)).to_pylist()
+        return self.sides(ask([kpi], *args, **kwargs))
+
+    def rows_with_sides(self, kpi: str, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        """The rows of `with_sides` as plain values."""
+        rows: list[dict[str, Any]] = self.with_sides(kpi, *args, **kwargs).to_pylist()
         return rows
+
+    def by_time(self, kpi: str, metric: str, time: str) -> pa.Table:
+        """The rows of a building block of a KPI by a time that its card does not have.
+
+        Args:
+            kpi: by whose rights it is asked.
+            metric: what the KPI is made of.
+            time: with its grain, such as `session__started_at__minute`.
+
+        Raises:
+            QueryError: the KPI is not made of it, or nothing here answers what it is made of.
+            CadranError: as `Layer.query`.
+        """
+        query = ask([kpi], ["metric_time__day"])
+        name = self.layer.metric(kpi)["name"]
+        if self.finer is None or metric not in self.layer.metric_graph.closure(name):
+            raise QueryError(f"{metric} is nothing of {kpi} that is answered here.")
+        return self.finer(query, metric, time)
 
     def sees(self, kpi: str) -> bool:
         """Whether whoever asks may see a KPI."""

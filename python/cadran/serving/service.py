@@ -19,7 +19,7 @@ from cadran.access.gate import OpenGate, Visible
 from cadran.audit.log import Entry, NoAudit
 from cadran.core.compiler.plan_cache import Recent
 from cadran.core.components import Sides
-from cadran.core.query.request import Query
+from cadran.core.query.request import GroupBy, Query
 from cadran.errors import (
     CadranError,
     ClosingError,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from cadran.audit.log import Audit
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
+    from cadran.core.result import Result
     from cadran.serving.snapshots import Snapshot, SnapshotStore
 
 
@@ -254,6 +255,7 @@ class QueryService(MetadataService):
                 lambda query: self.ask(context, query),
                 cards,
                 lambda query: self._sides(context, query),
+                lambda query, metric, time: self._finer(context, query, metric, time),
             )
 
     def _sides(self, context: RequestContext, query: Query) -> pa.Table:
@@ -263,41 +265,85 @@ class QueryService(MetadataService):
             NotAllowedError: a value of the KPI among them is hidden.
             CadranError: as `ask`.
         """
-        caller = self.spender(context.caller)
 
-        def work(state: Snapshot, allowed: Allowed) -> Answer:
-            key = state.edition(allowed), ("sides", allowed)
-            cached = self.cache.get(key) if context.read_cache else None
-            if cached is not None:
-                return cached
+        def compute(state: Snapshot, allowed: Allowed) -> tuple[Result, pa.Table]:
             sides = state.fields.get(_SIDES)
             if not isinstance(sides, Sides):
                 home = state.layer.project.semantic_manifest_path.parent / "cadran" / "measuring"
                 sides = state.fields[_SIDES] = Sides.of(state.layer, home)
-            moves = state.moves
-            with self.meter.running(caller):
-                stop = self._timed(context.stop, caller)
-                with self.interrupting(stop, state.layer.warehouse.stopper()):
-                    try:
-                        result = sides.answer(allowed.query)
-                        table = result.to_arrow()
-                        (kpi,), others = allowed.query.metrics, result.metrics[1:]
-                        plain = table.drop_columns(list(others))
-                        shown = self.gate.suppress(plain, allowed, state.layer)
-                    except WarehouseError as problem:
-                        raise redaction.without_values(problem, allowed) from None
+            result = sides.answer(allowed.query)
+            table = result.to_arrow()
+            (kpi,), others = allowed.query.metrics, result.metrics[1:]
+            plain = table.drop_columns(list(others))
+            shown = self.gate.suppress(plain, allowed, state.layer)
             if shown.column(kpi).null_count > table.column(kpi).null_count:
                 raise NotAllowedError(
                     f"A value of {kpi} rests on too few observations to be shown, so it is not"
                     " split: ask by another dimension or over a longer time."
                 )
+            return result, sides.table(kpi, table)
+
+        return self._behind(context, query, ("sides",), compute, is_limited=True)
+
+    def _finer(self, context: RequestContext, query: Query, metric: str, time: str) -> pa.Table:
+        """The rows of a building block by a time, judged as a question about the KPI made of it.
+
+        Raises:
+            NotAllowedError: the KPI is about people.
+            CadranError: as `ask`.
+        """
+
+        def compute(state: Snapshot, allowed: Allowed) -> tuple[Result, pa.Table]:
+            if allowed.hides:
+                raise NotAllowedError(
+                    f"{', '.join(query.metrics)} is about people: it is not looked at more finely."
+                )
+            block = replace(
+                allowed.query, metrics=(metric,), group_by=(GroupBy(time),), order_by=(),
+                governed=False, ordered=False,
+            )  # fmt: skip
+            result = state.layer.answer(block)
+            return result, result.to_arrow()
+
+        name = ("finer", metric, time)
+        return self._behind(context, query, name, compute, is_limited=False)
+
+    def _behind(
+        self,
+        context: RequestContext,
+        query: Query,
+        name: tuple[str, ...],
+        compute: Callable[[Snapshot, Allowed], tuple[Result, pa.Table]],
+        *,
+        is_limited: bool,
+    ) -> pa.Table:
+        """What stands behind a KPI, for whoever may ask the KPI so; kept under a name.
+
+        `is_limited` holds its rows to what the caller may take at once.
+        """
+        caller = self.spender(context.caller)
+
+        def work(state: Snapshot, allowed: Allowed) -> Answer:
+            key = state.edition(allowed), (*name, allowed)
+            cached = self.cache.get(key) if context.read_cache else None
+            if cached is not None:
+                return cached
+            moves = state.moves
+            with self.meter.running(caller):
+                stop = self._timed(context.stop, caller)
+                with self.interrupting(stop, state.layer.warehouse.stopper()):
+                    try:
+                        result, table = compute(state, allowed)
+                    except WarehouseError as problem:
+                        raise redaction.without_values(problem, allowed) from None
             edition = state.edition(allowed, result.sql, moves)
             answer = Answer(
-                table=sides.table(kpi, table), query=result.query, cards={}, versions={},
+                table=table, query=result.query, cards={}, versions={},
                 breaks=(), like_for_like=True, governed=False, state=edition, key=repr(key),
                 sql=result.sql, kept_as=(edition, key[1]),
             )  # fmt: skip
-            execution.check_limits(answer, caller)
+            if is_limited:
+                execution.check_limits(answer, caller)
             self.cache.put(answer.kept_as, answer)
             return answer
 
