@@ -174,6 +174,38 @@ def history(layer: Layer, slo_ids: Iterable[str], grain: str) -> list[dict[str, 
     )
 
 
+def burn_down(layer: Layer, slo_id: str, month: dt.date) -> list[dict[str, Any]]:
+    """What was left of an SLO's budget at the end of each local day of a month, net.
+
+    The budget is that of the whole month, of a running one that of what came in so far; the last
+    row has the same remaining rate as the month in `history`.
+
+    Args:
+        layer: the layer of a built project.
+        slo_id: the SLO and its subject; a composite has no units and so no rows.
+        month: its first day.
+
+    Returns:
+        Rows of local_date, bad_units and allowed_units of the day, and remaining_rate.
+    """
+    return read(
+        layer,
+        f"""
+        with days as (
+            select local_date, sum(bad_units) as bad_units, sum(allowed_units) as allowed_units
+            from {relation(layer, "fct_slo_slices_hourly")}
+            where slo_id = {_text(slo_id)} and not is_excluded
+                and local_date >= date '{month}'
+                and local_date < date '{month}' + interval 1 month
+            group by local_date
+        )
+        select local_date, bad_units, allowed_units,
+            1 - sum(bad_units) over (order by local_date)
+                / nullif(sum(allowed_units) over (), 0) as remaining_rate
+        from days order by local_date""",
+    )
+
+
 def exclusions(layer: Layer) -> list[dict[str, Any]]:
     """Every entry of the register of exclusions with what became of it."""
     return read(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from cadran.reliability.alerts.machine import State
 from cadran.reliability.alerts.message import title_and_text
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from cadran.reliability.alerts.store import Store
     from cadran.web.readings import Reader
     from cadran.web.render import Words
@@ -52,6 +52,56 @@ def history(reader: Reader, store: Store | None) -> list[dict[str, Any]]:
     if store is None or not reader.whole("incident_count"):
         return []
     return store.history(most=_MOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A time for which an alert fired.
+
+    Attributes:
+        rule: in words.
+        subject: what it was about.
+        tone: of its severity.
+        began: the instant (UTC) of the data from which on.
+        ended: the instant until which; None while it fires.
+    """
+
+    rule: str
+    subject: str
+    tone: str
+    began: dt.datetime
+    ended: dt.datetime | None
+
+
+def firings(
+    reader: Reader, store: Store | None, w: Words, names: dict[str, str]
+) -> list[Firing] | None:
+    """The times for which alerts fired, the open and the latest first; None where none are kept.
+
+    Args:
+        reader: of whoever asks.
+        store: what alerts are remembered in.
+        w: the words of the page.
+        names: subjects in words.
+    """
+    if store is None:
+        return None
+    spans: list[Firing] = []
+    began: dict[tuple[str, str, str], Firing] = {}
+    for row in reversed(history(reader, store)):
+        key, at = (row["rule"], row["subject"], row["tier"]), _instant(row["at"])
+        if State(row["to_state"]).is_firing:
+            subject = names.get(row["subject"]) or w.name(row["subject"])
+            tone = _TONES.get(row["severity"], "bad")
+            began.setdefault(key, Firing(w.name(row["rule"]), subject, tone, at, None))
+        elif key in began:
+            spans.append(replace(began.pop(key), ended=at))
+    latest = sorted(spans, key=lambda one: one.began, reverse=True)
+    return [*sorted(began.values(), key=lambda one: one.began, reverse=True), *latest]
+
+
+def _instant(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
 
 
 def _may_see(reader: Reader, facts: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import UnknownNameError
 from cadran.web import alerts as alert_pages
-from cadran.web import kpi, lists, overview
+from cadran.web import kpi, levels, lists, overview
 
 if TYPE_CHECKING:
     from cadran.reliability.alerts.store import Store
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NAVIGATION = (
     ("overview", "/board"),
     ("kpis", "/board/kpis"),
+    ("levels", "/board/levels"),
     ("teams", "/board/teams"),
     ("search", "/board/search"),
 )
@@ -55,6 +56,8 @@ def page(
         return Page("kpi.html", "kpis", kpi.kpi(reader, name, w))
     if section == "kpis":
         return Page("kpis.html", "kpis", lists.kpis(reader, w))
+    if section == "levels":
+        return Page("levels.html", "levels", levels.page(reader, w, alerts, name))
     if section == "teams":
         return Page("kpis.html", "teams", lists.team(reader, name, w))
     if section == "search" and not name:

@@ -159,6 +159,12 @@ class Words:
         days = self.number(hours / _HOURS_OF_DAY, 1)
         return f"{days}{numbers.WIDE}{'j' if self.lang == 'fr' else 'd'}"
 
+    def burn(self, rate: float | None) -> str:
+        """How fast a budget is spent: at 1, exactly that of the window."""
+        if rate is None:
+            return numbers.DASH
+        return f"{self.number(rate, 1)}{numbers.WIDE}×"  # noqa: RUF001 - the sign of times
+
     def sign(self, tone: str) -> str:
         """The sign of a state, so that it is told without colour too."""
         return _SIGNS.get(tone, _SIGNS[""])
