@@ -34,6 +34,7 @@ COMMANDS = {
     "drivers": ("insight", "what contributes to a change of a KPI: members or factors, exactly"),
     "impact": ("impact", "what incidents cost: orders, revenue, tickets and more, with bounds"),
     "forecast": ("insight", "a KPI at the end of the running period, with an interval"),
+    "anomalies": ("insight", "days of a KPI that were unlike the same weekdays before"),
     "board": ("scorecard", "the KPI board: latest complete period, changes, targets, status"),
     "catalog": ("export", "the catalogue of all KPIs as a site that opens from disk"),
     "bump": ("bump", "a new version of a KPI: its record, the lock, old against new"),

@@ -1,4 +1,4 @@
-"""`cadran drivers` and `cadran forecast`."""
+"""`cadran drivers`, `cadran forecast` and `cadran anomalies`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from cadran.cli.common import TEXTS, describe, open_layer, write_rows
 from cadran.formats import files, numbers, periods
 from cadran.formats.words import words
 from cadran.governance.close import period as read_period
-from cadran.insight import drivers, forecast
+from cadran.insight import anomalies, drivers, forecast
 from cadran.insight.evidence import COMPARISONS, compared
 from cadran.insight.source import Source
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from cadran.core.project.cards import Card
+    from cadran.insight.anomalies import Anomalies
     from cadran.insight.drivers import Drivers
     from cadran.insight.forecast import Forecast
 
@@ -29,6 +31,12 @@ _FORECAST = """\
 The value at the end of the running period: what its whole days gave, and for those left the same
 weekday of the last eight weeks at the recent level. The interval comes from what such forecasts
 missed in the past at the same horizon, and its coverage is tried on the past too.
+"""
+
+_ANOMALIES = """\
+Days unlike the same weekday of the eight weeks before: further from its median than 3.5 scaled
+median distances (MAD), and by a tenth at least. Days that are not whole are not judged, nor those
+just after a change of the definition.
 """
 
 
@@ -94,7 +102,34 @@ def _forecast(parsed: argparse.Namespace) -> int:
     return _write(result, forecast_text(result, parsed.lang), parsed)
 
 
-def _write(result: Drivers | Forecast, page: str, parsed: argparse.Namespace) -> int:
+def add_anomalies(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    parser.description = f"{parser.description}\n\n{_ANOMALIES}"
+    usage = """
+        kpi KPI                the KPI whose days are judged
+        --days N               how many of its last whole days (default: %(default)s)
+        --where CONDITION...   only these rows: "order_id__channel = 'web'"
+        --threshold SCORE      from which score on a day is an anomaly (default: %(default)s)
+        --minimum SHARE        and from which relative effect on (default: %(default)s)
+    """
+    shown = ("cadran anomalies net_revenue", "cadran anomalies refund_rate --days 120 --lang fr")
+    describe(
+        parser, _anomalies, usage, formats=TEXTS, language=True, shown=shown,
+        days={"default": anomalies.SHOWN},
+        threshold={"type": float, "default": anomalies.THRESHOLD},
+        minimum={"type": float, "default": anomalies.MINIMUM},
+    )  # fmt: skip
+
+
+def _anomalies(parsed: argparse.Namespace) -> int:
+    result = anomalies.find(
+        Source.of(open_layer(parsed)), parsed.kpi, days=parsed.days, where=parsed.where or (),
+        threshold=parsed.threshold, minimum=parsed.minimum,
+    )  # fmt: skip
+    return _write(result, anomalies_text(result, parsed.lang), parsed)
+
+
+def _write(result: Drivers | Forecast | Anomalies, page: str, parsed: argparse.Namespace) -> int:
     if parsed.format != "table":
         write_rows(result.to_rows(parsed.lang), parsed.format, parsed.output)
     elif parsed.output:
@@ -177,6 +212,35 @@ def forecast_text(result: Forecast, lang: str = "en") -> str:
             error=percent(result.error, 1),
         ))  # fmt: skip
     return "\n".join(lines)
+
+
+def anomalies_text(result: Anomalies, lang: str = "en") -> str:
+    """The unusual days as a page of text."""
+    from tabulate import tabulate
+
+    w, card, count = words("anomalies", lang), result.card, len(result.found)
+
+    def measure(value: Any) -> str:
+        return numbers.measure(value, card.unit, decimals=card.decimals, lang=lang)
+
+    shown: dict[str, Callable[[Any], str]] = {
+        "day": lambda value: periods.label(value, "day", lang), "value": measure,
+        "expected": measure, "low": measure, "high": measure,
+        "score": lambda value: numbers.number(value, decimals=1, lang=lang, sign=True),
+        "effect": lambda value: numbers.measure(value, "%", lang=lang), "verdict": str,
+    }  # fmt: skip
+    heading = w[{0: "none", 1: "one"}.get(count, "heading")]
+    lines = [
+        heading.format(label=card.localized(lang).label, count=count, judged=result.judged), ""
+    ]  # fmt: skip
+    if count:
+        table = [[shown[name](row[name]) for name in shown] for row in result.to_rows(lang)]
+        sides = ("left", *("right" for _ in range(6)), "left")
+        heads = [w[name] for name in shown]
+        lines += [
+            str(tabulate(table, heads, "simple", disable_numparse=True, colalign=sides)), ""
+        ]  # fmt: skip
+    return "\n".join([*lines, *result.notes(lang)])
 
 
 def _decimals(card: Card) -> int:

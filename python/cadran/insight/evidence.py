@@ -165,11 +165,19 @@ def whole_days(source: Source, kpi: str, *ranges: Days) -> dt.date | None:
     return through
 
 
-def breaks_within(source: Source, card: Card, days: Days) -> tuple[Break, ...]:
+def breaks_within(
+    source: Source, card: Card, days: Days, *, may_differ: bool = False
+) -> tuple[Break, ...]:
     """Where published values of a KPI changed their meaning within some days, without the first.
 
+    Args:
+        source: the numbers.
+        card: of the KPI.
+        days: the first and the last.
+        may_differ: whether the values asked may change their meaning there as well.
+
     Raises:
-        QueryError: the values asked change their meaning there.
+        QueryError: they do, and may not.
     """
     grain = "month" if "month" in card.grains else card.grains[0]
     answer = source.ask([card.name], [f"metric_time__{grain}"], start=days.start, end=days.end)
@@ -179,10 +187,10 @@ def breaks_within(source: Source, card: Card, days: Days) -> tuple[Break, ...]:
         if change.kpi == card.name and change.period.isoformat()[:10] > days.start.isoformat()
     )
     for change in within:
-        if change.in_series:
+        if change.in_series and not may_differ:
             raise QueryError(
-                f"{change}: values before and after it are not like for like, so their difference"
-                " is not split."
+                f"{change}: values before and after it are not like for like, so nothing is"
+                " made of their difference."
             )
     return within
 
