@@ -17,8 +17,8 @@ from cadran.core.project import artifacts
 from cadran.core.project import calendar as calendars
 from cadran.core.query.request import ask
 from cadran.core.warehouse import Confinement
-from cadran.errors import CardError, NotAllowedError, UnknownNameError
-from cadran.insight import counterfactual, impact
+from cadran.errors import CardError, NotAllowedError, QueryError, UnknownNameError
+from cadran.insight import counterfactual, dose, impact
 from cadran.insight.counterfactual import Calm, Series, Stretch, Timeline, expect
 from cadran.insight.harm import OUTCOMES, Ground
 from cadran.insight.source import Numbers, Source
@@ -58,14 +58,10 @@ class Shop:
 
     BLOCKS = ("orders_placed", "sessions_started")
 
-    def __init__(self, incidents, *, boost=None):
-        by_minute = np.repeat(hourly_rate() / 60, 60)
+    def __init__(self, incidents):
         self.incidents = incidents
-        for start, end, factor in boost or ():
-            by_minute[self.minute(start) : self.minute(end)] *= factor
-        rng = np.random.default_rng(4)
-        self.usual = rng.poisson(by_minute)
-        self.orders = self.usual.copy()
+        self.orders = np.random.default_rng(4).poisson(np.repeat(hourly_rate() / 60, 60))
+        self.errors = np.random.default_rng(7).exponential(0.001, WEEKS * 168)
 
     @staticmethod
     def minute(instant):
@@ -75,7 +71,7 @@ class Shop:
         """Take a share of the orders of some minutes away; returns how many that were."""
         a = self.minute(start)
         window = self.orders[a : a + minutes]
-        lost = np.random.default_rng(5).binomial(window, share)
+        lost = np.random.default_rng(a).binomial(window, share)
         self.orders[a : a + minutes] = window - lost
         return int(lost.sum())
 
@@ -87,6 +83,7 @@ class Shop:
                 np.arange(0, len(self.orders), 60),
                 np.full(len(self.orders) // 60, 900),
             ),
+            "error_rate": (np.arange(0, len(self.errors) * 60, 60), self.errors),
             "net_revenue": (np.arange(0, len(self.orders), 1440), self.daily() * 50),
             "order_count": (np.arange(0, len(self.orders), 1440), self.daily()),
         }
@@ -275,7 +272,7 @@ def test_a_running_incident_counts_to_the_end_of_the_data(monkeypatch):
 def test_too_little_history_is_said_and_no_number_given(monkeypatch):
     early = FIRST + dt.timedelta(days=1, hours=12)
     shop = Shop([incident(1, early, 60)])
-    shop.orders, shop.usual = shop.orders[: 12 * 10_080], shop.usual[: 12 * 10_080]
+    shop.orders = shop.orders[: 12 * 10_080]
     told = of_one(shop, monkeypatch)
     assert "orders" not in told.effects
     assert told.absent["orders"] == (
@@ -294,6 +291,33 @@ def test_a_wrong_name_and_a_caller_without_rights_are_refused(monkeypatch):
 
     with pytest.raises(UnknownNameError, match="incident_count"):
         impact.of_all(Source(source.layer, refuse, ()))
+
+
+def test_a_dose_that_halves_orders_is_found_and_one_that_does_nothing_is_not(monkeypatch):
+    shop = Shop([])
+    idle = dose.response(shop.source(monkeypatch))
+    assert idle.buckets[0].response == pytest.approx(1)
+    assert [bucket.response for bucket in idle.buckets[1:3]] == pytest.approx([1, 1], abs=0.02)
+    assert sum(bucket.hours for bucket in idle.buckets) == WEEKS * 168
+    worst = np.flatnonzero(shop.errors > np.quantile(shop.errors, 0.99))
+    for hour in worst.tolist():
+        shop.lose(FIRST + dt.timedelta(hours=hour), 60, 0.5)
+    found = dose.response(shop.source(monkeypatch))
+    assert [bucket.response for bucket in found.buckets[1:3]] == pytest.approx([1, 1], abs=0.02)
+    for bucket in found.buckets[-2:]:
+        assert bucket.lower <= 0.5 <= bucket.upper < 1
+    assert found.to_rows() == dose.response(shop.source(monkeypatch)).to_rows()
+    assert sum(bucket.hours for bucket in found.buckets[-2:]) == len(worst)
+
+
+def test_a_dose_that_is_always_the_same_or_known_for_too_short_is_refused(monkeypatch):
+    shop = Shop([])
+    shop.errors = shop.errors[: 5 * 168]
+    with pytest.raises(QueryError, match="There are 5 weeks of error_rate, and it takes 8"):
+        dose.response(shop.source(monkeypatch))
+    shop.errors = np.zeros(WEEKS * 168)
+    with pytest.raises(QueryError, match="error_rate is the same in nearly all hours"):
+        dose.response(shop.source(monkeypatch))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import FORMATS, describe, open_layer, write_rows
+from cadran.errors import QueryError
 from cadran.formats import numbers, periods
 from cadran.formats.words import words
-from cadran.insight import impact
+from cadran.insight import dose, impact
 from cadran.insight.harm import OUTCOMES
 from cadran.insight.source import Source
 
@@ -43,11 +44,14 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         --by            sums with bounds of their own
         --start DATE    only incidents that began on this day (UTC) or later
         --end DATE      only those that began on this day or before
+        --dose KPI      instead: conversion by buckets of a KPI by the hour, such as error_rate
+        --service NAME  of the dose: only of one service, such as Checkout
     """
     shown = (
         "cadran impact",
         "cadran impact i0025 --lang fr",
         "cadran impact --by cause --start 2026-01-01",
+        "cadran impact --dose response_ms_p95 --service Checkout",
         "cadran impact --format csv --output impact.csv",
     )
     describe(
@@ -58,6 +62,10 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 def _impact(parsed: argparse.Namespace) -> int:
     source = Source.of(open_layer(parsed))
+    if parsed.dose:
+        return _dose(dose.response(source, parsed.dose, parsed.service), parsed)
+    if parsed.service:
+        raise QueryError("--service is of a dose: name its KPI with --dose.")
     if parsed.incident:
         one = impact.of_incident(source, parsed.incident)
         if parsed.format != "table":
@@ -71,6 +79,34 @@ def _impact(parsed: argparse.Namespace) -> int:
     if parsed.format == "table":
         rows = _sums(every, parsed.by, parsed.lang) if parsed.by else _listed(every, parsed.lang)
     write_rows(rows, parsed.format, parsed.output)
+    return 0
+
+
+def _dose(found: dose.Dose, parsed: argparse.Namespace) -> int:
+    """Write the buckets of a dose, and for people what they do not prove."""
+    if parsed.format != "table":
+        write_rows(found.to_rows(), parsed.format, parsed.output)
+        return 0
+    w, lang = words("impact", parsed.lang), parsed.lang
+    rows = [
+        {
+            found.kpi: w["between"].format(
+                lower=numbers.measure(bucket.least, found.unit, decimals=2, lang=lang),
+                upper=numbers.measure(bucket.most, found.unit, decimals=2, lang=lang),
+            ),
+            w["hours"]: numbers.number(bucket.hours, lang=lang),
+            w["sessions"]: numbers.number(bucket.sessions, lang=lang),
+            w["conversion_rate"]: numbers.measure(bucket.conversion, "%", decimals=2, lang=lang),
+            w["response"]: numbers.number(bucket.response, decimals=2, lang=lang),
+            w["bounds"]: w["between"].format(
+                lower=numbers.number(bucket.lower, decimals=2, lang=lang),
+                upper=numbers.number(bucket.upper, decimals=2, lang=lang),
+            ),
+        }
+        for bucket in found.buckets
+    ]
+    write_rows(rows, "table", parsed.output)
+    print(w["limits"].format(weeks=found.weeks, masked=found.masked_hours))
     return 0
 
 
