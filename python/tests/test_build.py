@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
+import parsed
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 AGES = {
     "shop": {"orders", "order_lines", "sessions"},
     "helpdesk": {"tickets", "ticket_events"},
@@ -73,20 +70,18 @@ def test_dbt_tells_how_old_the_files_of_a_source_are(demo, ending, tmp_path):
         (newest,) = files.execute(
             f"select max(booked_at)::timestamp from '{demo.data}/shop/order_lines.parquet'"
         ).fetchone()
-    dbt = Path(sys.executable).with_name("dbt")
-    asked = subprocess.run(
-        [
-            dbt, "--no-use-colors", "source", "freshness", "--project-dir", ROOT,
-            "--profiles-dir", ROOT, "--target-path", tmp_path / "target",
-            "--vars", json.dumps({"cadran_sources": str(data)}),
-        ],
-        env=os.environ | {"CADRAN_DATABASE": str(tmp_path / "ages.duckdb"), "DO_NOT_TRACK": "1"},
-        capture_output=True, text=True, check=False,
+    (tmp_path / "ages").mkdir()
+    asked = parsed.dbt(
+        demo, tmp_path, tmp_path / "ages" / "warehouse.duckdb", "source freshness",
+        cadran_sources=str(data),
     )  # fmt: skip
-    assert asked.returncode == 0, asked.stdout[-3000:]
-    results = json.loads((tmp_path / "target" / "sources.json").read_text())["results"]
-    ages = {tuple(result["unique_id"].split(".")[-2:]): result for result in results}
+    assert asked.success, asked.exception or asked.result
+    ages = {
+        (found.node.source_name, found.node.name): found
+        for found in asked.result.results
+        if found.node.resource_type == "source"  # and no hook
+    }
     assert set(ages) == {(source, table) for source, tables in AGES.items() for table in tables}
-    assert {result["status"] for result in results} <= {"pass", "warn"}
-    told = ages["shop", "order_lines"]["max_loaded_at"]
-    assert told.startswith(newest.isoformat())
+    assert {found.status for found in ages.values()} <= {"pass", "warn"}
+    told = ages["shop", "order_lines"].max_loaded_at
+    assert told.replace(tzinfo=None) == newest

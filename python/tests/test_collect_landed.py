@@ -9,12 +9,11 @@ import os
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import duckdb
+import parsed
 import pytest
 from telemetry_fixtures import (
     MINUTE,
@@ -84,20 +83,16 @@ def test_the_doctor_finds_nothing_in_what_was_landed(full, project_root):
     }  # fmt: skip
 
 
-def test_a_build_reads_what_was_landed_and_rejects_nothing(full, project_root, tmp_path):
+def test_a_build_reads_what_was_landed_and_rejects_nothing(demo, full, tmp_path):
     database = tmp_path / "warehouse.duckdb"
-    environment = os.environ | {"CADRAN_DATABASE": str(database), "DO_NOT_TRACK": "1"}
-    values = {"cadran_sources": str(full), "cadran_domains": ["platform"]}
-    command = [
-        Path(sys.executable).with_name("dbt"), "--no-use-colors", "build",
-        "--project-dir", project_root, "--profiles-dir", project_root,
-        "--target-path", tmp_path / "target",
+    built = parsed.dbt(
+        demo, tmp_path, database, "build",
         "--select", "staging.telemetry", "intermediate.platform", "rejected.platform",
         "marts.platform", "--indirect-selection", "cautious",
-        "--exclude-resource-type", "unit_test", "--vars", json.dumps(values),
-    ]  # fmt: skip
-    built = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stdout[-3000:]
+        "--exclude-resource-type", "unit_test",
+        cadran_sources=str(full), cadran_domains=["platform"],
+    )  # fmt: skip
+    assert built.success, built.exception or built.result
     with duckdb.connect(str(database), read_only=True) as warehouse:
 
         def rows(table, columns):

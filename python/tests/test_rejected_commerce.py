@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import duckdb
+import parsed
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
 
 FILES = {
     "customers": """
@@ -86,28 +79,21 @@ REASONS = {
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
+def warehouse(demo, tmp_path_factory):
     work = tmp_path_factory.mktemp("faulty_shop")
     (work / "data" / "shop").mkdir(parents=True)
     for table, text in FILES.items():
         lines = [line.strip() for line in text.strip().splitlines()]
         (work / "data" / "shop" / f"{table}.csv").write_text("\n".join(lines) + "\n")
-    variables = {"cadran_domains": ["commerce"], "cadran_sources": str(work / "data")}
-    command = [
-        Path(sys.executable).with_name("dbt"), "--no-use-colors", "run",
-        "--project-dir", ROOT, "--profiles-dir", ROOT, "--target-path", work / "target",
+    run = parsed.dbt(
+        demo, work, work / "warehouse.duckdb", "run",
         "--select", "+rejected_customers", "+rejected_products", "+rejected_sessions",
         "+rejected_orders", "+rejected_order_lines", "+fct_order_lines", "fct_sessions",
         "dim_customers",
-        "--vars", json.dumps(variables),
-    ]  # fmt: skip
-    environment = os.environ | {
-        "CADRAN_DATABASE": str(work / "shop.duckdb"),
-        "DO_NOT_TRACK": "1",
-    }
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout[-3000:]
-    return duckdb.connect(str(work / "shop.duckdb"), read_only=True)
+        cadran_domains=["commerce"], cadran_sources=str(work / "data"),
+    )  # fmt: skip
+    assert run.success, run.exception or run.result
+    return duckdb.connect(work / "warehouse.duckdb", read_only=True)
 
 
 @pytest.mark.parametrize("table", FILES)
