@@ -85,7 +85,7 @@ lint-style:
 
 test: lint ## Lint, then dbt build with its tests and unit tests on a small demo, then pytest
 	$(STEP) 'Tests'
-	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-superset: .venv/.stamp ## The Superset export in a real Superset (2 to 5 minutes, own environment)
 	@CADRAN_TEST_SUPERSET=1 .venv/bin/python -m pytest python/tests/test_superset_server.py

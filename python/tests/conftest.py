@@ -19,6 +19,23 @@ WORK = ROOT / "target" / "test"
 DATA, TARGET, DATABASE = WORK / "data", WORK / "dbt", WORK / "warehouse.duckdb"
 
 
+# A file is one worker's from its first test to its last. These take longest, so they begin first:
+# one of them at the end would have the other worker wait. The very first needs no demo, and is at
+# work while the other worker builds it.
+LONGEST = (
+    "test_versions", "test_every_kpi", "test_ledger_attacks", "test_cli", "test_ledger",
+    "test_meaning", "test_rewrite_on_paper", "test_examples", "test_catalog", "test_frozen",
+    "test_ledger_definitions", "test_package", "test_conformance", "test_rest_fuzz",
+    "test_incremental", "test_rewrite", "test_plans", "test_kpi_answers", "test_server_killed",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest first, the others as they were."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 @pytest.fixture(scope="session")
 def demo():
     """The demo company at a twentieth of its size, built into a warehouse of its own.
