@@ -120,9 +120,8 @@ class Reader:
         if name not in self._through:
             try:
                 day = self.source.complete_through(name)
-                self._through[name] = (
-                    None if day is None else min(day, self.source.layer.last_day())
-                )
+                end = self.once("last_day", self.source.layer.last_day)
+                self._through[name] = None if day is None else min(day, end)
             except ENDING:
                 raise
             except CadranError:
@@ -230,14 +229,17 @@ class Reader:
         by_start, breaks = self._asked(
             names, [time], where, begin, periods.last_of(window.first, window.grain), problems
         )
-        whole = not window.is_running
-        now, _ = (
-            ([row for row in by_start if row[time] == window.first], ())
-            if whole
-            else self._asked(names, [], where, window.first, window.last, problems)
-        )
-        before, _ = self._asked(names, [], where, window.base_first, window.base_last, problems)
-        ends = self._at_ends(cards, window, where, problems)
+        # What means something only by time has no value over days.
+        needs_time = self.source.layer.metric_graph.needs_time
+        timed = [name for name in names if needs_time(name)]
+        plain = [name for name in names if name not in timed]
+        now: list[dict[str, Any]] = [row for row in by_start if row[time] == window.first]
+        if window.is_running and plain:
+            now, _ = self._asked(plain, [], where, window.first, window.last, problems)
+        before: list[dict[str, Any]] = []
+        if plain:
+            before, _ = self._asked(plain, [], where, window.base_first, window.base_last, problems)
+        ends = self._at_ends([c for c in cards if c.name in timed], window, where)
         readings = {}
         for card in cards:
             series = {row[time]: row.get(card.name) for row in by_start if row[time] is not None}
@@ -247,7 +249,8 @@ class Reader:
                 value, base = ends[card.name]
             if value is None:
                 value = series.get(window.first)
-                base = None if window.is_running else series.get(window.base_first)
+                is_told = card.name in timed and not window.is_running
+                base = series.get(window.base_first) if is_told else base
             target = self.target(card, window.grain, window.first)
             # What adds up from day to day is held against its target once the period is over.
             is_judged = target and not (window.is_running and card.additivity == "additive")
@@ -263,17 +266,13 @@ class Reader:
         return readings
 
     def _at_ends(
-        self,
-        cards: list[Card],
-        window: Window,
-        where: tuple[str, ...],
-        problems: dict[str, str],
+        self, cards: list[Card], window: Window, where: tuple[str, ...]
     ) -> dict[str, tuple[Any, Any]]:
         """KPIs that have a value at a day and none over days: that of the last day of each."""
         found = {}
         for card in cards:
             is_cumulative = self.source.layer.metric(card.name)["type"] == "cumulative"
-            if card.name not in problems or not is_cumulative or "day" not in card.grains:
+            if not is_cumulative or "day" not in card.grains:
                 continue
             values: list[Any] = []
             faults: dict[str, str] = {}
@@ -281,7 +280,6 @@ class Reader:
                 rows, _ = self._asked([card.name], ["metric_time__day"], where, day, day, faults)
                 values.append(rows[0][card.name] if rows else None)
             if not faults:
-                del problems[card.name]
                 found[card.name] = values[0], values[1]
         return found
 

@@ -37,13 +37,20 @@
   }
   const stream = root.dataset.events;
   if (stream && "EventSource" in window) {
-    const events = new EventSource(stream);
-    events.addEventListener("changed", update);
-    events.addEventListener("hello", (event) => {
-      if (root.dataset.state && root.dataset.state !== event.data) update();
-      root.dataset.state = event.data;
-      root.dataset.live = "1";
-    });
+    let events;
+    const listen = () => {
+      if (events) events.close();
+      events = new EventSource(stream);
+      events.addEventListener("changed", (event) => { root.dataset.state = event.data; update(); });
+      events.addEventListener("hello", (event) => {
+        if (root.dataset.state && root.dataset.state !== event.data) update();
+        root.dataset.state = event.data;
+        root.dataset.live = "1";
+      });
+    };
+    listen();
+    addEventListener("cadran:again", listen);
+    addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
     addEventListener("pagehide", () => events.close());
   }
   root.dataset.ready = "1";
