@@ -66,24 +66,20 @@ class Impact:
         rows = []
         for outcome in OUTCOMES:
             effect = self.effects.get(outcome)
-            row = {
-                **about,
-                "outcome": outcome,
-                **_numbers(outcome, effect.interval if effect else None),
+            numbers = _numbers(outcome, effect.interval if effect else None)
+            numbers |= {
+                name: _exact(outcome, getattr(effect, name, None))
+                for name in ("expected", "actual", "rebound")
             }
-            row |= {"expected": None, "actual": None, "rebound": None, "is_measurable": None}
-            evidence: dict[str, Any] = dict.fromkeys(Evidence.__slots__)
-            if effect is not None:
-                row |= {
-                    "expected": effect.expected, "actual": effect.actual,
-                    "rebound": effect.rebound, "is_measurable": effect.is_measurable,
-                }  # fmt: skip
-                evidence = {name: getattr(effect.evidence, name) for name in Evidence.__slots__}
-            shared = list(self.shared_with)
+            evidence = {
+                name: getattr(effect.evidence, name) if effect else None
+                for name in Evidence.__slots__
+            }
+            is_measurable = effect.is_measurable if effect else None
             rows.append(
-                row | evidence
-                | {"shared_with": shared, "note": self.absent.get(outcome, ""),
-                   "method": self.method}
+                {**about, "outcome": outcome, **numbers, "is_measurable": is_measurable, **evidence,
+                 "shared_with": ", ".join(self.shared_with), "note": self.absent.get(outcome, ""),
+                 "method": self.method}
             )  # fmt: skip
         return rows
 
@@ -210,14 +206,17 @@ def _incidents(source: Source) -> list[dict[str, Any]]:
 
 
 def _numbers(outcome: Outcome, bounds: Interval | None) -> dict[str, Any]:
-    """Estimate and bounds as they are handed out: money in cents, rates as fractions."""
-    names = ("estimate", "lower", "upper")
-    if bounds is None:
-        return dict.fromkeys(names)
-    values = {name: getattr(bounds, name) for name in names}
-    if outcome == "net_revenue":
-        return {name: Decimal(f"{value:.2f}") for name, value in values.items()}
-    return {name: round(value, 6) for name, value in values.items()}
+    """Estimate and bounds as they are handed out."""
+    return {
+        name: _exact(outcome, getattr(bounds, name, None))
+        for name in ("estimate", "lower", "upper")
+    }
+
+
+def _exact(outcome: Outcome, value: float | None) -> Decimal | None:
+    """A number as it is handed out: money in cents, a rate as a fraction."""
+    places = 2 if outcome == "net_revenue" else 6
+    return None if value is None else Decimal(f"{value:.{places}f}")
 
 
 def _group(impact: Impact, by: By | None) -> str:
