@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from cadran.errors import UnknownNameError
 from cadran.insight.source import Source
 from cadran.reliability import sla
 from cadran.web import levels, pages, service_levels
@@ -91,6 +92,54 @@ def test_the_month_of_a_contract_is_what_its_minutes_say(layer, project_root):
     assert row.credit == f"€{settlement.credit:,.2f}"
 
 
+@pytest.fixture(scope="module")
+def grave(layer):
+    """The incident that took most of one budget, with that SLO and the share by plain SQL."""
+    (row,) = layer.warehouse.arrow(
+        "select incidents.incident_id, slices.slo_id, incidents.started_at,"
+        " sum(slices.bad_units) as bad"
+        " from marts.fct_incidents as incidents"
+        " inner join reliability.fct_slo_slices_minutely as slices"
+        "  on slices.slo_id = 'availability_28d:' || incidents.service_id"
+        "  and slices.minute_at >= date_trunc('minute', incidents.started_at)"
+        "  and slices.minute_at <= incidents.restored_at and not slices.is_excluded"
+        " where incidents.severity = 'sev1' group by all order by bad desc limit 1"
+    ).to_pylist()
+    (month,) = layer.warehouse.arrow(
+        "select sum(allowed_units) as allowed from reliability.fct_slo_slices_minutely"
+        f" where slo_id = '{row['slo_id']}' and not is_excluded"
+        " and date_trunc('month', timezone('Europe/Paris', timezone('UTC', minute_at)))"
+        f" = date '{row['started_at']:%Y-%m}-01'"
+    ).to_pylist()
+    return row | {"share": row["bad"] / month["allowed"]}
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_incidents_are_listed_with_a_page_of_each(read, grave, lang):
+    text, content = read("incidents", lang, start=dt.date(grave["started_at"].year, 1, 1),
+                         grain="year")  # fmt: skip
+    assert f"/board/incidents/{grave['incident_id']}?" in text
+    assert len(content["entries"]) == text.count('<tr><th scope="row">')
+    text, _ = read(f"incidents/{grave['incident_id']}", lang)
+    assert len(marks(text)) == 3  # requests, errors, budgets
+    assert all(marks(text))
+
+
+def test_what_an_incident_took_of_a_budget_is_what_its_minutes_say(read, grave):
+    _, content = read(f"incidents/{grave['incident_id']}")
+    taken = {bar.link.partition("?")[0].rpartition("/")[2]: bar for bar in content["budgets"].rows}
+    assert taken[grave["slo_id"]].value == f"{grave['share'] * 100:.1f}%"
+
+
+def test_who_sees_a_part_of_the_rows_is_told_of_no_incident(read, grave):
+    text, content = read("incidents", whole=False)
+    assert content["entries"] == []
+    assert grave["incident_id"] not in text
+    with pytest.raises(UnknownNameError) as refused:
+        read(f"incidents/{grave['incident_id']}", whole=False)
+    assert "i00" not in str(refused.value).replace(grave["incident_id"], "")
+
+
 def test_who_sees_a_part_of_the_rows_is_told_of_no_service_level(read):
     text, content = read("levels", whole=False)
     assert not content["levels"]
@@ -102,3 +151,5 @@ def test_a_project_without_service_levels_says_so(shop):
     reader = Reader(Source.of(shop), View(), lambda _: True)
     page = pages.page("levels", reader, Words("en"))
     assert page.content["levels"] == []
+    page = pages.page("incidents", reader, Words("fr"))
+    assert page.content["entries"] == []

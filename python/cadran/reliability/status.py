@@ -444,15 +444,24 @@ def last_deployment(
 
 def team(layer: Layer, subject: str) -> str | None:
     """Who runs a service, as the services' own table says."""
+    return _of_service(layer, subject, "team")
+
+
+def service_name(layer: Layer, subject: str) -> str | None:
+    """What a service is called in dimensions, as the services' own table says."""
+    return _of_service(layer, subject, "service_name")
+
+
+def _of_service(layer: Layer, subject: str, column: str) -> str | None:
     try:
         rows = read(
             layer,
-            f"select team from {relation(layer, 'dim_services', 'marts')}"
+            f"select {column} as told from {relation(layer, 'dim_services', 'marts')}"
             f" where service_id = {_text(subject)}",
         )
     except QueryError:
         return None
-    return str(rows[0]["team"]) if rows and rows[0]["team"] is not None else None
+    return str(rows[0]["told"]) if rows and rows[0]["told"] is not None else None
 
 
 def _text(value: str) -> str:

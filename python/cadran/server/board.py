@@ -75,6 +75,7 @@ class Board:
         self._server_context = server_context
         self._streams = 0
         self._kept: tuple[str, dict[Hashable, Any]] = "", {}
+        self._dear: tuple[str, dict[Hashable, tuple[float, Any]]] = "", {}
 
     async def asset(self, request: Request) -> Response:
         """A file of the pages, under the name of its content."""
@@ -107,7 +108,7 @@ class Board:
             context = RequestContext(caller, "board")
             with service.source(context) as source:
                 whole = lru_cache(lambda kpi: service.sees_all_rows(caller, kpi))
-                reader = Reader(source, view, whole, self._facts())
+                reader = Reader(source, view, whole, *self._facts())
                 words = Words(view.lang, service_levels.zone(reader))
                 page = pages.page(
                     request.path_params.get("path", ""), reader, words,
@@ -120,12 +121,15 @@ class Board:
             path=request.url.path, events="/board/events", **page.content,
         )  # fmt: skip
 
-    def _facts(self) -> dict[Hashable, Any]:
-        """What was read of the state that the data is in now."""
+    def _facts(self) -> tuple[dict[Hashable, Any], dict[Hashable, tuple[float, Any]]]:
+        """What was read of the state that the data is in now, and what took long of the build."""
         mark = self._mark()
         if self._kept[0] != mark:
             self._kept = mark, {}
-        return self._kept[1]
+        build = str(self._server_context.service.snapshots.current.id)
+        if self._dear[0] != build:
+            self._dear = build, {}
+        return self._kept[1], self._dear[1]
 
     def _refused(self, problem: CadranError, view: View) -> tuple[int, str]:
         fault = problem_of(problem)

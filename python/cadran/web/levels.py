@@ -229,7 +229,7 @@ def _settlement(reader: Reader, contract: Contract, month: dt.date) -> Settlemen
         except QueryError:
             return None
 
-    return reader.once(("settlement", contract.contract, month), settle)
+    return reader.at_times(("settlement", contract.contract, month), settle)
 
 
 def contract_row(contract: Contract, settlement: Settlement | None, w: Words) -> ContractRow:

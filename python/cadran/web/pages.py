@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cadran.errors import UnknownNameError
 from cadran.web import alerts as alert_pages
-from cadran.web import kpi, levels, lists, overview
+from cadran.web import incidents, kpi, levels, lists, overview
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cadran.reliability.alerts.store import Store
     from cadran.web.readings import Reader
     from cadran.web.render import Words
@@ -18,9 +20,21 @@ NAVIGATION = (
     ("overview", "/board"),
     ("kpis", "/board/kpis"),
     ("levels", "/board/levels"),
+    ("incidents", "/board/incidents"),
     ("teams", "/board/teams"),
     ("search", "/board/search"),
 )
+
+_Read: TypeAlias = "Callable[[Reader, Words, str], dict[str, Any]]"
+# By the first word of an address, and whether a name follows it.
+_PAGES: dict[tuple[str, bool], tuple[str, _Read]] = {
+    ("kpis", True): ("kpi.html", lambda reader, w, name: kpi.kpi(reader, name, w)),
+    ("kpis", False): ("kpis.html", lambda reader, w, _: lists.kpis(reader, w)),
+    ("incidents", True): ("incident.html", incidents.one),
+    ("incidents", False): ("incidents.html", lambda reader, w, _: incidents.listing(reader, w)),
+    ("teams", True): ("kpis.html", lambda reader, w, name: lists.team(reader, name, w)),
+    ("teams", False): ("kpis.html", lambda reader, w, name: lists.team(reader, name, w)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +66,11 @@ def page(
         content = overview.overview(reader, w)
         content["alerts"] = alert_pages.open_alerts(reader, alerts, w)
         return Page("overview.html", "overview", content)
-    if section == "kpis" and name:
-        return Page("kpi.html", "kpis", kpi.kpi(reader, name, w))
-    if section == "kpis":
-        return Page("kpis.html", "kpis", lists.kpis(reader, w))
+    if (section, bool(name)) in _PAGES:
+        template, read = _PAGES[section, bool(name)]
+        return Page(template, section, read(reader, w, name))
     if section == "levels":
         return Page("levels.html", "levels", levels.page(reader, w, alerts, name))
-    if section == "teams":
-        return Page("kpis.html", "teams", lists.team(reader, name, w))
     if section == "search" and not name:
         return Page("search.html", "search", lists.search(reader, question, w))
     raise UnknownNameError("page", path, [address for _, address in NAVIGATION])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from cadran.web.view import View
 
 _T = TypeVar("_T")
+_STALE = 60.0  # seconds after which what takes long is read again
 SHOWN = 13  # periods of a course
 ENDING = (StoppedError, ClosingError, LimitError)  # not a fault of the question
 
@@ -90,12 +92,14 @@ class Reader:
         whole: whether whoever asks sees all rows of a KPI; what is told of services and incidents
             beside the layer's answers is told to nobody else.
         kept: what was read of this state of the data, whoever asked; rights are judged after it.
+        dear: what takes long and was read of this build, with when; live rows do not void it.
     """
 
     source: Source
     view: View
     whole: Callable[[str], bool]
     kept: dict[Hashable, Any] = field(default_factory=dict)
+    dear: dict[Hashable, tuple[float, Any]] = field(default_factory=dict)
     _through: dict[str, dt.date | None] = field(default_factory=dict)
 
     def once(self, key: Hashable, read: Callable[[], _T]) -> _T:
@@ -103,6 +107,16 @@ class Reader:
         if key not in self.kept:
             self.kept[key] = read()
         value: _T = self.kept[key]
+        return value
+
+    def at_times(self, key: Hashable, read: Callable[[], _T]) -> _T:
+        """What takes long: read once a build, and again a minute later if the data moved."""
+        at, _ = self.dear.get(key, (None, None))
+        is_new = at is None or time.monotonic() - at > _STALE
+        if is_new and ("dear", key) not in self.kept:
+            self.dear[key] = time.monotonic(), read()
+            self.kept["dear", key] = True
+        value: _T = self.dear[key][1]
         return value
 
     def cards(self, tier: str | None = None) -> list[Card]:
