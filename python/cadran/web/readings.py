@@ -111,9 +111,9 @@ class Reader:
 
     def at_times(self, key: Hashable, read: Callable[[], _T]) -> _T:
         """What takes long: read once a build, and again a minute later if the data moved."""
-        at, _ = self.dear.get(key, (None, None))
-        is_new = at is None or time.monotonic() - at > _STALE
-        if is_new and ("dear", key) not in self.kept:
+        at, _ = self.dear.get(key, (0.0, None))
+        is_old = time.monotonic() - at > _STALE and ("dear", key) not in self.kept
+        if key not in self.dear or is_old:
             self.dear[key] = time.monotonic(), read()
             self.kept["dear", key] = True
         value: _T = self.dear[key][1]
