@@ -11,6 +11,7 @@ from cadran.access.caller import Caller
 from cadran.core.project import artifacts
 from cadran.core.warehouse import Confinement
 from cadran.errors import NotAllowedError, UnknownNameError
+from cadran.serving import analyses
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
 
@@ -21,6 +22,7 @@ roles:
     dimensions: [answer__team, order_id__channel]
     rows: ["customer__country = 'FR'"]
   sales: {metrics: [revenue], dimensions: "*"}
+  ratios: {metrics: [revenue, amount_per_order], dimensions: "*"}
 """
 YEAR = {"start": "2026-01-01", "end": "2026-12-31"}
 
@@ -69,3 +71,45 @@ def test_a_kpi_that_the_role_may_not_see_has_no_sides_either(service):
         assert not source.sees("satisfaction_rate")
         with pytest.raises(UnknownNameError):
             source.rows_with_sides("satisfaction_rate", ["answer__team"], **YEAR)
+
+
+def context(role):
+    return RequestContext(Caller("someone", (role,)), "test")
+
+
+FEBRUARY = {"start": "2026-02-01", "end": "2026-02-28"}  # against the 28 days before
+
+
+def test_a_change_is_split_over_the_rows_that_the_role_may_see(service, guarded):
+    found = analyses.drivers(
+        service, context("france"), "revenue", by="order_id__channel", **FEBRUARY
+    )
+    with duckdb.connect(str(guarded.parents[1] / "guarded.duckdb"), read_only=True) as raw:
+        expected = dict(
+            raw.execute(
+                "select channel, sum(case when ordered_date >= '2026-02-01' then amount"
+                " else -amount end) from shop.orders join shop.customers using (customer_id)"
+                " where country = 'FR' and ordered_date between '2026-01-04' and '2026-02-28'"
+                " group by 1"
+            ).fetchall()
+        )
+    rows = {row["name"]: row["contribution"] for row in found["rows"]}
+    assert {name: rows[name] for name in expected} == expected
+    assert rows["Change"] == sum(expected.values()) == found["change"]
+    assert rows["Rounding"] == 0
+
+
+def test_factors_that_the_role_may_not_see_are_not_told_through_their_quotient(service):
+    with pytest.raises(NotAllowedError, match="Not everything that amount_per_order is made of"):
+        analyses.drivers(service, context("ratios"), "amount_per_order", **FEBRUARY)
+    with pytest.raises(UnknownNameError, match="There is no KPI 'satisfaction_rate'"):
+        analyses.drivers(service, context("sales"), "satisfaction_rate", **FEBRUARY)
+    with pytest.raises(UnknownNameError, match="customer__country"):
+        analyses.drivers(service, context("france"), "revenue", by="customer__country", **FEBRUARY)
+
+
+def test_a_day_that_is_hidden_is_forecast_for_nobody_and_no_anomaly(service):
+    with pytest.raises(NotAllowedError, match="rests on too few observations"):
+        analyses.forecast(service, context("france"), "satisfaction_rate")
+    found = analyses.anomalies(service, context("france"), "satisfaction_rate", days=30)
+    assert (found["anomalies"], found["unknown"]) == ([], 30)

@@ -30,7 +30,10 @@ from cadran.governance.publish import publish
 
 pytest_plugins = ("rest_fixtures",)
 
-TOOLS = ["list_kpis", "kpi_card", "query", "dimension_values", "explain"]
+TOOLS = [
+    "list_kpis", "kpi_card", "query", "dimension_values", "explain", "drivers", "forecast",
+    "anomalies",
+]  # fmt: skip
 QUARTERS = {
     "metrics": ["net_revenue", "gross_margin_rate"],
     "group_by": ["metric_time__quarter", "customer__country"],

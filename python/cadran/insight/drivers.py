@@ -413,9 +413,8 @@ def _sides(kpi: str, row: dict[str, Any]) -> _Pair:
 def _check_sum(kpi: str, dimension: str, parts: Fraction | int, whole: Fraction) -> None:
     if _differ(Fraction(parts), whole):
         raise QueryError(
-            f"The members of {dimension} together are {float(parts):g} and the whole behind {kpi}"
-            f" is {float(whole):g}: some rows count for several members or for none, so a change is"
-            " not split by it."
+            f"The members of {dimension} together are not the whole behind {kpi}: some rows count"
+            " for several members or for none, so a change is not split by it."
         )
 
 
@@ -488,15 +487,20 @@ def _relation(source: Source, kpi: str) -> tuple[Relation, dict[str, str]]:
     Raises:
         QueryError: it has none that is a function of its parts in the same days.
     """
-    known, graph = tree.read(source.layer), source.layer.metric_graph
-    for relation in sorted(known.of(kpi), key=lambda relation: not relation.is_declared):
+    card, graph = card_of(source, kpi), source.layer.metric_graph
+    relations = [tree.own_relation(graph, kpi)]
+    if card.relation is not None:
+        every = {other.name for other in source.layer.kpis()}
+        relations.insert(0, tree.declared_relation(source.layer, kpi, card.relation, every))
+    for relation in relations:
         behind = relation
         while behind.kind == "same" and graph.inputs(behind.components[0].metric):
             behind = tree.own_relation(graph, behind.components[0].metric)
         parts = behind.components
         is_plain = not any(part.offset for part in parts) and behind.expression is not None
         if is_plain and 1 < len(parts) <= MOST_FACTORS:
-            return behind, known.names
+            own = (tree.own_relation(graph, other.name) for other in source.kpis)
+            return behind, {o.components[0].metric: o.kpi for o in own if o.kind == "same"}
     raise QueryError(
         f"{kpi} is no sum, product or quotient of up to {MOST_FACTORS} metrics in the same days, so"
         " it has no factors: split it by a dimension, or declare a `relation` on its card."

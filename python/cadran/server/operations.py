@@ -9,7 +9,10 @@ from cadran.core.project.cards import ADDITIVITIES, DIRECTIONS, STATUSES, TIERS
 from cadran.core.query.request import GRAINS
 from cadran.server.problems import TITLES
 from cadran.server.requests import (
+    AnomaliesRequest,
     DimensionsRequest,
+    DriversRequest,
+    ForecastRequest,
     KpiRequest,
     KpisRequest,
     PagesRequest,
@@ -59,6 +62,21 @@ OPERATIONS = (
         "kpi", "GET", "/kpis/{name}", "One KPI: card, versions, breaks, targets.", "metadata",
         KpiRequest, "Kpi",
     ),
+    Operation(
+        "drivers", "GET", "/kpis/{name}/drivers",
+        "What contributes to a change of a KPI: members of a dimension, or its factors.", "query",
+        DriversRequest, "Drivers",
+    ),
+    Operation(
+        "forecast", "GET", "/kpis/{name}/forecast",
+        "A KPI at the end of the running period, with an interval from past errors.", "query",
+        ForecastRequest, "Forecast",
+    ),
+    Operation(
+        "anomalies", "GET", "/kpis/{name}/anomalies",
+        "The last days of a KPI that were unlike the same weekdays before.", "query",
+        AnomaliesRequest, "Anomalies",
+    ),
     Operation("metrics", "GET", "/metrics", "The metrics.", "metadata", PagesRequest, "Metrics"),
     Operation(
         "dimensions", "GET", "/dimensions", "What these metrics can be grouped by together.",
@@ -102,6 +120,7 @@ Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
 _WHOLE: Schema = {"type": "integer"}
+_NUMBER: Schema = {"type": "number"}
 _SWITCH: Schema = {"type": "boolean"}
 _CELL: Schema = {"type": ["string", "number", "boolean", "null"]}
 
@@ -149,6 +168,25 @@ _CARD = _object(
     sunset=_maybe(_TEXT), drivers=_list(_TEXT), relation=_maybe(_TEXT),
     also=True,
 )  # fmt: skip
+_EVIDENCE = _object(
+    metrics=_list(_TEXT),
+    days=_list(_list(_TEXT)),
+    count=_WHOLE,
+    complete_through=_maybe(_TEXT),
+    breaks=_list(_TEXT),
+)
+_ANALYSIS = _object(
+    kpi=_TEXT, label=_TEXT, unit=_TEXT, method=_TEXT, notes=_list(_TEXT), evidence=_EVIDENCE
+)
+
+
+def _analysis(**properties: Schema) -> Schema:
+    return _ANALYSIS | {
+        "properties": _ANALYSIS["properties"] | properties,
+        "required": [*_ANALYSIS["required"], *properties],
+    }
+
+
 _LIST_META = _object(state=_TEXT, paging=_ref("Paging"))
 
 SCHEMAS: dict[str, Schema] = {
@@ -189,6 +227,21 @@ SCHEMAS: dict[str, Schema] = {
             )
         ),
         state=_TEXT,
+    ),
+    "Drivers": _analysis(
+        by=_maybe(_TEXT), days=_list(_TEXT), base_days=_list(_TEXT), value=_CELL,
+        base=_CELL, change=_CELL, rows=_list(_by_name(_CELL)),
+    ),
+    "Forecast": _analysis(
+        grain=_TEXT, start=_TEXT, end=_TEXT, complete_through=_maybe(_TEXT),
+        so_far=_CELL, forecast=_NUMBER, low=_NUMBER, high=_NUMBER, level=_NUMBER,
+        coverage=_maybe(_NUMBER), coverage_count=_WHOLE, errors=_WHOLE,
+        median_error=_maybe(_NUMBER),
+        path=_list(_object(day=_TEXT, value=_maybe(_NUMBER))),
+    ),
+    "Anomalies": _analysis(
+        days=_list(_TEXT), anomalies=_list(_by_name(_CELL)), judged=_WHOLE,
+        muted=_WHOLE, unknown=_WHOLE, threshold=_NUMBER, minimum=_NUMBER,
     ),
     "Metrics": _object(
         metrics=_list(

@@ -25,6 +25,10 @@ from cadran.core.project.cards import LANGUAGES, TIERS
 from cadran.core.query.request import GRAINS, GroupBy, Query, ask
 from cadran.errors import QueryError, near_misses
 from cadran.formats.validation import Takes, faults, one_of, schema_of
+from cadran.insight.anomalies import SHOWN as DAYS
+from cadran.insight.drivers import SHOWN
+from cadran.insight.evidence import COMPARISONS
+from cadran.insight.forecast import PERIODS
 from cadran.serving.response import MEDIA, PAGE_ROWS
 
 if TYPE_CHECKING:
@@ -60,6 +64,16 @@ def _time(text: str) -> str:
     return text
 
 
+def _day(text: str) -> str:
+    try:
+        if len(text) != len("2026-01-31"):
+            raise ValueError(text)  # noqa: TRY301 - as any other text that is no date
+        dt.date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"is '{text[:80]}'; it takes an ISO date such as 2026-01-31") from None
+    return text
+
+
 def _of_link(value: Any, info: ValidationInfo) -> Any:
     """A number or a switch, which a link holds as text; JSON knows no difference of 10 and 10.0."""
     if isinstance(value, float) and value.is_integer():
@@ -89,6 +103,7 @@ Time = Annotated[
     Name,
     Takes(_TIMES, _time, schema={"anyOf": [{"format": "date"}, {"format": "date-time"}]}),
 ]
+Day = Annotated[Name, Takes("an ISO date such as 2026-01-31", _day, schema={"format": "date"})]
 Switch = Annotated[bool, BeforeValidator(_of_link), Field(strict=True)]
 Lang = Annotated[Name, one_of(*LANGUAGES), Field(description="Language of the words.")]
 Format = Annotated[
@@ -309,6 +324,72 @@ class ValuesRequest(DimensionsRequest):
     ]
 
 
+class _Analysed(Request):
+    """A KPI whose values are looked into."""
+
+    where: Where = ()
+    lang: Lang = "en"
+
+
+class _Change(_Analysed):
+    """A change of a KPI."""
+
+    by: Annotated[
+        Name,
+        Field(
+            description="A dimension on its card, whose members are told; without it the factors of"
+            " which the KPI is made.",
+            examples=["customer__country"],
+        ),
+    ] | None = None  # fmt: skip
+    period: Annotated[
+        Name,
+        Field(
+            description="The period now: 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31; the month"
+            " of the last whole day where nothing is said. Running, it is compared with the same"
+            " days of the other one.",
+            examples=["2026-10"],
+        ),
+    ] | None = None  # fmt: skip
+    start: Annotated[Day, Field(description="The first day now, instead of a period.")] | None = (
+        None
+    )
+    end: Annotated[Day, Field(description="The last day now.")] | None = None
+    compare: Annotated[
+        Name,
+        one_of(*COMPARISONS),
+        Field(
+            description="With the period before, the same one a year before, or as many days before"
+            " on the same weekdays."
+        ),
+    ] = "previous"
+    top: Annotated[Thousand, Field(description="Members shown; the rest are others.")] = SHOWN
+
+
+class _Ahead(_Analysed):
+    """A running period of a KPI."""
+
+    grain: Annotated[Name, one_of(*PERIODS), Field(description="Length of the period.")] = "month"
+
+
+class _Days(_Analysed):
+    """Days of a KPI."""
+
+    days: Annotated[Thousand, Field(description="The last whole days that are judged.")] = DAYS
+
+
+class DriversRequest(KpiRequest, _Change):
+    """A change of a KPI, and what contributes to it."""
+
+
+class ForecastRequest(KpiRequest, _Ahead):
+    """A KPI at the end of a running period."""
+
+
+class AnomaliesRequest(KpiRequest, _Days):
+    """The unusual days of a KPI."""
+
+
 class ListTool(Request):
     """The cards, for an agent."""
 
@@ -356,6 +437,18 @@ class ExplainTool(CardTool):
     by: Annotated[
         Name, Field(description="Dimension that splits the effect of a changed definition.")
     ] | None = None  # fmt: skip
+
+
+class DriversTool(CardTool, _Change):
+    """A change of a KPI, for an agent."""
+
+
+class ForecastTool(CardTool, _Ahead):
+    """A forecast, for an agent."""
+
+
+class AnomaliesTool(CardTool, _Days):
+    """Unusual days, for an agent."""
 
 
 _Some = TypeVar("_Some", bound=Request)

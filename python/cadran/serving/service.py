@@ -96,8 +96,10 @@ class MetadataService:
 
     def kpis(self, caller: Caller) -> list[Card]:
         """The cards that the caller may see, with the dimensions it may see."""
-        visible = self.visible(caller)
-        layer = self.snapshots.current.layer
+        return self._cards(self.visible(caller), self.snapshots.current.layer)
+
+    @staticmethod
+    def _cards(visible: Visible, layer: Layer) -> list[Card]:
         names = redaction.metric_names(layer)
         cards = [card for card in layer.kpis() if visible.metric(card.name)]
         return [redaction.visible_card(card, visible, names) for card in cards]

@@ -113,7 +113,7 @@ def read(model: SemanticModel) -> Tree:
             if name not in names or name == card.name:
                 _wrong(model, card.name, "drivers", f"names '{name}', which is no other KPI")
         if card.relation is not None:
-            relations.append(_declared(model, card.name, card.relation, names))
+            relations.append(declared_relation(model, card.name, card.relation, names))
     kpis = {
         r.components[0].metric: r.kpi for r in relations if r.kind == "same" and not r.is_declared
     }
@@ -160,7 +160,18 @@ def _part(component: Input) -> Component:
     )
 
 
-def _declared(model: SemanticModel, kpi: str, text: str, kpis: set[str]) -> Relation:
+def declared_relation(model: SemanticModel, kpi: str, text: str, kpis: set[str]) -> Relation:
+    """What the card of a KPI says of its parts.
+
+    Args:
+        model: the definitions.
+        kpi: its name.
+        text: the relation on its card.
+        kpis: the names of all KPIs.
+
+    Raises:
+        CardError: it names what is no other KPI.
+    """
     from sqlglot import exp, parse_one
     from sqlglot.errors import SqlglotError
 

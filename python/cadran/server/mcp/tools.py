@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.formats.encoding import csv_cell, plain
 from cadran.server.requests import (
+    AnomaliesTool,
     CardTool,
+    DriversTool,
     ExplainTool,
+    ForecastTool,
     ListTool,
     QueryTool,
     Request,
@@ -16,6 +19,7 @@ from cadran.server.requests import (
     properties,
     required,
 )
+from cadran.serving import analyses
 from cadran.serving.metadata import about, defined, explained
 from cadran.serving.response import columns, described
 
@@ -76,6 +80,15 @@ GIVES: dict[str, dict[str, Any]] = {
         dimension=_TEXT, values={"type": "array", "items": _CELL}, total=_WHOLE
     ),
     "explain": _object(kpi=_TEXT, unit=_TEXT),
+    "drivers": _object(
+        kpi=_TEXT, unit=_TEXT, method=_TEXT, value=_CELL, base=_CELL, change=_CELL, rows=_OBJECTS,
+        notes=_TEXTS,
+    ),
+    "forecast": _object(
+        kpi=_TEXT, unit=_TEXT, method=_TEXT, start=_TEXT, end=_TEXT, forecast=_CELL, low=_CELL,
+        high=_CELL, level=_CELL, coverage=_CELL, notes=_TEXTS,
+    ),
+    "anomalies": _object(kpi=_TEXT, unit=_TEXT, method=_TEXT, anomalies=_OBJECTS, notes=_TEXTS),
 }  # fmt: skip
 
 
@@ -195,6 +208,17 @@ def bridge(payload: ToolPayload) -> str:
     if before != after:
         lines.append("Both values are not like for like: the definition changed between them.")
     return "\n".join([*lines, *payload["notes"]])
+
+
+def analysis(payload: ToolPayload) -> str:
+    """An analysis as lines: what it is of, its rows if it has any, and what has to be said."""
+    rows = payload.get("rows", payload.get("anomalies", ()))
+    beside = ("rows", "anomalies", "notes", "evidence", "path")
+    lines = [f"{key}: {value}" for key, value in payload.items() if key not in beside]
+    if rows:
+        lines += ["", " | ".join(rows[0])]
+        lines += [" | ".join("" if c is None else str(c) for c in row.values()) for row in rows]
+    return "\n".join([*lines, "", *payload["notes"]])
 
 
 _VALUES = 500
@@ -317,6 +341,16 @@ def _explain(service: QueryService, context: RequestContext, arguments: ExplainT
     return payload, bridge(payload)
 
 
+def _analysed(
+    work: Callable[..., dict[str, Any]],
+) -> Callable[[QueryService, RequestContext, Any], ToolResult]:
+    def call(service: QueryService, context: RequestContext, request: Request) -> ToolResult:
+        payload: dict[str, Any] = plain(work(service, context, **request.arguments))
+        return payload, analysis(payload)
+
+    return call
+
+
 TOOLS: dict[str, McpTool] = {
     "list_kpis": McpTool(
         "List the KPIs",
@@ -361,5 +395,32 @@ TOOLS: dict[str, McpTool] = {
         ExplainTool,
         GIVES["explain"],
         _explain,
+    ),
+    "drivers": McpTool(
+        "Split a change of a KPI",
+        "Exact contributions to the change of a KPI between two periods: of the members of a"
+        " dimension (by), of a rate as rate and mix effect; or of the factors it is made of. They"
+        " add up to the change. They say where it lies: never call them causes.",
+        "query",
+        DriversTool,
+        GIVES["drivers"],
+        _analysed(analyses.drivers),
+    ),
+    "forecast": McpTool(
+        "Forecast the running period",
+        "A KPI at the end of the running period, with an interval from past errors at the same"
+        " horizon, and how often that interval held in the past. Quote the interval with it.",
+        "query",
+        ForecastTool,
+        GIVES["forecast"],
+        _analysed(analyses.forecast),
+    ),
+    "anomalies": McpTool(
+        "Find unusual days",
+        "The last whole days of a KPI that were unlike the same weekdays of eight weeks before.",
+        "query",
+        AnomaliesTool,
+        GIVES["anomalies"],
+        _analysed(analyses.anomalies),
     ),
 }  # fmt: skip

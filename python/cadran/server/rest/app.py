@@ -8,8 +8,8 @@ from __future__ import annotations
 import gzip
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.routing import BaseRoute, Match
@@ -24,6 +24,7 @@ from cadran.server.operations import OPERATIONS
 from cadran.server.problems import RefusedError, problem_of
 from cadran.server.rest import metadata
 from cadran.server.rest.openapi import Description
+from cadran.serving import analyses
 from cadran.serving.response import (
     MEDIA,
     PAGE_ROWS,
@@ -213,6 +214,19 @@ class QueryHandlers:
         context = self._context(call, query)
         sql = await self._server_context.run(self._service.sql, context, query)
         return response(json_text({"sql": sql}).encode())
+
+    async def analysis(self, call: Call, work: Callable[..., dict[str, Any]]) -> Response:
+        """What an analysis of one KPI found."""
+        arguments = call.request.arguments
+        call.filtered = bool(arguments.get("where"))
+        assert call.caller is not None  # noqa: S101 - every question has a scope
+        context = RequestContext(call.caller, "rest")
+        name = arguments.pop("name")
+        found = await call.until_gone(
+            self._server_context.run(partial(work, self._service, context, name, **arguments)),
+            context.stop,
+        )
+        return http.conditional(call, json_text(found).encode())
 
     def _shaped(self, text: bytes, accept: str | None, in_body: bool) -> ShapedQuery:  # noqa: FBT001
         if in_body:
@@ -488,6 +502,9 @@ def _handlers(
         "values": lists.values, "refresh": lists.refresh,
         "saved_file": query_handlers.saved, "sql": query_handlers.sql,
         "sql_body": query_handlers.sql,
+        "drivers": partial(query_handlers.analysis, work=analyses.drivers),
+        "forecast": partial(query_handlers.analysis, work=analyses.forecast),
+        "anomalies": partial(query_handlers.analysis, work=analyses.anomalies),
     }  # fmt: skip
 
 

@@ -1,0 +1,89 @@
+"""Analyses for whoever asks over a network: drivers, forecast, anomalies, as plain values.
+
+Every figure in them is a question of the caller, judged and recorded as any other.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from cadran.governance.close import period as read_period
+from cadran.insight import anomalies as unusual
+from cadran.insight import drivers as attribution
+from cadran.insight import forecast as ahead
+from cadran.insight.evidence import compared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cadran.serving.service import QueryService, RequestContext
+
+
+def drivers(  # noqa: PLR0913 - the question of `cadran drivers`
+    service: QueryService,
+    context: RequestContext,
+    kpi: str,
+    *,
+    by: str | None = None,
+    period: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    compare: str = "previous",
+    where: Iterable[str] = (),
+    top: int = attribution.SHOWN,
+    lang: str = "en",
+) -> dict[str, Any]:
+    """What contributes to a change of a KPI: members of a dimension, or factors without one.
+
+    Raises:
+        CadranError: as `compared`, `by_member` and `by_factor`.
+    """
+    with service.source(context) as source:
+        current, base = compared(
+            source, kpi, comparison=compare,
+            period=read_period(period)[:2] if period else None,
+            start=dt.date.fromisoformat(start) if start else None,
+            end=dt.date.fromisoformat(end) if end else None,
+        )  # fmt: skip
+        if by is None:
+            result = attribution.by_factor(source, kpi, current, base, where=where)
+        else:
+            result = attribution.by_member(source, kpi, by, current, base, where=where, shown=top)
+        return result.to_dict(lang)
+
+
+def forecast(  # noqa: PLR0913 - the question of `cadran forecast`
+    service: QueryService,
+    context: RequestContext,
+    kpi: str,
+    *,
+    grain: str = "month",
+    where: Iterable[str] = (),
+    lang: str = "en",
+) -> dict[str, Any]:
+    """A KPI at the end of the running period.
+
+    Raises:
+        CadranError: as `to_end`.
+    """
+    with service.source(context) as source:
+        return ahead.to_end(source, kpi, grain, where=where).to_dict(lang)
+
+
+def anomalies(  # noqa: PLR0913 - the question of `cadran anomalies`
+    service: QueryService,
+    context: RequestContext,
+    kpi: str,
+    *,
+    days: int = unusual.SHOWN,
+    where: Iterable[str] = (),
+    lang: str = "en",
+) -> dict[str, Any]:
+    """The last days of a KPI that were unlike the same weekdays before.
+
+    Raises:
+        CadranError: as `find`.
+    """
+    with service.source(context) as source:
+        return unusual.find(source, kpi, days=days, where=where).to_dict(lang)
