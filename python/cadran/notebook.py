@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.formats import periods
 from cadran.governance.bridge import Bridge, bridge, revisions
+from cadran.governance.close import period as read_period
+from cadran.insight import anomalies, drivers, forecast
 from cadran.insight.breaks import marks
+from cadran.insight.evidence import compared
+from cadran.insight.source import Source
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable
 
     import altair as alt
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.core.result import Result
+    from cadran.insight.drivers import Drivers
+    from cadran.insight.forecast import Forecast
 
 SHOWN = {"day": 90, "week": 53, "month": 25, "quarter": 9, "year": 5}
 
@@ -114,6 +121,51 @@ class Kpi:
             QueryError: nothing was published of it.
         """
         return revisions(self.layer, self.card.name, period)
+
+    def drivers(
+        self,
+        by: str | None = None,
+        period: str | None = None,
+        compare: str = "previous",
+        *,
+        where: Iterable[str] = (),
+    ) -> Drivers:
+        """What contributes to its change: members of a dimension, or its factors without one.
+
+        Args:
+            by: a dimension of its card.
+            period: 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31; by default the month of the
+                last whole day. While it is running it is compared with the same days.
+            compare: `previous`, `year` or `same_days`; see `cadran.insight.evidence.base_of`.
+            where: conditions on the rows.
+
+        Raises:
+            CadranError: as `cadran.insight.drivers.by_member` and `by_factor`.
+        """
+        source, name = Source.of(self.layer), self.card.name
+        start = read_period(period)[:2] if period else None
+        current, base = compared(source, name, period=start, comparison=compare)
+        if by is None:
+            return drivers.by_factor(source, name, current, base, where=where)
+        return drivers.by_member(source, name, by, current, base, where=where)
+
+    def forecast(self, grain: str = "month", *, where: Iterable[str] = ()) -> Forecast:
+        """Its value at the end of the running period, with an interval from past errors.
+
+        Raises:
+            CadranError: as `cadran.insight.forecast.to_end`.
+        """
+        return forecast.to_end(Source.of(self.layer), self.card.name, grain, where=where)
+
+    def anomalies(
+        self, days: int = anomalies.SHOWN, *, where: Iterable[str] = ()
+    ) -> anomalies.Anomalies:
+        """Those of its last whole days that were unlike the same weekdays before.
+
+        Raises:
+            CadranError: as `cadran.insight.anomalies.find`.
+        """
+        return anomalies.find(Source.of(self.layer), self.card.name, days=days, where=where)
 
     def __repr__(self) -> str:
         return f"<KPI {self.card.name}: {self.card.label}, version {self.card.version}>"

@@ -7,10 +7,8 @@ import httpx
 import pytest
 from mcp import Client
 
+from cadran import Kpi
 from cadran.formats.encoding import plain
-from cadran.insight import anomalies, drivers, forecast
-from cadran.insight.evidence import base_of, of_period
-from cadran.insight.source import Source
 
 pytest_plugins = ("rest_fixtures",)
 
@@ -20,14 +18,11 @@ BY = "product__category"
 @pytest.fixture(scope="module")
 def expected(layer):
     """What each analysis gives in Python."""
-    source = Source.of(layer)
-    through = source.complete_through("net_revenue")
-    days = of_period(through.replace(day=1), "month", through)
-    split = drivers.by_member(source, "net_revenue", BY, days, base_of(days, "year", "month"))
+    kpi = Kpi(layer, "net_revenue")
     return {
-        "drivers": ({"by": BY, "compare": "year"}, split),
-        "forecast": ({}, forecast.to_end(source, "net_revenue")),
-        "anomalies": ({"days": 30}, anomalies.find(source, "net_revenue", days=30)),
+        "drivers": ({"by": BY, "compare": "year"}, kpi.drivers(BY, compare="year")),
+        "forecast": ({}, kpi.forecast()),
+        "anomalies": ({"days": 30}, kpi.anomalies(30)),
     }
 
 

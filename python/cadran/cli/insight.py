@@ -148,7 +148,8 @@ def drivers_text(result: Drivers, lang: str = "en") -> str:
     def amount(value: Any) -> str:
         if value is None:
             return ""
-        return numbers.change_of(value, card.unit, decimals=_decimals(card), lang=lang)
+        text = numbers.change_of(value, card.unit, decimals=_decimals(card), lang=lang)
+        return text if any(sign in text for sign in "123456789") else text.lstrip("+-")
 
     def measure(value: Any) -> str:
         if value is None:

@@ -1,1 +1,1 @@
-"""What values say: scorecard, the KPI tree checked, drivers of a change."""
+"""What values say: scorecard, the KPI tree checked, drivers of a change, forecast, anomalies."""
