@@ -70,6 +70,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _announce(running: Running) -> None:
+    print(f"Board       {running.http}/board")
     print(f"HTTP        {running.http}  (REST: /api/v1, GraphQL: /api/graphql, health: /health)")
     if running.flight:
         print(f"Flight SQL  {running.flight}")

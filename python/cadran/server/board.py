@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -57,6 +57,9 @@ _HEADERS = {
 def routes(server_context: ServerContext) -> list[Route]:
     """The pages, their assets, the stream, and signing in and out."""
     board = Board(server_context)
+    if server_context.settings.warm:
+        server_context.service.snapshots.listeners.append(board.warm)
+        server_context.workers.submit(board.warm)
     return [
         Route("/board/assets/{digest}/{name}", board.asset),
         Route("/board/events", board.events),
@@ -76,6 +79,17 @@ class Board:
         self._streams = 0
         self._kept: tuple[str, dict[Hashable, Any]] = "", {}
         self._dear: tuple[str, dict[Hashable, tuple[float, Any]]] = "", {}
+
+    def warm(self, _: object = None) -> None:
+        """Ask what the overview shows, so that its first reader need not wait for it."""
+        service = self._server_context.service
+        for caller in service.gate.everyone():
+            try:
+                with service.source(RequestContext(caller, "warm-up")) as source:
+                    whole = partial(service.sees_all_rows, caller)
+                    pages.page("", Reader(source, View(), whole, *self._facts()), Words("en"))
+            except CadranError as problem:
+                _LOG.warning("warm-up of the board: %s", problem)
 
     async def asset(self, request: Request) -> Response:
         """A file of the pages, under the name of its content."""
@@ -107,7 +121,7 @@ class Board:
             view = View.read(parameters, lang)
             context = RequestContext(caller, "board")
             with service.source(context) as source:
-                whole = lru_cache(lambda kpi: service.sees_all_rows(caller, kpi))
+                whole = lru_cache(partial(service.sees_all_rows, caller))
                 reader = Reader(source, view, whole, *self._facts())
                 words = Words(view.lang, service_levels.zone(reader))
                 page = pages.page(

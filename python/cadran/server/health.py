@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
 from cadran.audit.log import BOUNDS
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _THERE = {
     "name": "cadran",
+    "board": "/board",
     "rest": "/api/v1",
     "documentation": "/api/v1/docs",
     "graphql": "/api/graphql",
@@ -31,9 +32,14 @@ _LATE = "Requests and checks that landed for built minutes, and wait for the nex
 
 
 def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
-    """`/`, which says what there is, `/health` with `live` and `ready`, and `/metrics`."""
+    """`/`, `/health` with `live` and `ready`, and `/metrics`.
 
-    async def index(_: Request) -> Response:
+    `/` says what there is, and leads a browser to the board.
+    """
+
+    async def index(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/board", 303)  # a person
         return JSONResponse(_THERE)
 
     async def live(_: Request) -> Response:
