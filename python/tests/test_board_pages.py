@@ -19,15 +19,15 @@ from cadran.web.view import View
 @pytest.fixture(scope="module")
 def kept():
     """What pages read beside the layer, once for all tests as for all readers of a server."""
-    return {}
+    return {}, {}
 
 
 @pytest.fixture
 def read(layer, kept):
     """Renders a page as a reader sees it, with its content."""
 
-    def page(path, lang="en", *, whole=True, **view):
-        reader = Reader(Source.of(layer), View(lang=lang, **view), lambda _: whole, kept)
+    def page(path, lang="en", *, whole=lambda _: True, **view):
+        reader = Reader(Source.of(layer), View(lang=lang, **view), whole, *kept)
         words = Words(lang, service_levels.zone(reader))
         page = pages.page(path, reader, words)
         text = rendered(
@@ -131,25 +131,52 @@ def test_what_an_incident_took_of_a_budget_is_what_its_minutes_say(read, grave):
     assert taken[grave["slo_id"]].value == f"{grave['share'] * 100:.1f}%"
 
 
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_the_impact_of_incidents_names_the_worst_of_a_month_and_what_it_cost(read, grave, lang):
+    month = grave["started_at"].date().replace(day=1)
+    text, content = read("impact", lang, start=month)
+    worst = content["worst"]
+    assert worst.cost.loss in text
+    assert worst.cost.amount == max(one.cost.amount or 0 for one in
+                                    [*content["dear"], *content["others"]])  # fmt: skip
+    assert all(marks(text))
+    assert len(content["axis"].plots) == 2
+
+
+def test_what_incidents_cost_is_told_to_who_sees_all_orders_and_revenue(read, grave):
+    month = grave["started_at"].date().replace(day=1)
+    for hidden in ("order_count", "net_revenue"):
+        text, content = read("impact", start=month, whole=lambda kpi, no=hidden: kpi != no)
+        assert content["worst"].cost is None
+        assert not content["is_told"]
+        assert "Costs are told to those who see all orders and revenue" in text
+        text, _ = read(f"incidents/{grave['incident_id']}", whole=lambda kpi, no=hidden: kpi != no)
+        assert "Revenue lost" not in text
+
+
 def test_who_sees_a_part_of_the_rows_is_told_of_no_incident(read, grave):
-    text, content = read("incidents", whole=False)
+    text, content = read("incidents", whole=lambda _: False)
     assert content["entries"] == []
     assert grave["incident_id"] not in text
     with pytest.raises(UnknownNameError) as refused:
-        read(f"incidents/{grave['incident_id']}", whole=False)
+        read(f"incidents/{grave['incident_id']}", whole=lambda _: False)
     assert "i00" not in str(refused.value).replace(grave["incident_id"], "")
 
 
 def test_who_sees_a_part_of_the_rows_is_told_of_no_service_level(read):
-    text, content = read("levels", whole=False)
+    text, content = read("levels", whole=lambda _: False)
     assert not content["levels"]
     assert not content["contracts"]
     assert "There is no service level objective" in text
 
 
-def test_a_project_without_service_levels_says_so(shop):
+def test_a_project_without_service_levels_and_incidents_says_so(shop):
     reader = Reader(Source.of(shop), View(), lambda _: True)
-    page = pages.page("levels", reader, Words("en"))
-    assert page.content["levels"] == []
-    page = pages.page("incidents", reader, Words("fr"))
-    assert page.content["entries"] == []
+    assert pages.page("levels", reader, Words("en")).content["levels"] == []
+    for path in ("incidents", "impact"):
+        page = pages.page(path, reader, Words("fr"))
+        text = rendered(
+            page.template, Words("fr"), view=reader.view, pages=pages.NAVIGATION, here=page.here,
+            path=f"/board/{path}", events="", **page.content,
+        )  # fmt: skip
+        assert "Aucun incident" in text

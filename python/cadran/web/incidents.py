@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cadran.web.readings import Reader
     from cadran.web.render import Words
 
-_MONTHS = 12
+_MONTHS, _MOST_MONTHS = 12, 24
 _TONES = {"sev1": "bad", "sev2": "near"}
 _BEFORE = dt.timedelta(hours=6)  # an earlier deployment is not shown as what came before
 _AROUND = dt.timedelta(hours=1), dt.timedelta(hours=2)
@@ -96,6 +96,13 @@ def span(reader: Reader) -> tuple[dt.date, dt.date]:
     return periods.shifted(start, "month", 1 - _MONTHS), periods.last_of(start, "month")
 
 
+def months(reader: Reader) -> list[dt.date]:
+    """The months in which incidents began, the latest first."""
+    rows = service_levels.incidents(reader)
+    began = {periods.start_of(row["started_at"].date(), "month") for row in rows}
+    return sorted(began, reverse=True)[:_MOST_MONTHS]
+
+
 def entries(reader: Reader, w: Words, first: dt.date, last: dt.date) -> list[Entry]:
     """The incidents that began on these days, the latest first."""
     names = _slo_names(reader, w)
@@ -110,18 +117,13 @@ def listing(reader: Reader, w: Words) -> dict[str, Any]:
     """What the list of incidents holds."""
     first, last = span(reader)
     found = entries(reader, w, first, last)
-    months = sorted(
-        {periods.start_of(row["started_at"].date(), "month")
-         for row in service_levels.incidents(reader)},
-        reverse=True,
-    )  # fmt: skip
     longest = max(found, key=lambda one: one.row["hours_to_restore"] or 0.0, default=None)
     hardest = max(found, key=lambda one: one.row["worst_consumed_rate"] or 0.0, default=None)
     return {
         "title": w("incidents"),
         "until": reader.source.layer.last_day(),
         "days": w.days(first, last),
-        "months": months[:24],
+        "months": months(reader),
         "entries": found,
         "grave": sum(one.row["severity"] == "sev1" for one in found),
         "longest": longest,

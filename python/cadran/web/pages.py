@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cadran.errors import UnknownNameError
 from cadran.web import alerts as alert_pages
-from cadran.web import incidents, kpi, levels, lists, overview
+from cadran.web import business, incidents, kpi, levels, lists, overview
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,7 @@ NAVIGATION = (
     ("kpis", "/board/kpis"),
     ("levels", "/board/levels"),
     ("incidents", "/board/incidents"),
+    ("impact", "/board/impact"),
     ("teams", "/board/teams"),
     ("search", "/board/search"),
 )
@@ -32,6 +33,7 @@ _PAGES: dict[tuple[str, bool], tuple[str, _Read]] = {
     ("kpis", False): ("kpis.html", lambda reader, w, _: lists.kpis(reader, w)),
     ("incidents", True): ("incident.html", incidents.one),
     ("incidents", False): ("incidents.html", lambda reader, w, _: incidents.listing(reader, w)),
+    ("impact", False): ("impact.html", lambda reader, w, _: business.page(reader, w)),
     ("teams", True): ("kpis.html", lambda reader, w, name: lists.team(reader, name, w)),
     ("teams", False): ("kpis.html", lambda reader, w, name: lists.team(reader, name, w)),
 }

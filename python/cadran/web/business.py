@@ -1,0 +1,231 @@
+"""The page of impact: what incidents cost, by what, beside the platform, and what to do."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from cadran.charts import plots
+from cadran.charts.picture import Bar, Bars, Segment
+from cadran.errors import CadranError
+from cadran.formats import numbers, periods
+from cadran.insight.impact import Impacts
+from cadran.web import costs, incidents, service_levels
+from cadran.web.readings import ENDING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cadran.charts.picture import Plot
+    from cadran.core.project.cards import Card
+    from cadran.insight.impact import By, Impact, Total
+    from cadran.web.incidents import Entry
+    from cadran.web.readings import Reader
+    from cadran.web.render import Words
+
+_MONEY = "net_revenue"
+_TECHNICAL = ("platform_availability", "error_rate")
+_BUSINESS = ("net_revenue", "order_count")
+_ORDER: tuple[Literal["cause", "service", "month"], ...] = (
+    "cause",
+    "month",
+    "service",
+)  # the months are the tallest
+_WEEKS = 13
+_MOST_BARS, _MOST_WATCHED = 8, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Two measures over the same days, in two plots, with incidents below."""
+
+    sub: str
+    plots: list[tuple[str, Plot]]
+
+
+def page(reader: Reader, w: Words) -> dict[str, Any]:
+    """What the page of impact holds."""
+    first, last = incidents.span(reader)
+    found = incidents.entries(reader, w, first, last)
+    told = [one for one in found if one.cost is not None]
+    every = costs.impacts(reader) or {}
+    some = Impacts(tuple(every[one.id] for one in told))
+    dear = sorted(
+        (one for one in told if one.cost and one.cost.is_measurable),
+        key=lambda one: -(one.cost.amount or 0.0 if one.cost else 0.0),
+    )
+    month = _month(reader)
+    return {
+        "title": w("impact"),
+        "until": reader.source.layer.last_day(),
+        "days": w.days(first, last),
+        "months": incidents.months(reader),
+        "dear": dear,
+        "others": [one for one in told if one not in dear],
+        "total": _total(some, w),
+        "counted": len(told),
+        "share": w("of_all", n=w.number(len(dear)), all=w.number(len(told))),
+        "month": w.period(month, "month"),
+        "worst": _worst(reader, w, month),
+        "bars": [(w(f"by_{by}"), bars) for by in _ORDER if (bars := _bars(some, by, w))],
+        "axis": _axis(reader, w, found),
+        "actions": actions(reader, w, some, dear),
+        "is_told": bool(every),
+        "sees": service_levels.sees_incidents(reader),
+    }
+
+
+def _month(reader: Reader) -> dt.date:
+    """The month whose worst incident is told: that of the view, else the last that is over."""
+    view = reader.view
+    if view.start is not None and view.grain == "month":
+        return view.start
+    return periods.last_complete(reader.source.layer.last_day(), "month")
+
+
+def _worst(reader: Reader, w: Words, month: dt.date) -> Entry | None:
+    """The incident of a month that cost most; where none did, that took most of a budget."""
+    found = incidents.entries(reader, w, month, periods.last_of(month, "month"))
+    return max(
+        found,
+        key=lambda one: (
+            one.cost.amount or 0.0 if one.cost else 0.0,
+            one.row["worst_consumed_rate"] or 0.0,
+        ),
+        default=None,
+    )
+
+
+def _of_money(some: Impacts, by: By | None = None) -> list[Total]:
+    return [total for total in some.totals(by) if total.outcome == _MONEY] if some.impacts else []
+
+
+def _total(some: Impacts, w: Words) -> dict[str, str] | None:
+    """The loss of all of them together, with its interval."""
+    total = next(iter(_of_money(some)), None)
+    if total is None:
+        return None
+    unit = _unit(some.impacts)
+    if not total.is_measurable:
+        return {"loss": w("no_loss"), "interval": ""}
+    return {"loss": _money(total.interval.estimate, unit, w), "interval": _between(total, unit, w)}
+
+
+def _unit(some: Sequence[Impact]) -> str:
+    return next((one.effects[_MONEY].unit for one in some if _MONEY in one.effects), "")
+
+
+def _money(amount: float, unit: str, w: Words) -> str:
+    return numbers.measure(amount, unit, lang=w.lang)
+
+
+def _between(total: Total, unit: str, w: Words) -> str:
+    low, high = (max(bound, 0.0) for bound in (total.interval.lower, total.interval.upper))
+    return w("between_short", low=_money(low, unit, w), high=_money(high, unit, w))
+
+
+def _bars(some: Impacts, by: By, w: Words) -> Bars | None:
+    """The loss by cause, service or month; the paler part goes up to the end of the interval."""
+    totals = _of_money(some, by)
+    if by != "month":
+        totals = sorted(totals, key=lambda total: -total.interval.estimate)[:_MOST_BARS]
+    measurable = [total for total in totals if total.is_measurable]
+    if not measurable:
+        return None
+    high, unit = max(total.interval.upper for total in measurable), _unit(some.impacts)
+    rows = []
+    for total in totals:
+        name = (
+            w.period(dt.date.fromisoformat(total.name), "month")
+            if by == "month"
+            else w.name(total.name)
+        )
+        count = w.count("incidents_count", total.incidents)
+        if not total.is_measurable:
+            rows.append(Bar(name, w("no_loss_short"), (), count, tone="muted"))
+            continue
+        shares = total.interval.estimate / high, total.interval.upper / high
+        rows.append(
+            Bar(
+                name, _money(total.interval.estimate, unit, w),
+                (Segment(0.0, shares[1], "orange", soft=True), Segment(0.0, shares[0], "orange")),
+                f"{count}, {_between(total, unit, w)}",
+            )
+        )  # fmt: skip
+    return Bars(w(f"by_{by}"), tuple(rows))
+
+
+def _axis(reader: Reader, w: Words, found: list[Entry]) -> Axis | None:
+    """A measure of the platform above one of the business, by day, with incidents below."""
+    cards = {card.name: card for card in reader.source.kpis if "day" in card.grains}
+    chosen = [
+        next((cards[name] for name in names if name in cards), None)
+        for names in (_TECHNICAL, _BUSINESS)
+    ]
+    through = [reader.through(card.name) for card in chosen if card is not None]
+    days = [day for day in through if day is not None]
+    if not days:
+        return None
+    last = min(days)
+    first = periods.start_of(last, "week") - dt.timedelta(weeks=_WEEKS - 1)
+    if reader.view.start is not None:
+        first = reader.view.start
+        last = min(last, periods.last_of(first, reader.view.grain))
+    marks = [
+        plots.Mark(
+            one.row["started_at"],
+            f"{one.id}, {one.service}, {w.day(one.row['started_at'], year=False)}",
+            "bad" if one.tone == "bad" else "near" if one.tone == "near" else "muted",
+        )
+        for one in found
+        if first <= one.row["started_at"].date() <= last
+    ]
+    drawn = [
+        (w.label(card), plot)
+        for card in chosen
+        if card is not None and (plot := _by_day(reader, w, card, (first, last), marks))
+    ]
+    sub = w("one_axis_sub") if marks else w("one_axis_none")
+    return Axis(f"{w.days(first, last)}. {sub}", drawn) if drawn else None
+
+
+def _by_day(
+    reader: Reader, w: Words, card: Card, days: tuple[dt.date, dt.date], marks: list[plots.Mark]
+) -> Plot | None:
+    try:
+        values = reader.course(card, "day", *days).get(None, {})
+    except ENDING:
+        raise
+    except CadranError:
+        return None
+    tone: Any = "teal" if card.name in _TECHNICAL else "blue"
+    return plots.trend(
+        [plots.Series("", values, tone)], card, "day", title=w.label(card), lang=w.lang,
+        head=w("day_head"), events=marks, height=150,
+    )  # fmt: skip
+
+
+def actions(reader: Reader, w: Words, some: Impacts, dear: list[Entry]) -> list[tuple[str, str]]:
+    """What follows from the figures: an address, and a sentence with its reason."""
+    told: list[tuple[str, str]] = []
+    link = reader.view.link
+    cause = next(
+        iter(sorted((t for t in _of_money(some, "cause") if t.is_measurable),
+                    key=lambda t: -t.interval.estimate)), None,
+    )  # fmt: skip
+    if cause is not None and dear:
+        count = sum(one.row["cause"] == cause.name for one in dear)
+        loss = _money(cause.interval.estimate, _unit(some.impacts), w)
+        sentence = w("act_cause", cause=w.name(cause.name), n=w.number(count),
+                     all=w.number(len(dear)), loss=loss)  # fmt: skip
+        first = next((one.id for one in dear if one.row["cause"] == cause.name), dear[0].id)
+        told.append((link(f"/board/incidents/{first}"), sentence))
+    levels = service_levels.levels(reader, w)
+    for level in [one for one in levels if one.tone == "bad"]:
+        name = f"{level.service}, {level.label}"
+        told.append((link(f"/board/levels/{level.id}"), w("act_slo", slo=name)))
+    for level in [one for one in levels if one.tone == "near"][:_MOST_WATCHED]:
+        name = f"{level.service}, {level.label}"
+        told.append((link(f"/board/levels/{level.id}"), w("act_watch", slo=name, left=level.left)))
+    return told
