@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from contextlib import closing
 
+import duckdb
 import pytest
 
+import cadran
 from cadran.errors import UnknownNameError
 from cadran.insight.source import Source
 from cadran.reliability import sla
@@ -170,13 +173,26 @@ def test_who_sees_a_part_of_the_rows_is_told_of_no_service_level(read):
     assert "There is no service level objective" in text
 
 
-def test_a_project_without_service_levels_and_incidents_says_so(shop):
-    reader = Reader(Source.of(shop), View(), lambda _: True)
-    assert pages.page("levels", reader, Words("en")).content["levels"] == []
-    for path in ("incidents", "impact"):
-        page = pages.page(path, reader, Words("fr"))
-        text = rendered(
-            page.template, Words("fr"), view=reader.view, pages=pages.NAVIGATION, here=page.here,
-            path=f"/board/{path}", events="", **page.content,
-        )  # fmt: skip
-        assert "Aucun incident" in text
+def test_a_project_without_service_levels_and_incidents_says_so(demo, tmp_path):
+    database = tmp_path / "foreign.duckdb"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(f"attach '{demo.database}' as demo (read_only)")
+        connection.execute("create schema utilities")
+        connection.execute(
+            "create table utilities.time_spine_day as from demo.utilities.time_spine_day"
+        )
+    with closing(
+        cadran.open(manifest=demo.target / "semantic_manifest.json", database=database)
+    ) as foreign:
+        for path, sentence in (
+            ("levels", "There is no service level objective"),
+            ("incidents", "No incident was ever reported"),
+            ("impact", "No incident was ever reported"),
+        ):
+            reader = Reader(Source.of(foreign), View(), lambda _: True)
+            page = pages.page(path, reader, Words("en"))
+            text = rendered(
+                page.template, Words("en"), view=reader.view, pages=pages.NAVIGATION,
+                here=page.here, path=f"/board/{path}", events="", **page.content,
+            )  # fmt: skip
+            assert sentence in text

@@ -58,7 +58,7 @@ def page(reader: Reader, w: Words) -> dict[str, Any]:
     month = _month(reader)
     return {
         "title": w("impact"),
-        "until": reader.source.layer.last_day(),
+        "until": reader.last_day(),
         "days": w.days(first, last),
         "months": incidents.months(reader),
         "dear": dear,
@@ -81,7 +81,7 @@ def _month(reader: Reader) -> dt.date:
     view = reader.view
     if view.start is not None and view.grain == "month":
         return view.start
-    return periods.last_complete(reader.source.layer.last_day(), "month")
+    return periods.last_complete(reader.last_day(), "month")
 
 
 def _worst(reader: Reader, w: Words, month: dt.date) -> Entry | None:

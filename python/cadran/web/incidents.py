@@ -89,7 +89,7 @@ class Saw:
 
 def span(reader: Reader) -> tuple[dt.date, dt.date]:
     """The days that a page of incidents is of: the view's period, else the latest twelve months."""
-    view, through = reader.view, reader.source.layer.last_day()
+    view, through = reader.view, reader.last_day()
     if view.start is not None:
         return view.start, periods.last_of(view.start, view.grain)
     start = periods.start_of(through, "month")
@@ -121,7 +121,7 @@ def listing(reader: Reader, w: Words) -> dict[str, Any]:
     hardest = max(found, key=lambda one: one.row["worst_consumed_rate"] or 0.0, default=None)
     return {
         "title": w("incidents"),
-        "until": reader.source.layer.last_day(),
+        "until": reader.last_day(),
         "days": w.days(first, last),
         "months": months(reader),
         "entries": found,
@@ -153,7 +153,7 @@ def one(reader: Reader, w: Words, incident_id: str) -> dict[str, Any]:
     entry = _entry(row, _slo_names(reader, w), costs.impacts(reader) or {}, w)
     return {
         "title": f"{entry.service}{w('colon')}{entry.cause.lower()}",
-        "until": layer.last_day(),
+        "until": reader.last_day(),
         "entry": entry,
         "steps": _steps(row, deployment, entry, w),
         "saw": _saw(reader, row, deployment, entry, w),

@@ -193,7 +193,7 @@ def _contracts(reader: Reader, w: Words, month: dt.date | None) -> dict[str, Any
     seen = [one for one in every.values() if reader.whole(one.kpi)]
     if not seen:
         return None
-    month = month or periods.start_of(reader.source.layer.last_day(), "month")
+    month = month or periods.start_of(reader.last_day(), "month")
     held = [one for one in seen if _is_in_force(one, month)]
     settled = [(one, _settlement(reader, one, month)) for one in held]
     kept = sum(one is not None and one.is_kept for _, one in settled)

@@ -142,6 +142,15 @@ class Reader:
                 self._through[name] = None
         return self._through[name]
 
+    def last_day(self) -> dt.date:
+        """The last day of the data; today where nothing says until when it goes."""
+        try:
+            return self.source.layer.last_day()
+        except ENDING:
+            raise
+        except CadranError:
+            return dt.datetime.now(dt.UTC).date()
+
     def window(self, cards: Iterable[Card]) -> Window | None:
         """The window of the view over the data of these KPIs; None where there is no data."""
         days = [day for card in cards if (day := self.through(card.name)) is not None]
