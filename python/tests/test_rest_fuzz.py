@@ -16,9 +16,9 @@ pytest_plugins = ("rest_fixtures",)
 # that is refused, and the description cannot say it.
 SETTINGS = """
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "3xx", 400, 401, 403, 404, 410, 413, 414, 429]
+expected-statuses = ["2xx", "3xx", 400, 401, 403, 404, 410, 413, 414, 429, 431]
 [checks.negative_data_rejection]
-expected-statuses = [400, 401, 403, 404, 405, 406, 410, 413, 414, 415, 429]
+expected-statuses = [400, 401, 403, 404, 405, 406, 410, 413, 414, 415, 429, 431]
 """
 
 
@@ -33,7 +33,7 @@ def test_the_server_does_what_its_description_says(rest_project, another, tmp_pa
             text=True, timeout=240, check=False,
         )  # fmt: skip
         assert done.returncode == 0, shortened(done.stdout)
-        assert "14 / 14" in done.stdout or "Tested: 14" in done.stdout, shortened(done.stdout)
+        assert "17 / 17" in done.stdout or "Tested: 17" in done.stdout, shortened(done.stdout)
         assert httpx.get(f"{running.http}/health/ready").status_code == 200
 
 

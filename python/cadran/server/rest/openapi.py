@@ -108,11 +108,12 @@ _FAULTS = {
     414: "The address is too long.",
     415: "The body is not JSON.",
     429: "Too many questions.",
+    431: "The line and the headers are too long.",
     500: "Something went wrong; it is recorded under the number given.",
     503: "The warehouse cannot answer.",
     504: "The question took too long.",
 }
-_FREE = (404, 405, 414, 500)
+_FREE = (404, 405, 414, 431, 500)
 _BODY = (413, 415)
 
 
@@ -266,7 +267,9 @@ def _answer(operation: Operation) -> dict[str, Any]:
 
 
 def _fault(status: int) -> dict[str, Any]:
-    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    problem: dict[str, Any] = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    if status == 431:  # noqa: PLR2004 - the connection refuses it, before there is a request
+        problem = {"schema": {"type": "object", "required": ["title", "status", "detail"]}}
     response: dict[str, Any] = {
         "description": _FAULTS[status], "content": {"application/problem+json": problem},
     }  # fmt: skip
