@@ -6,9 +6,12 @@ import datetime as dt
 import json
 from types import SimpleNamespace
 
+import anyio
+import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
+from mcp import Client
 
 from cadran.access import policy as policies
 from cadran.access.authorize import PolicyGate
@@ -18,12 +21,15 @@ from cadran.core.project import calendar as calendars
 from cadran.core.query.request import ask
 from cadran.core.warehouse import Confinement
 from cadran.errors import CardError, NotAllowedError, QueryError, UnknownNameError
+from cadran.formats.encoding import plain
 from cadran.insight import counterfactual, dose, impact
 from cadran.insight.counterfactual import Calm, Series, Stretch, Timeline, expect
 from cadran.insight.harm import OUTCOMES, Ground
 from cadran.insight.source import Numbers, Source
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
+
+pytest_plugins = ("rest_fixtures",)
 
 
 def utc(*parts):
@@ -426,3 +432,25 @@ def test_a_server_tells_each_role_the_outcomes_that_its_kpis_are_made_of(demo, t
             told("france")
     finally:
         service.close()
+
+
+def test_rest_and_agents_get_the_numbers_of_the_layer(layer, rest_server):
+    def seen(rows):
+        return [row for row in rows if row["outcome"] != "satisfaction"]  # some days are hidden
+
+    address = f"{rest_server.http}/api/v1/impact"
+    expected = plain(seen(impact.rows(Source.of(layer), "i0025")))
+    reply = httpx.get(address, params={"incident": "i0025", "page_size": 5}).json()
+    assert plain(seen(reply["impact"])) == expected
+    assert reply["method"] == impact.METHOD
+    assert httpx.get(address, params={"incident": "i0025", "by": "cause"}).status_code == 400
+    assert httpx.get(address, params={"incident": "i7"}).status_code == 404
+
+    async def talk():
+        async with Client(f"{rest_server.http}/mcp") as client:
+            return await client.call_tool("impact", {"by": "cause", "start": "2026-01-01"})
+
+    told = anyio.run(talk)
+    by_cause = impact.rows(Source.of(layer), by="cause", start=dt.date(2026, 1, 1))
+    assert told.structured_content["rows"] == plain(by_cause)
+    assert f"{by_cause[0]['cause']}, orders: {by_cause[0]['estimate']}" in told.content[0].text

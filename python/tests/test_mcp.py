@@ -32,7 +32,7 @@ pytest_plugins = ("rest_fixtures",)
 
 TOOLS = [
     "list_kpis", "kpi_card", "query", "dimension_values", "explain", "drivers", "forecast",
-    "anomalies",
+    "anomalies", "impact",
 ]  # fmt: skip
 QUARTERS = {
     "metrics": ["net_revenue", "gross_margin_rate"],

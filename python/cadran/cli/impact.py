@@ -48,11 +48,9 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         --service NAME  of the dose: only of one service, such as Checkout
     """
     shown = (
-        "cadran impact",
         "cadran impact i0025 --lang fr",
         "cadran impact --by cause --start 2026-01-01",
         "cadran impact --dose response_ms_p95 --service Checkout",
-        "cadran impact --format csv --output impact.csv",
     )
     describe(
         parser, _impact, usage, formats=FORMATS, language=True, shown=shown,

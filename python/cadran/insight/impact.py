@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from cadran.errors import UnknownNameError
+from cadran.errors import QueryError, UnknownNameError
 from cadran.insight.counterfactual import Interval, combined
 from cadran.insight.harm import OUTCOMES, Effect, Evidence, Ground, Outcome
 from cadran.reliability.incidents import incidents
@@ -192,6 +192,28 @@ def of_all(
             and (end is None or row["started_at"].date() <= end)
         )
     )
+
+
+def rows(
+    source: Source,
+    incident_id: str | None = None,
+    by: By | None = None,
+    start: dt.date | None = None,
+    end: dt.date | None = None,
+) -> list[dict[str, Any]]:
+    """What one incident cost, or every one, or their sums by something, as plain values.
+
+    Raises:
+        QueryError: one incident is asked together with what chooses among several.
+        CadranError: as `of_incident`.
+    """
+    if incident_id is None:
+        return of_all(source, start, end).to_rows(by)
+    if by or start or end:
+        raise QueryError(
+            f"{incident_id} is one incident: leave out by, start and end, or the incident."
+        )
+    return of_incident(source, incident_id).to_rows()
 
 
 def _impact(ground: Ground, row: dict[str, Any]) -> Impact:

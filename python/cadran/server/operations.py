@@ -13,6 +13,7 @@ from cadran.server.requests import (
     DimensionsRequest,
     DriversRequest,
     ForecastRequest,
+    ImpactRequest,
     KpiRequest,
     KpisRequest,
     PagesRequest,
@@ -101,6 +102,10 @@ OPERATIONS = (
     ),
     Operation(
         "values", "GET", "/values", "The values of a dimension.", "query", ValuesRequest, "Values"
+    ),
+    Operation(
+        "impact", "GET", "/impact", "What incidents cost, with the bounds of each estimate.",
+        "query", ImpactRequest, "Impact",
     ),
     Operation(
         "sql", "GET", "/sql", "The SQL of a question; nothing is run.", "query", QueryRequest,
@@ -262,6 +267,10 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Values": _object(
         dimension=_TEXT, metrics=_list(_TEXT), values=_list(_CELL), meta=_LIST_META
+    ),
+    "Impact": _object(
+        method=_TEXT, asked=_by_name(_maybe(_TEXT)),
+        impact=_list(_object(outcome=_TEXT, also=True)), meta=_LIST_META,
     ),
     "Sql": _object(sql=_TEXT),
     "Refreshed": _object(refreshed=_SWITCH, state=_TEXT),

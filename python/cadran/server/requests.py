@@ -29,6 +29,7 @@ from cadran.insight.anomalies import SHOWN as DAYS
 from cadran.insight.drivers import SHOWN
 from cadran.insight.evidence import COMPARISONS
 from cadran.insight.forecast import PERIODS
+from cadran.insight.impact import BYS
 from cadran.serving.response import MEDIA, PAGE_ROWS
 
 if TYPE_CHECKING:
@@ -388,6 +389,32 @@ class ForecastRequest(KpiRequest, _Ahead):
 
 class AnomaliesRequest(KpiRequest, _Days):
     """The unusual days of a KPI."""
+
+
+_Incident = Annotated[
+    Name, Field(description="One incident; without it, every one.", examples=["i0025"])
+]
+_By = Annotated[Name, one_of(*BYS), Field(description="Sums, with bounds of their own.")]
+_Since = Annotated[Day, Field(description="Only incidents that began on this day (UTC) or later.")]
+_Until = Annotated[Day, Field(description="Only incidents that began on this day or before.")]
+
+
+class ImpactRequest(PagesRequest):
+    """What incidents cost."""
+
+    incident: _Incident | None = None
+    by: _By | None = None
+    start: _Since | None = None
+    end: _Until | None = None
+
+
+class ImpactTool(Request):
+    """What incidents cost, for an agent."""
+
+    incident: _Incident | None = None
+    by: _By | None = None
+    start: _Since | None = None
+    end: _Until | None = None
 
 
 class ListTool(Request):

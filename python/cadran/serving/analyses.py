@@ -1,4 +1,4 @@
-"""Analyses for whoever asks over a network: drivers, forecast, anomalies, as plain values.
+"""Drivers, forecast, anomalies and impact for whoever asks over a network, as plain values.
 
 Every figure in them is a question of the caller, judged and recorded as any other.
 """
@@ -12,10 +12,11 @@ from cadran.governance.close import period as read_period
 from cadran.insight import anomalies as unusual
 from cadran.insight import drivers as attribution
 from cadran.insight import forecast as ahead
+from cadran.insight import impact as costs
 from cadran.insight.evidence import compared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from cadran.serving.service import QueryService, RequestContext
 
@@ -87,3 +88,24 @@ def anomalies(  # noqa: PLR0913 - the question of `cadran anomalies`
     """
     with service.source(context) as source:
         return unusual.find(source, kpi, days=days, where=where).to_dict(lang)
+
+
+def impact_rows(
+    service: QueryService, context: RequestContext, asked: Mapping[str, str | None]
+) -> list[dict[str, Any]]:
+    """What incidents cost, by the outcomes that the caller may see.
+
+    Args:
+        service: what answers.
+        context: how the question came in.
+        asked: incident, by, start and end; days as ISO texts.
+
+    Raises:
+        CadranError: as `impact.rows`.
+    """
+    by = next((name for name in costs.BYS if name == asked["by"]), None)
+    start, end = (
+        dt.date.fromisoformat(day) if (day := asked[name]) else None for name in ("start", "end")
+    )
+    with service.source(context) as source:
+        return costs.rows(source, asked["incident"], by, start, end)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cadran.formats.encoding import csv_cell, plain
+from cadran.insight import impact
 from cadran.server.requests import (
     AnomaliesTool,
     CardTool,
     DriversTool,
     ExplainTool,
     ForecastTool,
+    ImpactTool,
     ListTool,
     QueryTool,
     Request,
@@ -89,6 +91,7 @@ GIVES: dict[str, dict[str, Any]] = {
         high=_CELL, level=_CELL, coverage=_CELL, notes=_TEXTS,
     ),
     "anomalies": _object(kpi=_TEXT, unit=_TEXT, method=_TEXT, anomalies=_OBJECTS, notes=_TEXTS),
+    "impact": _object(rows=_OBJECTS, method=_TEXT, warnings=_TEXTS),
 }  # fmt: skip
 
 
@@ -221,11 +224,31 @@ def analysis(payload: ToolPayload) -> str:
     return "\n".join([*lines, "", *payload["notes"]])
 
 
+def costs(payload: ToolPayload) -> str:
+    """A line an incident, or a group of them, and outcome."""
+    lines = []
+    for row in payload["rows"]:
+        name = row.get("incident_id") or next(iter(row.values()))
+        if row["estimate"] is None:
+            lines.append(f"{name}, {row['outcome']}: not known ({row['note']})")
+            continue
+        verdict = "measurable" if row["is_measurable"] else "no measurable loss"
+        lines.append(
+            f"{name}, {row['outcome']}: {row['estimate']}, between {row['lower']} and"
+            f" {row['upper']} ({verdict})"
+        )
+    return "\n".join([*(lines or ["(no incident)"]), "", *payload["warnings"]])
+
+
 _VALUES = 500
 _CARD_KEYS = (
     "name", "label", "description", "unit", "tier", "scope", "status", "direction", "additivity",
     "grains", "dimensions", "version", "not_for",
 )  # fmt: skip
+_ESTIMATED = (
+    "Estimates against the same hours of quiet weeks. Where no loss is measurable, chance would do"
+    " as much: say so, and no number. Money is never added to credits of a contract."
+)
 ToolResult = tuple[dict[str, Any], str]
 
 
@@ -351,6 +374,12 @@ def _analysed(
     return call
 
 
+def _impact(service: QueryService, context: RequestContext, arguments: ImpactTool) -> ToolResult:
+    rows = analyses.impact_rows(service, context, arguments.model_dump())
+    payload = {"rows": plain(rows), "method": impact.METHOD, "warnings": [_ESTIMATED]}
+    return payload, costs(payload)
+
+
 TOOLS: dict[str, McpTool] = {
     "list_kpis": McpTool(
         "List the KPIs",
@@ -422,5 +451,15 @@ TOOLS: dict[str, McpTool] = {
         AnomaliesTool,
         GIVES["anomalies"],
         _analysed(analyses.anomalies),
+    ),
+    "impact": McpTool(
+        "Tell what incidents cost",
+        "What an incident, or each, or those of a cause, service or month together, took: orders,"
+        " net revenue (EUR), conversion and satisfaction (fractions), and extra tickets, each with"
+        " bounds of 90 %. Harm is positive.",
+        "query",
+        ImpactTool,
+        GIVES["impact"],
+        _impact,
     ),
 }  # fmt: skip

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
+from cadran.insight import impact
 from cadran.server.http import conditional, next_link, response
 from cadran.server.problems import RefusedError
+from cadran.serving.analyses import impact_rows
 from cadran.serving.metadata import about
 from cadran.serving.response import MEDIA, cursor_parts
 from cadran.serving.service import RequestContext
@@ -97,6 +99,15 @@ class MetadataHandlers:
         )
         payload = {"dimension": dimension, "metrics": list(metrics)}
         return self._page(call, "values", values, payload)
+
+    async def impact(self, call: Call) -> Response:
+        """What incidents cost."""
+        context = RequestContext(_caller(call), "rest")
+        asked = call.request.model_dump(exclude={"page_size", "cursor"})
+        rows = await call.until_gone(
+            self._server_context.run(impact_rows, self._service, context, asked), context.stop
+        )
+        return self._page(call, "impact", rows, {"method": impact.METHOD, "asked": asked})
 
     async def refresh(self, _: Call) -> Response:
         """Take over a new build."""
