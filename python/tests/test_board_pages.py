@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from contextlib import closing
+from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -13,7 +14,7 @@ import cadran
 from cadran.errors import UnknownNameError
 from cadran.insight.source import Source
 from cadran.reliability import sla
-from cadran.web import levels, pages, service_levels
+from cadran.web import alerts, levels, pages, service_levels
 from cadran.web.readings import Reader
 from cadran.web.render import Words, rendered
 from cadran.web.view import View
@@ -171,6 +172,25 @@ def test_who_sees_a_part_of_the_rows_is_told_of_no_service_level(read):
     assert not content["levels"]
     assert not content["contracts"]
     assert "There is no service level objective" in text
+
+
+def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none():
+    steps = [
+        ("slow", "pending", "09:00"), ("slow", "firing", "09:05"), ("slow", "keep firing", "09:20"),
+        ("fast", "firing", "09:30"), ("slow", "resolved", "09:40"),
+    ]  # fmt: skip
+    rows = [
+        {"rule": "budget_burn", "subject": "a:b", "tier": tier, "severity": "page",
+         "to_state": state, "at": f"2026-11-01T{at}:00+00:00"}
+        for tier, state, at in steps
+    ]  # fmt: skip
+    store = SimpleNamespace(history=lambda most: rows[::-1][:most])
+    fired = alerts.firings(Reader(None, View(), lambda _: True), store, Words("en"), {"a:b": "B"})
+    assert [(one.subject, one.began.minute, one.ended and one.ended.minute) for one in fired] == [
+        ("B", 30, None), ("B", 5, 40),
+    ]  # fmt: skip
+    assert alerts.firings(Reader(None, View(), lambda _: False), store, Words("en"), {}) == []
+    assert alerts.firings(Reader(None, View(), lambda _: True), None, Words("en"), {}) is None
 
 
 def test_a_project_without_service_levels_and_incidents_says_so(demo, tmp_path):

@@ -63,12 +63,12 @@ def page(reader: Reader, w: Words) -> dict[str, Any]:
         "months": incidents.months(reader),
         "dear": dear,
         "others": [one for one in told if one not in dear],
-        "total": _total(some, w),
+        "total": _total(reader, some, w),
         "counted": len(told),
         "share": w("of_all", n=w.number(len(dear)), all=w.number(len(told))),
         "month": w.period(month, "month"),
         "worst": _worst(reader, w, month),
-        "bars": [(w(f"by_{by}"), bars) for by in _ORDER if (bars := _bars(some, by, w))],
+        "bars": [(w(f"by_{by}"), bars) for by in _ORDER if (bars := _bars(reader, some, by, w))],
         "axis": _axis(reader, w, found),
         "actions": actions(reader, w, some, dear),
         "is_told": bool(every),
@@ -97,13 +97,18 @@ def _worst(reader: Reader, w: Words, month: dt.date) -> Entry | None:
     )
 
 
-def _of_money(some: Impacts, by: By | None = None) -> list[Total]:
-    return [total for total in some.totals(by) if total.outcome == _MONEY] if some.impacts else []
+def _of_money(reader: Reader, some: Impacts, by: By | None = None) -> list[Total]:
+    """The sums of revenue lost; those of the same incidents are drawn once."""
+    if not some.impacts:
+        return []
+    key = ("totals", by, tuple(one.incident_id for one in some.impacts))
+    totals = reader.once(key, lambda: some.totals(by))
+    return [total for total in totals if total.outcome == _MONEY]
 
 
-def _total(some: Impacts, w: Words) -> dict[str, str] | None:
+def _total(reader: Reader, some: Impacts, w: Words) -> dict[str, str] | None:
     """The loss of all of them together, with its interval."""
-    total = next(iter(_of_money(some)), None)
+    total = next(iter(_of_money(reader, some)), None)
     if total is None:
         return None
     unit = _unit(some.impacts)
@@ -125,9 +130,9 @@ def _between(total: Total, unit: str, w: Words) -> str:
     return w("between_short", low=_money(low, unit, w), high=_money(high, unit, w))
 
 
-def _bars(some: Impacts, by: By, w: Words) -> Bars | None:
+def _bars(reader: Reader, some: Impacts, by: By, w: Words) -> Bars | None:
     """The loss by cause, service or month; the paler part goes up to the end of the interval."""
-    totals = _of_money(some, by)
+    totals = _of_money(reader, some, by)
     if by != "month":
         totals = sorted(totals, key=lambda total: -total.interval.estimate)[:_MOST_BARS]
     measurable = [total for total in totals if total.is_measurable]
@@ -211,7 +216,7 @@ def actions(reader: Reader, w: Words, some: Impacts, dear: list[Entry]) -> list[
     told: list[tuple[str, str]] = []
     link = reader.view.link
     cause = next(
-        iter(sorted((t for t in _of_money(some, "cause") if t.is_measurable),
+        iter(sorted((t for t in _of_money(reader, some, "cause") if t.is_measurable),
                     key=lambda t: -t.interval.estimate)), None,
     )  # fmt: skip
     if cause is not None and dear:

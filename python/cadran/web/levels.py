@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cadran.web.service_levels import Level
 
 _LIMITS = (0.5, 0.25)  # of a budget, drawn where a policy watches it
-_MOST_FIRINGS = 8
+_MOST_FIRINGS, _MOST_MONTHS = 8, 13
 _STABLE = 1.0  # burn, up to which a budget outlasts its window
 RESTORED = "hours_to_restore_mean"
 
@@ -85,7 +85,9 @@ def page(reader: Reader, w: Words, alerts: Store | None, slo_id: str = "") -> di
         raise UnknownNameError("SLO", slo_id, by_id)
     names = {level.id: f"{level.service} · {level.label}" for level in levels}
     months = service_levels.months_of(reader, list(by_id)) if levels else []
-    month = chosen_month(reader, [row["period_start"] for row in months])
+    starts = sorted({row["period_start"] for row in months}, reverse=True)
+    month = chosen_month(reader, starts)
+    is_known = month in starts  # a month of the address alone is read from nowhere
     firings = alert_pages.firings(reader, alerts, w, names)
     return {
         "title": w("levels"),
@@ -97,11 +99,13 @@ def page(reader: Reader, w: Words, alerts: Store | None, slo_id: str = "") -> di
         "facts": _facts(levels, w),
         "restored": restored(reader),
         "month": month,
-        "months": sorted({row["period_start"] for row in months}, reverse=True)[:13],
-        "burn_down": _burn_down(reader, w, by_id, slo_id, month) if month and levels else None,
+        "months": sorted({*starts[:_MOST_MONTHS], *([month] if month else [])}, reverse=True),
+        "burn_down": _burn_down(reader, w, by_id, slo_id, month, is_known=is_known)
+        if month and levels
+        else None,
         "firings": None if firings is None else firings[:_MOST_FIRINGS],
         "heat": service_levels.heat(reader, w, levels),
-        "contracts": _contracts(reader, w, month),
+        "contracts": _contracts(reader, w, month) if is_known else None,
         "sees_incidents": service_levels.sees_incidents(reader),
     }
 
@@ -150,8 +154,14 @@ def _exhaustion(level: Level, w: Words) -> str:
     return w.hours(float(one.hours_to_exhaustion))
 
 
-def _burn_down(
-    reader: Reader, w: Words, by_id: dict[str, Level], slo_id: str, month: dt.date
+def _burn_down(  # noqa: PLR0913 - an SLO, its month and its words
+    reader: Reader,
+    w: Words,
+    by_id: dict[str, Level],
+    slo_id: str,
+    month: dt.date,
+    *,
+    is_known: bool,
 ) -> BurnDown | None:
     """The month of an SLO; by default of the most threatened that has units of its own."""
     own = [level for level in by_id.values() if not level.status.is_composite]
@@ -165,7 +175,7 @@ def _burn_down(
         parts = [by_id[row["slo_id"]] for row in members if row["slo_id"] in by_id]
         return BurnDown(level, title, w("composite"), None, parts)
     key = ("burn_down", level.id, month)
-    days = reader.once(key, lambda: status.burn_down(layer, level.id, month))
+    days = reader.once(key, lambda: status.burn_down(layer, level.id, month)) if is_known else []
     if not days:
         return BurnDown(level, title, w("burndown_none"), None, [])
     has_policy = level.id in reader.once("tiers", lambda: status.tiers(layer))
