@@ -129,6 +129,24 @@ def test_incidents_are_listed_with_a_page_of_each(read, grave, lang):
     assert all(marks(text))
 
 
+def test_an_incident_that_runs_has_a_page_up_to_now(read, kept, grave):
+    read("incidents")
+    rows = kept[0]["incidents"]
+    running = [
+        row | {"restored_at": None, "hours_to_restore": None, "hours_to_acknowledge": None}
+        if row["incident_id"] == grave["incident_id"] else row for row in rows
+    ]  # fmt: skip
+    kept[0]["incidents"] = running
+    try:
+        text, content = read(f"incidents/{grave['incident_id']}")
+    finally:
+        kept[0]["incidents"] = rows
+    assert [step.title for step in content["steps"]][-2:] == ["Detected", "still running"]
+    assert "acknowledged in" not in text
+    assert "Restored" not in text
+    assert all(marks(text))
+
+
 def test_what_an_incident_took_of_a_budget_is_what_its_minutes_say(read, grave):
     _, content = read(f"incidents/{grave['incident_id']}")
     taken = {bar.link.partition("?")[0].rpartition("/")[2]: bar for bar in content["budgets"].rows}
