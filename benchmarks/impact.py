@@ -79,7 +79,7 @@ def company(seed: int) -> tuple[list[Row], list[Row]]:
         for number, i in enumerate(incidents)
     ]  # fmt: skip
     source = SimpleNamespace(
-        by_time=lambda _kpi, metric, _time: tables[metric], ask=nothing, with_sides=nothing
+        by_time=lambda _kpi, metric, _time: tables[metric], ask=nothing, with_sides=nothing, kpis=()
     )
     ground = Ground(source, rows, calendar)
     extra = np.bincount(helpdesk.incident[helpdesk.incident >= 0], minlength=len(rows))

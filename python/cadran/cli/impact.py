@@ -16,9 +16,8 @@ from cadran.insight.source import Source
 if TYPE_CHECKING:
     import argparse
 
-    from cadran.insight.counterfactual import Interval
-    from cadran.insight.harm import Effect, Outcome
-    from cadran.insight.impact import Impact, Impacts
+    from cadran.insight.harm import Effect
+    from cadran.insight.impact import Impact, Impacts, Total
 
 NOTES = """\
 The same hours of the quiet weeks around, at the level of the quiet hours near the incident, say
@@ -27,13 +26,7 @@ Where they hold zero, no loss can be measured. Other incidents, and the promotio
 cadran_calendar.yml, are left out of what is compared. Money is an estimate, and is never added to
 the credits of a contract.
 """
-_UNITS = {
-    "orders": ("orders", 1),
-    "net_revenue": ("EUR", 0),
-    "conversion": ("%", 2),
-    "satisfaction": ("%", 1),
-    "tickets": ("tickets", 1),
-}
+_DECIMALS = {"orders": 1, "net_revenue": 0, "conversion": 2, "satisfaction": 1, "tickets": 1}
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -108,24 +101,19 @@ def _dose(found: dose.Dose, parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _text(value: float | None, outcome: Outcome, lang: str) -> str:
-    unit, decimals = _UNITS[outcome]
-    return numbers.measure(value, unit, decimals=decimals, lang=lang)
+def _text(value: float | None, of: Effect | Total, lang: str) -> str:
+    return numbers.measure(value, of.unit, decimals=_DECIMALS[of.outcome], lang=lang)
 
 
-def _bounds(bounds: Interval, outcome: Outcome, lang: str) -> str:
+def _bounds(of: Effect | Total, lang: str) -> str:
     """An estimate with its bounds: `17.3 (8.6 to 28.8)`; a rate is lost in points."""
-    unit, decimals = _UNITS[outcome]
-    if unit == "%":
-        texts = [
-            numbers.number(value * 100, decimals=decimals, lang=lang)
-            for value in (bounds.estimate, bounds.lower, bounds.upper)
-        ]
+    values = of.interval.estimate, of.interval.lower, of.interval.upper
+    if of.unit == "%":
+        decimals = _DECIMALS[of.outcome]
+        texts = [numbers.number(value * 100, decimals=decimals, lang=lang) for value in values]
         texts[0] += f"{numbers.WIDE}{'pt' if lang == 'fr' else 'pp'}"
     else:
-        texts = [
-            _text(value, outcome, lang) for value in (bounds.estimate, bounds.lower, bounds.upper)
-        ]
+        texts = [_text(value, of, lang) for value in values]
     between = words("impact", lang)["between"].format(lower=texts[1], upper=texts[2])
     return f"{texts[0]} ({between})"
 
@@ -135,7 +123,7 @@ def _cell(effect: Effect | None, lang: str) -> str:
         return numbers.DASH
     if not effect.is_measurable:
         return words("impact", lang)["none"]
-    return _bounds(effect.interval, effect.outcome, lang)
+    return _bounds(effect, lang)
 
 
 def _about(one: Impact, lang: str) -> str:
@@ -162,9 +150,9 @@ def _outcomes(one: Impact, lang: str) -> list[dict[str, Any]]:
             row |= {w["harm"]: one.absent[outcome]}
         else:
             row |= {
-                w["expected"]: _text(effect.expected, outcome, lang),
-                w["actual"]: _text(effect.actual, outcome, lang),
-                w["harm"]: _bounds(effect.interval, outcome, lang),
+                w["expected"]: _text(effect.expected, effect, lang),
+                w["actual"]: _text(effect.actual, effect, lang),
+                w["harm"]: _bounds(effect, lang),
                 w["verdict"]: w["measurable" if effect.is_measurable else "none"],
                 w["weeks"]: str(effect.evidence.baseline_weeks),
                 w["placebos"]: str(effect.evidence.placebos),
@@ -209,5 +197,5 @@ def _sums(
             else {w[by or "all"]: name, w["incidents"]: str(total.incidents)}
             | dict.fromkeys((w[outcome] for outcome in impact.ADDITIVE), numbers.DASH),
         )
-        row[w[total.outcome]] = _bounds(total.interval, total.outcome, lang)
+        row[w[total.outcome]] = _bounds(total, lang)
     return list(rows.values())

@@ -146,6 +146,7 @@ class Ground:
             calendar: holidays and promotions; None takes those of the project.
         """
         self._rows = rows
+        self._units = {card.name: card.unit for card in source.kpis}
         self._calendar = calendar or calendars.read(source.layer.project.root)
         self._absent: dict[str, str] = {}
         self._series: dict[str, Series] = {}
@@ -386,7 +387,13 @@ class Ground:
             lost.estimate * amount, lost.lower * amount, lost.upper * amount, lost.errors * amount
         )
         return Effect(
-            "net_revenue", "EUR", None, None, scaled, orders.rebound * amount, orders.evidence
+            "net_revenue",
+            self._units.get("net_revenue", ""),
+            None,
+            None,
+            scaled,
+            orders.rebound * amount,
+            orders.evidence,
         )
 
     def _order_amount(self, row: dict[str, Any]) -> float:

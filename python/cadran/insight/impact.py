@@ -92,12 +92,14 @@ class Total:
         name: of the cause or service, or the first day of the month; "all" for all.
         outcome: which; only those that can be summed.
         incidents: how many of them are in the sum.
+        unit: of the sum.
         interval: harm with its bounds of 90 %, found by drawing the errors of each apart.
     """
 
     name: str
     outcome: Outcome
     incidents: int
+    unit: str
     interval: Interval = field(repr=False)
 
     @property
@@ -124,9 +126,10 @@ class Impacts:
         totals = []
         for name, members in groups.items():
             for outcome in ADDITIVE:
-                parts = [m.effects[outcome].interval for m in members if outcome in m.effects]
+                parts = [m.effects[outcome] for m in members if outcome in m.effects]
                 if parts:
-                    totals.append(Total(name, outcome, len(parts), combined(parts)))
+                    bounds = combined(part.interval for part in parts)
+                    totals.append(Total(name, outcome, len(parts), parts[0].unit, bounds))
         place = {
             name: index if by == "month" else -_orders(totals, name)
             for index, name in enumerate(sorted(groups))
