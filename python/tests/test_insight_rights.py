@@ -7,10 +7,10 @@ import pytest
 
 from cadran.access import policy as policies
 from cadran.access.authorize import PolicyGate
-from cadran.access.caller import Caller
+from cadran.access.caller import Caller, Limits
 from cadran.core.project import artifacts
 from cadran.core.warehouse import Confinement
-from cadran.errors import NotAllowedError, UnknownNameError
+from cadran.errors import LimitError, NotAllowedError, UnknownNameError
 from cadran.serving import analyses
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
@@ -64,6 +64,17 @@ def test_a_rate_whose_cells_are_too_small_to_be_shown_is_not_split(source):
     assert any(row["satisfaction_rate"] is None for row in values)
     with pytest.raises(NotAllowedError, match="rests on too few observations"):
         source.rows_with_sides("satisfaction_rate", ["answer__team"], **days)
+
+
+def test_sides_that_were_kept_are_held_to_the_rows_that_the_next_one_may_take(service):
+    few = Caller("someone else", ("france",), limits=Limits(rows=2))
+    for caller in (Caller("someone", ("france",)), few):
+        with service.source(RequestContext(caller, "test")) as source:
+            if caller is not few:
+                assert len(source.rows_with_sides("satisfaction_rate", ["metric_time__month"])) == 3
+                continue
+            with pytest.raises(LimitError, match="more than 2 rows"):
+                source.rows_with_sides("satisfaction_rate", ["metric_time__month"])
 
 
 def test_a_kpi_that_the_role_may_not_see_has_no_sides_either(service):

@@ -329,6 +329,8 @@ class QueryService(MetadataService):
             key = state.edition(allowed), (*name, allowed)
             cached = self.cache.get(key) if context.read_cache else None
             if cached is not None:
+                if is_limited:
+                    execution.check_limits(cached, caller)
                 return cached
             moves = state.moves
             with self.meter.running(caller):
