@@ -27,7 +27,7 @@ pytest_plugins = ["rest_fixtures"]
 POLICY = Path(__file__).resolve().parents[2] / "examples" / "access" / "cadran_policy.yml"
 PAGES = (
     "/board", "/board/kpis/net_revenue", "/board/teams/commerce", "/board/kpis/conversion_rate",
-    "/board/search?q=rev",
+    "/board/search?q=rev", "/board/levels", "/board/impact",
 )  # fmt: skip
 
 
@@ -243,6 +243,12 @@ def test_a_page_shows_what_its_reader_may_see_and_hints_at_nothing_else(guarded,
             assert f"{whole.to_arrow()['net_revenue'][0].as_py():,.0f}" not in text_of(reply.text)
             assert "vailability" not in reply.text
             assert 'class="heat"' not in reply.text
+        for path in ("/board/levels", "/board/incidents", "/board/impact"):
+            reply = client.get(path, params={"lang": "en"})
+            assert reply.status_code == 200, (path, text_of(reply.text)[-300:])
+            assert "vailability" not in reply.text
+            assert "/board/incidents/" not in reply.text
+            assert "redit" not in reply.text
         hidden = client.get("/board/kpis/platform_availability", params={"lang": "en"})
         unknown = client.get("/board/kpis/platform_availabilitx", params={"lang": "en"})
         assert (hidden.status_code, unknown.status_code) == (404, 404)
