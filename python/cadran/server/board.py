@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("cadran.server")
 COOKIE = "cadran_token"
 _HEARTBEAT = 15.0  # seconds
-_LOOK = 0.5  # seconds between two looks at what moved
+_LOOK = 0.25  # seconds between two looks at what moved
+_APART = 1.0  # seconds between two changes that are told, and for which live facts are kept
 _MOST_STREAMS = 200
 _LONGEST = 4096  # characters of a token
 _MOST_FORM = 8192  # bytes of a form
@@ -78,6 +80,7 @@ class Board:
         self._server_context = server_context
         self._streams = 0
         self._kept: tuple[str, dict[Hashable, Any]] = "", {}
+        self._kept_at = -_APART
         self._dear: tuple[str, dict[Hashable, tuple[float, Any]]] = "", {}
 
     def warm(self, _: object = None) -> None:
@@ -120,9 +123,10 @@ class Board:
         try:
             view = View.read(parameters, lang)
             context = RequestContext(caller, "board")
+            facts = self._facts()  # before the data are taken: newer ones may be kept as older
             with service.source(context) as source:
                 whole = lru_cache(partial(service.sees_all_rows, caller))
-                reader = Reader(source, view, whole, *self._facts())
+                reader = Reader(source, view, whole, *facts)
                 words = Words(view.lang, service_levels.zone(reader))
                 page = pages.page(
                     request.path_params.get("path", ""), reader, words,
@@ -138,8 +142,8 @@ class Board:
     def _facts(self) -> tuple[dict[Hashable, Any], dict[Hashable, tuple[float, Any]]]:
         """What was read of the state that the data is in now, and what took long of the build."""
         mark = self._mark()
-        if self._kept[0] != mark:
-            self._kept = mark, {}
+        if self._kept[0] != mark and time.monotonic() - self._kept_at >= _APART:
+            self._kept, self._kept_at = (mark, {}), time.monotonic()
         build = str(self._server_context.service.snapshots.current.id)
         if self._dear[0] != build:
             self._dear = build, {}
@@ -221,12 +225,12 @@ class Board:
             yield f"retry: 3000\nevent: hello\nid: {mark}\ndata: {mark}\n\n"
             if request.headers.get("last-event-id") not in {None, mark}:
                 yield f"event: changed\nid: {mark}\ndata: {mark}\n\n"
-            quiet = 0.0
+            quiet = _APART
             while not self._server_context.ending.is_set():
                 await asyncio.sleep(_LOOK)
                 now = self._mark()
                 quiet += _LOOK
-                if now != mark:
+                if now != mark and quiet >= _APART:
                     mark, quiet = now, 0.0
                     yield f"event: changed\nid: {mark}\ndata: {mark}\n\n"
                 elif quiet >= _HEARTBEAT:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cadran.reliability.alerts.machine import State
-from cadran.reliability.alerts.message import title_and_text
+from cadran.reliability.alerts.message import headline
 
 if TYPE_CHECKING:
     from cadran.reliability.alerts.store import Store
@@ -32,19 +32,24 @@ def open_alerts(reader: Reader, store: Store | None, w: Words) -> list[OpenAlert
     """The alerts that fire, the gravest and latest first; None where none are evaluated."""
     if store is None:
         return None
-    alerts = []
+    alerts: dict[tuple[str, str], OpenAlert] = {}
     for standing in store.standings().values():
         facts = standing.facts
         if not standing.alert.state.is_firing or not facts or not _may_see(reader, facts):
             continue
-        title, text = title_and_text(facts, "firing", w.lang)
-        alerts.append(
-            OpenAlert(
-                title, text.partition("\n")[0], _TONES.get(standing.severity, "bad"),
-                standing.alert.fired_at,
-            )
-        )  # fmt: skip
-    return sorted(alerts, key=lambda one: (one.tone != "bad", str(one.since)))
+        label = facts.get(f"label_{w.lang}") or facts["subject_id"]
+        _, text = headline(facts, "firing", label, w.lang)
+        tone = _TONES.get(standing.severity, "bad")
+        found = OpenAlert(str(label), text, tone, standing.alert.fired_at)
+        # An SLO may fire by several tiers: the gravest is told, that of the shortest window.
+        key = standing.key.rule, standing.key.subject
+        if key not in alerts or _order(found) < _order(alerts[key]):
+            alerts[key] = found
+    return sorted(alerts.values(), key=_order)
+
+
+def _order(alert: OpenAlert) -> tuple[bool, str, str]:
+    return alert.tone != "bad", str(alert.since), alert.text
 
 
 def history(reader: Reader, store: Store | None) -> list[dict[str, Any]]:

@@ -179,7 +179,7 @@ def title_and_text(facts: dict[str, Any], state: str, lang: str) -> tuple[str, s
     """Title and text of a message."""
     word = words("alerts", lang)
     label = facts.get(f"label_{lang}") or facts["subject_id"]
-    headline, first = _headline(facts, state, label, lang)
+    title, first = headline(facts, state, label, lang)
     lines = [first]
     if state == "resolved":
         starts, ends = (_instant(facts[name]) for name in ("starts_at", "ends_at"))
@@ -203,11 +203,11 @@ def title_and_text(facts: dict[str, Any], state: str, lang: str) -> tuple[str, s
     for name, key in (("runbook", "runbook"), ("look", "page")):
         if facts.get(key):
             lines.append(word[name].format(url=facts[key]))
-    return f"{word[state]} ({word[facts['severity']]}): {headline}", "\n".join(lines)
+    return f"{word[state]} ({word[facts['severity']]}): {title}", "\n".join(lines)
 
 
-def _headline(facts: dict[str, Any], state: str, label: str, lang: str) -> tuple[str, str]:
-    """What a title and the first sentence say."""
+def headline(facts: dict[str, Any], state: str, label: str, lang: str) -> tuple[str, str]:
+    """What a title and the first sentence say; the label is what the alert is about."""
     word, values, kind = words("alerts", lang), facts["values"], facts["kind"]
     if kind == "gone":
         return label, word["gone"]
