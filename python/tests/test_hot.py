@@ -238,8 +238,14 @@ def test_an_answer_is_kept_until_what_it_reads_moves_and_says_how_far_it_reaches
             {"metrics": ["request_count"], "group_by": ["metric_time__day"], "start": "2026-10-31"}
         )
         revenue = Query.of({"metrics": ["net_revenue"], "group_by": ["metric_time__month"]})
+        closed, widened = (
+            Query.of({"metrics": ["request_count"], "group_by": ["metric_time__month"],
+                      "start": "2026-09-01", "end": end})
+            for end in ("2026-09-30", "2026-10-05")
+        )  # fmt: skip
         first = service.ask(context, requests)
-        service.ask(context, revenue)
+        for question in (revenue, closed, widened):
+            service.ask(context, question)
         assert service.ask(context, requests).cached
         land_day(raw, folder)
         with store.use() as state:
@@ -250,6 +256,9 @@ def test_an_answer_is_kept_until_what_it_reads_moves_and_says_how_far_it_reaches
         assert not again.cached
         assert again.state != first.state
         assert again.watermark > first.watermark
+        # No row of now can be in closed periods; a range that is widened up to now has them.
+        assert service.ask(context, closed).cached
+        assert not service.ask(context, widened).cached
         kept = service.ask(context, revenue)
         assert kept.cached
         assert kept.watermark is None

@@ -8,6 +8,7 @@ question is answered from one state, whole; a state goes when its last question 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hashlib
 import logging
 import os
@@ -23,13 +24,15 @@ from typing import TYPE_CHECKING, TypeAlias
 from cadran.core.layer import Layer
 from cadran.core.project import dbt
 from cadran.core.project.artifacts import Project
+from cadran.core.query.request import Query
+from cadran.core.semantics.governed import TIME
 from cadran.core.warehouse import snapshot
 from cadran.errors import ProjectError, WarehouseError
+from cadran.formats import periods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
-    from cadran.core.query.request import Query
     from cadran.core.result import Break, Result
     from cadran.core.warehouse import Confinement
     from cadran.telemetry.hot import HotStore
@@ -41,6 +44,8 @@ _LOOK_EVERY = 5.0  # seconds between two looks at the project's files
 _TABLES = """
 select lower(table_schema) as schema, lower(table_name) as name from information_schema.tables
 """
+_FINE = frozenset({"minute", "hour"})
+_MARGIN = dt.timedelta(days=2)  # between a day of a business calendar and an instant of UTC
 _QUESTIONS = 4096  # of which it is known what they read
 _ARTEFACTS = ("semantic_manifest.json", "manifest.json")
 
@@ -92,13 +97,35 @@ class Snapshot:
         if self.hot is None:
             return self.id
         if sql is not None:
-            self._reads[question] = self.hot.warehouse.plan.read_by(sql)
+            read = self.hot.warehouse.plan.read_by(sql)
+            if self._is_past(question):
+                read &= self.hot.warehouse.plan.made_whole
+            self._reads[question] = read
             while len(self._reads) > _QUESTIONS:
                 self._reads.popitem(last=False)
         reads = self._reads.get(question, frozenset())
         moves = self.moves if moves is None else moves
         turn = max((moves[key] for key in reads), default=None)
         return self.id if turn is None else f"{self.id}-{turn}"
+
+    def _is_past(self, question: Hashable) -> bool:
+        """Whether no row of now can be in the answer to a question, by the range it has."""
+        query = getattr(question, "query", None)
+        if self.hot is None or not isinstance(query, Query) or query.end is None:
+            return False
+        grains = [group.asked_grain for group in query.group_by if group.base == TIME]
+        if not all(grain in {*periods.GRAINS, *_FINE} for grain in grains):
+            return False  # of another calendar: what it is widened to is not known here
+        is_open = query.metrics and self.layer.metric_graph.reads_other_periods(*query.metrics)
+        if is_open or not query.metrics or any("Metric(" in str(text) for text in query.where):
+            return False
+        day = query.end.date()
+        ends = [
+            periods.last_of(periods.start_of(day, grain), grain)
+            for grain in grains
+            if grain is not None and grain not in _FINE
+        ]
+        return max([day, *ends]) + _MARGIN < self.hot.cut.date()
 
     def ledger_facts(self, query: Query, result: Result) -> LedgerFacts:
         """Versions and breaks of an answer; the ledger is read once for answers that share them."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cadran.web.view import View
 
 _T = TypeVar("_T")
+_DAY = dt.timedelta(days=1)
 _STALE = 60.0  # seconds after which what takes long is read again
 SHOWN = 13  # periods of a course
 ENDING = (StoppedError, ClosingError, LimitError)  # not a fault of the question
@@ -249,9 +250,15 @@ class Reader:
         time = f"metric_time__{window.grain}"
         begin = periods.shifted(window.first, window.grain, 1 - history)
         problems: dict[str, str] = {}
-        by_start, breaks = self._asked(
-            names, [time], where, begin, periods.last_of(window.first, window.grain), problems
-        )
+        # Closed periods apart: what is live moves the running one alone.
+        end = periods.last_of(window.first, window.grain)
+        by_start: list[dict[str, Any]] = []
+        breaks: tuple[Break, ...] = ()
+        closed = window.first - _DAY if window.is_running else end
+        for first, last in [(begin, closed)] + [(window.first, end)] * window.is_running:
+            if first <= last:
+                rows, more = self._asked(names, [time], where, first, last, problems)
+                by_start, breaks = by_start + rows, breaks + more
         # What means something only by time has no value over days.
         needs_time = self.source.layer.metric_graph.needs_time
         timed = [name for name in names if needs_time(name)]

@@ -84,6 +84,11 @@ class HotPlan:
     served: Mapping[tuple[str, str], str]
     moves: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
+    @property
+    def made_whole(self) -> frozenset[str]:
+        """The hot tables whose rows may be of any time."""
+        return frozenset(table.key for table in self.tables if table.each == "whole")
+
     def read_by(self, sql: str) -> frozenset[str]:
         """The hot tables that a compiled question reads."""
         return frozenset(
