@@ -17,16 +17,17 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from cadran.core.compiler.plan_cache import Recent
 from cadran.errors import CadranError, UnauthenticatedError, UnknownNameError
 from cadran.server.problems import problem_of
 from cadran.serving.service import RequestContext
 from cadran.web import pages, service_levels
-from cadran.web.readings import Reader
+from cadran.web.readings import MOST_KEPT, Reader
 from cadran.web.render import Words, asset, rendered, style
 from cadran.web.view import LANGS, View
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable
+    from collections.abc import AsyncIterator
 
     from starlette.requests import Request
 
@@ -79,9 +80,9 @@ class Board:
         """Take what answers questions."""
         self._server_context = server_context
         self._streams = 0
-        self._kept: tuple[str, dict[Hashable, Any]] = "", {}
+        self._kept: tuple[str, Recent[tuple[Any]]] = "", Recent(MOST_KEPT)
         self._kept_at = -_APART
-        self._dear: tuple[str, dict[Hashable, tuple[float, Any]]] = "", {}
+        self._dear: tuple[str, Recent[tuple[float, Any]]] = "", Recent(MOST_KEPT)
 
     def warm(self, _: object = None) -> None:
         """Ask what the overview shows, so that its first reader need not wait for it."""
@@ -139,14 +140,14 @@ class Board:
             path=request.url.path, events="/board/events", **page.content,
         )  # fmt: skip
 
-    def _facts(self) -> tuple[dict[Hashable, Any], dict[Hashable, tuple[float, Any]]]:
+    def _facts(self) -> tuple[Recent[tuple[Any]], Recent[tuple[float, Any]]]:
         """What was read of the state that the data is in now, and what took long of the build."""
         mark = self._mark()
         if self._kept[0] != mark and time.monotonic() - self._kept_at >= _APART:
-            self._kept, self._kept_at = (mark, {}), time.monotonic()
+            self._kept, self._kept_at = (mark, Recent(MOST_KEPT)), time.monotonic()
         build = str(self._server_context.service.snapshots.current.id)
         if self._dear[0] != build:
-            self._dear = build, {}
+            self._dear = build, Recent(MOST_KEPT)
         return self._kept[1], self._dear[1]
 
     def _refused(self, problem: CadranError, view: View) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cadran.core.compiler.plan_cache import Recent
 from cadran.core.targets import Status, target_of, targets
 from cadran.errors import (
     CadranError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _DAY = dt.timedelta(days=1)
 _STALE = 60.0  # seconds after which what takes long is read again
+MOST_KEPT = 1000  # things that are kept of one state of the data
 SHOWN = 13  # periods of a course
 ENDING = (StoppedError, ClosingError, LimitError)  # not a fault of the question
 
@@ -99,25 +101,29 @@ class Reader:
     source: Source
     view: View
     whole: Callable[[str], bool]
-    kept: dict[Hashable, Any] = field(default_factory=dict)
-    dear: dict[Hashable, tuple[float, Any]] = field(default_factory=dict)
+    kept: Recent[tuple[Any]] = field(default_factory=lambda: Recent(MOST_KEPT))
+    dear: Recent[tuple[float, Any]] = field(default_factory=lambda: Recent(MOST_KEPT))
     _through: dict[str, dt.date | None] = field(default_factory=dict)
 
     def once(self, key: Hashable, read: Callable[[], _T]) -> _T:
         """What is read once for a state of the data; two that ask at once may both read it."""
-        if key not in self.kept:
-            self.kept[key] = read()
-        value: _T = self.kept[key]
+        entry = self.kept.get(key)
+        if entry is None:
+            entry = (read(),)
+            self.kept.put(key, entry)
+        value: _T = entry[0]
         return value
 
-    def at_times(self, key: Hashable, read: Callable[[], _T]) -> _T:
-        """What takes long: read once a build, and again a minute later if the data moved."""
-        at, _ = self.dear.get(key, (0.0, None))
-        is_old = time.monotonic() - at > _STALE and ("dear", key) not in self.kept
-        if key not in self.dear or is_old:
-            self.dear[key] = time.monotonic(), read()
-            self.kept["dear", key] = True
-        value: _T = self.dear[key][1]
+    def at_times(self, key: Hashable, read: Callable[[], _T], seconds: float = _STALE) -> _T:
+        """What takes long: read once a build, and again some seconds later if the data moved."""
+        entry = self.dear.get(key)
+        if entry is None or (
+            time.monotonic() - entry[0] > seconds and ("dear", key) not in self.kept
+        ):
+            entry = time.monotonic(), read()
+            self.dear.put(key, entry)
+            self.kept.put(("dear", key), (True,))
+        value: _T = entry[1]
         return value
 
     def cards(self, tier: str | None = None) -> list[Card]:

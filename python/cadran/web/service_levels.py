@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cadran.web.render import Words
 
 _T = TypeVar("_T")
+_SECONDS = 2.0  # between two readings of budgets that move
 _WATCH = 0.25  # of the budget left, from which on it is to be watched
 _MONTHS = 13
 _MINUTES_OF_DAY = 1440
@@ -61,7 +62,9 @@ class Level:
 
 def statuses(reader: Reader) -> list[Status]:
     """The SLOs that whoever asks may see, the most threatened first."""
-    every = reader.once("statuses", lambda: _or_none(status.statuses, reader.source.layer))
+    every = reader.at_times(
+        "statuses", lambda: _or_none(status.statuses, reader.source.layer), _SECONDS
+    )
     return sorted(
         (one for one in every if reader.whole(one.kpi)),
         key=lambda one: (one.remaining_rate is None, one.remaining_rate or 0.0, one.slo_id),
@@ -156,7 +159,7 @@ def heat(reader: Reader, w: Words, found: list[Level]) -> Heat | None:
 def months_of(reader: Reader, slo_ids: list[str]) -> list[dict[str, Any]]:
     """The budgets of every month of these SLOs, in order."""
     key = ("months", *slo_ids)
-    return reader.once(key, lambda: status.history(reader.source.layer, slo_ids, "month"))
+    return reader.at_times(key, lambda: status.history(reader.source.layer, slo_ids, "month"))
 
 
 def _or_none(read: Callable[[Layer], list[_T]], layer: Layer) -> list[_T]:
@@ -171,7 +174,9 @@ def incidents(reader: Reader, since: dt.date | None = None) -> list[dict[str, An
     """Reported incidents that whoever asks may see, the latest first; none is hinted at else."""
     if not sees_incidents(reader):
         return []
-    rows = reader.once("incidents", lambda: _or_none(incident_rows.incidents, reader.source.layer))
+    rows = reader.at_times(
+        "incidents", lambda: _or_none(incident_rows.incidents, reader.source.layer)
+    )
     return [
         row
         for row in reversed(rows)
