@@ -11,11 +11,12 @@ import duckdb
 import pytest
 
 import cadran
+from cadran.core.compiler.plan_cache import Recent
 from cadran.errors import UnknownNameError
 from cadran.insight.source import Source
 from cadran.reliability import sla
 from cadran.web import alerts, levels, pages, service_levels
-from cadran.web.readings import Reader
+from cadran.web.readings import MOST_KEPT, Reader
 from cadran.web.render import Words, rendered
 from cadran.web.view import View
 
@@ -23,7 +24,7 @@ from cadran.web.view import View
 @pytest.fixture(scope="module")
 def kept():
     """What pages read beside the layer, once for all tests as for all readers of a server."""
-    return {}, {}
+    return Recent(MOST_KEPT), Recent(MOST_KEPT)
 
 
 @pytest.fixture
@@ -131,16 +132,16 @@ def test_incidents_are_listed_with_a_page_of_each(read, grave, lang):
 
 def test_an_incident_that_runs_has_a_page_up_to_now(read, kept, grave):
     read("incidents")
-    rows = kept[0]["incidents"]
+    at, rows = kept[1].get("incidents")
     running = [
         row | {"restored_at": None, "hours_to_restore": None, "hours_to_acknowledge": None}
         if row["incident_id"] == grave["incident_id"] else row for row in rows
     ]  # fmt: skip
-    kept[0]["incidents"] = running
+    kept[1].put("incidents", (at, running))
     try:
         text, content = read(f"incidents/{grave['incident_id']}")
     finally:
-        kept[0]["incidents"] = rows
+        kept[1].put("incidents", (at, rows))
     assert [step.title for step in content["steps"]][-2:] == ["Detected", "still running"]
     assert "acknowledged in" not in text
     assert "Restored" not in text
