@@ -10,8 +10,10 @@ import sys
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import duckdb
+import forked
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +36,16 @@ def pytest_collection_modifyitems(items):
     """The files that take longest first, the others as they were."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_dbt():
+    """What Cadran asks of dbt is asked of a process that has dbt imported already.
+
+    The processes of the command line begin anew, as a user's do.
+    """
+    with mock.patch("cadran.core.project.dbt.subprocess", SimpleNamespace(run=forked.run)):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
 import duckdb
+import forked
 import pytest
 
 import cadran
@@ -47,12 +46,11 @@ class Shop:
         shutil.copytree(PROJECT, self.root)
         self.change(ROWS)
         command = [
-            Path(sys.executable).with_name("dbt"), "--quiet", "build", "--project-dir", self.root,
-            "--profiles-dir", self.root, "--target-path", self.root / "target",
-            "--log-path", self.root / "target",
+            "dbt", "--quiet", "build", "--project-dir", self.root, "--profiles-dir", self.root,
+            "--target-path", self.root / "target", "--log-path", self.root / "target",
         ]  # fmt: skip
         # A process of its own, so that the warehouse is closed afterwards.
-        subprocess.run(command, check=True, timeout=120, env=os.environ | {"DO_NOT_TRACK": "1"})
+        forked.run(command, check=True, timeout=120, env=os.environ | {"DO_NOT_TRACK": "1"})
 
     def change(self, statement: str) -> None:
         with duckdb.connect(str(self.database)) as connection:

@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import forked
 import pytest
 import yaml
 
@@ -82,8 +82,7 @@ class Shop:
 
     def build(self) -> None:
         # A process of its own, so that the file is closed and whole when it is copied.
-        dbt = Path(sys.executable).with_name("dbt")
-        subprocess.run([dbt, "--quiet", "build", *self._place], check=True, timeout=300)
+        forked.run(["dbt", "--quiet", "build", *self._place], check=True, timeout=300)
 
     def parse(self) -> None:
         from dbt.cli.main import dbtRunner
