@@ -9,7 +9,7 @@ QUESTIONS ?= 20000
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-random bench bench-server bench-collector bench-live bench-reliability test-kills clean FORCE
+.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-random bench bench-server bench-board bench-collector bench-live bench-reliability test-kills clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -100,6 +100,9 @@ bench-server: .venv/.stamp ## Speed of `cadran serve` against the layer in proce
 test-random: .venv/.stamp ## Random questions against MetricFlow's own rows (QUESTIONS=20000)
 	@.venv/bin/python python/tests/random_questions.py --questions $(QUESTIONS) \
 		--database warehouse.duckdb target/semantic_manifest.json
+
+bench-board: .venv/.stamp ## Speed of the board's pages: first, warm, 50 readers (needs `make demo`)
+	@.venv/bin/python benchmarks/board.py
 
 bench-collector: .venv/.stamp ## Speed of `cadran collect`: events a second, acknowledgements, CPU an event
 	@.venv/bin/python benchmarks/collector.py

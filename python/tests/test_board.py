@@ -189,6 +189,25 @@ def test_a_page_asks_few_statements_and_none_once_they_are_kept(rest_project, an
             assert asked == []
 
 
+def test_a_page_that_is_kept_is_recorded_and_is_of_its_reader_and_its_data_alone(
+    rest_project, another
+):
+    with another(rest_project) as running, httpx.Client(base_url=running.http) as client:
+        context, written = running.server_context, []
+        write = context.service.audit.write
+        context.service.audit.write = lambda entry: written.append(entry) or write(entry)
+        first = client.get("/board/kpis/net_revenue", timeout=60).text
+        assert {entry.kind for entry in written} == {"query"}
+        written.clear()
+        assert client.get("/board/kpis/net_revenue").text == first
+        assert [entry.kind for entry in written] == ["page"]
+        assert "net_revenue" in written[0].metrics
+        context.alerts = SimpleNamespace(number=1, standings=dict, history=lambda **_: [])
+        written.clear()
+        client.get("/board/kpis/net_revenue")
+        assert "page" not in {entry.kind for entry in written}
+
+
 @pytest.fixture(scope="module")
 def guarded(rest_project, another, tmp_path_factory):
     """A server with the policy of the examples, and a token of each of two roles."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 import time
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -27,11 +28,13 @@ from cadran.web.render import Words, asset, rendered, style
 from cadran.web.view import LANGS, View
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Hashable
 
     from starlette.requests import Request
 
     from cadran.access.caller import Caller
+    from cadran.core.query.request import Query
+    from cadran.insight.source import Rows
     from cadran.server.http import ServerContext
 
 _LOG = logging.getLogger("cadran.server")
@@ -40,6 +43,8 @@ _HEARTBEAT = 15.0  # seconds
 _LOOK = 0.25  # seconds between two looks at what moved
 _APART = 1.0  # seconds between two changes that are told, and for which live facts are kept
 _MOST_STREAMS = 200
+_MOST_BYTES = 20_000_000  # of pages that are kept
+_KEPT = 60.0  # seconds for which a page is kept: "late" and "so far" go on with the clock
 _LONGEST = 4096  # characters of a token
 _MOST_FORM = 8192  # bytes of a form
 _MONTH = 30 * 86400
@@ -73,6 +78,16 @@ def routes(server_context: ServerContext) -> list[Route]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A page as it was made: its text, of which data, from which metrics, when."""
+
+    text: str
+    mark: str
+    metrics: tuple[str, ...]
+    at: float
+
+
 class Board:
     """Answers what browsers ask of the board."""
 
@@ -80,6 +95,7 @@ class Board:
         """Take what answers questions."""
         self._server_context = server_context
         self._streams = 0
+        self._made: Recent[_Made] = Recent(_MOST_BYTES, lambda made: len(made.text))
         self._kept: tuple[str, Recent[tuple[Any]]] = "", Recent(MOST_KEPT)
         self._kept_at = -_APART
         self._dear: tuple[str, Recent[tuple[float, Any]]] = "", Recent(MOST_KEPT)
@@ -112,12 +128,33 @@ class Board:
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/board/sign-in?{urlencode({'to': here})}", 303)
         try:
-            status, text = await self._server_context.run(self._page, request, caller, lang)
+            made = self._kept_page(request, caller, lang)
+            if made is None:
+                made = await self._server_context.run(self._page, request, caller, lang)
+            status, text = made
         except CadranError as problem:
             status, text = self._refused(problem, View(lang=lang))
         return self._html(text, status)
 
+    def _key(self, request: Request, caller: Caller, lang: str) -> Hashable:
+        edition = self._server_context.service.gate.edition
+        return caller, edition, request.url.path, request.url.query, lang
+
+    def _kept_page(self, request: Request, caller: Caller, lang: str) -> tuple[int, str] | None:
+        """The page as the same caller had it of the same data; None where there is none.
+
+        It is recorded as shown again, and spends of what the caller may ask.
+        """
+        kept = self._made.get(self._key(request, caller, lang))
+        if kept is None or kept.mark != self._mark() or time.monotonic() - kept.at > _KEPT:
+            return None
+        context = RequestContext(caller, "board")
+        self._server_context.service.shown(context, kept.metrics)
+        return 200, kept.text
+
     def _page(self, request: Request, caller: Caller, lang: str) -> tuple[int, str]:
+        key, mark = self._key(request, caller, lang), self._mark()
+        asked: dict[str, None] = {}
         parameters = parse_qsl(request.url.query, keep_blank_values=True)
         view = View(lang=lang)
         service = self._server_context.service
@@ -126,6 +163,13 @@ class Board:
             context = RequestContext(caller, "board")
             facts = self._facts()  # before the data are taken: newer ones may be kept as older
             with service.source(context) as source:
+                answer = source.answer
+
+                def noted(query: Query) -> Rows:
+                    asked.update(dict.fromkeys(query.metrics))
+                    return answer(query)
+
+                source = replace(source, answer=noted)  # noqa: PLW2901 - the same, with notes
                 whole = lru_cache(partial(service.sees_all_rows, caller))
                 reader = Reader(source, view, whole, *facts)
                 words = Words(view.lang, service_levels.zone(reader))
@@ -135,10 +179,12 @@ class Board:
                 )  # fmt: skip
         except CadranError as problem:
             return self._refused(problem, view)
-        return 200, rendered(
+        text = rendered(
             page.template, words, view=view, pages=pages.NAVIGATION, here=page.here,
             path=request.url.path, events="/board/events", **page.content,
         )  # fmt: skip
+        self._made.put(key, _Made(text, mark, tuple(asked), time.monotonic()))
+        return 200, text
 
     def _facts(self) -> tuple[Recent[tuple[Any]], Recent[tuple[float, Any]]]:
         """What was read of the state that the data is in now, and what took long of the build."""

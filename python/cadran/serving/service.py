@@ -241,6 +241,24 @@ class QueryService(MetadataService):
         stale = self.snapshots.stale()
         return replace(answer, note=f"{answer.note} {stale}".strip()) if stale else answer
 
+    def shown(self, context: RequestContext, metrics: tuple[str, ...]) -> None:
+        """Record that answers were shown again, by a face that keeps what it made of them.
+
+        Args:
+            context: how they were asked for; a caller sees no more than the same caller did.
+            metrics: what is in them.
+
+        Raises:
+            NotAllowedError: the token is not for questions.
+            LimitError: the caller has asked as much as it may.
+        """
+        entitled(context.caller, "query")
+        self.meter.count(self.spender(context.caller))
+        caller = context.caller
+        self.audit.write(
+            Entry(caller.name, context.protocol, "page", metrics, token=caller.token, cached=True)
+        )
+
     @contextlib.contextmanager
     def source(self, context: RequestContext) -> Iterator[Source]:
         """What an analysis takes its numbers from: what the caller may see, and no more.
