@@ -62,6 +62,8 @@ def test_a_running_period_is_compared_with_the_same_days_and_a_whole_one_with_th
             ("2026-11-27", "2026-10", "previous"),
             ("2027-03-30", "2027-03", "previous"),
             ("2028-02-29", "2028-02", "year"),
+            ("2028-11-27", "2028", "year"),
+            ("2026-11-27", "2027-05", "previous"),
             ("2026-11-27", "2026-Q4", "year"),
         )
         for window in [
@@ -73,6 +75,8 @@ def test_a_running_period_is_compared_with_the_same_days_and_a_whole_one_with_th
         ("2026-10-01", "2026-10-31", "2026-09-01", "2026-09-30"),
         ("2027-03-01", "2027-03-30", "2027-02-01", "2027-02-28"),
         ("2028-02-01", "2028-02-29", "2027-02-01", "2027-02-28"),
+        ("2028-01-01", "2028-11-27", "2027-01-01", "2027-11-27"),
+        ("2027-05-01", "2027-05-31", "2027-04-01", "2027-04-30"),
         ("2026-10-01", "2026-11-27", "2025-10-01", "2025-11-27"),
     ]
 
@@ -152,6 +156,9 @@ def test_the_figures_are_those_of_sql_written_apart(board, demo):
 
 
 def test_what_an_address_says_is_never_a_part_of_the_page(board):
+    pasted = board.get("/board/kpis/net_revenue", params={"f.order_id__channel": "$(id)"}).text
+    assert "--data-urlencode &#39;where=order_id__channel = " in pasted
+    assert "-d &#34;where" not in pasted
     reply = board.get("/board", params={"lang": "en", "f.order_id__channel": "<script>x'"})
     assert reply.status_code == 200
     assert "<script>x" not in reply.text
@@ -162,6 +169,9 @@ def test_what_an_address_says_is_never_a_part_of_the_page(board):
     [
         ("/board?colour=red", 400, "A page has no parameter 'colour'"),
         ("/board?period=2026-13", 400, "is no period"),
+        ("/board?period=9999-12", 400, "is no period"),
+        ("/board?period=0001-01", 400, "is no period"),
+        (f"/board?f.{'a' * 300}=1", 400, "of more than 200 characters"),
         ("/board/kpis/nett_revenue", 404, "net_revenue"),
         ("/board/teams/nobody", 404, "commerce"),
         ("/board/nowhere", 404, "/board/kpis"),
@@ -237,11 +247,13 @@ def test_a_browser_signs_in_with_a_token_that_no_script_and_no_other_site_can_us
         assert (
             client.post("/board/sign-in", data={"token": token}, headers=foreign).status_code == 403
         )
-        right = client.post("/board/sign-in", data={"token": token, "to": "//evil.example/board"})
+        right = client.post(
+            "/board/sign-in", data={"token": token, "to": "/board/..//evil.example"}
+        )
         assert right.headers["location"] == "/board"
         cookie = right.headers["set-cookie"].lower()
         assert "httponly" in cookie
-        assert "samesite=strict" in cookie
+        assert "samesite=lax" in cookie
         assert client.get("/board?lang=en").status_code == 200
         assert client.post("/board/sign-out", headers=foreign).status_code == 403
         client.post("/board/sign-out")
@@ -274,6 +286,22 @@ def test_a_page_shows_what_its_reader_may_see_and_hints_at_nothing_else(guarded,
         assert "platform_availability" not in text_of(unknown.text).replace(
             "platform_availabilitx", ""
         )
+
+
+def test_a_token_that_may_not_ask_sees_no_page_and_every_page_is_recorded(
+    rest_project, another, known
+):
+    with another(rest_project) as running, httpx.Client(base_url=running.http) as client:
+        context, written = running.server_context, []
+        context.who = known
+        context.service.audit.write = written.append
+        for path in ("/board/levels", "/board/incidents", "/board/kpis/net_revenue"):
+            for name, status in (("reads", 403), ("rules", 200)):
+                written.clear()
+                bearer = {"authorization": f"Bearer {name}"}
+                reply = client.get(path, headers=bearer, timeout=60)
+                assert reply.status_code == status, (path, name)
+                assert bool(written) == (status == 200)
 
 
 def test_a_stream_says_when_something_moved_and_catches_up_after_a_break(rest_project, another):

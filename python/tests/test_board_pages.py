@@ -15,6 +15,7 @@ from cadran.core.compiler.plan_cache import Recent
 from cadran.errors import UnknownNameError
 from cadran.insight.source import Source
 from cadran.reliability import sla
+from cadran.reliability.alerts.machine import Key
 from cadran.web import alerts, levels, pages, service_levels
 from cadran.web.readings import MOST_KEPT, Reader
 from cadran.web.render import Words, rendered
@@ -203,12 +204,15 @@ def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none
          "to_state": state, "at": f"2026-11-01T{at}:00+00:00"}
         for tier, state, at in steps
     ]  # fmt: skip
-    store = SimpleNamespace(history=lambda most: rows[::-1][:most])
+    slow = {Key("budget_burn", "a:b", "slow"): SimpleNamespace(facts={"kpi": "hidden"})}
+    store = SimpleNamespace(history=lambda most: rows[::-1][:most], standings=lambda: slow)
     fired = alerts.firings(Reader(None, View(), lambda _: True), store, Words("en"), {"a:b": "B"})
     assert [(one.subject, one.began.minute, one.ended and one.ended.minute) for one in fired] == [
         ("B", 30, None), ("B", 5, 40),
     ]  # fmt: skip
     assert alerts.firings(Reader(None, View(), lambda _: False), store, Words("en"), {}) == []
+    sees = Reader(None, View(), lambda kpi: kpi != "hidden")
+    assert [one.began.minute for one in alerts.firings(sees, store, Words("en"), {})] == [30]
     assert alerts.firings(Reader(None, View(), lambda _: True), None, Words("en"), {}) is None
 
 

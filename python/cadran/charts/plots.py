@@ -254,7 +254,8 @@ def contributions(
 ) -> Bars:
     """Parts of a change on both sides of zero: name, amount and detail of each."""
     amounts = [float(amount) for _, amount, _ in steps] or [0.0]
-    axis = Scale(min(*amounts, 0.0), max(*amounts, 0.0) or 1.0)
+    low, high = min(*amounts, 0.0), max(*amounts, 0.0)
+    axis = Scale(low, high if high > low else low + 1.0)
     rows = tuple(
         Bar(
             name,
@@ -287,7 +288,7 @@ def waterfall(  # noqa: PLR0913 - two totals with their names, and what lies bet
     if min(levels[1:]) > 0 and max(levels) - min(levels[1:]) < 0.5 * max(levels):
         # Steps are small beside the totals: the totals are cut off below, and fade out there.
         low = min(levels[1:]) - (max(levels) - min(levels[1:])) * 0.35
-    axis = Scale(low, max(levels) or 1.0)
+    axis = Scale(low, max(levels) if max(levels) > low else low + 1.0)
 
     def total(name: str, value: Any) -> Bar:
         segment = _between(axis, max(low, 0.0) if low > 0 else 0.0, float(value), "grey")

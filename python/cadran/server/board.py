@@ -7,9 +7,11 @@ sites cannot use; a page asks for nothing that its reader's token may not ask.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -43,6 +45,7 @@ _HEARTBEAT = 15.0  # seconds
 _LOOK = 0.25  # seconds between two looks at what moved
 _APART = 1.0  # seconds between two changes that are told, and for which live facts are kept
 _MOST_STREAMS = 200
+_MOST_OF_ONE = 20  # streams of one caller, so that none shuts the others out
 _MOST_BYTES = 20_000_000  # of pages that are kept
 _KEPT = 60.0  # seconds for which a page is kept: "late" and "so far" go on with the clock
 _LONGEST = 4096  # characters of a token
@@ -94,7 +97,7 @@ class Board:
     def __init__(self, server_context: ServerContext) -> None:
         """Take what answers questions."""
         self._server_context = server_context
-        self._streams = 0
+        self._streams: Counter[str] = Counter()
         self._made: Recent[_Made] = Recent(_MOST_BYTES, lambda made: len(made.text))
         self._kept: tuple[str, Recent[tuple[Any]]] = "", Recent(MOST_KEPT)
         self._kept_at = -_APART
@@ -106,7 +109,7 @@ class Board:
         for caller in service.gate.everyone():
             try:
                 with service.source(RequestContext(caller, "warm-up")) as source:
-                    whole = partial(service.sees_all_rows, caller)
+                    whole = partial(service.sees_whole, caller)
                     pages.page("", Reader(source, View(), whole, *self._facts()), Words("en"))
             except CadranError as problem:
                 _LOG.warning("warm-up of the board: %s", problem)
@@ -170,20 +173,23 @@ class Board:
                     return answer(query)
 
                 source = replace(source, answer=noted)  # noqa: PLW2901 - the same, with notes
-                whole = lru_cache(partial(service.sees_all_rows, caller))
+                whole = lru_cache(partial(service.sees_whole, caller))
                 reader = Reader(source, view, whole, *facts)
                 words = Words(view.lang, service_levels.zone(reader))
                 page = pages.page(
                     request.path_params.get("path", ""), reader, words,
                     question=dict(parameters).get("q", ""), alerts=self._server_context.alerts,
                 )  # fmt: skip
-        except CadranError as problem:
+                text = rendered(
+                    page.template, words, view=view, pages=pages.NAVIGATION, here=page.here,
+                    path=request.url.path, events="/board/events", **page.content,
+                )  # fmt: skip
+        except Exception as problem:  # noqa: BLE001 - told on a page, recorded under a number
             return self._refused(problem, view)
-        text = rendered(
-            page.template, words, view=view, pages=pages.NAVIGATION, here=page.here,
-            path=request.url.path, events="/board/events", **page.content,
-        )  # fmt: skip
-        self._made.put(key, _Made(text, mark, tuple(asked), time.monotonic()))
+        if not asked:  # service levels and incidents are read beside the layer
+            service.shown(context, ())
+        if self._kept[0] == mark and service.snapshots.current.hot is None:
+            self._made.put(key, _Made(text, mark, tuple(asked), time.monotonic()))
         return 200, text
 
     def _facts(self) -> tuple[Recent[tuple[Any]], Recent[tuple[float, Any]]]:
@@ -196,7 +202,7 @@ class Board:
             self._dear = build, Recent(MOST_KEPT)
         return self._kept[1], self._dear[1]
 
-    def _refused(self, problem: CadranError, view: View) -> tuple[int, str]:
+    def _refused(self, problem: Exception, view: View) -> tuple[int, str]:
         fault = problem_of(problem)
         is_missing = isinstance(problem, UnknownNameError)
         words = Words(view.lang)
@@ -231,7 +237,7 @@ class Board:
             return self._sign_in_form(lang, to, 401, str(problem))
         reply = RedirectResponse(to, 303)
         reply.set_cookie(
-            COOKIE, token, max_age=_MONTH, path="/board", httponly=True, samesite="strict",
+            COOKIE, token, max_age=_MONTH, path="/board", httponly=True, samesite="lax",
             secure=self._server_context.settings.tls is not None,
         )  # fmt: skip
         return reply
@@ -255,18 +261,21 @@ class Board:
     async def events(self, request: Request) -> Response:
         """A stream that says when what pages show may have moved; it carries no figure."""
         try:
-            await self._caller(request)
+            caller = await self._caller(request)
         except UnauthenticatedError:
             return Response(status_code=401)
-        if self._streams >= _MOST_STREAMS:
+        is_known = not self._server_context.who.open
+        if self._streams.total() >= _MOST_STREAMS or (
+            is_known and self._streams[caller.name] >= _MOST_OF_ONE
+        ):
             return Response(status_code=503, headers={"retry-after": "30"})
         headers = {**_HEADERS, "x-accel-buffering": "no"}
         return StreamingResponse(
-            self._told(request), media_type="text/event-stream", headers=headers
+            self._told(request, caller.name), media_type="text/event-stream", headers=headers
         )
 
-    async def _told(self, request: Request) -> AsyncIterator[str]:
-        self._streams += 1
+    async def _told(self, request: Request, name: str) -> AsyncIterator[str]:
+        self._streams[name] += 1
         try:
             mark = self._mark()
             yield f"retry: 3000\nevent: hello\nid: {mark}\ndata: {mark}\n\n"
@@ -284,14 +293,15 @@ class Board:
                     quiet = 0.0
                     yield ": still here\n\n"
         finally:
-            self._streams -= 1
+            self._streams[name] -= 1
 
     def _mark(self) -> str:
         """What stands for all that pages show: the build, the live rows, the alerts."""
         state = self._server_context.service.snapshots.current
         turn = max(state.moves.values(), default=0)
         alerts = self._server_context.alerts
-        return f"{state.id}-{turn}-{alerts.number if alerts else 0}"
+        mark = f"{state.id}-{turn}-{alerts.number if alerts else 0}"
+        return hashlib.sha256(mark.encode()).hexdigest()[:16]
 
     async def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get("authorization")
@@ -329,4 +339,5 @@ def _is_own(request: Request) -> bool:
 
 def _own_path(to: str) -> str:
     """A way back that stays on the board."""
-    return to if re.fullmatch(r"/board(?:[/?][^\\\s]*)?", to) else "/board"
+    is_own = re.fullmatch(r"/board(?:[/?][^\\\s]*)?", to) and ".." not in to
+    return to if is_own else "/board"

@@ -142,6 +142,17 @@ class MetadataService:
             return False
         return not allowed.query.confined and not allowed.query.where
 
+    def sees_whole(self, caller: Caller, kpi: str) -> bool:
+        """Whether the caller may see all rows of a KPI, by every dimension of its card."""
+        if not self.sees_all_rows(caller, kpi):
+            return False
+        try:
+            visible = self.visible(caller)
+        except CadranError:
+            return False
+        dimensions = self.snapshots.current.layer.card(kpi).dimensions
+        return all(visible.dimension(name) for name in dimensions)
+
     def saved_queries(self, caller: Caller) -> list[dict[str, Any]]:
         """The saved queries that the caller may ask: name, label, description and `query`."""
         entitled(caller, "metadata")
@@ -268,6 +279,7 @@ class QueryService(MetadataService):
         Raises:
             NotAllowedError: the caller may see nothing.
         """
+        entitled(context.caller, "query")
         cards = tuple(self.kpis(context.caller))
         with self.snapshots.use() as state:
             yield Source(

@@ -113,11 +113,14 @@ class Snapshot:
         query = getattr(question, "query", None)
         if self.hot is None or not isinstance(query, Query) or query.end is None:
             return False
-        grains = [group.asked_grain for group in query.group_by if group.base == TIME]
-        if not all(grain in {*periods.GRAINS, *_FINE} for grain in grains):
-            return False  # of another calendar: what it is widened to is not known here
-        is_open = query.metrics and self.layer.metric_graph.reads_other_periods(*query.metrics)
-        if is_open or not query.metrics or any("Metric(" in str(text) for text in query.where):
+        if query.end.date() >= self.hot.cut.date() - _MARGIN or not query.metrics:
+            return False
+        grains = [group.asked_grain for group in query.group_by]
+        is_plain = all(group.base == TIME and not group.date_part for group in query.group_by)
+        if not is_plain or not all(grain in {*periods.GRAINS, *_FINE} for grain in grains):
+            return False  # a time of its own, or another calendar, widens the range by other rules
+        is_open = self.layer.metric_graph.reads_other_periods(*query.metrics)
+        if is_open or any("Metric(" in str(text) for text in query.where):
             return False
         day = query.end.date()
         ends = [
@@ -125,7 +128,7 @@ class Snapshot:
             for grain in grains
             if grain is not None and grain not in _FINE
         ]
-        return max([day, *ends]) + _MARGIN < self.hot.cut.date()
+        return max([day, *ends]) < self.hot.cut.date() - _MARGIN
 
     def ledger_facts(self, query: Query, result: Result) -> LedgerFacts:
         """Versions and breaks of an answer; the ledger is read once for answers that share them."""

@@ -35,7 +35,11 @@ def open_alerts(reader: Reader, store: Store | None, w: Words) -> list[OpenAlert
     alerts: dict[tuple[str, str], OpenAlert] = {}
     for standing in store.standings().values():
         facts = standing.facts
-        if not standing.alert.state.is_firing or not facts or not _may_see(reader, facts):
+        if (
+            not standing.alert.state.is_firing
+            or not facts
+            or not _may_see(reader, facts, standing.key.subject)
+        ):
             continue
         label = facts.get(f"label_{w.lang}") or facts["subject_id"]
         _, text = headline(facts, "firing", label, w.lang)
@@ -54,9 +58,19 @@ def _order(alert: OpenAlert) -> tuple[bool, str, str]:
 
 def history(reader: Reader, store: Store | None) -> list[dict[str, Any]]:
     """The last transitions of alerts, newest first, of what whoever asks may see."""
-    if store is None or not reader.whole("incident_count"):
+    if store is None:
         return []
-    return store.history(most=_MOST)
+    facts = {
+        (key.rule, key.subject, key.tier): standing.facts
+        for key, standing in store.standings().items()
+    }
+    return [
+        row
+        for row in store.history(most=_MOST)
+        if _may_see(
+            reader, facts.get((row["rule"], row["subject"], row["tier"]), {}), row["subject"]
+        )
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +123,9 @@ def _instant(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text)
 
 
-def _may_see(reader: Reader, facts: dict[str, Any]) -> bool:
+def _may_see(reader: Reader, facts: dict[str, Any], subject: str) -> bool:
+    """Whether whoever asks sees what an alert is about: its KPI, else every incident."""
     kpi = facts.get("kpi")
-    return reader.whole(kpi) if kpi else reader.whole("incident_count")
+    if kpi is None and reader.source is not None and reader.source.layer.is_kpi(subject):
+        kpi = subject
+    return reader.whole(str(kpi or "incident_count"))

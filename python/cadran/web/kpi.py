@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -9,7 +10,7 @@ from urllib.parse import urlencode
 from cadran.charts import plots
 from cadran.charts.plots import Expected, Mark, Series
 from cadran.core.semantics import tree
-from cadran.errors import CadranError, QueryError
+from cadran.errors import CadranError
 from cadran.formats import periods
 from cadran.web import service_levels
 from cadran.web.parts import (
@@ -96,7 +97,6 @@ def kpi(reader: Reader, name: str, w: Words) -> dict[str, Any]:
         "published": published(reader, reading, w),
         "links": _links(reader, card),
         "curl": _curl(card, window, reader.view.where),
-        "sql": _sql(reader, card, window, where),
         "downloads": _downloads(card, window, reader.view.where),
     }
 
@@ -277,7 +277,10 @@ def _parameters(card: Card, window: Window, where: Sequence[str]) -> list[tuple[
 
 
 def _curl(card: Card, window: Window, where: Sequence[str]) -> str:
-    lines = [f'  -d "{name}={value}"' for name, value in _parameters(card, window, where)]
+    lines = [
+        f"  --data-urlencode {shlex.quote(f'{name}={value}')}"
+        for name, value in _parameters(card, window, where)
+    ]
     head = 'curl -s -G -H "Authorization: Bearer $CADRAN_TOKEN"'
     return " \\\n".join([head, *lines, '  "$CADRAN/api/v1/query"'])
 
@@ -287,19 +290,4 @@ def _downloads(card: Card, window: Window, where: Sequence[str]) -> list[tuple[s
     return [
         (form.upper(), f"/api/v1/query?{urlencode([*parameters, ('format', form)])}")
         for form in ("csv", "xlsx", "parquet")
-    ]
-
-
-def _sql(reader: Reader, card: Card, window: Window, where: Sequence[str]) -> str:
-    """The SQL of the KPI by period, for those who see it whole."""
-    if not reader.whole(card.name):
-        return ""
-    time = f"metric_time__{window.grain}"
-    try:
-        sql: str = reader.once(
-            ("sql", card.name, window.grain, where),
-            lambda: reader.source.layer.sql([card.name], [time], where=where),
-        )
-    except QueryError:
-        return ""
-    return sql
+    ] + [("SQL", f"/api/v1/sql?{urlencode(parameters)}")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -175,6 +176,9 @@ class Reader:
                 done[card.name] = Reading(card, window, problem=problem)
                 continue
             window = Window.of(self.view, through)
+            if through < window.first:
+                done[card.name] = Reading(card, window, problem="empty")
+                continue
             held = tuple(sorted(self.view.filters)) if self._takes_filters(card) else ()
             groups[window, held].append(card)
         for (window, held), group in groups.items():
@@ -207,7 +211,9 @@ class Reader:
         where: tuple[str, ...] = (),
     ) -> dict[Any, Any]:
         """A KPI by member of a dimension over days; None where it is hidden."""
-        rows = self.source.rows([card.name], [dimension], where=where, start=days[0], end=days[1])
+        rows = _finite(
+            self.source.rows([card.name], [dimension], where=where, start=days[0], end=days[1])
+        )
         return {row[dimension]: row[card.name] for row in rows}
 
     def course(  # noqa: PLR0913 - a question in its parts
@@ -222,8 +228,10 @@ class Reader:
     ) -> dict[Any, dict[dt.date, Any]]:
         """A KPI by period, and by member of a dimension where one is named (else under None)."""
         time = f"metric_time__{grain}"
-        rows = self.source.rows(
-            [card.name], [time, *([by] if by else [])], where=where, start=first, end=last
+        rows = _finite(
+            self.source.rows(
+                [card.name], [time, *([by] if by else [])], where=where, start=first, end=last
+            )
         )
         found: dict[Any, dict[dt.date, Any]] = defaultdict(dict)
         for row in rows:
@@ -338,7 +346,7 @@ class Reader:
                 problems.setdefault(names[0], str(problem))
                 return [], ()
         else:
-            return answer.table.to_pylist(), answer.breaks
+            return _finite(answer.table.to_pylist()), answer.breaks
         merged: dict[Any, dict[str, Any]] = {}
         breaks: tuple[Break, ...] = ()
         for name in names:
@@ -348,3 +356,12 @@ class Reader:
                 key = tuple(row.get(column) for column in group_by)
                 merged.setdefault(key, {}).update(row)
         return list(merged.values()), breaks
+
+
+def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows, None where a division gave no number."""
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                row[name] = None
+    return rows

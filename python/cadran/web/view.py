@@ -26,6 +26,7 @@ _PERIODS = {
     "month": re.compile(r"(\d{4})-(0[1-9]|1[0-2])"),
     "week": re.compile(r"(\d{4})-W(0[1-9]|[1-4]\d|5[0-3])"),
 }
+_YEARS = (1900, 2999)
 _MOST = 40  # parameters of an address
 _LONGEST = 200  # characters of a value
 
@@ -69,7 +70,7 @@ class View:
         """
         view = cls(lang=lang)
         for index, (name, value) in enumerate(parameters):
-            if index >= _MOST or len(value) > _LONGEST:
+            if index >= _MOST or max(len(name), len(value)) > _LONGEST:
                 raise QueryError(
                     f"The address has more than {_MOST} parameters, or one of more than"
                     f" {_LONGEST} characters."
@@ -138,6 +139,8 @@ def period_of(text: str) -> tuple[str, dt.date]:
         if match is None:
             continue
         year, *rest = (int(number) for number in match.groups())
+        if not _YEARS[0] <= year <= _YEARS[1]:
+            break
         try:
             if grain == "week":
                 return grain, dt.date.fromisocalendar(year, rest[0], 1)
@@ -185,17 +188,22 @@ class Window:
         """The window of a view over data that reaches this day."""
         first = view.start or periods.start_of(through, view.grain)
         whole = periods.last_of(first, view.grain)
-        last = min(whole, through)
+        last = whole if first > through else min(whole, through)
         is_running = last < whole
         if view.compare == "year":
             base = periods.year_before(first, view.grain)
         else:
             base = periods.shifted(first, view.grain, -1)
         base_whole = periods.last_of(base, view.grain)
-        base_last = min(base_whole, _same_day(first, last, base)) if is_running else base_whole
+        same = _year_before(last) if view.compare == "year" and view.grain != "week" else None
+        same = same or base + (last - first)
+        base_last = min(base_whole, same) if is_running else base_whole
         return cls(view.grain, first, last, base, base_last, is_running)
 
 
-def _same_day(first: dt.date, last: dt.date, base: dt.date) -> dt.date:
-    """The day that is as far into the base as the last day is into the period."""
-    return base + (last - first)
+def _year_before(day: dt.date) -> dt.date:
+    """The same day of the year before; 28 February for the 29th."""
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:
+        return day.replace(year=day.year - 1, day=28)
