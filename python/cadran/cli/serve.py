@@ -70,10 +70,10 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _announce(running: Running) -> None:
-    print(f"Board       {running.http}/board")
     print(f"HTTP        {running.http}  (REST: /api/v1, GraphQL: /api/graphql, health: /health)")
     if running.flight:
         print(f"Flight SQL  {running.flight}")
+    print(f"Board       {running.http}/board")
     if running.server_context.who.open:
         print("No token is configured: any bearer is accepted. Make one: cadran token create NAME")
     print("Ctrl-C stops it.", flush=True)

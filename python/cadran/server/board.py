@@ -68,9 +68,6 @@ _HEADERS = {
 def routes(server_context: ServerContext) -> list[Route]:
     """The pages, their assets, the stream, and signing in and out."""
     board = Board(server_context)
-    if server_context.settings.warm:
-        server_context.service.snapshots.listeners.append(board.warm)
-        server_context.workers.submit(board.warm)
     return [
         Route("/board/assets/{digest}/{name}", board.asset),
         Route("/board/events", board.events),
@@ -102,17 +99,6 @@ class Board:
         self._kept: tuple[str, Recent[tuple[Any]]] = "", Recent(MOST_KEPT)
         self._kept_at = -_APART
         self._dear: tuple[str, Recent[tuple[float, Any]]] = "", Recent(MOST_KEPT)
-
-    def warm(self, _: object = None) -> None:
-        """Ask what the overview shows, so that its first reader need not wait for it."""
-        service = self._server_context.service
-        for caller in service.gate.everyone():
-            try:
-                with service.source(RequestContext(caller, "warm-up")) as source:
-                    whole = partial(service.sees_whole, caller)
-                    pages.page("", Reader(source, View(), whole, *self._facts()), Words("en"))
-            except CadranError as problem:
-                _LOG.warning("warm-up of the board: %s", problem)
 
     async def asset(self, request: Request) -> Response:
         """A file of the pages, under the name of its content."""
