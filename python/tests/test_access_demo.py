@@ -9,9 +9,11 @@ import pytest
 from cadran.access import policy as policies
 from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller
+from cadran.access.gate import Visible
 from cadran.cli import main
 from cadran.core.query.request import Query
 from cadran.errors import UnknownNameError
+from cadran.serving import redaction
 
 POLICY = Path(__file__).resolve().parents[2] / "examples" / "access" / "cadran_policy.yml"
 HALF = {"start": "2026-01-01", "end": "2026-06-30"}
@@ -101,3 +103,14 @@ def test_the_examples_of_the_policy_command_run(demo, layer, capsys):
     for line in lines:
         assert main([*line, *place]) == 0, line
     assert "'FR'" in capsys.readouterr().out
+
+
+def test_sql_that_is_shown_names_nothing_hidden_in_its_comments_either(layer):
+    sees = Visible(metrics=frozenset({"gross_margin_rate"}), dimensions=frozenset())
+    sql = layer.sql(["gross_margin_rate"], ["metric_time__month"])
+    assert "order_net_cost" in sql
+    shown = redaction.visible_sql(sql, sees, layer)
+    assert "order_net_cost" not in shown
+    assert "hidden_1" in shown
+    kept = "select '-- no comment' as a, \"/* nor this */\" as b"
+    assert redaction.visible_sql(f"/* ['it''s'] */ {kept} -- end", Visible(), layer) == kept

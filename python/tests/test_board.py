@@ -9,17 +9,25 @@ import re
 import subprocess
 import threading
 import time
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
 import httpx
+import pyarrow as pa
 import pytest
 
 from cadran.access import authorize, tokens
 from cadran.charts import page, plots
 from cadran.charts.picture import End, Plot, apart, scale
+from cadran.core.targets import Status, Target
 from cadran.formats.numbers import short
+from cadran.insight.source import Numbers, Source
+from cadran.web.parts import Controls
+from cadran.web.readings import Reader
+from cadran.web.render import Words, rendered
 from cadran.web.view import View, Window, period_of, period_text
 
 pytest_plugins = ["rest_fixtures"]
@@ -89,10 +97,10 @@ def test_figures_are_short_in_the_way_of_the_language():
     shorts = [
         short(453_000, "EUR", lang="fr"), short(1_234_000, "EUR"),
         short(0.99941, "%", decimals=3), short(0, "EUR", top=500_000, lang="fr"),
-        short(-13_400, "EUR", lang="fr"), short(7, ""),
+        short(-13_400, "EUR", lang="fr"), short(7, ""), short(999_950, "EUR"),
     ]  # fmt: skip
     assert [text.replace("\xa0", " ").replace("\u202f", " ") for text in shorts] == [
-        "453 k€", "€1.23M", "99.941%", "0 €", "-13,4 k€", "7",
+        "453 k€", "€1.23M", "99.941%", "0 €", "-13,4 k€", "7", "€1.00M",
     ]  # fmt: skip
 
 
@@ -116,6 +124,40 @@ def test_what_a_picture_says_is_escaped():
     assert "<x>" not in page.page(cell)
     assert cell.marks == 2
     assert [c.level for c in cell.rows[0][1] if c] == [3, 1]
+
+
+def test_what_divides_by_nothing_has_no_value_and_what_adds_up_tells_how_much_of_a_target_is_there(
+    layer,
+):
+    card = layer.card("net_revenue")
+
+    def answer(query):
+        rows = [{"net_revenue": float("nan")}]
+        if query.group_by:
+            rows = [{"metric_time__month": _day("2026-10-01"), "net_revenue": float("inf")}]
+        return Numbers(pa.Table.from_pylist(rows), (), "")
+
+    reader = Reader(Source(layer, answer, (card,)), View(), lambda _: True)
+    (reading,) = reader.readings([card])
+    assert reading.value is None
+    assert set(reading.history.values()) <= {None}
+    goal = Target("net_revenue", "month", _day("2026-10-01"), Decimal(200), None, None)
+    for target, said in (
+        (goal, "25% of the target so far"),
+        (replace(goal, target=0), "no target"),
+    ):
+        shown = replace(reading, value=50.0, target=target, status=Status.NONE)
+        tile = rendered_tile(shown)
+        assert said in text_of(tile)
+
+
+def rendered_tile(reading):
+    form = Controls("/board/kpis", "", [], [], [], [])
+    return rendered(
+        "kpis.html", Words("en"), view=View(), pages=(), here="kpis", path="/board/kpis", events="",
+        until=None, signed_in=False, title="", window=None, page=form, goals=[], lead="",
+        groups=[("", [(reading, plots.sparkline([1, 2]))])],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
@@ -254,7 +296,7 @@ def test_a_browser_signs_in_with_a_token_that_no_script_and_no_other_site_can_us
         cookie = right.headers["set-cookie"].lower()
         assert "httponly" in cookie
         assert "samesite=lax" in cookie
-        assert client.get("/board?lang=en").status_code == 200
+        assert 'action="/board/sign-out"' in client.get("/board?lang=en").text
         assert client.post("/board/sign-out", headers=foreign).status_code == 403
         client.post("/board/sign-out")
         assert client.get("/board").status_code == 303

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 import cadran
-from cadran.core.compiler.plan_cache import Recent
+from cadran.core.recent import Recent
 from cadran.errors import UnknownNameError
 from cadran.insight.source import Source
 from cadran.reliability import sla
@@ -38,7 +38,7 @@ def read(layer, kept):
         page = pages.page(path, reader, words)
         text = rendered(
             page.template, words, view=reader.view, pages=pages.NAVIGATION, here=page.here,
-            path=f"/board/{path}", events="", **page.content,
+            path=f"/board/{path}", events="", signed_in=False, **page.content,
         )  # fmt: skip
         return text, page.content
 
@@ -162,7 +162,7 @@ def test_the_impact_of_incidents_names_the_worst_of_a_month_and_what_it_cost(rea
     worst = content["worst"]
     assert worst.cost.loss in text
     assert worst.cost.amount == max(one.cost.amount or 0 for one in
-                                    [*content["dear"], *content["others"]])  # fmt: skip
+                                    [*content["costly"], *content["others"]])  # fmt: skip
     assert all(marks(text))
     assert len(content["axis"].plots) == 2
 
@@ -236,6 +236,6 @@ def test_a_project_without_service_levels_and_incidents_says_so(demo, tmp_path):
             page = pages.page(path, reader, Words("en"))
             text = rendered(
                 page.template, Words("en"), view=reader.view, pages=pages.NAVIGATION,
-                here=page.here, path=f"/board/{path}", events="", **page.content,
+                here=page.here, path=f"/board/{path}", events="", signed_in=False, **page.content,
             )  # fmt: skip
             assert sentence in text

@@ -243,8 +243,17 @@ def test_an_answer_is_kept_until_what_it_reads_moves_and_says_how_far_it_reaches
                       "start": "2026-09-01", "end": end})
             for end in ("2026-09-30", "2026-10-05")
         )  # fmt: skip
+        # A time of its own is widened to its month too; an end that never comes is no past.
+        own_time = Query.of(
+            {"metrics": ["valid_requests"], "group_by": ["request_minute__minute_at__month"],
+             "start": "2026-10-01", "end": "2026-10-05"}
+        )  # fmt: skip
+        open_end = Query.of(
+            {"metrics": ["request_count"], "group_by": ["metric_time__month"],
+             "start": "2026-10-01", "end": "9999-12-31"}
+        )  # fmt: skip
         first = service.ask(context, requests)
-        for question in (revenue, closed, widened):
+        for question in (revenue, closed, widened, own_time, open_end):
             service.ask(context, question)
         assert service.ask(context, requests).cached
         land_day(raw, folder)
@@ -258,7 +267,8 @@ def test_an_answer_is_kept_until_what_it_reads_moves_and_says_how_far_it_reaches
         assert again.watermark > first.watermark
         # No row of now can be in closed periods; a range that is widened up to now has them.
         assert service.ask(context, closed).cached
-        assert not service.ask(context, widened).cached
+        for question in (widened, own_time, open_end):
+            assert not service.ask(context, question).cached
         kept = service.ask(context, revenue)
         assert kept.cached
         assert kept.watermark is None

@@ -160,3 +160,14 @@ def test_cumulative_metrics_are_right_on_paper(shop):
         (D(2026, 2, 2), Decimal("101.00"), Decimal("90.90"), Decimal("70.70"), 3),
         (D(2026, 2, 3), Decimal("151.50"), Decimal("121.20"), Decimal("121.20"), 3),
     ]
+
+
+def test_a_name_is_the_same_in_capitals_as_metricflow_has_it(layer):
+    question = {"start": "2026-10-03", "end": "2026-10-05"}
+    for metric in ("net_revenue", "order_net_amount"):
+        small, capital = (
+            layer.query([metric], [time], **question).to_arrow()
+            for time in ("metric_time__month", "METRIC_TIME__MONTH")
+        )
+        assert small.equals(capital)
+        assert small.column_names == ["metric_time__month", metric]

@@ -227,9 +227,9 @@ def _table(table: Table, more: str) -> Markup:
 
 def _bars(picture: Bars) -> Markup:
     rows = Markup("").join(_bar(row, picture.strokes) for row in picture.rows)
-    return Markup(
-        '<div class="bars{}" data-marks="{}" role="list" aria-label="{}">{}</div>'
-    ).format(" compact" if picture.compact else "", picture.marks, picture.title, rows)
+    return Markup('<div class="bars" data-marks="{}" role="list" aria-label="{}">{}</div>').format(
+        picture.marks, picture.title, rows
+    )
 
 
 def _bar(row: Bar, strokes: tuple[float, ...]) -> Markup:
@@ -239,7 +239,7 @@ def _bar(row: Bar, strokes: tuple[float, ...]) -> Markup:
     return Markup(
         '<div class="bar" role="listitem"><span class="label">{}{}</span>'
         '<span class="track" aria-hidden="true">{}{}</span>'
-        '<span class="value {}">{}</span>{}</div>'
+        '<span class="value {}">{}</span></div>'
     ).format(
         label,
         Markup("<small>{}</small>").format(row.detail) if row.detail else "",
@@ -249,7 +249,6 @@ def _bar(row: Bar, strokes: tuple[float, ...]) -> Markup:
         ),
         row.tone,
         row.value,
-        Markup('<span class="state {}">{}</span>').format(row.tone, row.state) if row.state else "",
     )
 
 

@@ -20,7 +20,6 @@ Shape = Literal["disc", "ring", "triangle", "diamond", "square"]
 Point = tuple[float, float]
 
 SERIES: tuple[Tone, ...] = ("blue", "orange", "teal", "purple", "ochre", "grey")
-# What a target or a limit takes of a bar whose value may be below nothing.
 MOST_TICKS = 5
 
 
@@ -164,7 +163,6 @@ class Bar:
     value: str
     segments: tuple[Segment, ...]
     detail: str = ""
-    state: str = ""
     tone: Tone = "ink"
     link: str = ""
 
@@ -176,13 +174,11 @@ class Bars:
     Attributes:
         title: what a screen reader says.
         strokes: where upright strokes stand: zero, a target.
-        compact: whether label, bar and value stand in one line.
     """
 
     title: str
     rows: tuple[Bar, ...]
     strokes: tuple[float, ...] = ()
-    compact: bool = True
 
     @property
     def marks(self) -> int:

@@ -13,7 +13,6 @@ from cadran.charts.picture import (
     Bar,
     Bars,
     Cell,
-    Column,
     Curve,
     Dot,
     End,
@@ -39,8 +38,7 @@ if TYPE_CHECKING:
 
 _MOST_LABELS = 8
 _END_PIXELS = 18
-_WIDTH = 0.72  # of an upright bar, of the place of its period
-LEVELS = (0.5, 0.75, 1.0, 1.5)  # from which share of a budget a cell has the next colour
+LEVELS = (50, 75, 101, 150)  # from which per cent of a budget a cell has the next colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +159,7 @@ def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
             if mark.at in places
         ),
         events=tuple(
-            Dot(between(mark.at, starts), 0.5, mark.tone, mark.shape, mark.text)
+            Dot(_placed(mark.at, starts), 0.5, mark.tone, mark.shape, mark.text)
             for mark in events
             if _day(starts[0]) <= _day(mark.at)
         ),
@@ -184,88 +182,6 @@ def sparkline(values: Sequence[Any], tone: Tone = "blue", height: int = 36) -> P
     curves, last = _curves(one, tone, places, axis, None)
     dots = () if last is None else (Dot(places[last[0]], axis.from_top(float(last[1])), tone),)
     return Plot("", curves=tuple(curves), dots=dots, height=height)
-
-
-def columns(  # noqa: PLR0913 - values, their axis and their words
-    values: dict[Any, Any],
-    *,
-    title: str,
-    labels: dict[Any, str],
-    tone: Tone = "bad",
-    unit: str = "",
-    lang: str = "en",
-    height: int = 90,
-) -> Plot:
-    """Upright bars over periods; `labels` are those of the axis below."""
-    starts = sorted(values)
-    axis = scale([float(v) for v in values.values() if v is not None], most=3)
-    wide = 1 / max(len(starts), 1)
-    drawn = []
-    for index, start in enumerate(starts):
-        value = values[start]
-        if value:
-            top = axis.from_top(float(value))
-            left = (index + (1 - _WIDTH) / 2) * wide
-            foot = axis.from_top(0)
-            drawn.append(Column(left, min(top, foot), wide * _WIDTH, abs(foot - top), tone))
-    ticks = tuple(
-        Tick((index + 0.5) * wide, labels[start])
-        for index, start in enumerate(starts)
-        if start in labels
-    )
-    return Plot(
-        title,
-        x=ticks,
-        y=tuple(
-            Tick(axis.from_top(v), short(v, unit, top=axis.high, lang=lang)) for v in axis.ticks
-        ),
-        columns=tuple(drawn),
-        height=height,
-    )
-
-
-def bars(  # noqa: PLR0913 - rows, card and words
-    members: Sequence[tuple[str, Any]],
-    card: Card,
-    *,
-    title: str,
-    lang: str = "en",
-    links: dict[str, str] | None = None,
-    details: dict[str, str] | None = None,
-) -> Bars:
-    """A KPI by member, each with its figure, in the order given."""
-    known = [float(value) for _, value in members if value is not None]
-    axis = scale(known, most=2)
-    low, high = min(0.0, *known) if known else 0.0, max([*known, 0.0]) or 1.0
-    axis = Scale(low, high)
-    rows = []
-    for name, value in members:
-        segments = () if value is None else (_between(axis, 0.0, float(value), "blue"),)
-        figure = measure(value, card.unit, decimals=card.decimals, lang=lang)
-        rows.append(
-            Bar(name, figure, segments, (details or {}).get(name, ""),
-                link=(links or {}).get(name, ""))
-        )  # fmt: skip
-    return Bars(title, tuple(rows), (axis.at(0.0),) if low < 0 else ())
-
-
-def contributions(
-    steps: Sequence[tuple[str, Any, str]], card: Card, *, title: str, lang: str = "en"
-) -> Bars:
-    """Parts of a change on both sides of zero: name, amount and detail of each."""
-    amounts = [float(amount) for _, amount, _ in steps] or [0.0]
-    low, high = min(*amounts, 0.0), max(*amounts, 0.0)
-    axis = Scale(low, high if high > low else low + 1.0)
-    rows = tuple(
-        Bar(
-            name,
-            change_of(amount, card.unit, decimals=card.decimals, lang=lang),
-            (_between(axis, 0.0, float(amount), "blue" if amount >= 0 else "orange"),),
-            detail,
-        )
-        for name, amount, detail in steps
-    )
-    return Bars(title, rows, (axis.at(0.0),))
 
 
 def waterfall(  # noqa: PLR0913 - two totals with their names, and what lies between
@@ -340,8 +256,7 @@ def heat(
         if share is None:
             return None
         printed = round(share * 100)
-        level = sum(printed > bound * 100 if bound == 1.0 else printed >= bound * 100
-                    for bound in LEVELS)  # fmt: skip
+        level = sum(printed >= bound for bound in LEVELS)
         sign = "■" if level == len(LEVELS) else "▲" if level == len(LEVELS) - 1 else ""
         return Cell(short(printed, "", lang=lang), level, sign)
 
@@ -353,7 +268,7 @@ def heat(
     )
 
 
-def between(at: Any, starts: Sequence[Any]) -> float:
+def _placed(at: Any, starts: Sequence[Any]) -> float:
     """The place of an instant among evenly set starts of periods."""
     moment = _day(at)
     stamps = [_day(start) for start in starts]

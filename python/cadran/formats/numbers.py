@@ -50,14 +50,14 @@ def measure(value: Any, unit: str, *, decimals: int = 0, lang: str = "en") -> st
     return with_unit(number(exact, decimals=decimals, lang=lang), unit, lang=lang)
 
 
-_LARGE = ((Decimal(10) ** 9, {"en": "bn", "fr": "Md"}), (Decimal(10) ** 6, {"en": "M", "fr": "M"}),
-          (Decimal(1000), {"en": "k", "fr": "k"}))  # fmt: skip
 _FROM = 10_000
+_LARGE = (
+    (Decimal(1000), {"en": "k", "fr": "k"}), (Decimal(10) ** 6, {"en": "M", "fr": "M"}),
+    (Decimal(10) ** 9, {"en": "bn", "fr": "Md"}),
+)  # fmt: skip
 
 
-def short(  # noqa: PLR0911 - one return for each way a number is written
-    value: Any, unit: str, *, top: Any = None, decimals: int = 0, lang: str = "en"
-) -> str:
+def short(value: Any, unit: str, *, top: Any = None, decimals: int = 0, lang: str = "en") -> str:
     """The value short enough for an axis or the end of a line: 453 k€, €1.2M.
 
     Args:
@@ -74,22 +74,17 @@ def short(  # noqa: PLR0911 - one return for each way a number is written
         places = max(0, -int((exact * 100).normalize().as_tuple().exponent))
         return measure(value, unit, decimals=min(places, max(decimals, 1)), lang=lang)
     greatest: Decimal = abs(_decimal(value if top is None else top) or exact)
-    for size, names in _LARGE:
-        if greatest >= max(size, Decimal(_FROM)):
-            scaled = exact / size
-            if not scaled:
-                return with_unit("0", unit, lang=lang)
-            most = 0 if greatest >= 100 * size else 1 if greatest >= 10 * size else 2
-            places = min(most, max(0, -int(scaled.normalize().as_tuple().exponent)))
-            text, name = number(scaled, decimals=places, lang=lang), names[lang]
-            symbol = SYMBOLS.get(unit, unit)
-            if symbol in CURRENCIES and lang == "fr":
-                return f"{text}{WIDE}{name}{symbol}"
-            if symbol in CURRENCIES:
-                return f"{with_unit(text, unit, lang=lang)}{name}"
-            return f"{text}{WIDE}{name}" if lang == "fr" else f"{text}{name}"
-    places = 0 if exact == exact.to_integral() or greatest >= 100 else 1 if greatest >= 1 else 2  # noqa: PLR2004 - digits that can be told apart
-    return measure(value, unit, decimals=places, lang=lang)
+    if greatest < _FROM or not exact:
+        places = 0 if exact == exact.to_integral() or greatest >= 100 else 1 if greatest >= 1 else 2  # noqa: PLR2004 - digits that can be told apart
+        return measure(value, unit, decimals=places, lang=lang)
+    size, names = next((s for s in _LARGE if round(greatest / s[0]) < 1000), _LARGE[-1])  # noqa: PLR2004 - else the next size tells it
+    scaled = exact / size
+    most = 0 if greatest >= 100 * size else 1 if greatest >= 10 * size else 2
+    places = min(most, max(0, -int(scaled.normalize().as_tuple().exponent)))
+    text, symbol = number(scaled, decimals=places, lang=lang), SYMBOLS.get(unit, unit)
+    if lang == "fr":
+        return f"{text}{WIDE}{names[lang]}{symbol if symbol in CURRENCIES else ''}"
+    return f"{with_unit(text, unit, lang=lang) if symbol in CURRENCIES else text}{names[lang]}"
 
 
 def with_unit(text: str, unit: str, *, lang: str = "en") -> str:

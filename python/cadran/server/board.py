@@ -1,26 +1,25 @@
 """The board over HTTP: pages under the reader's rights, a stream that tells when they moved.
 
-A browser signs in with a token, which is then kept in a cookie that scripts cannot read and other
-sites cannot use; a page asks for nothing that its reader's token may not ask.
+A browser signs in with a token, which is then kept in a cookie that scripts cannot read and that
+forms of other sites do not carry; a page asks for nothing that its reader's token may not ask.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import re
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from cadran.core.compiler.plan_cache import Recent
+from cadran.core.recent import Recent
 from cadran.errors import CadranError, UnauthenticatedError, UnknownNameError
 from cadran.server.problems import problem_of
 from cadran.serving.service import RequestContext
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from cadran.insight.source import Rows
     from cadran.server.http import ServerContext
 
-_LOG = logging.getLogger("cadran.server")
 COOKIE = "cadran_token"
 _HEARTBEAT = 15.0  # seconds
 _LOOK = 0.25  # seconds between two looks at what moved
@@ -79,7 +77,7 @@ def routes(server_context: ServerContext) -> list[Route]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _Page:
     """A page as it was made: its text, of which data, from which metrics, when."""
 
     text: str
@@ -95,10 +93,10 @@ class Board:
         """Take what answers questions."""
         self._server_context = server_context
         self._streams: Counter[str] = Counter()
-        self._made: Recent[_Made] = Recent(_MOST_BYTES, lambda made: len(made.text))
-        self._kept: tuple[str, Recent[tuple[Any]]] = "", Recent(MOST_KEPT)
-        self._kept_at = -_APART
-        self._dear: tuple[str, Recent[tuple[float, Any]]] = "", Recent(MOST_KEPT)
+        self._pages: Recent[_Page] = Recent(_MOST_BYTES, lambda page: len(page.text))
+        self._of_state: tuple[str, Recent[tuple[Any]]] = "", Recent(MOST_KEPT)
+        self._facts_at = -_APART
+        self._of_build: tuple[str, Recent[tuple[float, Any]]] = "", Recent(MOST_KEPT)
 
     async def asset(self, request: Request) -> Response:
         """A file of the pages, under the name of its content."""
@@ -134,7 +132,7 @@ class Board:
 
         It is recorded as shown again, and spends of what the caller may ask.
         """
-        kept = self._made.get(self._key(request, caller, lang))
+        kept = self._pages.get(self._key(request, caller, lang))
         if kept is None or kept.mark != self._mark() or time.monotonic() - kept.at > _KEPT:
             return None
         context = RequestContext(caller, "board")
@@ -159,7 +157,7 @@ class Board:
                     return answer(query)
 
                 source = replace(source, answer=noted)  # noqa: PLW2901 - the same, with notes
-                whole = lru_cache(partial(service.sees_whole, caller))
+                whole = cache(partial(service.sees_whole, caller))
                 reader = Reader(source, view, whole, *facts)
                 words = Words(view.lang, service_levels.zone(reader))
                 page = pages.page(
@@ -168,25 +166,26 @@ class Board:
                 )  # fmt: skip
                 text = rendered(
                     page.template, words, view=view, pages=pages.NAVIGATION, here=page.here,
-                    path=request.url.path, events="/board/events", **page.content,
+                    path=request.url.path, events="/board/events",
+                    signed_in=not self._server_context.who.open, **page.content,
                 )  # fmt: skip
         except Exception as problem:  # noqa: BLE001 - told on a page, recorded under a number
             return self._refused(problem, view)
         if not asked:  # service levels and incidents are read beside the layer
             service.shown(context, ())
-        if self._kept[0] == mark and service.snapshots.current.hot is None:
-            self._made.put(key, _Made(text, mark, tuple(asked), time.monotonic()))
+        if self._of_state[0] == mark and service.snapshots.current.hot is None:
+            self._pages.put(key, _Page(text, mark, tuple(asked), time.monotonic()))
         return 200, text
 
     def _facts(self) -> tuple[Recent[tuple[Any]], Recent[tuple[float, Any]]]:
         """What was read of the state that the data is in now, and what took long of the build."""
         mark = self._mark()
-        if self._kept[0] != mark and time.monotonic() - self._kept_at >= _APART:
-            self._kept, self._kept_at = (mark, Recent(MOST_KEPT)), time.monotonic()
+        if self._of_state[0] != mark and time.monotonic() - self._facts_at >= _APART:
+            self._of_state, self._facts_at = (mark, Recent(MOST_KEPT)), time.monotonic()
         build = str(self._server_context.service.snapshots.current.id)
-        if self._dear[0] != build:
-            self._dear = build, Recent(MOST_KEPT)
-        return self._kept[1], self._dear[1]
+        if self._of_build[0] != build:
+            self._of_build = build, Recent(MOST_KEPT)
+        return self._of_state[1], self._of_build[1]
 
     def _refused(self, problem: Exception, view: View) -> tuple[int, str]:
         fault = problem_of(problem)
@@ -194,8 +193,8 @@ class Board:
         words = Words(view.lang)
         text = rendered(
             "refused.html", words, view=view, pages=pages.NAVIGATION, here="", path="/board",
-            events="", until=None, title=words("not_there" if is_missing else "refused"),
-            sentence=fault.sentence,
+            events="", until=None, signed_in=False, sentence=fault.sentence,
+            title=words("not_there" if is_missing else "refused"),
         )  # fmt: skip
         return fault.status, text
 
@@ -240,7 +239,8 @@ class Board:
         words = Words(lang)
         text = rendered(
             "sign_in.html", words, view=View(lang=lang), pages=(), here="", path="/board/sign-in",
-            events="", until=None, title=words("sign_in"), to=_own_path(to), sentence=sentence,
+            events="", until=None, signed_in=False, title=words("sign_in"), to=_own_path(to),
+            sentence=sentence,
         )  # fmt: skip
         return self._html(text, status)
 

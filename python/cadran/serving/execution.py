@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from cadran.core.compiler.plan_cache import Recent
+from cadran.core.recent import Recent
 from cadran.errors import LimitError, StoppedError
 
 if TYPE_CHECKING:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _LOG = logging.getLogger("cadran.serving")
+# A comment with the blanks before it; what is in quotes is none, whatever it holds.
+_COMMENT = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\s*(?:/\*.*?\*/|--[^\n]*)""", re.DOTALL)
 
 
 def redacted(answer: Answer, allowed: Allowed, visible: Visible, layer: Layer) -> Answer:
@@ -43,7 +45,10 @@ def redacted(answer: Answer, allowed: Allowed, visible: Visible, layer: Layer) -
 
 
 def visible_sql(sql: str, visible: Visible, layer: Layer) -> str:
-    """SQL to be read, in which names that its reader may not know of stand as `hidden_1`."""
+    """SQL to be read, in which names that its reader may not know of stand as `hidden_1`.
+
+    It has no comments: MetricFlow writes names of what it reads into them, in quotes.
+    """
     hidden = {name for name in metric_names(layer) if not visible.metric(name)}
     shown: set[str] = set()
     for item in layer.dimensions():
@@ -58,7 +63,7 @@ def visible_sql(sql: str, visible: Visible, layer: Layer) -> str:
         return word[0] if base is None else numbers.setdefault(base, f"hidden_{len(numbers) + 1}")
 
     # A word in quotes is a value, which the role's own filter may hold; a whole name is a name.
-    parts = re.split(r"('(?:[^']|'')*')", sql)
+    parts = re.split(r"('(?:[^']|'')*')", _COMMENT.sub(lambda found: found[1] or "", sql).strip())
     parts[::2] = [re.sub(r"\w+", shown_word, part) for part in parts[::2]]
     parts[1::2] = [re.sub(r"\w+__\w+", shown_word, part) for part in parts[1::2]]
     return "".join(parts)

@@ -21,10 +21,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from cadran.access.gate import Allowed
 from cadran.core.layer import Layer
 from cadran.core.project import dbt
 from cadran.core.project.artifacts import Project
-from cadran.core.query.request import Query
 from cadran.core.semantics.governed import TIME
 from cadran.core.warehouse import snapshot
 from cadran.errors import ProjectError, WarehouseError
@@ -33,6 +33,7 @@ from cadran.formats import periods
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
+    from cadran.core.query.request import Query
     from cadran.core.result import Break, Result
     from cadran.core.warehouse import Confinement
     from cadran.telemetry.hot import HotStore
@@ -110,10 +111,10 @@ class Snapshot:
 
     def _is_past(self, question: Hashable) -> bool:
         """Whether no row of now can be in the answer to a question, by the range it has."""
-        query = getattr(question, "query", None)
-        if self.hot is None or not isinstance(query, Query) or query.end is None:
+        if self.hot is None or not isinstance(question, Allowed):
             return False
-        if query.end.date() >= self.hot.cut.date() - _MARGIN or not query.metrics:
+        query, limit = question.query, self.hot.cut.date() - _MARGIN
+        if query.end is None or query.end.date() >= limit or not query.metrics:
             return False
         grains = [group.asked_grain for group in query.group_by]
         is_plain = all(group.base == TIME and not group.date_part for group in query.group_by)
@@ -128,7 +129,7 @@ class Snapshot:
             for grain in grains
             if grain is not None and grain not in _FINE
         ]
-        return max([day, *ends]) < self.hot.cut.date() - _MARGIN
+        return max([day, *ends]) < limit
 
     def ledger_facts(self, query: Query, result: Result) -> LedgerFacts:
         """Versions and breaks of an answer; the ledger is read once for answers that share them."""

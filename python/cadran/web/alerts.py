@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cadran.reliability.alerts.machine import State
+from cadran.reliability.alerts.machine import Key, State
 from cadran.reliability.alerts.message import headline
 
 if TYPE_CHECKING:
@@ -60,17 +60,13 @@ def history(reader: Reader, store: Store | None) -> list[dict[str, Any]]:
     """The last transitions of alerts, newest first, of what whoever asks may see."""
     if store is None:
         return []
-    facts = {
-        (key.rule, key.subject, key.tier): standing.facts
-        for key, standing in store.standings().items()
-    }
-    return [
-        row
-        for row in store.history(most=_MOST)
-        if _may_see(
-            reader, facts.get((row["rule"], row["subject"], row["tier"]), {}), row["subject"]
-        )
-    ]
+    standings = store.standings()
+    rows = []
+    for row in store.history(most=_MOST):
+        standing = standings.get(Key(row["rule"], row["subject"], row["tier"]))
+        if _may_see(reader, standing.facts if standing else {}, row["subject"]):
+            rows.append(row)
+    return rows
 
 
 @dataclass(frozen=True, slots=True)

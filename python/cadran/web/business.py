@@ -51,7 +51,7 @@ def page(reader: Reader, w: Words) -> dict[str, Any]:
     told = [one for one in found if one.cost is not None]
     every = costs.impacts(reader) or {}
     some = Impacts(tuple(every[one.id] for one in told))
-    dear = sorted(
+    costly = sorted(
         (one for one in told if one.cost and one.cost.is_measurable),
         key=lambda one: -(one.cost.amount or 0.0 if one.cost else 0.0),
     )
@@ -61,16 +61,16 @@ def page(reader: Reader, w: Words) -> dict[str, Any]:
         "until": reader.last_day(),
         "days": w.days(first, last),
         "months": incidents.months(reader),
-        "dear": dear,
-        "others": [one for one in told if one not in dear],
+        "costly": costly,
+        "others": [one for one in told if one not in costly],
         "total": _total(reader, some, w),
         "counted": len(told),
-        "share": w("of_all", n=w.number(len(dear)), all=w.number(len(told))),
+        "share": w("of_all", n=w.number(len(costly)), all=w.number(len(told))),
         "month": w.period(month, "month"),
         "worst": _worst(reader, w, month),
         "bars": [(w(f"by_{by}"), bars) for by in _ORDER if (bars := _bars(reader, some, by, w))],
         "axis": _axis(reader, w, found),
-        "actions": actions(reader, w, some, dear),
+        "actions": actions(reader, w, some, costly),
         "is_told": bool(every),
         "sees": service_levels.sees_incidents(reader),
     }
@@ -102,7 +102,7 @@ def _of_money(reader: Reader, some: Impacts, by: By | None = None) -> list[Total
     if not some.impacts:
         return []
     key = ("totals", by, tuple(one.incident_id for one in some.impacts))
-    totals = reader.once(key, lambda: some.totals(by))
+    totals = reader.cached(key, lambda: some.totals(by))
     return [total for total in totals if total.outcome == _MONEY]
 
 
@@ -211,7 +211,7 @@ def _by_day(
     )  # fmt: skip
 
 
-def actions(reader: Reader, w: Words, some: Impacts, dear: list[Entry]) -> list[tuple[str, str]]:
+def actions(reader: Reader, w: Words, some: Impacts, costly: list[Entry]) -> list[tuple[str, str]]:
     """What follows from the figures: an address, and a sentence with its reason."""
     told: list[tuple[str, str]] = []
     link = reader.view.link
@@ -219,12 +219,12 @@ def actions(reader: Reader, w: Words, some: Impacts, dear: list[Entry]) -> list[
         iter(sorted((t for t in _of_money(reader, some, "cause") if t.is_measurable),
                     key=lambda t: -t.interval.estimate)), None,
     )  # fmt: skip
-    if cause is not None and dear:
-        count = sum(one.row["cause"] == cause.name for one in dear)
+    if cause is not None and costly:
+        count = sum(one.row["cause"] == cause.name for one in costly)
         loss = _money(cause.interval.estimate, _unit(some.impacts), w)
         sentence = w("act_cause", cause=w.name(cause.name), n=w.number(count),
-                     all=w.number(len(dear)), loss=loss)  # fmt: skip
-        first = next((one.id for one in dear if one.row["cause"] == cause.name), dear[0].id)
+                     all=w.number(len(costly)), loss=loss)  # fmt: skip
+        first = next((one.id for one in costly if one.row["cause"] == cause.name), costly[0].id)
         told.append((link(f"/board/incidents/{first}"), sentence))
     levels = service_levels.levels(reader, w)
     for level in [one for one in levels if one.tone == "bad"]:

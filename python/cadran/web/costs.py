@@ -52,7 +52,7 @@ def impacts(reader: Reader) -> dict[str, Impact] | None:
         return {one.incident_id: one for one in impact.of_all(reader.source).impacts}
 
     try:
-        return reader.at_times("impacts", estimate)
+        return reader.cached_for("impacts", estimate)
     except ENDING:
         raise
     except CadranError:

@@ -144,7 +144,7 @@ def one(reader: Reader, w: Words, incident_id: str) -> dict[str, Any]:
         raise UnknownNameError("incident", incident_id, rows)
     row = rows[incident_id]
     layer = reader.source.layer
-    deployment = reader.once(
+    deployment = reader.cached(
         ("deployment", incident_id),
         lambda: status.last_deployment(
             layer, row["service"], row["started_at"] - _BEFORE, row["started_at"]
@@ -282,7 +282,9 @@ def _budgets(reader: Reader, row: dict[str, Any], w: Words) -> Bars | None:
     """What the incident took of the month's budget of each objective, the most first."""
     levels = {level.id: level for level in service_levels.levels(reader, w)}
     key = ("budgets", row["incident_id"])
-    every = reader.once(key, lambda: incident_rows.budgets(reader.source.layer, row["incident_id"]))
+    every = reader.cached(
+        key, lambda: incident_rows.budgets(reader.source.layer, row["incident_id"])
+    )
     taken = sorted(
         (one for one in every if one["slo_id"] in levels and one["bad_units"] > 0),
         key=lambda one: -(one["consumed_rate"] or 0.0),

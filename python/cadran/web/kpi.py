@@ -78,7 +78,7 @@ def kpi(reader: Reader, name: str, w: Words) -> dict[str, Any]:
     """
     card = reader.card(name)
     reading = reader.readings([card], history=HISTORY)[0]
-    window, where = reading.window, reader.view.where if reading.is_filtered else ()
+    window, where = reading.window, reader.where_of(reading)
     expected = forecast_of(reader, reading)
     return {
         "title": w.label(card),
@@ -92,7 +92,7 @@ def kpi(reader: Reader, name: str, w: Words) -> dict[str, Any]:
         "forecast": expected and _outlook(reading, expected, w),
         "comparisons": _comparisons(reader, reading),
         "trend": trend(reader, reading, w, expected),
-        "breakdown": breakdown(reader, reading, w, where),
+        "breakdown": breakdown(reader, reading, w),
         "splits": splits(reader, reading, w, where),
         "published": published(reader, reading, w),
         "links": _links(reader, card),
@@ -249,7 +249,7 @@ def published(reader: Reader, reading: Reading, w: Words) -> list[Published]:
 def _links(reader: Reader, card: Card) -> list[tuple[str, Card, bool]]:
     """KPIs that move it and KPIs that it moves: which way, the card, whether exactly."""
     try:
-        every = reader.once("tree", lambda: tree.read(reader.source.layer))
+        every = reader.cached("tree", lambda: tree.read(reader.source.layer))
     except CadranError:
         return []
     cards = {one.name: one for one in reader.source.kpis}

@@ -171,14 +171,14 @@ def _burn_down(  # noqa: PLR0913 - an SLO, its month and its words
     layer = reader.source.layer
     title = w("burndown", label=f"{level.service}, {level.label}", month=w.period(month, "month"))
     if level.status.is_composite:
-        members = reader.once(("members", level.id), lambda: status.members(layer, level.id))
+        members = reader.cached(("members", level.id), lambda: status.members(layer, level.id))
         parts = [by_id[row["slo_id"]] for row in members if row["slo_id"] in by_id]
         return BurnDown(level, title, w("composite"), None, parts)
     key = ("burn_down", level.id, month)
-    days = reader.once(key, lambda: status.burn_down(layer, level.id, month)) if is_known else []
+    days = reader.cached(key, lambda: status.burn_down(layer, level.id, month)) if is_known else []
     if not days:
         return BurnDown(level, title, w("burndown_none"), None, [])
-    has_policy = level.id in reader.once("tiers", lambda: status.tiers(layer))
+    has_policy = level.id in reader.cached("tiers", lambda: status.tiers(layer))
     plot = timelines.burndown(
         {row["local_date"]: row["remaining_rate"] for row in days},
         title=title,
@@ -197,7 +197,7 @@ def _contracts(reader: Reader, w: Words, month: dt.date | None) -> dict[str, Any
         return None
     folder = root / "contracts"
     try:
-        every = reader.once("contracts", lambda: sla.read_contracts(folder))
+        every = reader.cached("contracts", lambda: sla.read_contracts(folder))
     except QueryError:
         return {"month": month, "rows": [], "kept": "", "credit": "", "is_broken": True}
     seen = [one for one in every.values() if reader.whole(one.kpi)]
@@ -239,7 +239,7 @@ def _settlement(reader: Reader, contract: Contract, month: dt.date) -> Settlemen
         except QueryError:
             return None
 
-    return reader.at_times(("settlement", contract.contract, month), settle)
+    return reader.cached_for(("settlement", contract.contract, month), settle)
 
 
 def contract_row(contract: Contract, settlement: Settlement | None, w: Words) -> ContractRow:

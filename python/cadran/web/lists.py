@@ -89,7 +89,7 @@ def _listed(
 def _moved(reader: Reader, names: Sequence[str]) -> list[Card]:
     """The strategic KPIs that others lead to in the KPI tree."""
     try:
-        every = reader.once("tree", lambda: tree.read(reader.source.layer))
+        every = reader.cached("tree", lambda: tree.read(reader.source.layer))
     except CadranError:
         return []
     goals = {card.name: card for card in reader.source.kpis if card.tier == "strategic"}

@@ -9,6 +9,7 @@ from cadran.charts import plots
 from cadran.charts.plots import Series
 from cadran.core.targets import Status
 from cadran.formats import periods
+from cadran.formats.numbers import CURRENCIES, SYMBOLS
 from cadran.web import service_levels
 from cadran.web.parts import (
     break_marks,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _SENTENCES = 5
 _MOVED = 0.01  # of the base, from which on a change is told
 _MEMBERS = 6
-_CURRENCIES = {"EUR", "USD", "GBP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,12 @@ def overview(reader: Reader, w: Words) -> dict[str, Any]:
     window = reader.window(cards)
     levels = service_levels.levels(reader, w)
     focus = _focus(readings)
+    until = max(filter(None, (reader.through(card.name) for card in cards)), default=None)
     return {
         "title": w("overview"),
         "window": window,
-        "until": max(filter(None, (reader.through(card.name) for card in cards)), default=None),
-        "page": controls(
-            reader, w, "/board",
-            max(filter(None, (reader.through(card.name) for card in cards)), default=None),
-        ),
+        "until": until,
+        "page": controls(reader, w, "/board", until),
         "tiles": [(one, tile_plot(one)) for one in readings],
         "levels": levels[:8],
         "heat": service_levels.heat(reader, w, levels),
@@ -66,7 +64,7 @@ def overview(reader: Reader, w: Words) -> dict[str, Any]:
         "sentences": sentences(readings, w),
         "focus": focus,
         "course": course_by(reader, focus, w) if focus else None,
-        "breakdown": breakdown(reader, focus, w, _where(reader, focus)) if focus else None,
+        "breakdown": breakdown(reader, focus, w) if focus else None,
     }  # fmt: skip
 
 
@@ -112,29 +110,29 @@ def _sentence(one: Reading, w: Words) -> str:
 def _focus(readings: Sequence[Reading]) -> Reading | None:
     """The KPI that the charts of the overview are of: the first that is money, else the first."""
     shown = [one for one in readings if one.value is not None and one.card.dimensions]
-    money = [one for one in shown if one.card.unit in _CURRENCIES]
+    money = [one for one in shown if SYMBOLS.get(one.card.unit) in CURRENCIES]
     return next(iter(money or shown), None)
 
 
-def course_by(reader: Reader, reading: Reading, w: Words, dimension: str = "") -> Course | None:
+def course_by(reader: Reader, reading: Reading, w: Words) -> Course | None:
     """A KPI over thirteen periods by its first dimension, the largest members."""
     card, window = reading.card, reading.window
-    by = dimension or next((n for n in card.dimensions if n not in reader.view.filters), "")
+    by = next((n for n in card.dimensions if n not in reader.view.filters), "")
     if not by:
         return None
     first = periods.shifted(window.first, window.grain, 1 - SHOWN)
-    where = reader.view.where if reading.is_filtered else ()
     last = window.last if window.is_running else periods.last_of(window.first, window.grain)
-    found = reader.course(card, window.grain, first, last, by=by, where=where)
+    found = reader.course(card, window.grain, first, last, by=by, where=reader.where_of(reading))
     largest = sorted(
         found,
         key=lambda member: (-float(found[member].get(window.first) or 0), str(member)),
     )[:_MEMBERS]
+    title = w("by", label=w.label(card), dimension=w.names(card.dimensions)[by].lower())
     plot = plots.trend(
         [Series(str(member), found[member]) for member in largest],
         card,
         window.grain,
-        title=w("by", label=w.label(card), dimension=w.names(card.dimensions)[by].lower()),
+        title=title,
         lang=w.lang,
         head=w("period_head"),
         running=window.first if window.is_running else None,
@@ -144,10 +142,4 @@ def course_by(reader: Reader, reading: Reading, w: Words, dimension: str = "") -
     sub = w("thirteen")
     if window.is_running:
         sub += " " + w("running_dotted", day=w.day(window.last))
-    return Course(
-        w("by", label=w.label(card), dimension=w.names(card.dimensions)[by].lower()), sub, plot
-    )
-
-
-def _where(reader: Reader, reading: Reading) -> tuple[str, ...]:
-    return reader.view.where if reading.is_filtered else ()
+    return Course(title, sub, plot)

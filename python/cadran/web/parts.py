@@ -74,7 +74,7 @@ def controls(
     held = {card.objective for card in reader.source.kpis}
     goals = [
         (row["objective"], row[f"label_{w.lang}"])
-        for row in reader.once("objectives", lambda: objectives(reader.source.layer))
+        for row in reader.cached("objectives", lambda: objectives(reader.source.layer))
         if row["objective"] in held
     ]
     if of:
@@ -92,7 +92,7 @@ def controls(
 
 def objective_label(reader: Reader, card: Card, w: Words) -> str:
     """The objective that a KPI serves, in words."""
-    rows = reader.once("objectives", lambda: objectives(reader.source.layer))
+    rows = reader.cached("objectives", lambda: objectives(reader.source.layer))
     found = {row["objective"]: str(row[f"label_{w.lang}"]) for row in rows}
     return found.get(card.objective, w.name(card.objective))
 
@@ -139,7 +139,7 @@ def forecast_of(reader: Reader, reading: Reading) -> Forecast | None:
     card, window = reading.card, reading.window
     if not window.is_running or reading.value is None:
         return None
-    where = reader.view.where if reading.is_filtered else ()
+    where = reader.where_of(reading)
     try:
         found = forecast.to_end(reader.source, card.name, window.grain, where=where)
     except ENDING:
@@ -160,12 +160,12 @@ def outlook(reading: Reading, found: Forecast) -> str:
     return "unlikely" if best < goal * sign else "open"
 
 
-def breakdown(reader: Reader, reading: Reading, w: Words, where: Sequence[str]) -> Breakdown | None:
+def breakdown(reader: Reader, reading: Reading, w: Words) -> Breakdown | None:
     """What the change is made up of: the factors of the KPI, else the members of a dimension."""
     card, window = reading.card, reading.window
     if reading.change is None:
         return None
-    found = _contributions(reader, reading, where)
+    found = _contributions(reader, reading)
     if found is None:
         return None
     steps = [
@@ -186,12 +186,11 @@ def breakdown(reader: Reader, reading: Reading, w: Words, where: Sequence[str]) 
     return Breakdown(title, sub, picture, found.notes(w.lang)[1:])
 
 
-def _contributions(
-    reader: Reader, reading: Reading, where: Sequence[str]
-) -> drivers.Drivers | None:
+def _contributions(reader: Reader, reading: Reading) -> drivers.Drivers | None:
     """The factors of a change, or the members of the first dimension that it splits by."""
     card, window = reading.card, reading.window
     now, before = Days(window.first, window.last), Days(window.base_first, window.base_last)
+    where = reader.where_of(reading)
     try:
         return drivers.by_factor(reader.source, card.name, now, before, where=where)
     except ENDING:

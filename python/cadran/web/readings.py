@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cadran.core.compiler.plan_cache import Recent
+from cadran.core.recent import Recent
 from cadran.core.targets import Status, target_of, targets
 from cadran.errors import (
     CadranError,
@@ -95,35 +95,35 @@ class Reader:
         view: the state of the page.
         whole: whether whoever asks sees all rows of a KPI; what is told of services and incidents
             beside the layer's answers is told to nobody else.
-        kept: what was read of this state of the data, whoever asked; rights are judged after it.
-        dear: what takes long and was read of this build, with when; live rows do not void it.
+        of_state: what was read of this state of the data, whoever asked; rights come after it.
+        of_build: what takes long and was read of this build, with when; live rows do not void it.
     """
 
     source: Source
     view: View
     whole: Callable[[str], bool]
-    kept: Recent[tuple[Any]] = field(default_factory=lambda: Recent(MOST_KEPT))
-    dear: Recent[tuple[float, Any]] = field(default_factory=lambda: Recent(MOST_KEPT))
+    of_state: Recent[tuple[Any]] = field(default_factory=lambda: Recent(MOST_KEPT))
+    of_build: Recent[tuple[float, Any]] = field(default_factory=lambda: Recent(MOST_KEPT))
     _through: dict[str, dt.date | None] = field(default_factory=dict)
 
-    def once(self, key: Hashable, read: Callable[[], _T]) -> _T:
+    def cached(self, key: Hashable, read: Callable[[], _T]) -> _T:
         """What is read once for a state of the data; two that ask at once may both read it."""
-        entry = self.kept.get(key)
+        entry = self.of_state.get(key)
         if entry is None:
             entry = (read(),)
-            self.kept.put(key, entry)
+            self.of_state.put(key, entry)
         value: _T = entry[0]
         return value
 
-    def at_times(self, key: Hashable, read: Callable[[], _T], seconds: float = _STALE) -> _T:
+    def cached_for(self, key: Hashable, read: Callable[[], _T], seconds: float = _STALE) -> _T:
         """What takes long: read once a build, and again some seconds later if the data moved."""
-        entry = self.dear.get(key)
+        entry = self.of_build.get(key)
         if entry is None or (
-            time.monotonic() - entry[0] > seconds and ("dear", key) not in self.kept
+            time.monotonic() - entry[0] > seconds and ("of_build", key) not in self.of_state
         ):
             entry = time.monotonic(), read()
-            self.dear.put(key, entry)
-            self.kept.put(("dear", key), (True,))
+            self.of_build.put(key, entry)
+            self.of_state.put(("of_build", key), (True,))
         value: _T = entry[1]
         return value
 
@@ -142,7 +142,7 @@ class Reader:
         if name not in self._through:
             try:
                 day = self.source.complete_through(name)
-                end = self.once("last_day", self.source.layer.last_day)
+                end = self.cached("last_day", self.source.layer.last_day)
                 self._through[name] = None if day is None else min(day, end)
             except ENDING:
                 raise
@@ -239,11 +239,15 @@ class Reader:
                 found[row[by] if by else None][row[time]] = row[card.name]
         return dict(found)
 
+    def where_of(self, reading: Reading) -> tuple[str, ...]:
+        """The filters of the page as far as they hold for a KPI."""
+        return self.view.where if reading.is_filtered else ()
+
     def target(self, card: Card, grain: str, start: dt.date) -> Target | None:
         """What was set for a KPI and a period, told to those who see the whole KPI."""
         if self.view.filters or not self.whole(card.name):
             return None
-        every = self.once("targets", lambda: targets(self.source.layer))
+        every = self.cached("targets", lambda: targets(self.source.layer))
         return target_of(every, card, grain, start)
 
     def _takes_filters(self, card: Card) -> bool:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from cadran.charts.page import page, spark
-from cadran.errors import CadranError
-from cadran.formats import numbers, periods, strict_yaml
+from cadran.formats import numbers, periods
+from cadran.formats.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 _HOME = Path(__file__).parent
 _SIGNS = {"ok": "●", "near": "◐", "bad": "▲", "": "○"}
 _MINUTES_OF_HOUR, _HOURS_OF_DAY = 60, 24
-
-
-@cache
-def _all_words() -> dict[str, dict[str, str]]:
-    words: dict[str, dict[str, str]] = strict_yaml.read(_HOME / "words.yml", CadranError)
-    return words
 
 
 class Words:
@@ -42,28 +35,26 @@ class Words:
         """Speak `en` or `fr`, and tell the time of a zone."""
         self.lang = lang
         self.zone = zone
+        self._words = words("pages", lang)
 
     def __call__(self, key: str, /, **places: Any) -> str:
         """The words of a key."""
-        text = _all_words()[key][self.lang]
+        text = self._words[key]
         return text.format(**places) if places else text
 
     def name(self, name: str) -> str:
         """A dimension, scope or service in words: those there are for it, else the name itself."""
         last = name.rpartition("__")[2]
-        entry = _all_words().get(f"name_{last}")
-        if entry is not None:
-            return entry[self.lang]
         text = last.replace("_", " ")
-        return text[:1].upper() + text[1:]
+        return self._words.get(f"name_{last}", text[:1].upper() + text[1:])
 
     def names(self, names: Iterable[str]) -> dict[str, str]:
         """Dimensions in words; two of the same word are told apart by what they are of."""
         found = {name: self.name(name) for name in names}
-        words = list(found.values())
+        texts = list(found.values())
         return {
             name: f"{text} ({self.name(name.split('__')[-2]).lower()})"
-            if words.count(text) > 1 and "__" in name
+            if texts.count(text) > 1 and "__" in name
             else text
             for name, text in found.items()
         }
@@ -201,11 +192,6 @@ def style(name: str) -> str:
     return f"/board/assets/{digest}/{name}"
 
 
-def rendered(template: str, words: Words, **context: Any) -> str:
+def rendered(template: str, w: Words, **context: Any) -> str:
     """A page."""
-    return _templates().get_template(template).render(w=words, **context)
-
-
-def fragment(text: str) -> Markup:
-    """HTML of ours, as it is."""
-    return Markup(text)  # noqa: S704 - of this package only
+    return _templates().get_template(template).render(w=w, **context)

@@ -62,7 +62,7 @@ class Level:
 
 def statuses(reader: Reader) -> list[Status]:
     """The SLOs that whoever asks may see, the most threatened first."""
-    every = reader.at_times(
+    every = reader.cached_for(
         "statuses", lambda: _or_none(status.statuses, reader.source.layer), _SECONDS
     )
     return sorted(
@@ -159,7 +159,7 @@ def heat(reader: Reader, w: Words, found: list[Level]) -> Heat | None:
 def months_of(reader: Reader, slo_ids: list[str]) -> list[dict[str, Any]]:
     """The budgets of every month of these SLOs, in order."""
     key = ("months", *slo_ids)
-    return reader.at_times(key, lambda: status.history(reader.source.layer, slo_ids, "month"))
+    return reader.cached_for(key, lambda: status.history(reader.source.layer, slo_ids, "month"))
 
 
 def _or_none(read: Callable[[Layer], list[_T]], layer: Layer) -> list[_T]:
@@ -174,7 +174,7 @@ def incidents(reader: Reader, since: dt.date | None = None) -> list[dict[str, An
     """Reported incidents that whoever asks may see, the latest first; none is hinted at else."""
     if not sees_incidents(reader):
         return []
-    rows = reader.at_times(
+    rows = reader.cached_for(
         "incidents", lambda: _or_none(incident_rows.incidents, reader.source.layer)
     )
     return [

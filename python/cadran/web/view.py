@@ -188,17 +188,20 @@ class Window:
         """The window of a view over data that reaches this day."""
         first = view.start or periods.start_of(through, view.grain)
         whole = periods.last_of(first, view.grain)
-        last = whole if first > through else min(whole, through)
-        is_running = last < whole
-        if view.compare == "year":
-            base = periods.year_before(first, view.grain)
-        else:
-            base = periods.shifted(first, view.grain, -1)
-        base_whole = periods.last_of(base, view.grain)
-        same = _year_before(last) if view.compare == "year" and view.grain != "week" else None
-        same = same or base + (last - first)
-        base_last = min(base_whole, same) if is_running else base_whole
+        is_running = first <= through < whole
+        last = through if is_running else whole
+        by_year = view.compare == "year"
+        base = (periods.year_before if by_year else _period_before)(first, view.grain)
+        base_last = periods.last_of(base, view.grain)
+        if is_running:
+            by_date = by_year and view.grain != "week"
+            same = _year_before(last) if by_date else base + (last - first)
+            base_last = min(base_last, same)
         return cls(view.grain, first, last, base, base_last, is_running)
+
+
+def _period_before(start: dt.date, grain: str) -> dt.date:
+    return periods.shifted(start, grain, -1)
 
 
 def _year_before(day: dt.date) -> dt.date:

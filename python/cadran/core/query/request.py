@@ -32,6 +32,10 @@ class GroupBy:
     grain: str | None = None
     date_part: str | None = None
 
+    def __post_init__(self) -> None:
+        """Write the name as definitions have it: MetricFlow heeds no case, and they have none."""
+        object.__setattr__(self, "name", self.name.lower())
+
     @property
     def base(self) -> str:
         """The name without a grain at its end."""

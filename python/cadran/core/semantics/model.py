@@ -22,6 +22,7 @@ from cadran.core.query.request import (
     ask,
     field_of,
 )
+from cadran.core.recent import Recent
 from cadran.core.semantics.governed import TIME, govern
 from cadran.core.semantics.metrics import MetricGraph, fills_gaps
 from cadran.errors import CadranError, QueryError, UnknownNameError, listing
@@ -47,8 +48,8 @@ class SemanticModel:
         self._read_cards: dict[str, Card] = {}
         # A lock for the shapes of each remainder: one of them is learned at a time.
         self._learning = [threading.Lock() for _ in range(_LEARNED_AT_ONCE)]
-        self._planned: plans.Recent[tuple[str, Query]] = plans.Recent()
-        self._shapes: plans.Recent[dict[str, Any]] = plans.Recent()
+        self._planned: Recent[tuple[str, Query]] = Recent(plans.MOST_IN_MEMORY)
+        self._shapes: Recent[dict[str, Any]] = Recent(plans.MOST_IN_MEMORY)
 
     @cached_property
     def metric_graph(self) -> MetricGraph:

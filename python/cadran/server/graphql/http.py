@@ -23,7 +23,7 @@ from graphql import (
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cadran.core.compiler.plan_cache import Recent
+from cadran.core.recent import Recent
 from cadran.errors import CadranError, QueryError, UnauthenticatedError
 from cadran.server.graphql import schema
 from cadran.server.graphql.context import ResolverContext
