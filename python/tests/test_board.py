@@ -24,11 +24,12 @@ from cadran.charts import page, plots
 from cadran.charts.picture import End, Plot, apart, scale
 from cadran.core.targets import Status, Target
 from cadran.formats.numbers import short
+from cadran.insight.readings import Reader
 from cadran.insight.source import Numbers, Source
+from cadran.insight.view import View, Window, period_of, period_text
+from cadran.insight.wording import Words
 from cadran.web.parts import Controls
-from cadran.web.readings import Reader
-from cadran.web.render import Words, rendered
-from cadran.web.view import View, Window, period_of, period_text
+from cadran.web.render import rendered
 
 pytest_plugins = ["rest_fixtures"]
 

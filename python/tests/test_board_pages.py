@@ -13,13 +13,15 @@ import pytest
 import cadran
 from cadran.core.recent import Recent
 from cadran.errors import UnknownNameError
+from cadran.insight import service_levels
+from cadran.insight.readings import MOST_KEPT, Reader
 from cadran.insight.source import Source
+from cadran.insight.view import View
+from cadran.insight.wording import Words
 from cadran.reliability import sla
 from cadran.reliability.alerts.machine import Key
-from cadran.web import alerts, levels, pages, service_levels
-from cadran.web.readings import MOST_KEPT, Reader
-from cadran.web.render import Words, rendered
-from cadran.web.view import View
+from cadran.web import alerts, levels, pages
+from cadran.web.render import rendered
 
 
 @pytest.fixture(scope="module")

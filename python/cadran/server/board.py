@@ -21,12 +21,14 @@ from starlette.routing import Route
 
 from cadran.core.recent import Recent
 from cadran.errors import CadranError, UnauthenticatedError, UnknownNameError
+from cadran.insight import service_levels
+from cadran.insight.readings import MOST_KEPT, Reader
+from cadran.insight.view import LANGS, View
+from cadran.insight.wording import Words
 from cadran.server.problems import problem_of
 from cadran.serving.service import RequestContext
-from cadran.web import pages, service_levels
-from cadran.web.readings import MOST_KEPT, Reader
-from cadran.web.render import Words, asset, rendered, style
-from cadran.web.view import LANGS, View
+from cadran.web import pages
+from cadran.web.render import asset, rendered, style
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable

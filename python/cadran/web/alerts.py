@@ -10,9 +10,9 @@ from cadran.reliability.alerts.machine import Key, State
 from cadran.reliability.alerts.message import headline
 
 if TYPE_CHECKING:
+    from cadran.insight.readings import Reader
+    from cadran.insight.wording import Words
     from cadran.reliability.alerts.store import Store
-    from cadran.web.readings import Reader
-    from cadran.web.render import Words
 
 _TONES = {"page": "bad", "ticket": "near", "info": ""}
 _MOST = 60

@@ -10,9 +10,10 @@ from cadran.charts import plots
 from cadran.charts.picture import Bar, Bars, Segment
 from cadran.errors import CadranError
 from cadran.formats import numbers, periods
+from cadran.insight import costs, service_levels
 from cadran.insight.impact import Impacts
-from cadran.web import costs, incidents, service_levels
-from cadran.web.readings import ENDING
+from cadran.insight.readings import ENDING
+from cadran.web import incidents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from cadran.charts.picture import Plot
     from cadran.core.project.cards import Card
     from cadran.insight.impact import By, Impact, Total
+    from cadran.insight.readings import Reader
+    from cadran.insight.wording import Words
     from cadran.web.incidents import Entry
-    from cadran.web.readings import Reader
-    from cadran.web.render import Words
 
 _MONEY = "net_revenue"
 _TECHNICAL = ("platform_availability", "error_rate")

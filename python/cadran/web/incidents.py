@@ -11,16 +11,16 @@ from cadran.charts.picture import Bar, Bars, Segment
 from cadran.core.warehouse.dialects import literal
 from cadran.errors import CadranError, UnknownNameError
 from cadran.formats import periods
+from cadran.insight import costs, service_levels
+from cadran.insight.readings import ENDING
 from cadran.reliability import incidents as incident_rows
 from cadran.reliability import status
-from cadran.web import costs, service_levels
-from cadran.web.readings import ENDING
 
 if TYPE_CHECKING:
     from cadran.charts.picture import Plot, Tone
-    from cadran.web.costs import Cost
-    from cadran.web.readings import Reader
-    from cadran.web.render import Words
+    from cadran.insight.costs import Cost
+    from cadran.insight.readings import Reader
+    from cadran.insight.wording import Words
 
 _MONTHS, _MOST_MONTHS = 12, 24
 _TONES = {"sev1": "bad", "sev2": "near"}

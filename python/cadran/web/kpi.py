@@ -12,7 +12,8 @@ from cadran.charts.plots import Expected, Mark, Series
 from cadran.core.semantics import tree
 from cadran.errors import CadranError
 from cadran.formats import periods
-from cadran.web import service_levels
+from cadran.insight import service_levels
+from cadran.insight.readings import ENDING, Reading
 from cadran.web.parts import (
     break_marks,
     breakdown,
@@ -21,7 +22,6 @@ from cadran.web.parts import (
     objective_label,
     outlook,
 )
-from cadran.web.readings import ENDING, Reading
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from cadran.charts.picture import Plot
     from cadran.core.project.cards import Card
     from cadran.insight.forecast import Forecast
-    from cadran.web.readings import Reader
-    from cadran.web.render import Words
-    from cadran.web.view import Window
+    from cadran.insight.readings import Reader
+    from cadran.insight.view import Window
+    from cadran.insight.wording import Words
 
 HISTORY = 25
 _MOST_DIMENSIONS = 3

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 from cadran.charts import timelines
 from cadran.errors import QueryError, UnknownNameError
 from cadran.formats import numbers, periods
+from cadran.insight import service_levels
 from cadran.reliability import sla, status
 from cadran.reliability.sla_statement import amount, percent
 from cadran.web import alerts as alert_pages
-from cadran.web import service_levels
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
     from cadran.charts.picture import Plot
+    from cadran.insight.readings import Reader, Reading
+    from cadran.insight.service_levels import Level
+    from cadran.insight.wording import Words
     from cadran.reliability.alerts.store import Store
     from cadran.reliability.sla import Contract, Settlement
-    from cadran.web.readings import Reader, Reading
-    from cadran.web.render import Words
-    from cadran.web.service_levels import Level
 
 _LIMITS = (0.5, 0.25)  # of a budget, drawn where a policy watches it
 _MOST_FIRINGS, _MOST_MONTHS = 8, 13

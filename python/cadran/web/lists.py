@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.semantics import tree
 from cadran.errors import CadranError, UnknownNameError
 from cadran.formats.numbers import folded
-from cadran.web import service_levels
+from cadran.insight import service_levels
 from cadran.web.parts import controls, tile_plot
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cadran.core.project.cards import Card
-    from cadran.web.readings import Reader
-    from cadran.web.render import Words
+    from cadran.insight.readings import Reader
+    from cadran.insight.wording import Words
 
 _MOST_HITS = 50
 

@@ -10,7 +10,8 @@ from cadran.charts.plots import Series
 from cadran.core.targets import Status
 from cadran.formats import periods
 from cadran.formats.numbers import CURRENCIES, SYMBOLS
-from cadran.web import service_levels
+from cadran.insight import service_levels
+from cadran.insight.readings import SHOWN
 from cadran.web.parts import (
     break_marks,
     breakdown,
@@ -19,14 +20,13 @@ from cadran.web.parts import (
     outlook,
     tile_plot,
 )
-from cadran.web.readings import SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cadran.charts.picture import Plot
-    from cadran.web.readings import Reader, Reading
-    from cadran.web.render import Words
+    from cadran.insight.readings import Reader, Reading
+    from cadran.insight.wording import Words
 
 _SENTENCES = 5
 _MOVED = 0.01  # of the base, from which on a change is told

@@ -12,9 +12,9 @@ from cadran.web import business, incidents, kpi, levels, lists, overview
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cadran.insight.readings import Reader
+    from cadran.insight.wording import Words
     from cadran.reliability.alerts.store import Store
-    from cadran.web.readings import Reader
-    from cadran.web.render import Words
 
 NAVIGATION = (
     ("overview", "/board"),

@@ -10,9 +10,9 @@ from cadran.errors import CadranError
 from cadran.formats import periods
 from cadran.insight import drivers, forecast
 from cadran.insight.evidence import Days
+from cadran.insight.readings import ENDING, SHOWN
 from cadran.insight.scorecard import objectives
-from cadran.web.readings import ENDING, SHOWN
-from cadran.web.view import period_text
+from cadran.insight.view import period_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from cadran.charts.picture import Bars, Plot
     from cadran.core.project.cards import Card
     from cadran.insight.forecast import Forecast
-    from cadran.web.readings import Reader, Reading
-    from cadran.web.render import Words
+    from cadran.insight.readings import Reader, Reading
+    from cadran.insight.wording import Words
 
 _MOST_MEMBERS = 8
 _PERIODS = 24

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from cadran.errors import CadranError
 from cadran.formats import numbers
 from cadran.insight import impact
-from cadran.web.readings import ENDING
+from cadran.insight.readings import ENDING
 
 if TYPE_CHECKING:
     from cadran.insight.harm import Effect
     from cadran.insight.impact import Impact
-    from cadran.web.readings import Reader
-    from cadran.web.render import Words
+    from cadran.insight.readings import Reader
+    from cadran.insight.wording import Words
 
 # Whoever is told an estimate sees these as a whole: it is made of them, and so is who had it read.
 _NEEDED = ("incident_count", "order_count", "net_revenue")

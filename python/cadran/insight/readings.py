@@ -19,7 +19,7 @@ from cadran.errors import (
     UnknownNameError,
 )
 from cadran.formats import periods
-from cadran.web.view import Window
+from cadran.insight.view import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cadran.core.result import Break
     from cadran.core.targets import Target
     from cadran.insight.source import Source
-    from cadran.web.view import View
+    from cadran.insight.view import View
 
 _T = TypeVar("_T")
 _DAY = dt.timedelta(days=1)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from cadran.charts.picture import Grid, Segment, Tone
     from cadran.core.layer import Layer
+    from cadran.insight.readings import Reader
+    from cadran.insight.wording import Words
     from cadran.reliability.status import Status
-    from cadran.web.readings import Reader
-    from cadran.web.render import Words
 
 _T = TypeVar("_T")
 _SECONDS = 2.0  # between two readings of budgets that move
