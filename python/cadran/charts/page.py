@@ -10,12 +10,23 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from cadran.charts.picture import Bars, Grid, Plot
+from cadran.charts.picture import Bars, Grid, Plot, stepped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cadran.charts.picture import Bar, Cell, Curve, Dot, Picture, Point, Segment, Table
+    from cadran.charts.picture import (
+        Bar,
+        Cell,
+        Curve,
+        Dot,
+        Panel,
+        Panels,
+        Picture,
+        Point,
+        Segment,
+        Table,
+    )
 
 _WIDE, _TALL = 1000, 1000  # units of the stretched plot
 _DASHES = {"solid": "", "dashed": ' stroke-dasharray="5 4"', "dotted": ' stroke-dasharray="2 3"'}
@@ -32,7 +43,9 @@ def page(picture: Picture, *, more: str = "") -> Markup:
     """
     if isinstance(picture, Plot):
         return _plot(picture, more)
-    return _bars(picture) if isinstance(picture, Bars) else _grid(picture)
+    if isinstance(picture, Bars):
+        return _bars(picture)
+    return _grid(picture) if isinstance(picture, Grid) else _panels(picture)
 
 
 def spark(picture: Plot) -> Markup:
@@ -128,7 +141,7 @@ def _drawing(picture: Plot) -> Markup:
 def _curve(curve: Curve) -> list[Markup]:
     drawn = []
     for part in curve.parts:
-        points = _stepped(part) if curve.stepped else part
+        points = stepped(part) if curve.stepped else part
         if curve.filled and len(points) > 1:
             foot = ((points[-1][0], 1.0), (points[0][0], 1.0))
             drawn.append(
@@ -145,15 +158,6 @@ def _curve(curve: Curve) -> list[Markup]:
                 )
             )
     return drawn
-
-
-def _stepped(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    drawn: list[Point] = []
-    for x, y in points:
-        if drawn:
-            drawn.append((x, drawn[-1][1]))
-        drawn.append((x, y))
-    return tuple(drawn)
 
 
 def _line(classes: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
@@ -227,9 +231,31 @@ def _table(table: Table, more: str) -> Markup:
 
 def _bars(picture: Bars) -> Markup:
     rows = Markup("").join(_bar(row, picture.strokes) for row in picture.rows)
-    return Markup('<div class="bars" data-marks="{}" role="list" aria-label="{}">{}</div>').format(
-        picture.marks, picture.title, rows
+    legend = Markup("").join(
+        Markup('<span class="{}"><i class="key"></i>{}</span>').format(tone, words)
+        for tone, words in picture.legend
     )
+    return Markup(
+        '<div class="bars" data-marks="{}" role="list" aria-label="{}">{}</div>{}'
+    ).format(
+        picture.marks,
+        picture.title,
+        rows,
+        Markup('<div class="legend">{}</div>').format(legend) if legend else "",
+    )
+
+
+def _panels(picture: Panels) -> Markup:
+    return Markup('<div class="multiples" role="list" aria-label="{}">{}</div>').format(
+        picture.title, Markup("").join(_panel(panel) for panel in picture.panels)
+    )
+
+
+def _panel(panel: Panel) -> Markup:
+    return Markup(
+        '<div class="multiple" role="listitem"><div class="line"><span>{}</span><b>{}</b></div>{}'
+        "</div>"
+    ).format(panel.name, panel.value, spark(panel.plot))
 
 
 def _bar(row: Bar, strokes: tuple[float, ...]) -> Markup:

@@ -7,7 +7,7 @@ left and from its top; colours are tones, which a writer gives the colours of it
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -174,11 +174,13 @@ class Bars:
     Attributes:
         title: what a screen reader says.
         strokes: where upright strokes stand: zero, a target.
+        legend: what each tone means, where bars have several parts.
     """
 
     title: str
     rows: tuple[Bar, ...]
     strokes: tuple[float, ...] = ()
+    legend: tuple[tuple[Tone, str], ...] = ()
 
     @property
     def marks(self) -> int:
@@ -218,7 +220,33 @@ class Grid:
         return sum(cell is not None for _, cells in self.rows for cell in cells)
 
 
-Picture = Plot | Bars | Grid
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One of small multiples: its name, its figure and its plot."""
+
+    name: str
+    value: str
+    plot: Plot
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """Small multiples.
+
+    Attributes:
+        title: what a screen reader says.
+    """
+
+    title: str
+    panels: tuple[Panel, ...]
+
+    @property
+    def marks(self) -> int:
+        """How many marks its plots have."""
+        return sum(panel.plot.marks for panel in self.panels)
+
+
+Picture = Plot | Bars | Grid | Panels
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,3 +325,22 @@ def thinned(ticks: list[Tick], most: int) -> tuple[Tick, ...]:
     """At most so many ticks, evenly spread, the first among them."""
     every = max(1, math.ceil(len(ticks) / most))
     return tuple(ticks[::every])
+
+
+def stepped(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    """The corners of a line that holds each value until the next."""
+    drawn: list[Point] = []
+    for x, y in points:
+        if drawn:
+            drawn.append((x, drawn[-1][1]))
+        drawn.append((x, y))
+    return tuple(drawn)
+
+
+def transposed(grid: Grid) -> Grid:
+    """The heat map with its rows as columns, for where there is more height than width."""
+    rows = tuple(
+        (name, tuple(cells[index] for _, cells in grid.rows))
+        for index, name in enumerate(grid.columns)
+    )
+    return replace(grid, columns=tuple(name for name, _ in grid.rows), rows=rows)
