@@ -12,6 +12,7 @@
     ├── LimitError (RuntimeError)             the caller asked too often or for too much
     ├── ServiceError (ConnectionError)        another program cannot be reached, or refused
     ├── RecordError (RuntimeError)            a question cannot be recorded, and has to be
+    ├── JournalError (RuntimeError)           what people said cannot be kept, or was changed
     ├── AlertsError (RuntimeError)            alerts cannot be remembered, or are set wrongly
     └── WarehouseError (RuntimeError)         the warehouse cannot be read, or refused the SQL
         └── StoppedError (TimeoutError)       a statement was stopped: too long, or nobody waits
@@ -145,6 +146,10 @@ class ClosingError(StoppedError):
 
 class RecordError(CadranError, RuntimeError):
     """A question cannot be recorded, and must not be answered without."""
+
+
+class JournalError(CadranError, RuntimeError):
+    """What people said cannot be read or written, or is not what they said."""
 
 
 class AlertsError(CadranError, RuntimeError):

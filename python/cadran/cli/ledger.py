@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import FORMATS, describe, flags, open_layer, write_rows
+from cadran.core import journal
 from cadran.core.ledger.verify import verify
 from cadran.core.project import lock
 from cadran.errors import QueryError
@@ -68,7 +69,10 @@ kpis KPI*    default: all but drafts
 
 def add_verify(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
-    parser.description = f"{parser.description} Exit code 1: something was."
+    parser.description = (
+        f"{parser.description} What people said, in the journal, is held as well. Exit code 1:"
+        " something was."
+    )
     usage = f"--export FILE  write the head for safekeeping{_LOCK}"
     shown = ("cadran verify", "cadran verify --export head.json")
     describe(parser, _verify, usage, shown=shown)
@@ -190,16 +194,17 @@ def _verify(parsed: argparse.Namespace) -> int:
     verification = verify(
         layer.warehouse, parsed.lock or lock.path_of(root), witnesses, config.abandoned
     )
-    for damage in verification.damages:
+    faults = journal.faults(journal.folder_of(root)) if root is not None else []
+    for damage in (*verification.damages, *faults):
         print(f"cadran: {damage}", file=sys.stderr)
-    if verification.holds:
+    if verification.holds and not faults:
         print(
             f"{verification.rows:,} rows in {verification.head.batch:,} batches hold;"
             f" {_held_against(verification)}"
         )
         if parsed.export:
             lock.anchor(parsed.export, verification.hashes, is_export=True)
-    return 0 if verification.holds else 1
+    return 0 if verification.holds and not faults else 1
 
 
 def _held_against(verification: Verification) -> str:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-_MOST = 1000  # earlier states of the lock that are read
-
 
 @dataclass(frozen=True, slots=True)
 class WitnessedHead:
@@ -70,7 +68,7 @@ def external_heads(
     """
     present = anchored(lock)
     sealed = _of(present, lock.name) if lock is not None and present is not None else []
-    states = _states(lock) if lock is not None else None
+    states = git.states(lock, ("HEAD", main_line())) if lock is not None else None
     if lock is not None:
         for revision, text in states or ():
             place = f"{lock.name} of commit {revision[:10]}"
@@ -141,37 +139,3 @@ def _cut(last: int, heads: Iterable[WitnessedHead]) -> list[tuple[int, str]]:
         return []
     end = f"batch {newest.batch} was anchored, batch {last} is the last, says {newest.place}"
     return [(last + 1, f"the end was cut off: {end}")]
-
-
-def _states(lock: Path) -> list[tuple[str, str]] | None:
-    """Earlier states of the lock: of this branch and of the main line, the newest first."""
-    folder = lock.parent
-    lines = [
-        name
-        for name in ("HEAD", main_line())
-        if git.output(folder, "rev-parse", "-q", "--verify", f"{name}^{{commit}}")
-    ]
-    prefix = git.output(folder, "rev-parse", "--show-prefix") if lines else None
-    if prefix is None:
-        return None
-    path = f"{prefix.strip()}{lock.name}"
-    listing = git.output(
-        folder, "rev-list", f"--max-count={_MOST}", "--first-parent", *lines, "--", lock.name
-    )
-    revisions = (listing or "").split()
-    requests = "".join(f"{revision}:{path}\n" for revision in revisions)
-    contents = git.output(folder, "cat-file", "--batch", stdin=requests) if revisions else ""
-    return _texts(revisions, (contents or "").encode())
-
-
-def _texts(revisions: list[str], contents: bytes) -> list[tuple[str, str]]:
-    states, place = [], 0
-    for revision in revisions:
-        end = contents.find(b"\n", place)
-        words = contents[place:end].split()
-        place = end + 1
-        if len(words) == 3 and words[1] == b"blob":  # noqa: PLR2004 - object, kind, size
-            size = int(words[2])
-            states.append((revision, contents[place : place + size].decode(errors="replace")))
-            place += size + 1
-    return states

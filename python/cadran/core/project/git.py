@@ -6,7 +6,10 @@ import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+_MOST = 1000  # earlier states of a file that are read
 
 
 def output(
@@ -42,6 +45,43 @@ def revision(folder: Path) -> str | None:
         return None
     changed = output(folder, "status", "--porcelain", "--untracked-files=no", timeout=10)
     return f"{commit}+" if (changed or "").strip() else commit
+
+
+def states(path: Path, lines: Iterable[str]) -> list[tuple[str, str]] | None:
+    """Earlier states of a file, as commit and text, the newest first; None where git has none.
+
+    Args:
+        path: the file, which need not be there.
+        lines: the branches on which they are looked for, such as HEAD.
+    """
+    folder = path.parent
+    known = [
+        line for line in lines if output(folder, "rev-parse", "-q", "--verify", line + "^{commit}")
+    ]
+    prefix = output(folder, "rev-parse", "--show-prefix") if known else None
+    if prefix is None:
+        return None
+    name = f"{prefix.strip()}{path.name}"
+    listing = output(
+        folder, "rev-list", f"--max-count={_MOST}", "--first-parent", *known, "--", path.name
+    )
+    revisions = (listing or "").split()
+    requests = "".join(f"{revision}:{name}\n" for revision in revisions)
+    contents = output(folder, "cat-file", "--batch", stdin=requests) if revisions else ""
+    return _texts(revisions, (contents or "").encode())
+
+
+def _texts(revisions: list[str], contents: bytes) -> list[tuple[str, str]]:
+    texts, place = [], 0
+    for revision in revisions:
+        end = contents.find(b"\n", place)
+        words = contents[place:end].split()
+        place = end + 1
+        if len(words) == 3 and words[1] == b"blob":  # noqa: PLR2004 - object, kind, size
+            size = int(words[2])
+            texts.append((revision, contents[place : place + size].decode(errors="replace")))
+            place += size + 1
+    return texts
 
 
 def verified(folder: Path, kind: str, name: str, signers: str) -> str | None:
