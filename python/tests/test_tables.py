@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from conftest import ROOT
+from jinja2 import Environment
 
+from cadran.formats import periods
 from cadran.governance import kpi_tables
 
 SAVED = [
@@ -28,6 +33,51 @@ def test_a_kpi_table_equals_the_same_question_asked_of_the_layer(name, layer):
     for column in answer.column_names:
         for left, right in zip(ours[column].to_pylist(), theirs[column].to_pylist(), strict=True):
             assert left == right or left == pytest.approx(right, rel=1e-9), column
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_each_row_of_a_kpi_table_says_whether_its_period_is_complete(name, layer):
+    query = layer.saved_query(name)
+    time = next(group for group in query.group_by if group.base == "metric_time")
+    if time.grain == "minute":
+        assert "is_complete" not in layer.warehouse.column_types(f"select * from kpis.{name}")
+        return
+    through = min(layer.complete_through(metric) for metric in query.metrics)
+    rows = layer.warehouse.arrow(
+        f"select distinct {time.column} as start, is_complete from kpis.{name} order by 1"
+    ).to_pylist()
+    assert rows
+    for row in rows:
+        end = periods.last_of(row["start"], time.grain)
+        if end > through:
+            assert not row["is_complete"], row
+        elif end <= through - timedelta(days=7):  # a table counts no silence at the end as whole
+            assert row["is_complete"], row
+
+
+def test_a_source_without_rows_or_with_a_stamp_in_the_future_completes_nothing(layer):
+    # The macro of the package, with dbt's words for DuckDB; it makes SQL and no page.
+    macro = Environment().from_string(  # noqa: S701
+        (ROOT / "macros" / "is_complete.sql").read_text()
+        + "{{ is_complete(\"date '2026-10-01'\", 'month', [('feed', 'seen_at', 180)]) }}"
+    )
+    dbt = SimpleNamespace(
+        dateadd=lambda part, count, of: f"({of}) + interval '{count} {part}'",
+        current_timestamp=lambda: "timestamp '2026-11-05 00:00:00'",
+    )
+    sql = macro.render(dbt=dbt)
+    for stamps, complete in (
+        ((), False),
+        (("2026-10-31 20:00:00",), False),  # four hours of the month are missing
+        (("2026-10-31 21:00:00",), True),  # three may be
+        (("2026-10-15 00:00:00", "2027-01-01 00:00:00"), False),
+    ):
+        values = ", ".join(f"('{stamp}'::timestamp)" for stamp in stamps)
+        feed = f"values {values}" if stamps else "select null::timestamp where false"
+        [row] = layer.warehouse.arrow(
+            f"with feed(seen_at) as ({feed}) select {sql} as complete"
+        ).to_pylist()
+        assert row["complete"] is complete, stamps
 
 
 def test_the_tables_in_the_project_are_those_of_their_definitions(layer, project_root):

@@ -262,5 +262,9 @@ select
     cast(order_placed_amount as decimal(38,2)) as order_placed_amount,
     cast(units_sold as bigint) as units_sold,
     cast(refunded_amount as decimal(38,2)) as refunded_amount,
-    cast(sold_amount as decimal(38,2)) as sold_amount
+    cast(sold_amount as decimal(38,2)) as sold_amount,
+    {{ cadran.is_complete('metric_time__day', 'day', [
+        (ref('fct_order_lines'), "booked_date", 1620),
+        (ref('fct_orders'), "ordered_date", 1620),
+    ]) }} as is_complete
 from answer

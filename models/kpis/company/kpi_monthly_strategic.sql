@@ -346,5 +346,12 @@ select
     cast(good_requests as bigint) as good_requests,
     cast(valid_requests as bigint) as valid_requests,
     cast(returning_orders_placed as bigint) as returning_orders_placed,
-    cast(orders_placed as bigint) as orders_placed
+    cast(orders_placed as bigint) as orders_placed,
+    {{ cadran.is_complete('metric_time__month', 'month', [
+        (ref('fct_order_lines'), "booked_date", 1620),
+        (ref('fct_orders'), "ordered_date", 1620),
+        (ref('fct_requests_minutely'), "minute_at", 181),
+        (ref('fct_satisfaction_answers'), "answered_date", 1620),
+        (ref('fct_sessions'), "session_date", 1620),
+    ]) }} as is_complete
 from answer

@@ -4,7 +4,7 @@
 with answer as (
     -- Combine Aggregated Outputs
     -- Write to DataTable
-    WITH rss_10016_cte AS (
+    WITH rss_10017_cte AS (
       -- Read Elements From Semantic Model 'tickets'
       SELECT
         CASE WHEN ticket_id IS NOT NULL THEN 1 ELSE 0 END AS __tickets_opened_count
@@ -21,8 +21,8 @@ with answer as (
       FROM {{ ref('fct_tickets') }} tickets_src_10000
     )
 
-    , sma_10013_cte AS (
-      -- Read From CTE For node_id=rss_10016
+    , sma_10014_cte AS (
+      -- Read From CTE For node_id=rss_10017
       -- Metric Time Dimension 'opened_date'
       SELECT
         opened_date__week AS metric_time__week
@@ -30,11 +30,11 @@ with answer as (
         , ticket__is_replied
         , __tickets_opened_count
         , __first_response_hours_90th
-      FROM rss_10016_cte
+      FROM rss_10017_cte
     )
 
     , cm_11_cte AS (
-      -- Read From CTE For node_id=sma_10013
+      -- Read From CTE For node_id=sma_10014
       -- Select: ['__tickets_opened_count', 'ticket__team', 'metric_time__week']
       -- Select: ['__tickets_opened_count', 'ticket__team', 'metric_time__week']
       -- Aggregate Inputs for Simple Metrics
@@ -43,14 +43,14 @@ with answer as (
         metric_time__week
         , ticket__team
         , SUM(__tickets_opened_count) AS tickets_opened_count
-      FROM sma_10013_cte
+      FROM sma_10014_cte
       GROUP BY
         metric_time__week
         , ticket__team
     )
 
-    , sma_10014_cte AS (
-      -- Read From CTE For node_id=rss_10016
+    , sma_10015_cte AS (
+      -- Read From CTE For node_id=rss_10017
       -- Metric Time Dimension 'resolved_date'
       SELECT
         resolved_date__week AS metric_time__week
@@ -60,7 +60,7 @@ with answer as (
         , __tickets_resolved_in_target_count
         , __tickets_reopened_count
         , __resolution_hours_middle
-      FROM rss_10016_cte
+      FROM rss_10017_cte
     )
 
     SELECT
@@ -106,14 +106,14 @@ with answer as (
           , ticket__team
           , PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY (first_response_hours_90th)) AS first_response_hours_90th
         FROM (
-          -- Read From CTE For node_id=sma_10013
+          -- Read From CTE For node_id=sma_10014
           -- Select: ['__first_response_hours_90th', 'ticket__team', 'ticket__is_replied', 'metric_time__week']
           SELECT
             metric_time__week
             , ticket__team
             , ticket__is_replied
             , __first_response_hours_90th AS first_response_hours_90th
-          FROM sma_10013_cte
+          FROM sma_10014_cte
         ) subq_8
         WHERE ticket__is_replied
         GROUP BY
@@ -155,7 +155,7 @@ with answer as (
           , SUM(tickets_resolved_count) AS tickets_resolved_count
           , SUM(tickets_reopened_count) AS tickets_reopened_count
         FROM (
-          -- Read From CTE For node_id=sma_10014
+          -- Read From CTE For node_id=sma_10015
           -- Select: [
           --   '__resolution_hours_middle',
           --   '__tickets_resolved_in_target_count',
@@ -173,7 +173,7 @@ with answer as (
             , __tickets_resolved_in_target_count AS tickets_resolved_in_target_count
             , __tickets_reopened_count AS tickets_reopened_count
             , __resolution_hours_middle AS resolution_hours_middle
-          FROM sma_10014_cte
+          FROM sma_10015_cte
         ) subq_16
         WHERE ticket__is_resolved
         GROUP BY
@@ -213,7 +213,7 @@ with answer as (
         , SUM(tickets_resolved_count) AS tickets_resolved_count
         , SUM(tickets_reopened_count) AS tickets_reopened_count
       FROM (
-        -- Read From CTE For node_id=sma_10014
+        -- Read From CTE For node_id=sma_10015
         -- Select: [
         --   '__tickets_resolved_in_target_count',
         --   '__tickets_resolved_count',
@@ -229,7 +229,7 @@ with answer as (
           , __tickets_resolved_count AS tickets_resolved_count
           , __tickets_resolved_in_target_count AS tickets_resolved_in_target_count
           , __tickets_reopened_count AS tickets_reopened_count
-        FROM sma_10014_cte
+        FROM sma_10015_cte
       ) subq_24
       WHERE ticket__is_resolved
       GROUP BY
@@ -258,5 +258,9 @@ select
     cast(tickets_opened_count as bigint) as tickets_opened_count,
     cast(tickets_resolved_in_target_count as bigint) as tickets_resolved_in_target_count,
     cast(tickets_resolved_count as bigint) as tickets_resolved_count,
-    cast(tickets_reopened_count as bigint) as tickets_reopened_count
+    cast(tickets_reopened_count as bigint) as tickets_reopened_count,
+    {{ cadran.is_complete('metric_time__week', 'week', [
+        (ref('fct_tickets'), "opened_date", 1620),
+        (ref('fct_tickets'), "resolved_date", 1620),
+    ]) }} as is_complete
 from answer

@@ -39,6 +39,30 @@ class Reach:
     future: dt.datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The column that the rows behind a simple metric are counted by.
+
+    Attributes:
+        dimension: the time dimension as questions name it.
+        relation: the relation that the rows stand in.
+        expr: the expression of its instants over that relation.
+        grain: how finely it tells them.
+    """
+
+    dimension: str
+    relation: str
+    expr: str
+    grain: str
+
+    @property
+    def step(self) -> dt.timedelta:
+        """How long the minute, hour or day is that its last instant stands for."""
+        return {"minute": dt.timedelta(minutes=1), "hour": dt.timedelta(hours=1)}.get(
+            self.grain, _DAY
+        )
+
+
 class Reaches:
     """How far the sources of a layer's metrics reach; each is asked once."""
 
@@ -73,27 +97,36 @@ class Reaches:
             every = self.of(metric, *(card.name for card in self._model.kpis()))
             furthest = max(other.until for other in every)
             until = max(until, min(furthest, until + 2 * (reach.gap - _DAY)))
-        late = dt.timedelta()
-        if self._model.is_kpi(metric):
-            late = periods.length(self._model.card(metric).refresh.late_after)
-        return (until + min(late, _DAY - dt.timedelta(minutes=1))).date() - _DAY
+        return (until + self.allowance(metric)).date() - _DAY
+
+    def allowance(self, metric: str) -> dt.timedelta:
+        """How much of a day's end may be missing of a metric that counts as complete."""
+        if not self._model.is_kpi(metric):
+            return dt.timedelta()
+        late = periods.length(self._model.card(metric).refresh.late_after)
+        return min(late, _DAY - dt.timedelta(minutes=1))
+
+    def clocks(self, metric: str) -> list[Clock]:
+        """What the rows of each source of a metric are counted by.
+
+        Raises:
+            QueryError: the manifest does not say.
+        """
+        return [self._clock(leaf) for leaf in sorted(self._model.metric_graph.leaves(metric))]
 
     def _reach(self, leaf: str) -> Reach | None:
-        time, grain = self._time_of(leaf)
+        clock = self._clock(leaf)
+        time = clock.dimension
         if time not in self._reaches:
-            name = f"{time}__{grain}"
+            name = f"{time}__{clock.grain}"
             table = self._query((), [name], min_max_only=True).to_arrow()
             instants = [_instant(column[0].as_py()) for column in table.columns]
             ends = [instant for instant in instants if instant is not None]
-            self._reaches[time] = (
-                self._reach_of(time, grain, min(ends), max(ends)) if ends else None
-            )
+            self._reaches[time] = self._reach_of(clock, min(ends), max(ends)) if ends else None
         return self._reaches[time]
 
-    def _reach_of(
-        self, time: str, grain: str, first: dt.datetime, last: dt.datetime
-    ) -> Reach | None:
-        table = self._query((), [f"{time}__day"], ordered=False).to_arrow()
+    def _reach_of(self, clock: Clock, first: dt.datetime, last: dt.datetime) -> Reach | None:
+        table = self._query((), [f"{clock.dimension}__day"], ordered=False).to_arrow()
         moments = map(_instant, table.column(0).to_pylist())
         days = sorted({day for day in moments if day is not None})
         # The business day may be ahead of UTC.
@@ -106,11 +139,10 @@ class Reaches:
             last = past[-1]
         gaps = sorted(after - before for before, after in itertools.pairwise(past)) or [_DAY]
         gap = gaps[min(len(gaps) - 1, int(len(gaps) * _USUAL))]
-        step = {"minute": dt.timedelta(minutes=1), "hour": dt.timedelta(hours=1)}.get(grain, _DAY)
-        return Reach(first, last, last + (_DAY if future else step), gap, future)
+        return Reach(first, last, last + (_DAY if future else clock.step), gap, future)
 
-    def _time_of(self, leaf: str) -> tuple[str, str]:
-        """The time dimension that a simple metric is counted by, and its own grain.
+    def _clock(self, leaf: str) -> Clock:
+        """What the rows of a simple metric are counted by.
 
         Raises:
             QueryError: the manifest does not say.
@@ -127,7 +159,10 @@ class Reaches:
                 " known until when it is complete."
             )
         time = times[0]
-        return f"{entity}__{time['name']}", time["type_params"]["time_granularity"]
+        return Clock(
+            f"{entity}__{time['name']}", model["node_relation"]["relation_name"],
+            time["expr"] or time["name"], time["type_params"]["time_granularity"],
+        )  # fmt: skip
 
 
 def _instant(value: Any) -> dt.datetime | None:

@@ -2,8 +2,8 @@
 
 Open-source dbt runs no exports, and a model cannot `ref()` a metric. Here MetricFlow compiles the
 saved query, physical names become `ref()`, and the additive parts of every ratio stand beside it,
-so that a BI tool may sum those columns and must not sum the others. A saved query chooses how it
-is materialised:
+so that a BI tool may sum those columns and must not sum the others. Each row of a table by a period
+says whether that period is complete. A saved query chooses how it is materialised:
 
     saved_queries:
       - name: kpi_daily_commerce
@@ -14,7 +14,9 @@ is materialised:
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +28,15 @@ from cadran.core.query.request import DAY_OR_COARSER, ask
 from cadran.core.semantics.metrics import ADDITIVE, NOT_ADDITIVE
 from cadran.errors import CardError, ProjectError
 from cadran.formats import strict_yaml
+from cadran.formats.periods import GRAINS
 
 if TYPE_CHECKING:
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
+    from cadran.core.query.request import Query
 
 FOLDER = Path("models") / "kpis"
+COMPLETE = "is_complete"
 MATERIALIZATIONS = ("table", "view", "incremental")
 INTEGERS = {"HUGEINT", "UHUGEINT", "BIGINT", "UBIGINT", "INTEGER", "SMALLINT", "TINYINT"}
 
@@ -177,6 +182,7 @@ def _kpi_table(
     sql = layer.stable_sql(ask(metrics, query.group_by, query.where, governed=False, ordered=False))
     folder = FOLDER / Path(saved["path"]).parent
     names = [*(group.column for group in query.group_by), *metrics]
+    complete = _completeness(layer, dbt, query)
     types = _types(layer, sql, names, root / folder / f"{name}.yml" if root else None)
     described = {item["name"]: item["description"] for item in layer.dimensions(query.metrics)}
     groups = {
@@ -187,8 +193,10 @@ def _kpi_table(
     columns = [_column(layer, column, kind, parts, groups) for column, kind in types.items()]
     return KpiTable(
         path=folder / name,
-        sql=_model(_with_refs(sql, layer, dbt), columns, list(groups), options),
-        documentation=_documentation(layer, name, saved, columns, list(groups)),
+        sql=_model(_with_refs(sql, layer, dbt), columns, list(groups), options, complete),
+        documentation=_documentation(
+            layer, name, saved, [*columns, *([_COMPLETE] if complete else [])], list(groups)
+        ),
     )
 
 
@@ -242,13 +250,54 @@ def _column(
     )
 
 
-def _with_refs(sql: str, layer: Layer, dbt: dict[str, Any]) -> str:
-    """Replace each physical relation by the `ref()` of its dbt model."""
-    models = {
+_COMPLETE = Column(
+    COMPLETE,
+    "boolean",
+    "Whether the data behind all KPIs of a row reach to the end of its period.",
+    additivity=None,
+)
+
+
+def _completeness(layer: Layer, dbt: dict[str, Any], query: Query) -> str:
+    """The call that says whether the period of a row is complete; empty where rows have none."""
+    times = [g for g in query.group_by if g.base == "metric_time" and not g.date_part]
+    grains = [(group.column, group.asked_grain) for group in times]
+    column, grain = next(
+        ((column, grain) for column, grain in grains if grain in GRAINS), (None, None)
+    )
+    if column is None:
+        return ""
+    models = _models(dbt)
+    minutes: dict[tuple[str, str], int] = {}
+    for metric in query.metrics:
+        allowance = layer.reaches.allowance(metric)
+        for clock in layer.reaches.clocks(metric):
+            if clock.relation not in models:
+                raise ProjectError(
+                    f"{clock.relation}, which {metric} reads, is no model of the project"
+                )
+            source = models[clock.relation], clock.expr
+            covered = (clock.step + allowance) // dt.timedelta(minutes=1)
+            minutes[source] = min(covered, minutes.get(source, covered))
+    sources = "".join(
+        f"        (ref('{model}'), {json.dumps(expr)}, {covered}),\n"
+        for (model, expr), covered in sorted(minutes.items())
+    )
+    return f"{{{{ cadran.is_complete('{column}', '{grain}', [\n{sources}    ]) }}}}"
+
+
+def _models(dbt: dict[str, Any]) -> dict[str, str]:
+    """The name of the model that makes each relation."""
+    return {
         node["relation_name"]: node["name"]
         for node in dbt["nodes"].values()
         if node["resource_type"] == "model"
     }
+
+
+def _with_refs(sql: str, layer: Layer, dbt: dict[str, Any]) -> str:
+    """Replace each physical relation by the `ref()` of its dbt model."""
+    models = _models(dbt)
     for relation in layer.project.relations:
         if relation in models:
             sql = re.sub(
@@ -263,8 +312,11 @@ def _with_refs(sql: str, layer: Layer, dbt: dict[str, Any]) -> str:
     return sql
 
 
-def _model(sql: str, columns: list[Column], groups: list[str], options: dict[str, Any]) -> str:
-    casts = ",\n".join(f"    cast({c.name} as {c.data_type}) as {c.name}" for c in columns)
+def _model(
+    sql: str, columns: list[Column], groups: list[str], options: dict[str, Any], complete: str
+) -> str:
+    shown = [f"    cast({c.name} as {c.data_type}) as {c.name}" for c in columns]
+    casts = ",\n".join(shown + ([f"    {complete} as {COMPLETE}"] if complete else []))
     config = [f"materialized='{options['materialized']}'"]
     tail = ""
     if options["materialized"] == "incremental":
