@@ -14,6 +14,7 @@
     ├── RecordError (RuntimeError)            a question cannot be recorded, and has to be
     ├── JournalError (RuntimeError)           what people said cannot be kept, or was changed
     ├── AlertsError (RuntimeError)            alerts cannot be remembered, or are set wrongly
+    ├── ReportError (RuntimeError)            a report cannot be laid out as it has to be
     └── WarehouseError (RuntimeError)         the warehouse cannot be read, or refused the SQL
         └── StoppedError (TimeoutError)       a statement was stopped: too long, or nobody waits
             └── ClosingError                  it was stopped because the server ends
@@ -154,6 +155,10 @@ class JournalError(CadranError, RuntimeError):
 
 class AlertsError(CadranError, RuntimeError):
     """What alerts remember cannot be read or written, or their file says what it must not."""
+
+
+class ReportError(CadranError, RuntimeError):
+    """A report cannot be written, or would be laid out in a way that nobody should read."""
 
 
 class ServiceError(CadranError, ConnectionError):

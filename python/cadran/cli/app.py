@@ -36,6 +36,7 @@ COMMANDS = {
     "forecast": ("insight", "a KPI at the end of the running period, with an interval"),
     "anomalies": ("insight", "days of a KPI that were unlike the same weekdays before"),
     "board": ("scorecard", "the KPI board: latest complete period, changes, targets, status"),
+    "report": ("report", "the board pack of a month, quarter or year, as HTML and PDF"),
     "catalog": ("export", "the catalogue of all KPIs as a site that opens from disk"),
     "bump": ("bump", "a new version of a KPI: its record, the lock, old against new"),
     "tables": ("export", "write or check the KPI tables in models/kpis"),

@@ -1,0 +1,38 @@
+"""A pack from the numbers: which pages there are, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cadran.reports import summary
+from cadran.reports.basis import Basis
+from cadran.reports.pack import Pack
+
+if TYPE_CHECKING:
+    from cadran.insight.source import Source
+
+
+def pack_of(source: Source, period: str, lang: str = "en", *, name: str = "") -> Pack:
+    """The pack of a period.
+
+    Args:
+        source: where numbers come from.
+        period: 2026, 2026-Q3 or 2026-09.
+        lang: en or fr.
+        name: of the organisation; by default that of the project.
+
+    Raises:
+        QueryError: the period or the language is not known, or there is no data of the period.
+        CadranError: as `Layer.query`.
+    """
+    return pack_from(Basis.of(source, period, lang, name=name))
+
+
+def pack_from(basis: Basis) -> Pack:
+    """The pack of what is read."""
+    w = basis.words
+    pages = (summary.page(basis),)
+    return Pack(
+        basis.name, w("pack_title"), w.long_period(basis.start, basis.grain), basis.key, w.lang,
+        basis.window.last, basis.window.is_running, w("contents"), pages,
+    )  # fmt: skip

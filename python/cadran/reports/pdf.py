@@ -1,0 +1,82 @@
+"""A pack as PDF/UA: the HTML laid out by WeasyPrint, and held against rules of layout.
+
+What WeasyPrint warns of, what does not fit and a figure without a text instead of it are errors:
+none of them may reach a reader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from typing import TYPE_CHECKING
+
+from cadran.errors import ReportError
+from cadran.reports.html import html
+from cadran.reports.layout import faults
+
+if TYPE_CHECKING:
+    from cadran.reports.pack import Pack
+
+_MOST_TOLD = 5
+_VARIANT = "pdf/ua-1"
+
+
+class _Warnings(logging.Handler):
+    """Keeps what the engine warns of."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+
+
+def pdf(pack: Pack) -> bytes:
+    """The pack as a tagged PDF; the same pack gives the same bytes.
+
+    Raises:
+        ReportError: something does not fit or has no text instead of it, or WeasyPrint warned.
+    """
+    return pdf_of(html(pack, for_screen=False), len(pack.pages))
+
+
+def pdf_of(page: str, pages: int) -> bytes:
+    """A page of HTML as PDF, held against the same rules.
+
+    Args:
+        page: the HTML.
+        pages: how many the PDF is to have.
+
+    Raises:
+        ReportError: as `pdf`.
+    """
+    from weasyprint import HTML
+
+    loggers = [logging.getLogger(name) for name in ("weasyprint", "fontTools")]
+    heard = _Warnings()
+    for logger in loggers:
+        logger.addHandler(heard)
+    try:
+        document = HTML(string=page, base_url=None).render()
+        found = faults(document, pages)
+        identifier = hashlib.sha256(page.encode()).digest()[:16]
+        content: bytes = document.write_pdf(
+            pdf_variant=_VARIANT, pdf_tags=True, pdf_identifier=identifier,
+            full_fonts=False, uncompressed_pdf=False,
+        )  # fmt: skip
+    finally:
+        for logger in loggers:
+            logger.removeHandler(heard)
+    found += [f"WeasyPrint warns: {told}" for told in heard.told]
+    if found:
+        more = len(found) - _MOST_TOLD
+        rest = f" And {more} more." if more > 0 else ""
+        raise ReportError(f"The PDF is not well laid out. {' '.join(found[:_MOST_TOLD])}{rest}")
+    return content
+
+
+def alternatives(content: bytes) -> tuple[int, int]:
+    """How many figures an uncompressed PDF has, and how many texts instead of figures."""
+    return len(re.findall(rb"/S /Figure", content)), len(re.findall(rb"/Alt ", content))
