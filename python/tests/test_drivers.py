@@ -10,10 +10,11 @@ from fractions import Fraction
 import pytest
 from paper import line, source
 
+from cadran.core.days import Days, base_of, of_period
 from cadran.core.result import Break
 from cadran.errors import QueryError, UnknownNameError
 from cadran.insight.drivers import by_factor, by_member
-from cadran.insight.evidence import Days, base_of, compared, of_period
+from cadran.insight.evidence import compared
 from cadran.insight.source import Source
 
 

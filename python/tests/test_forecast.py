@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from paper import line, source
 
+from cadran.core.days import Days
 from cadran.errors import NotGovernedError, QueryError, UnknownNameError
-from cadran.insight.evidence import Days
 from cadran.insight.forecast import to_end
 from cadran.insight.source import Numbers, Source
 

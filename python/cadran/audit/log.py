@@ -29,7 +29,8 @@ class Entry:
     Attributes:
         caller: who asked.
         protocol: `rest`, `graphql`, `flight` or `mcp`.
-        kind: `query`, `values`, `sql` (compiled only), `tables` or `page` (shown again).
+        kind: `query`, `values`, `compare` (its sides follow), `sql` (compiled only), `tables` or
+            `page` (shown again).
         metrics: what was asked, with its version where it is a KPI: `net_revenue@2`.
         group_by: dimensions and grains.
         where: filters as asked, before those of the role.

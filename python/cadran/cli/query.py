@@ -15,6 +15,7 @@ from cadran.cli.common import (
     write,
     write_rows,
 )
+from cadran.core.days import COMPARISONS
 
 if TYPE_CHECKING:
     import argparse
@@ -87,6 +88,11 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
             metavar="N",
             help="by this version of the one KPI asked, from its frozen SQL",
         )
+        parser.add_argument(
+            "--compare",
+            choices=COMPARISONS,
+            help="beside the period before, the same one a year before, or as many days before",
+        )
         add_live(parser)
         add_format(parser)
         examples(
@@ -96,6 +102,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
             "--order-by -net_revenue --limit 5",
             "cadran query net_revenue --group-by metric_time__month --complete",
             "cadran query net_revenue --group-by metric_time__month --version 1",
+            "cadran query net_revenue --group-by metric_time__month --compare year",
             "cadran query platform_availability --group-by metric_time__minute --live",
             "cadran query --saved-query kpi_daily_commerce --format parquet --output daily.parquet",
         )
@@ -147,6 +154,7 @@ def _query(parsed: argparse.Namespace) -> int:
         known_at=parsed.known_at,
         view=parsed.view,
         version=parsed.version,
+        compare=parsed.compare,
     )
     write(result.to_arrow(), parsed.format, parsed.output)
     for note in filter(None, (result.note, result.running_note)):

@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.core import warehouse
+from cadran.core.comparison import Comparison
 from cadran.core.ledger.reader import VIEWS, History, Reader, has_ledger, with_published
 from cadran.core.project import artifacts
 from cadran.core.query.request import DAY_OR_COARSER, GroupBy, Query, ask
 from cadran.core.reach import Reaches
-from cadran.core.result import Result, arranged, dates
+from cadran.core.result import Result, Told, arranged, dates
 from cadran.core.semantics.governed import TIME
 from cadran.core.semantics.model import SemanticModel
 from cadran.errors import ProjectError, QueryError, UnknownNameError, WarehouseError
@@ -79,6 +80,7 @@ class Layer(SemanticModel):
         view: str | None = None,
         version: int | None = None,
         complete: bool = False,
+        compare: str | None = None,
     ) -> Result:
         """The answer to a question, computed in the warehouse from the one definition.
 
@@ -106,6 +108,11 @@ class Layer(SemanticModel):
                 what was published of it, and the result's note says so. With `known_at`, what the
                 ledger held of it.
             complete: only periods that every source has whole: the running one is left out.
+            compare: set earlier values beside these: "previous", of the period before; "year", of
+                the same one a year before; "same_days", of as many days before on the same
+                weekdays. For each metric `m` come `m__base`, `m__change` (in its unit, in points
+                where that is %), `m__change_percent` and `m__like_for_like`. Of a running period
+                the whole days so far stand beside the same days.
 
         Raises:
             UnknownNameError: a name does not exist.
@@ -117,7 +124,7 @@ class Layer(SemanticModel):
             metrics, group_by, where, order_by, limit, start, end, min_max_only=min_max_only,
             apply_group_by=apply_group_by, ordered=ordered, confined=confined,
             saved_query=saved_query, version=version, known_at=known_at, view=view,
-            governed=governed, complete=complete,
+            governed=governed, complete=complete, compare=compare,
         )  # fmt: skip
         result = self.answer(query)
         if not query.confined:  # what others may not see, no note tells them
@@ -130,6 +137,8 @@ class Layer(SemanticModel):
         Raises:
             CadranError: as `query`.
         """
+        if query.compare is not None:
+            return self._compared(query)
         query = self._of_complete_periods(query)
         of_now = self.resolved(query).of_now
         if query.version is not None:
@@ -154,9 +163,10 @@ class Layer(SemanticModel):
             CadranError: as `query`, but for what only the warehouse can refuse.
         """
         query = ask(*args, **kwargs)
-        if query.of_now is not query:
+        if query.of_now is not query or query.compare is not None:
             raise QueryError(
-                "sql gives the SQL of the values of now: leave out version, known_at and view."
+                "sql gives the SQL of the values of now: leave out version, known_at, view and"
+                " compare."
             )
         return self.compiled(query)
 
@@ -321,6 +331,23 @@ class Layer(SemanticModel):
             watermark=watermark,
             # What was published was complete.
             reach=None if reader else self.complete_through,
+        )  # fmt: skip
+
+    def _compared(self, query: Query) -> Result:
+        """An answer beside that of earlier days; each side is an answer as any other."""
+        results: list[Result] = []
+
+        def answer(side: Query) -> Result:
+            results.append(self.answer(side))
+            return results[-1]
+
+        both = Comparison(query, self, answer, self.complete_through).result()
+        first = results[0]
+        marks = [result.watermark for result in results if result.watermark]
+        return Result(
+            both.table, first.sql, both.query, self.cards_of(both.query),
+            governed=first.governed, history=Told(first.versions, both.breaks), note=both.note,
+            watermark=min(marks, default=None), reach=self.complete_through,
         )  # fmt: skip
 
     def _unknown_values(self, result: Result) -> str:

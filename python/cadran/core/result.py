@@ -77,6 +77,14 @@ class Provenance(Protocol):
         """Where a KPI's meaning changed within the periods of the answer, earliest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A provenance that is known already."""
+
+    versions: dict[str, tuple[int, ...]]
+    breaks: tuple[Break, ...] = ()
+
+
 class Result:
     """The answer to a question.
 
@@ -118,6 +126,11 @@ class Result:
     def metrics(self) -> tuple[str, ...]:
         """The metrics in it, in the order asked."""
         return self.query.metrics
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows, as `to_arrow` gives them."""
+        return self._table
 
     @property
     def columns(self) -> list[str]:

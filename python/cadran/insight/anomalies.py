@@ -15,11 +15,12 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.days import Days
 from cadran.errors import NotGovernedError, QueryError
 from cadran.formats import periods
 from cadran.formats.words import words
 from cadran.insight.breaks import sentence
-from cadran.insight.evidence import Days, Evidence, breaks_within, card_of
+from cadran.insight.evidence import Evidence, breaks_within, card_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

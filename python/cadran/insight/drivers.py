@@ -16,13 +16,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.components import DENOMINATOR, NUMERATOR
+from cadran.core.days import Days
 from cadran.core.semantics import tree
 from cadran.core.semantics.metrics import ADDITIVE, SEMI_ADDITIVE
 from cadran.errors import NotAllowedError, QueryError, UnknownNameError
 from cadran.formats.words import words
 from cadran.insight.attribution import Formula, lmdi, shapley
 from cadran.insight.breaks import sentence
-from cadran.insight.evidence import Days, Evidence, breaks_within, card_of, whole_days
+from cadran.insight.evidence import Evidence, breaks_within, card_of, whole_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

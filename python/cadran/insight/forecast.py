@@ -20,12 +20,13 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.components import DENOMINATOR, NUMERATOR
+from cadran.core.days import Days
 from cadran.core.semantics.metrics import SEMI_ADDITIVE
 from cadran.errors import NotGovernedError, QueryError, UnknownNameError
 from cadran.formats import periods
 from cadran.formats.words import words
 from cadran.insight.breaks import sentence
-from cadran.insight.evidence import Days, Evidence, breaks_within, card_of
+from cadran.insight.evidence import Evidence, breaks_within, card_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cadran.core.comparison import SIDES
 from cadran.core.project.cards import ADDITIVITIES, DIRECTIONS, STATUSES, TIERS
 from cadran.core.query.request import GRAINS
 from cadran.server.problems import TITLES
@@ -211,7 +212,8 @@ SCHEMAS: dict[str, Schema] = {
     "Column": _object(
         name=_TEXT,
         type={"enum": ["boolean", "integer", "decimal", "float", "date", "timestamp", "text"]},
-        label=_TEXT, unit=_TEXT, decimals=_WHOLE, optional=("label", "unit", "decimals"),
+        label=_TEXT, unit=_TEXT, decimals=_WHOLE, side={"enum": list(SIDES)},
+        optional=("label", "unit", "decimals", "side"),
     ),
     "Answer": _object(columns=_list(_ref("Column")), rows=_list(_by_name(_CELL)), meta=_META),
     "Card": _CARD,

@@ -20,6 +20,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from cadran.core.days import COMPARISONS
 from cadran.core.ledger.reader import VIEWS
 from cadran.core.project.cards import LANGUAGES, TIERS
 from cadran.core.query.request import GRAINS, GroupBy, Query, ask
@@ -27,7 +28,6 @@ from cadran.errors import QueryError, near_misses
 from cadran.formats.validation import Takes, faults, one_of, schema_of
 from cadran.insight.anomalies import SHOWN as DAYS
 from cadran.insight.drivers import SHOWN
-from cadran.insight.evidence import COMPARISONS
 from cadran.insight.forecast import PERIODS
 from cadran.insight.impact import BYS
 from cadran.serving.response import MEDIA, PAGE_ROWS
@@ -177,6 +177,18 @@ Complete = Annotated[
 ]
 
 
+Compare = Annotated[
+    Name,
+    one_of(*COMPARISONS),
+    Field(
+        description="Sets earlier values beside: of the period before, of the same one a year"
+        " before, or of as many days before on the same weekdays. For each metric come its base,"
+        " the change in its unit (in points where that is %), the change in percent, and whether"
+        " both are like for like. A running period is compared with the same days."
+    ),
+]
+
+
 class QueryRequest(Request):
     """A question."""
 
@@ -214,6 +226,7 @@ class QueryRequest(Request):
     ] | None = None  # fmt: skip
 
     complete: Complete = False
+    compare: Compare | None = None
 
     @property
     def query(self) -> Query:
@@ -229,7 +242,7 @@ class QueryRequest(Request):
         return ask(
             self.metrics, groups, self.where, self.order_by, self.limit, self.start, self.end,
             saved_query=self.saved_query, version=self.version, known_at=self.known_at,
-            view=self.view, complete=self.complete,
+            view=self.view, complete=self.complete, compare=self.compare,
         )  # fmt: skip
 
 

@@ -11,16 +11,20 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from cadran.core.comparison import Comparison
 from cadran.core.recent import Recent
-from cadran.errors import LimitError, StoppedError
+from cadran.errors import LimitError, StoppedError, WarehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from cadran.access.caller import Caller
     from cadran.access.gate import Allowed
+    from cadran.core.layer import Layer
+    from cadran.core.query.request import Query
     from cadran.serving.response import Answer
 
+_TURNS = 3  # of a comparison whose data are replaced meanwhile
 _AGAIN = 0.05  # seconds between two interrupts of a statement that goes on
 MEGABYTE = 1_000_000
 
@@ -276,3 +280,41 @@ def _landed(future: Future[Answer], left: threading.Event) -> Answer:
                 raise
             if left.is_set():
                 raise StoppedError("The question was stopped before it was answered.") from None
+
+
+def compared(query: Query, layer: Layer, ask: Callable[[Query], Answer]) -> Answer:
+    """An answer beside that of earlier days; each side is an answer as any other.
+
+    Args:
+        query: with `compare`.
+        layer: the definitions of the data that are served.
+        ask: answers a question without it, as whoever asks may see it.
+
+    Raises:
+        WarehouseError: the data were replaced between the sides, more than once.
+        CadranError: as `Comparison`.
+    """
+    for _ in range(_TURNS):
+        answers: list[Answer] = []
+
+        def answer(side: Query, answers: list[Answer] = answers) -> Answer:
+            answers.append(ask(side))
+            return answers[-1]
+
+        both = Comparison(query, layer, answer, layer.complete_through).result()
+        if len({part.state.partition("-")[0] for part in answers}) == 1:
+            break
+    else:
+        raise WarehouseError(
+            "The numbers were replaced while they were compared: ask again in a moment."
+        )
+    marks = [part.watermark for part in answers if part.watermark]
+    shape = (query.compare, query.order_by, query.limit, query.ordered)
+    return replace(
+        answers[0], table=both.table, query=both.query, breaks=both.breaks, note=both.note,
+        like_for_like=not any(change.in_series for change in both.breaks),
+        key=repr((shape, [(part.state, part.key) for part in answers])), forms={},
+        kept_as=("", None), watermark=min(marks, default=None), cached=False,
+        complete_through={n: d for part in answers for n, d in part.complete_through.items()},
+        cards={name: card for part in answers for name, card in part.cards.items()},
+    )  # fmt: skip

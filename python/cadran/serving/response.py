@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from cadran.core import comparison
 from cadran.errors import LimitError, QueryError
 from cadran.formats import words as texts
 from cadran.formats.encoding import (
@@ -135,10 +136,12 @@ def columns(answer: Answer) -> list[dict[str, Any]]:
     """The columns with their types and, where they are KPIs, their labels and units."""
     entries = []
     for part in answer.table.schema:
-        card = answer.cards.get(part.name) or answer.cards.get(part.name.removesuffix(_PUBLISHED))
+        card, side = comparison.headings(part.name.removesuffix(_PUBLISHED), answer.cards)
         entry: dict[str, Any] = {"name": part.name, "type": _type(part.type)}
         if card is not None:
-            entry |= {"label": card.label, "unit": card.unit, "decimals": card.decimals}
+            unit = comparison.unit_of(side, card.unit)
+            entry |= {"label": card.label, "unit": unit, "decimals": card.decimals}
+            entry |= {"side": side} if side else {}
         entries.append(entry)
     return entries
 

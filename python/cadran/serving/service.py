@@ -122,6 +122,12 @@ class QueryService(MetadataService):
             CadranError: as `Layer.query`; and `NotAllowedError`, `LimitError`, `StoppedError`.
         """
         caller = self.spender(context.caller)
+        if query.compare is not None:
+            plain = replace(query, compare=None, order_by=(), limit=None)
+            # Judged before anything is read of it: its refusal must not name what is hidden.
+            self.recorded(context, "compare", plain, lambda *_: None)
+            with self.snapshots.use() as state:
+                return execution.compared(query, state.layer, lambda q: self.ask(context, q))
 
         def work(state: Snapshot, allowed: Allowed) -> Answer:
             part = execution.bounded(allowed, caller)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cadran.charts import plots
+from cadran.core.days import Days
 from cadran.errors import CadranError
 from cadran.formats import periods
 from cadran.insight import drivers, forecast
-from cadran.insight.evidence import Days
 from cadran.insight.readings import ENDING, SHOWN
 from cadran.insight.scorecard import objectives
 from cadran.insight.view import period_text

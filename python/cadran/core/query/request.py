@@ -85,6 +85,7 @@ class Query:
     view: str | None = None
     governed: bool = True
     complete: bool = False
+    compare: str | None = None
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Query:
@@ -99,7 +100,7 @@ class Query:
         for name in arguments:
             if name not in names:
                 raise UnknownNameError("argument", name, names)
-        for name in ("saved_query", "version", "known_at", "view"):
+        for name in ("saved_query", "version", "known_at", "view", "compare"):
             value = arguments.get(name)
             if value is not None and type(value) is not (int if name == "version" else str):
                 expected = "a whole number" if name == "version" else "a text"
@@ -111,7 +112,7 @@ class Query:
 
     def key(self) -> dict[str, Any]:
         """What its plan depends on, as JSON types, for hashing and storing."""
-        others = ("saved_query", "version", "known_at", "view", "governed", "complete")
+        others = ("saved_query", "version", "known_at", "view", "governed", "complete", "compare")
         stored = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
         stored["group_by"] = [(g.name, g.grain, g.date_part) for g in self.group_by]
         for bound in ("start", "end"):
@@ -150,6 +151,7 @@ def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave it
     view: str | None = None,
     governed: bool = True,
     complete: bool = False,
+    compare: str | None = None,
 ) -> Query:
     """The question in its one form; the arguments are those of `Layer.query`.
 
@@ -175,6 +177,7 @@ def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave it
         view=view,
         governed=governed,
         complete=complete,
+        compare=compare,
     )
     if not query.metrics and not query.group_by and not query.saved_query:
         raise QueryError("Nothing is asked: name at least one metric or one dimension.")
