@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cadran.client import RemoteLayer, connect
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.core.query.request import GroupBy
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         PolicyError,
         ProjectError,
         QueryError,
+        ServiceError,
         StoppedError,
         UnauthenticatedError,
         UnknownNameError,
@@ -51,11 +53,14 @@ __all__ = [
     "PolicyError",
     "ProjectError",
     "QueryError",
+    "RemoteLayer",
     "Result",
+    "ServiceError",
     "StoppedError",
     "UnauthenticatedError",
     "UnknownNameError",
     "WarehouseError",
+    "connect",
     "open",
 ]
 
@@ -64,7 +69,9 @@ _HOMES = {
     "GroupBy": ("core.query.request", "GroupBy"),
     "Kpi": ("notebook", "Kpi"),
     "Layer": ("core.layer", "Layer"),
+    "RemoteLayer": ("client", "RemoteLayer"),
     "Result": ("core.result", "Result"),
+    "connect": ("client", "connect"),
 }
 
 

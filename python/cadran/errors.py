@@ -84,6 +84,15 @@ class UnknownNameError(QueryError, LookupError):
         parts.append(f"Allowed: {listing(self.allowed)}.")
         super().__init__(" ".join(parts))
 
+    @classmethod
+    def told(
+        cls, sentence: str, name: str, suggestions: Iterable[str], allowed: Iterable[str]
+    ) -> UnknownNameError:
+        """The error of a server, in its own sentence."""
+        error = cls("name", name, allowed)
+        error.suggestions, error.args = tuple(suggestions), (sentence,)
+        return error
+
 
 class NotGovernedError(CadranError, PermissionError):
     """The KPI is asked at a grain or by a dimension that is not on its card."""

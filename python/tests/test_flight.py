@@ -143,6 +143,14 @@ def test_dbts_sdk_asks_unchanged_and_gets_the_layers_numbers(guarded_flight, lay
                 "start": "2026-01-01", "end": "2026-02-28",
             },
         ),
+        (  # as dbt's own client writes a time whose grain was left out
+            """metrics=['ticket_backlog'], group_by=[TimeDimension("metric_time", "None")],
+            order_by=[Dimension("metric_time")], limit=3""",
+            {
+                "metrics": ["ticket_backlog"], "group_by": ["metric_time"], "limit": 3,
+                "order_by": ["metric_time"],
+            },
+        ),
         (
             "saved_query='kpi_weekly_support', limit=5",
             {"saved_query": "kpi_weekly_support", "limit": 5},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import time
+from types import SimpleNamespace
 
 import adbc_driver_flightsql.dbapi as flightsql
 import grpc
@@ -14,9 +16,11 @@ from flight_clients import SECRETS, connect
 from google.protobuf.any_pb2 import Any
 
 from cadran.access.caller import Caller
+from cadran.errors import UnauthenticatedError
 from cadran.server.flight.messages import decoded, encoded, packed, unpacked
 from cadran.server.flight.promises import EndedError, Promises
 from cadran.server.flight.rows import of_table
+from cadran.server.flight.server import FlightService
 
 pytest_plugins = ["flight_fixtures"]
 _NAME = "/arrow.flight.protocol.FlightService/"
@@ -93,6 +97,19 @@ def test_a_name_with_a_token_as_its_password_logs_in(guarded_flight):
     with pytest.raises(DatabaseError) as caught:
         login("wrong")
     assert caught.value.status_code == AdbcStatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("name", ["a", "al", "ali"])
+def test_a_login_without_padding_is_read_whatever_its_length(name):
+    known = []
+    server = FlightService(SimpleNamespace(
+        service=None, settings=SimpleNamespace(seconds=1), caller=known.append
+    ))  # fmt: skip
+    login = base64.b64encode(f"{name}:for:alice".encode()).decode()
+    assert server.bearer(f"Basic {login.rstrip('=')}") == server.bearer(f"basic {login}")
+    assert known == ["Bearer for:alice"] * 2
+    with pytest.raises(UnauthenticatedError, match="cannot be read"):
+        server.bearer("Basic ?")
 
 
 def test_a_ticket_is_fetched_twice_by_its_caller_and_by_nobody_else(bare):

@@ -511,9 +511,10 @@ def test_a_caller_knows_only_of_what_it_may_see(served, post, sdk, monkeypatch):
 
 
 def test_lists_come_in_pages_for_clients_that_post_to_the_root(post, layer):
-    text = """query ($environmentId: BigInt!, $search: String, $pageNum: Int!, $pageSize: Int!) {
-        metricsPaginated(environmentId: $environmentId, search: $search, pageNum: $pageNum,
-            pageSize: $pageSize) {
+    text = """query ($environmentId: BigInt!, $search: String, $searchTerms: [String!],
+            $pageNum: Int!, $pageSize: Int!) {
+        metricsPaginated(environmentId: $environmentId, search: $search,
+            searchTerms: $searchTerms, pageNum: $pageNum, pageSize: $pageSize) {
             pageNum pageSize totalItems totalPages
             items { name label description type config { meta } dimensions { name }
                 entities { name } } } }"""
@@ -533,6 +534,14 @@ def test_lists_come_in_pages_for_clients_that_post_to_the_root(post, layer):
     found = post(text, search="REVENUE", pageNum=1, pageSize=100)["data"]["metricsPaginated"]
     assert 0 < found["totalItems"] < len(whole)
     assert all("revenue" in json.dumps(one).lower() for one in found["items"])
+    terms = post(text, searchTerms=["net_revenue", "ORDER_COUNT"], pageNum=1, pageSize=100)
+    either = {one["name"] for one in terms["data"]["metricsPaginated"]["items"]}
+    assert {"net_revenue", "order_count"} <= either
+    assert len(either) < len(whole)
+    every = post(text, searchTerms=[], pageNum=1, pageSize=2**31 - 1)["data"]["metricsPaginated"]
+    assert (len(every["items"]), every["totalPages"]) == (len(whole), 1)
+    beyond = post(text, pageNum=2, pageSize=len(whole))["data"]["metricsPaginated"]
+    assert (beyond["items"], beyond["totalItems"]) == ([], len(whole))
 
 
 def test_dimensions_entities_and_saved_queries_come_in_pages_too(post, layer):

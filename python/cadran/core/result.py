@@ -89,7 +89,6 @@ class Result:
     """The answer to a question.
 
     Attributes:
-        sql: what the warehouse ran.
         query: the question, in its one form.
         governed: whether every KPI in it was asked as its card allows. When False the numbers are
             those of the metrics behind the KPIs, and must not be quoted as the KPIs.
@@ -101,7 +100,7 @@ class Result:
     def __init__(  # noqa: PLR0913 - an answer carries what it was asked and by what it is judged
         self,
         table: pa.Table,
-        sql: str,
+        sql: str | Callable[[], str],
         query: Query,
         cards: dict[str, Card],
         *,
@@ -118,9 +117,14 @@ class Result:
         self._history = history
         self._table = table
         self._cards = cards
-        self.sql = sql
+        self._sql = sql
         self.query = query
         self.governed = governed
+
+    @cached_property
+    def sql(self) -> str:
+        """What the warehouse ran."""
+        return self._sql if isinstance(self._sql, str) else self._sql()
 
     @property
     def metrics(self) -> tuple[str, ...]:

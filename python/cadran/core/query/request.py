@@ -407,7 +407,8 @@ def _call(call: ast.expr, text: str) -> tuple[str, dict[str, ast.expr]]:
 
 
 def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+    # dbt's own client writes a grain that was left out as the text "None".
+    return isinstance(node, ast.Constant) and node.value in (None, "None")
 
 
 def _constant(node: ast.expr, text: str) -> str:

@@ -159,7 +159,8 @@ class FlightService:
         bearer = token
         if kind.lower() == "basic":
             try:
-                bearer = base64.b64decode(token, validate=True).decode().partition(":")[2]
+                padded = f"{token}{'=' * (-len(token) % 4)}"  # drivers leave the padding out
+                bearer = base64.b64decode(padded, validate=True).decode().partition(":")[2]
             except (binascii.Error, UnicodeDecodeError):
                 raise UnauthenticatedError("The login cannot be read.") from None
         self._server_context.caller(f"Bearer {bearer}")

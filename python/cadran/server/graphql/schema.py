@@ -309,13 +309,17 @@ class QueryRoot:
         info: _ResolverInfo,
         environment_id: BigInt,
         search: str | None = None,
+        search_terms: list[str] | None = None,
         group_by: list[GroupByInput] | None = None,
         page_num: int = 1,
         page_size: int | None = None,
     ) -> Page[Metric]:
-        """The metrics that can be grouped by all of something, by pages."""
+        """The metrics that can be grouped by all of something, by pages.
+
+        Of several search terms, one that is found is enough.
+        """
         metadata = info.context.metadata
-        items = _grouped(metadata, _metrics(metadata, search), group_by or ())
+        items = _grouped(metadata, _metrics(metadata, search, search_terms), group_by or ())
         return _page(items, page_num, page_size)
 
     @strawberry.field
@@ -442,7 +446,9 @@ def graphql_schema() -> GraphQLSchema:
     return schema._schema  # noqa: SLF001 - documents are validated and run by graphql-core alone
 
 
-def _metrics(metadata: Metadata, search: str | None) -> list[Metric]:
+def _metrics(
+    metadata: Metadata, search: str | None, terms: Sequence[str] | None = None
+) -> list[Metric]:
     metrics = [
         Metric(
             metadata=metadata,
@@ -453,7 +459,7 @@ def _metrics(metadata: Metadata, search: str | None) -> list[Metric]:
         )
         for metric in metadata.metrics()
     ]
-    return _matching(metrics, search)
+    return _matching(_matching(metrics, search), *(terms or ()))
 
 
 def _grouped(
@@ -469,15 +475,18 @@ def _grouped(
     ]
 
 
-def _matching(items: list[_Item], search: str | None) -> list[_Item]:
-    words = (search or "").strip().lower()
+def _matching(items: list[_Item], *searches: str | None) -> list[_Item]:
+    """The items that one of the texts is found in; all of them where none says anything."""
+    words = [text for search in searches if (text := (search or "").strip().lower())]
     if not words:
         return items
     named = ("name", "label", "description")
     return [
         item
         for item in items
-        if any(words in str(getattr(item, name, None) or "").lower() for name in named)
+        if any(
+            word in str(getattr(item, name, None) or "").lower() for name in named for word in words
+        )
     ]
 
 
@@ -488,7 +497,7 @@ def _page(items: list[_Item], number: int, size: int | None) -> Page[_Item]:
     return Page(
         items=items[(number - 1) * each : number * each],
         page_num=number,
-        page_size=size,
+        page_size=each,
         total_items=len(items),
         total_pages=-(-len(items) // each),
     )

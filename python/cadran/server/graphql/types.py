@@ -294,6 +294,6 @@ class Page(Generic[_Item]):
 
     items: list[_Item]
     page_num: int
-    page_size: int | None
+    page_size: int
     total_items: int
     total_pages: int
