@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cadran.charts import plots
+from cadran.core.days import Days
 from cadran.core.targets import Status
 from cadran.errors import CadranError
 from cadran.insight import drivers
-from cadran.insight.evidence import Days
 from cadran.insight.readings import ENDING
 from cadran.reports.basis import STATES, severity
 from cadran.reports.pack import (
