@@ -11,6 +11,7 @@ import io
 import json
 import zipfile
 from dataclasses import replace
+from unittest import mock
 from urllib.parse import unquote
 
 import anyio
@@ -22,6 +23,7 @@ from mcp import Client
 
 from cadran.cli import main
 from cadran.core.project.artifacts import find
+from cadran.core.warehouse.duckdb import DuckDB
 from cadran.server.run import serving
 from cadran.server.settings import Settings
 
@@ -29,14 +31,14 @@ UNTIL = {"orders": "2026-02-03"}
 RUNNING = "The month of 2026-02-01 is not complete: orders holds data until 2026-02-03."
 MONTHS = {"metrics": ["orders"], "group_by": ["metric_time__month"]}
 CREATE = """
-mutation ($complete: Boolean) {
-  createQuery(environmentId: 1, metrics: [{name: "orders"}], complete: $complete,
+mutation ($complete: Boolean, $limit: Int) {
+  createQuery(environmentId: 1, metrics: [{name: "orders"}], complete: $complete, limit: $limit,
               groupBy: [{name: "metric_time", grain: MONTH}]) { queryId }
 }"""
 ANSWER = """
 query ($id: String!) {
   query(environmentId: 1, queryId: $id) {
-    status note arrowResult completeThrough { metric day }
+    status note arrowResult watermark completeThrough { metric day }
   }
 }"""
 
@@ -99,14 +101,14 @@ def test_the_description_says_how_ranges_are_widened_and_what_complete_means(res
 
 
 def test_graphql_marks_and_leaves_out_alike(served):
-    def asked(complete):
+    def asked(complete, limit=None):
         with httpx.Client(base_url=served.http, timeout=30) as client:
 
             def call(text, **variables):
                 body = {"query": text, "variables": variables}
                 return client.post("/api/graphql", json=body).json()["data"]
 
-            number = call(CREATE, complete=complete)["createQuery"]["queryId"]
+            number = call(CREATE, complete=complete, limit=limit)["createQuery"]["queryId"]
             while True:
                 answer = call(ANSWER, id=number)["query"]
                 if answer["status"] in {"SUCCESSFUL", "FAILED"}:
@@ -115,8 +117,12 @@ def test_graphql_marks_and_leaves_out_alike(served):
     every = asked(complete=None)
     assert every["note"] == RUNNING
     assert every["completeThrough"] == [{"metric": "orders", "day": "2026-02-03"}]
+    assert every["watermark"] is None
     rows = pa.ipc.open_stream(base64.b64decode(asked(complete=True)["arrowResult"])).read_all()
     assert rows.column("orders").to_pylist() == [2]
+    live = dt.datetime(2026, 2, 3, 9, 30, 1, tzinfo=dt.UTC)
+    with mock.patch.object(DuckDB, "watermark", return_value=live):
+        assert asked(complete=None, limit=7)["watermark"] == "2026-02-03T09:30:01Z"
 
 
 def test_flight_marks_in_the_schema_and_leaves_out_alike(served):

@@ -12,7 +12,7 @@ from cadran.core.query.request import GroupBy, Query
 from cadran.errors import CadranError, QueryError
 from cadran.server.graphql.jobs import Jobs, Outcome
 from cadran.server.graphql.metadata import Metadata
-from cadran.serving.response import annotated
+from cadran.serving.response import annotated, instant
 from cadran.serving.service import RequestContext
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def _outcome(answer: Answer) -> Outcome:
     return Outcome(
         annotated(answer, answer.table), answer.sql, note=answer.note,
         complete_through=answer.complete_through,
+        watermark=instant(answer.watermark) if answer.watermark else None,
     )  # fmt: skip
 
 

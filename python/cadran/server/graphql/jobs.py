@@ -43,6 +43,7 @@ class Outcome:
     error: str | None = None
     note: str = ""
     complete_through: dict[str, str | None] = field(default_factory=dict)
+    watermark: str | None = None
 
 
 @dataclass(eq=False, slots=True)

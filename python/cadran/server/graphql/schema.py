@@ -245,6 +245,11 @@ class QueryResult:
         return [CompleteThrough(metric=metric, day=day) for metric, day in days.items()]
 
     @strawberry.field
+    def watermark(self) -> str | None:
+        """The instant up to which what landed is in the answer; null where nothing is live."""
+        return self.job.outcome.watermark if self.job.outcome else None
+
+    @strawberry.field
     def error(self) -> str | None:
         """What was wrong."""
         return self.job.outcome.error if self.job.outcome else None
