@@ -52,6 +52,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     from cadran.core.project.checks import Settings
     from cadran.core.versions.record import RecordFile
     from cadran.reliability.alerts.policy import Policies
+    from cadran.reports.rules import RecommendationSettings
     from cadran.server.settings import ServerFile
     from cadran.telemetry import settings as collector
 
@@ -63,6 +64,10 @@ def schemas() -> dict[str, dict[str, Any]]:
         "cadran_collect": (collector.Settings, "cadran_collect.yml: how a collector runs"),
         "cadran_ledger": (LedgerSettings, "cadran_ledger.yml: what is published of which KPI"),
         "cadran_policy": (PolicySettings, "cadran_policy.yml: what each role may see"),
+        "cadran_recommendations": (
+            RecommendationSettings,
+            "cadran_recommendations.yml: what is recommended when",
+        ),
         "cadran_server": (ServerFile, "cadran_server.yml: how a server runs"),
         "version": (RecordFile, "versions/<kpi>/v<number>.yml: one meaning of a KPI"),
     }
