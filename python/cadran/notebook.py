@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cadran.charts import rows
+from cadran.charts.still import Drawing
 from cadran.formats import periods
 from cadran.governance.bridge import Bridge, bridge, revisions
 from cadran.governance.close import period as read_period
@@ -15,8 +17,6 @@ from cadran.insight.source import Source
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
-
-    import altair as alt
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
@@ -85,7 +85,7 @@ class Kpi:
         *,
         known_at: str | dt.date | None = None,
         view: str | None = None,
-    ) -> alt.LayerChart:
+    ) -> Drawing:
         """The picture of `values`; cut and marked where their definition changes.
 
         Where only the published values changed their definition, and those drawn are all of one,
@@ -93,13 +93,10 @@ class Kpi:
 
         Raises:
             CadranError: as `Layer.query`.
-            ImportError: Altair is not installed: `pip install cadran[charts]`.
         """
-        from cadran import charts
-
         result = self.values(grain, by, start, end, known_at=known_at, view=view)
         breaks = marks(result.breaks, self.card.name, lang)
-        return charts.line(result, self.card, lang=lang, breaks=breaks)
+        return Drawing(rows.line(result, self.card, lang=lang, breaks=breaks))
 
     def explain(self, period: str, known_at: str | None = None, by: str | None = None) -> Bridge:
         """The bridge of one period, from its published value to that of now; `.plot()` draws it.
@@ -170,5 +167,5 @@ class Kpi:
     def __repr__(self) -> str:
         return f"<KPI {self.card.name}: {self.card.label}, version {self.card.version}>"
 
-    def _repr_mimebundle_(self, **_options: Any) -> Any:
-        return self.plot()._repr_mimebundle_()
+    def _repr_svg_(self) -> str:
+        return self.plot().svg()

@@ -3,112 +3,149 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import re
 
 import pytest
+from test_cards import card as made
 
 import cadran
-from cadran import charts
+from cadran.charts import rows as charts
+from cadran.charts.graph import Edge, Node, tree
+from cadran.charts.page import page, spark
+from cadran.charts.plots import Mark, sparkline, waterfall
+from cadran.charts.still import Drawing, still
 from cadran.errors import QueryError
 
 MONTHS = [dt.date(2026, month, 1) for month in range(1, 7)]
+CARD = made()
 
 
-@pytest.fixture
-def card(layer):
-    return layer.card("net_revenue")
-
-
-def rows(values, name="net_revenue"):
+def rows(values, name="revenue"):
     return [{"metric_time__month": m, name: v} for m, v in zip(MONTHS, values, strict=True)]
 
 
-def lines_of(svg):
-    drawn = re.findall(r'<path[^>]* d="(M[^"]+)"[^>]*stroke="#0b5a8a"', svg)
-    return [path for path in drawn if "L" in path]
+def parts_of(picture):
+    """How many unbroken parts each line has."""
+    return [len(curve.parts) for curve in picture.curves]
 
 
-def test_a_line_is_cut_where_the_definition_changed(card):
+def test_a_line_is_cut_where_the_definition_changed():
     data = rows([10, 20, 30, 40, 50, 60])
-    whole = charts.svg(charts.line(data, card))
-    cut = charts.svg(
-        charts.line(data, card, breaks=[charts.Break(dt.date(2026, 4, 1), "v2 policy")])
-    )
-    assert len(lines_of(whole)) == 1
-    assert len(lines_of(cut)) == 2
-    assert "v2 policy" in cut
+    changed = Mark(dt.date(2026, 3, 20), "v2 policy", cuts=True)
+    cut = charts.line(data, CARD, breaks=[changed])
+    assert parts_of(charts.line(data, CARD)) == [1]
+    assert [len(part) for part in cut.curves[0].parts] == [3, 3], "from the next whole month on"
+    assert "v2 policy" in still(cut)
+    assert "v2 policy" in page(cut)
 
 
-def test_what_was_published_is_cut_beside_a_line_that_is_not(card):
-    said, breaks = rows([11, 21, 31, 40, 50, 60]), [charts.Break(dt.date(2026, 4, 1), "v2 policy")]
+def test_a_change_before_or_after_what_is_drawn_leaves_no_mark():
     data = rows([10, 20, 30, 40, 50, 60])
-    svg = charts.svg(charts.line(data, card, published=said, breaks=breaks))
-    assert len(lines_of(svg)) == 1
-    dashed = re.findall(r'<path[^>]* d="(M[^"]+)"[^>]*stroke-dasharray="5,4"', svg)
-    assert len([path for path in dashed if "L" in path]) == 2
+    for day in (dt.date(2025, 12, 31), dt.date(2026, 6, 2)):
+        drawn = charts.line(data, CARD, breaks=[Mark(day, "elsewhere", cuts=True)])
+        assert (parts_of(drawn), drawn.rules) == ([1], ())
 
 
-def test_figures_are_written_as_the_language_writes_them(card):
+def test_what_was_published_is_cut_beside_a_line_that_is_not():
+    said, breaks = rows([11, 21, 31, 40, 50, 60]), [Mark(MONTHS[3], "v2 policy", cuts=True)]
+    picture = charts.line(
+        rows([10, 20, 30, 40, 50, 60]), CARD, published=said, breaks=breaks, lang="fr",
+        goals=dict.fromkeys(MONTHS, 45), head="Mois",
+    )  # fmt: skip
+    lines = {curve.style: len(curve.parts) for curve in picture.curves}
+    assert lines == {"solid": 1, "dashed": 2, "dotted": 1}
+    assert [end.name for end in picture.ends] == ["réalisé", "tel que publié", "objectif"]
+    assert picture.table.head == ("Mois", "réalisé", "tel que publié", "objectif")
+
+
+def test_figures_are_written_as_the_language_writes_them():
     data = rows([1_000_000, 1_500_000, 1_200_000, 1_100_000, 1_300_000, 1_600_000])
-    assert "€1M" in charts.svg(charts.line(data, card))
-    french = charts.svg(charts.line(data, card, lang="fr"))
-    assert "1\N{NO-BREAK SPACE}M€" in french
-    assert "févr. 2026" in french
+    assert "€1.6M" in still(charts.line(data, CARD))
+    french = still(charts.line(data, CARD, lang="fr"))
+    assert "1,6\N{NO-BREAK SPACE}M€" in french
+    assert "janv. 2026" in french
 
 
-def test_the_bars_carry_the_exact_figures_greatest_first(card):
-    data = [{"channel": "web", "net_revenue": 10}, {"channel": "shop", "net_revenue": 25}]
-    svg = charts.svg(charts.bars(data, card))
-    assert svg.index(">shop<") < svg.index(">web<")
-    assert "€25" in svg
-
-
-def test_a_waterfall_ends_at_the_sum_of_its_steps(card):
-    steps = [
-        {"label": "published", "value": 1000, "kind": "total"},
-        {"label": "revisions", "value": -30, "kind": "step"},
-        {"label": "definition", "value": 10, "kind": "step"},
-        {"label": "now", "value": 980, "kind": "total"},
+def test_members_have_a_line_each_and_the_greatest_are_drawn():
+    data = [
+        {"metric_time__month": month, "country": f"c{at}", "revenue": at}
+        for month in MONTHS
+        for at in range(9)
     ]
-    drawn = json.dumps(charts.waterfall(steps, card).to_dict())
-    ends = [float(end) for end in re.findall(r'"to": ([\d.]+)', drawn)][: len(steps)]
-    assert ends == [1000, 970, 980, 980]
-    assert "-€30" in charts.svg(charts.waterfall(steps, card))
+    picture = charts.line(data, CARD)
+    assert sorted(end.name for end in picture.ends) == [f"c{at}" for at in range(3, 9)]
+    assert picture.marks >= 6 * len(MONTHS)
 
 
-def test_two_versions_are_drawn_apart_and_named(card):
-    svg = charts.svg(charts.overlap(rows(range(6)), rows(range(6, 12)), card, names=("v1", "v2")))
-    assert ">v1<" in svg
-    assert ">v2<" in svg
+def test_the_bars_carry_the_exact_figures_greatest_first():
+    data = [{"channel": "web", "revenue": 10}, {"channel": None, "revenue": -5},
+            {"channel": "shop", "revenue": 25}]  # fmt: skip
+    bars = charts.ranked(data, CARD, title="by channel")
+    assert [(row.label, row.value) for row in bars.rows] == [
+        ("shop", "€25"), ("web", "€10"), ("–", "-€5"),  # noqa: RUF001 - no member
+    ]  # fmt: skip
+    shop, web, less = (row.segments[0] for row in bars.rows)
+    assert web.width == pytest.approx(shop.width * 10 / 25)
+    assert less.x + less.width == pytest.approx(shop.x) == pytest.approx(bars.strokes[0])
+
+
+def test_a_waterfall_ends_at_the_sum_of_its_steps():
+    steps = [("revisions", -300, ""), ("definition", 100, "")]
+    bars = waterfall(("published", 1000), steps, ("now", 800), CARD, title="w")
+    ends = [(row.segments[0].x, row.segments[0].x + row.segments[0].width) for row in bars.rows]
+    (_, first), (low, high), (begin, end), (_, now) = ends
+    assert (high, low, end) == pytest.approx((first, begin, now))
+    assert "-€300" in still(bars)
+
+
+def test_two_versions_are_drawn_apart_and_named():
+    old, new = (dict(zip(MONTHS, range(at, at + 6), strict=True)) for at in (0, 6))
+    picture = charts.versions(old, new, CARD, "month", names=("v1", "v2"), effective=MONTHS[2])
+    assert [end.name for end in picture.ends] == ["v2", "v1"]
+    assert [rule.text for rule in picture.rules] == ["v2"]
 
 
 def test_a_tree_draws_every_box_once_and_passes_over_unknown_arrows():
-    nodes = [charts.Node("a", "A"), charts.Node("b", "B"), charts.Node("c", "C")]
-    edges = [
-        charts.Edge("a", "b"),
-        charts.Edge("b", "c"),
-        charts.Edge("a", "c"),
-        charts.Edge("x", "a"),
-    ]
-    svg = charts.svg(charts.tree(nodes, edges), "A tree")
-    assert [svg.count(f">{name}<") for name in "ABC"] == [1, 1, 1]
-    assert 'aria-label="A tree"' in svg
+    nodes = [Node("a", "A"), Node("b", "B", "note", "strong"), Node("c", "C", "", "soft")]
+    pairs = [("a", "b"), ("b", "c"), ("a", "c"), ("x", "a")]
+    graph = tree(nodes, [Edge(tail, head) for tail, head in pairs], title="A tree")
+    assert (graph.marks, len(graph.arrows)) == (3, 3)
+    places = {box.lines[0]: box.x for box in graph.boxes}
+    assert places["A"] < places["B"] < places["C"]
+    for drawn in (still(graph, width=100), page(graph)):
+        assert [drawn.count(f">{name}<") for name in "ABC"] == [1, 1, 1]
+        assert "<title>A tree</title>" in drawn
+    assert 'width="100pt"' in still(graph, width=100)
 
 
 def test_a_sparkline_of_gaps_is_still_a_picture():
-    assert charts.svg(charts.sparkline([None, 1, None, 3, 2])).startswith("<svg")
-    assert charts.svg(charts.sparkline([None, None])).startswith("<svg")
+    assert sparkline([None, 1, None, 3, 2]).marks == 4
+    for values in ([None, 1, None, 3, 2], [None, None]):
+        assert "<svg" in spark(sparkline(values))
+        assert still(sparkline(values), width=90).startswith("<svg")
 
 
-def test_rows_without_a_period_are_refused(card):
+def test_rows_without_a_period_are_refused():
     with pytest.raises(QueryError, match="metric_time__month"):
-        charts.line([{"net_revenue": 1}], card)
+        charts.line([{"revenue": 1}], CARD)
+
+
+def test_a_drawing_is_kept_as_a_file_of_either_kind(tmp_path):
+    drawing = Drawing(sparkline([1, 3, 2]))
+    drawing.save(tmp_path / "a.svg", width=90)
+    drawing.save(tmp_path / "a.png", width=90)
+    assert (tmp_path / "a.svg").read_text(encoding="utf-8") == drawing.svg(90)
+    image = (tmp_path / "a.png").read_bytes()
+    assert image.startswith(b"\x89PNG")
+    # 90 points are 120 pixels, twice as fine; the width stands in the file's header.
+    assert int.from_bytes(image[16:20]) == 240
+    with pytest.raises(QueryError, match=r"\.svg or \.png"):
+        drawing.save(tmp_path / "a.pdf")
 
 
 def test_a_kpi_in_the_hand_plots_itself(layer):
     kpi = cadran.Kpi(layer, "net_revenue")
     chart = kpi.plot(start="2026-01-01", end="2026-06-30", lang="fr")
-    assert charts.png(chart).startswith(b"\x89PNG")
+    assert chart.picture.marks >= len(MONTHS)
+    assert "avr." in chart._repr_svg_()
     assert "order_id__channel" in kpi.values(by="order_id__channel").columns
     assert "Net revenue" in repr(kpi)

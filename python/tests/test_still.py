@@ -6,13 +6,12 @@ import datetime as dt
 import itertools
 import re
 from dataclasses import replace
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from test_cards import card
 
-import cadran.web
+from cadran import shell
 from cadran.charts import plots, timelines
 from cadran.charts.page import page
 from cadran.charts.picture import (
@@ -205,8 +204,7 @@ def _luminance(colour):
 
 
 def test_a_still_has_the_colours_of_the_page():
-    sheet = Path(cadran.web.__file__).with_name("assets") / "board.css"
-    light, *dark = re.findall(r":root[^{]*\{(--[^}]*)\}", sheet.read_text())
+    light, *dark = re.findall(r":root[^{]*\{(--[^}]*)\}", shell.STYLE.read_text())
     for palette, written in (("light", light), *(("dark", found) for found in dark)):
         colours = dict(re.findall(r"--([\w-]+):(#\w+)", written))
         colours = {k: c if len(c) == 7 else f"#{c[1:]}{c[1:]}" for k, c in colours.items()}

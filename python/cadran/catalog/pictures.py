@@ -6,54 +6,48 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from cadran import charts
-from cadran.charts import Edge, Node
+from cadran.charts import rows
+from cadran.charts.graph import Edge, Node, tree
+from cadran.charts.page import page, spark
+from cadran.charts.plots import sparkline
 from cadran.insight.breaks import marks
 
 if TYPE_CHECKING:
     from cadran.catalog.facts import Facts, KpiFacts
     from cadran.catalog.texts import Words
+    from cadran.charts.picture import Style
     from cadran.core.project import lineage
 
-WIDE, NARROW = (980, 280), (290, 190)
-BARS = 230
 THROUGH = {"semantic_model"}
 
 
-def over_time(kpi: KpiFacts, w: Words) -> dict[str, Markup]:
-    """The line for a wide and for a narrow screen."""
+def over_time(kpi: KpiFacts, w: Words) -> Markup:
+    """The line, with what was published and what was aimed at, and the table of its figures."""
     if not kpi.series:
-        return {}
+        return Markup()
     # The months shown are of one version; only what was published may be of several.
-    breaks = marks(kpi.breaks, kpi.card.name, w.lang)
     said = [
         {"metric_time__month": month, kpi.card.name: value}
         for month, value in sorted(kpi.published.items())
     ]
-    target = float(kpi.row.target.target) if kpi.row and kpi.row.target else None
-    title = w("picture_of", label=kpi.card.localized(w.lang).label)
-    return {
-        name: _drawn(
-            charts.line(
-                kpi.series, kpi.card, lang=w.lang, breaks=breaks, target=target, width=size[0],
-                height=size[1], published=said,
-            ),
-            title,
-        )
-        for name, size in (("wide", WIDE), ("narrow", NARROW))
-    }  # fmt: skip
+    picture = rows.line(
+        kpi.series, kpi.card, lang=w.lang, breaks=marks(kpi.breaks, kpi.card.name, w.lang),
+        goals={goal.start: goal.target for goal in kpi.targets if goal.grain == "month"},
+        published=said, head=w("month"),
+    )  # fmt: skip
+    return page(picture, more=w("figures"))
 
 
 def breakdown(kpi: KpiFacts, w: Words, title: str) -> Markup:
     """The latest month by the card's first dimension."""
     if len(kpi.breakdown) < 2:  # noqa: PLR2004 - one bar compares nothing
         return Markup()
-    return _drawn(charts.bars(kpi.breakdown, kpi.card, lang=w.lang, width=BARS), title)
+    return page(rows.ranked(kpi.breakdown, kpi.card, title=title, lang=w.lang))
 
 
 def course(values: tuple[Any, ...]) -> Markup:
     """The sparkline of a row; its figures stand beside it."""
-    return _drawn(charts.sparkline(values), "")
+    return spark(sparkline(values))
 
 
 def lineage_of(kpi: KpiFacts, w: Words) -> Markup:
@@ -64,8 +58,8 @@ def lineage_of(kpi: KpiFacts, w: Words) -> Markup:
     edges: dict[tuple[str, str], Edge] = {}
     label = kpi.card.localized(w.lang).label
     _walk(kpi.origin, None, nodes, edges, label)
-    chart = charts.tree(list(nodes.values()), list(edges.values()), lang=w.lang)
-    return _drawn(chart, w("picture_lineage", label=label))
+    title = w("picture_lineage", label=label)
+    return page(tree(list(nodes.values()), list(edges.values()), title=title))
 
 
 def _walk(
@@ -83,8 +77,8 @@ def _walk(
             _walk(parent, head, nodes, edges, label)
         return
     if key not in nodes:
-        is_kpi = head is None
-        style = "strong" if is_kpi else "soft" if node.kind in {"source", "seed"} else "plain"
+        is_kpi, is_raw = head is None, node.kind in {"source", "seed"}
+        style: Style = "strong" if is_kpi else "soft" if is_raw else "plain"
         nodes[key] = Node(key, label if is_kpi else node.name, _note(node), style)
     if head is not None:
         edges[key, head] = Edge(key, head)
@@ -117,8 +111,8 @@ def tree_around(kpi: KpiFacts, facts: Facts, w: Words) -> Markup:
     for link in facts.tree.out_of(name):
         nodes.setdefault(link.head, _box(link.head, facts, w))
         edges.append(Edge(name, link.head, link.sign, not link.is_exact))
-    chart = charts.tree(list(nodes.values()), edges, lang=w.lang)
-    return _drawn(chart, w("picture_tree", label=kpi.card.localized(w.lang).label))
+    title = w("picture_tree", label=kpi.card.localized(w.lang).label)
+    return page(tree(list(nodes.values()), edges, title=title))
 
 
 def tree_of_all(facts: Facts, w: Words) -> Markup:
@@ -126,8 +120,7 @@ def tree_of_all(facts: Facts, w: Words) -> Markup:
     links = facts.tree.links
     names = dict.fromkeys(name for link in links for name in (link.tail, link.head))
     edges = [Edge(link.tail, link.head, link.sign, not link.is_exact) for link in links]
-    chart = charts.tree([_box(name, facts, w) for name in names], edges, lang=w.lang)
-    return _drawn(chart, w("tree"))
+    return page(tree([_box(name, facts, w) for name in names], edges, title=w("tree")))
 
 
 def _box(name: str, facts: Facts, w: Words) -> Node:
@@ -135,10 +128,5 @@ def _box(name: str, facts: Facts, w: Words) -> Node:
     if kpi is None:
         return Node(name, name, w("part"), "soft")
     card = kpi.card
-    style = "strong" if card.tier == "strategic" else "plain"
+    style: Style = "strong" if card.tier == "strategic" else "plain"
     return Node(name, card.localized(w.lang).label, w(card.scope), style)
-
-
-def _drawn(chart: Any, title: str) -> Markup:
-    # Drawn by our own charts from labels that the SVG writer escapes.
-    return Markup(charts.svg(chart, title))  # noqa: S704

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cadran import charts
+from cadran import shell
 from cadran.catalog import facts, pictures
 from cadran.catalog import facts as dictionary
 from cadran.catalog import facts as history
@@ -19,7 +19,6 @@ from cadran.formats.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from jinja2 import Environment
 
@@ -106,9 +105,7 @@ class Lists:
 
 LANGUAGES = ("en", "fr")
 MARK = ".cadran-catalog"
-SIGNS = {
-    "on target": "●", "near target": "◐", "warning": "▲", "critical": "■", "no target": "○",
-}  # fmt: skip
+_HOME = Path(__file__).parent
 REVIEW_DAYS = 120
 
 
@@ -140,16 +137,16 @@ def build(layer: Layer, out: Path) -> Site:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     (out / MARK).write_text("written by `cadran catalog`\n", encoding="utf-8")
-    shutil.copytree(_files("assets"), out / "assets")
-    environment = _environment()
+    shutil.copytree(_HOME / "assets", out / "assets")
+    shutil.copy(shell.STYLE, out / "assets")
+    environment = shell.environment(_HOME / "templates")
     files = [_write(out / "index.html", environment.get_template("landing.html").render())]
-    with charts.quick():
-        courses = {
-            name: pictures.course(kpi.row.history) for name, kpi in gathered.kpis.items() if kpi.row
-        }
-        for lang in LANGUAGES:
-            pages = _Pages(environment, gathered, tables, Words(lang), out, courses)
-            files += pages.write(edits)
+    courses = {
+        name: pictures.course(kpi.row.history) for name, kpi in gathered.kpis.items() if kpi.row
+    }
+    for lang in LANGUAGES:
+        pages = _Pages(environment, gathered, tables, Words(lang), out, courses)
+        files += pages.write(edits)
     checks = [check for kpi in gathered.kpis.values() for check in kpi.checks]
     broken = [check for check in checks if check.expression and not check.holds]
     return Site(files, broken)
@@ -213,7 +210,7 @@ class _Pages:
         text = self.environment.get_template(template).render(
             w=self.w, lang=self.w.lang, other=OTHER[self.w.lang], path=path, up=up,
             section=section, facts=self.facts, shown=self.shown, courses=self.courses,
-            signs=SIGNS, figure=self.figure, measure=self.measure, change=self.change,
+            measure=self.measure, change=self.change,
             period=self.period, tables={table.name for table in self.tables}, **content,
         )  # fmt: skip
         self.written.append(_write(self.out / path, text))
@@ -239,9 +236,6 @@ class _Pages:
         )  # fmt: skip
 
     # Figures ----------------------------------------------------------------------------------
-
-    def figure(self, kpi: KpiFacts, value: Any) -> str:
-        return self.measure(value, kpi.card)
 
     def measure(self, value: Any, card: Any) -> str:
         return numbers.measure(value, card.unit, decimals=card.decimals, lang=self.w.lang)
@@ -333,22 +327,6 @@ def _models(kpi: KpiFacts) -> list[str]:
             yield from walk(parent)
 
     return list(dict.fromkeys(walk(kpi.origin))) if kpi.origin else []
-
-
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("cadran.catalog", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _files(name: str) -> Any:
-    return resources.files("cadran.catalog") / name
 
 
 def _write(path: Path, text: str) -> Path:

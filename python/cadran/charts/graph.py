@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import itertools
 import statistics
-import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import altair as alt
-
-from cadran.charts import theme
+from cadran.charts.picture import Arrow, Box, Graph, Style
+from cadran.charts.svg import SMALL, TEXT, cut, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BOX, LETTERS = 184, 25
-GAP, ROOM = 52, 12
-LINE = 15
-SWEEPS = 8
-LANE = 6
-CURVE = [step / 10 for step in range(11)]
-FILLS = {
-    "strong": (theme.BLUE, theme.PAPER, "#dbe7ef", theme.BLUE),
-    "plain": (theme.PAPER, theme.INK, theme.MUTED, "#9fb0bd"),
-    "soft": ("#f0f4f7", theme.INK, theme.MUTED, "#c3ccd4"),
-    "warm": ("#fdf3e7", theme.INK, theme.MUTED, "#d9a066"),
+    from cadran.charts.svg import Canvas
+
+_BOX, _INSET = 138.0, 8.0  # points
+_GAP, _ROOM = 39.0, 9.0
+_LINE = 11.5
+_SWEEPS = 8
+_LANE = 4.5
+_MOST_LINES = 3
+_FILLS = {  # of a box, its words, its note and its edge
+    "strong": ("blue", "paper", "paper", "blue"),
+    "plain": ("paper", "ink", "muted", "grey"),
+    "soft": ("sunk", "ink", "muted", "rule"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A box: its key, its words, a note under them, and how it is filled (a key of FILLS)."""
+    """A box: its key, its words, a note under them, and how it is filled."""
 
     key: str
     label: str
     note: str = ""
-    style: str = "plain"
+    style: Style = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,43 +48,63 @@ class Edge:
     is_dashed: bool = False
 
 
-def tree(nodes: Sequence[Node], edges: Sequence[Edge], *, lang: str = "en") -> alt.LayerChart:
+def tree(nodes: Sequence[Node], edges: Sequence[Edge], *, title: str) -> Graph:
     """The picture of a graph without cycles; what others are made from stands on the left.
 
     Args:
         nodes: the boxes.
         edges: the arrows; those to unknown boxes are left out.
-        lang: language of the formats.
+        title: what a screen reader says.
     """
-    boxes = {node.key: node for node in nodes}
-    edges = [edge for edge in edges if edge.tail in boxes and edge.head in boxes]
+    named = {node.key: node for node in nodes}
+    edges = [edge for edge in edges if edge.tail in named and edge.head in named]
     columns, routes = _columns(nodes, edges)
-    heights = {
-        key: LINE * (len(_lines(node.label)) + bool(node.note)) + 16 for key, node in boxes.items()
-    }
-    heights |= {key: LANE for column in columns for key in column if key not in boxes}
+    lines = {key: _lines(node.label) for key, node in named.items()}
+    heights = {key: _LINE * (len(lines[key]) + bool(node.note)) + 12 for key, node in named.items()}
+    heights |= {key: _LANE for column in columns for key in column if key not in named}
     tallest = max(
-        (sum(heights[key] + ROOM for key in column) - ROOM for column in columns), default=0
+        (sum(heights[key] + _ROOM for key in column) - _ROOM for column in columns), default=0.0
     )
     place: dict[str, tuple[float, float]] = {}
     for index, column in enumerate(columns):
-        used = sum(heights[key] + ROOM for key in column) - ROOM
-        top = (tallest - used) / 2
+        used = sum(heights[key] + _ROOM for key in column) - _ROOM
+        top = (tallest - used) / 2 + 1
         for key in column:
-            place[key] = (index * (BOX + GAP), top)
-            top += heights[key] + ROOM
-    width = len(columns) * (BOX + GAP) - GAP
-    chart = alt.layer(
-        *_arrows(edges, routes, place, heights),
-        *_boxes(boxes, place, heights),
-        *_texts(boxes, place),
-    )
-    return theme.styled(
-        chart.properties(width=max(width, BOX), height=max(tallest, LINE), padding=2).resolve_scale(
-            color="independent", strokeDash="independent"
-        ),
-        lang,
-    )
+            place[key] = (index * (_BOX + _GAP) + 1, top)
+            top += heights[key] + _ROOM
+    arrows = []
+    for edge, route in zip(edges, routes, strict=True):
+        ways = []
+        for key in route:
+            x, middle = place[key][0], place[key][1] + heights[key] / 2
+            # A lane is crossed on the level; a box is reached at its left and left at its right.
+            ways += [(x, middle), (x + _BOX, middle)]
+        arrows.append(Arrow(tuple(ways[1:-1]), edge.label, edge.is_dashed))
+    boxes = [
+        Box(*place[key], _BOX, heights[key], lines[key], node.note, node.style)
+        for key, node in named.items()
+    ]
+    width = len(columns) * (_BOX + _GAP) - _GAP + 2
+    return Graph(title, max(width, _BOX), max(tallest, _LINE) + 2, tuple(boxes), tuple(arrows))
+
+
+def draw(canvas: Canvas, graph: Graph) -> None:
+    """Put a graph on a canvas, in its own size."""
+    for arrow in graph.arrows:
+        style = "dashed" if arrow.is_dashed else "solid"
+        canvas.line(arrow.points, "grey", width=1, style=style, curved=True)
+    for box in graph.boxes:
+        fill, ink, muted, edge = _FILLS[box.style]
+        canvas.rect(box.x, box.y, box.width, box.height, fill, radius=3, edge=edge)
+        x, y = box.x + _INSET, box.y + 6 + _LINE / 2
+        room = box.width - 2 * _INSET
+        for line in box.lines:
+            canvas.text(x, y, cut(line, room, bold=True), ink, bold=True)
+            y += _LINE
+        canvas.text(x, y, cut(box.note, room, SMALL), muted, size=SMALL)
+    for arrow in graph.arrows:
+        x, y = arrow.points[-1]
+        canvas.text(x - 4, y + 6, arrow.label, size=SMALL, anchor="end")
 
 
 def _columns(
@@ -128,7 +147,7 @@ def _sort(columns: list[list[str]], routes: list[list[str]]) -> None:
         for tail, head in itertools.pairwise(route):
             near[0].setdefault(head, set()).add(tail)
             near[1].setdefault(tail, set()).add(head)
-    for sweep in range(SWEEPS):
+    for sweep in range(_SWEEPS):
         neighbours = near[sweep % 2]
         for column in columns if sweep % 2 == 0 else reversed(columns):
             middle = {
@@ -143,110 +162,15 @@ def _sort(columns: list[list[str]], routes: list[list[str]]) -> None:
             column.sort(key=rank.__getitem__)
 
 
-def _lines(label: str) -> list[str]:
-    # A name in snake case is broken at its underscores.
-    return [
-        line.replace(" ", "_") if "_" in label and " " not in label else line
-        for line in textwrap.wrap(label.replace("_", " ") if " " not in label else label, LETTERS)
-    ] or [""]
-
-
-def _axis(field: str, kind: type[Any]) -> Any:
-    return kind(
-        field, type="quantitative", axis=None, scale=alt.Scale(zero=False, nice=False, padding=0)
-    )
-
-
-def _boxes(
-    boxes: dict[str, Node], place: dict[str, tuple[float, float]], heights: dict[str, int]
-) -> list[Any]:
-    layers = []
-    for style, (fill, _, _, stroke) in FILLS.items():
-        rows = [
-            {"x": place[key][0], "x2": place[key][0] + BOX,
-             "y": -place[key][1], "y2": -place[key][1] - heights[key]}
-            for key, node in boxes.items() if node.style == style
-        ]  # fmt: skip
-        if rows:
-            layers.append(
-                theme.chart(rows)
-                .mark_rect(fill=fill, stroke=stroke, strokeWidth=1, cornerRadius=4)
-                .encode(x=_axis("x", alt.X), x2="x2:Q", y=_axis("y", alt.Y), y2="y2:Q")
-            )
-    return layers
-
-
-def _texts(boxes: dict[str, Node], place: dict[str, tuple[float, float]]) -> list[Any]:
-    layers = []
-    for style, (_, ink, muted, _) in FILLS.items():
-        strong, small = [], []
-        for key, node in boxes.items():
-            if node.style != style:
-                continue
-            x, y = place[key]
-            lines = _lines(node.label)
-            strong += [
-                {"x": x + 10, "y": -y - 15.5 - LINE * index, "text": text}
-                for index, text in enumerate(lines)
-            ]
-            if node.note:
-                row = {"x": x + 10, "y": -y - 15.5 - LINE * len(lines), "text": node.note}
-                small.append(row)
-        for rows, colour, size, weight in (
-            (strong, ink, theme.TEXT, "bold"),
-            (small, muted, theme.SMALL, "normal"),
-        ):
-            if rows:
-                layers.append(
-                    theme.chart(rows)
-                    .mark_text(
-                        align="left", baseline="middle", color=colour, fontSize=size,
-                        fontWeight=weight, limit=BOX - 20,
-                    )
-                    .encode(x=_axis("x", alt.X), y=_axis("y", alt.Y), text="text:N")
-                )  # fmt: skip
-    return layers
-
-
-def _arrows(
-    edges: Sequence[Edge],
-    routes: list[list[str]],
-    place: dict[str, tuple[float, float]],
-    heights: dict[str, int],
-) -> list[Any]:
-    layers = []
-    labels = []
-    for is_dashed in (False, True):
-        rows: list[dict[str, float]] = []
-        for number, (edge, route) in enumerate(zip(edges, routes, strict=True)):
-            if edge.is_dashed != is_dashed:
-                continue
-            points: list[tuple[float, float]] = []
-            for tail, head in itertools.pairwise(route):
-                x1, y1 = place[tail][0] + BOX, place[tail][1] + heights[tail] / 2
-                x2, y2 = place[head][0], place[head][1] + heights[head] / 2
-                points += [
-                    (x1 + (x2 - x1) * along, y1 + (y2 - y1) * along**2 * (3 - 2 * along))
-                    for along in CURVE
-                ]
-            rows += [
-                {"x": x, "y": -y, "edge": number, "step": step}
-                for step, (x, y) in enumerate(points)
-            ]
-            if edge.label:
-                labels.append({"x": points[-1][0] - 7, "y": -points[-1][1] + 9, "text": edge.label})
-        if rows:
-            layers.append(
-                theme.chart(rows)
-                .mark_line(
-                    color="#8b99a5", strokeWidth=1.25, strokeDash=[4, 3] if is_dashed else [1, 0]
-                )
-                .encode(x=_axis("x", alt.X), y=_axis("y", alt.Y), detail="edge:N", order="step:Q")
-            )
-    if labels:
-        layers.append(
-            theme.chart(labels)
-            .mark_text(align="right", color=theme.MUTED, fontSize=theme.SMALL)
-            .encode(x=_axis("x", alt.X), y=_axis("y", alt.Y), text="text:N")
-        )
-    return layers
+def _lines(label: str) -> tuple[str, ...]:
+    """The words of a box; a name in snake case is broken at its underscores."""
+    joint = "_" if "_" in label and " " not in label else " "
+    lines: list[str] = []
+    for word in label.split(joint):
+        longer = f"{lines[-1]}{joint}{word}" if lines else word
+        is_full = text_width(longer, TEXT, bold=True) > _BOX - 2 * _INSET
+        if lines and is_full and len(lines) < _MOST_LINES:
+            lines.append(word)
+        else:
+            lines[-1:] = [longer]
+    return tuple(lines)

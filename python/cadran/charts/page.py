@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from cadran.charts.picture import Bars, Grid, Plot, stepped
+from cadran.charts import graph
+from cadran.charts.picture import Bars, Grid, Panels, Plot, stepped
+from cadran.charts.svg import LIGHT, Canvas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
         Cell,
         Curve,
         Dot,
+        Graph,
         Panel,
-        Panels,
         Picture,
         Point,
         Segment,
@@ -45,7 +47,9 @@ def page(picture: Picture, *, more: str = "") -> Markup:
         return _plot(picture, more)
     if isinstance(picture, Bars):
         return _bars(picture)
-    return _grid(picture) if isinstance(picture, Grid) else _panels(picture)
+    if isinstance(picture, Panels):
+        return _panels(picture)
+    return _grid(picture) if isinstance(picture, Grid) else _graph(picture)
 
 
 def spark(picture: Plot) -> Markup:
@@ -304,6 +308,17 @@ def _grid(picture: Grid) -> Markup:
         '<table class="heat" data-marks="{}"><thead><tr><td></td>{}</tr></thead>'
         '<tbody>{}</tbody></table></div><div class="legend heat-legend">{}</div>'
     ).format(picture.title, picture.marks, head, rows, legend)
+
+
+def _graph(picture: Graph) -> Markup:
+    """A graph in its own size, which is rolled where the page is narrower."""
+    canvas = Canvas({tone: f"var(--{tone})" for tone in LIGHT})
+    graph.draw(canvas, picture)
+    drawn = Markup(canvas.svg(picture.width, picture.height, picture.title))  # noqa: S704 - escaped
+    return Markup(
+        '<div class="scroll graph" tabindex="0" role="region" aria-label="{}"'
+        ' data-marks="{}">{}</div>'
+    ).format(picture.title, picture.marks, drawn)
 
 
 def _cell(cell: Cell | None) -> Markup:

@@ -17,6 +17,7 @@ Tone = Literal[
     "blue", "orange", "teal", "purple", "ochre", "grey", "ink", "muted", "ok", "near", "bad"
 ]
 Shape = Literal["disc", "ring", "triangle", "diamond", "square"]
+Style = Literal["strong", "plain", "soft"]
 Point = tuple[float, float]
 
 SERIES: tuple[Tone, ...] = ("blue", "orange", "teal", "purple", "ochre", "grey")
@@ -246,7 +247,51 @@ class Panels:
         return sum(panel.plot.marks for panel in self.panels)
 
 
-Picture = Plot | Bars | Grid | Panels
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box of a graph: its upper left corner and size, its words, and how it is filled."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    lines: tuple[str, ...]
+    note: str = ""
+    style: Style = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """A way from box to box through points, dashed when it is declared and not exact."""
+
+    points: tuple[Point, ...]
+    label: str = ""
+    is_dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Things and what they are made from; its measures are points, for its words are in boxes.
+
+    Attributes:
+        title: what a screen reader says.
+        width: of the whole.
+        height: of the whole.
+    """
+
+    title: str
+    width: float
+    height: float
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+
+    @property
+    def marks(self) -> int:
+        """How many boxes it has."""
+        return len(self.boxes)
+
+
+Picture = Plot | Bars | Grid | Panels | Graph
 
 
 @dataclass(frozen=True, slots=True)

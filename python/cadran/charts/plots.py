@@ -77,12 +77,21 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened: in the lane below a plot, or as a line across it."""
+    """Something that happened: in the lane below a plot, or as a line across it.
+
+    Attributes:
+        at: when.
+        text: what it says.
+        tone: its colour.
+        shape: its sign in the lane.
+        cuts: whether values change their meaning there, so that no line may cross.
+    """
 
     at: Any
     text: str
     tone: Tone = "ink"
     shape: Shape = "triangle"
+    cuts: bool = False
 
 
 def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
@@ -161,7 +170,7 @@ def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
         events=tuple(
             Dot(_placed(mark.at, starts), 0.5, mark.tone, mark.shape, mark.text)
             for mark in events
-            if _day(starts[0]) <= _day(mark.at)
+            if stamp(starts[0]) <= stamp(mark.at)
         ),
         ends=apart(ends, _END_PIXELS / height),
         table=_figures(series, card, starts, grain, head, lang) if head else None,
@@ -270,8 +279,8 @@ def heat(
 
 def _placed(at: Any, starts: Sequence[Any]) -> float:
     """The place of an instant among evenly set starts of periods."""
-    moment = _day(at)
-    stamps = [_day(start) for start in starts]
+    moment = stamp(at)
+    stamps = [stamp(start) for start in starts]
     if moment <= stamps[0] or len(stamps) == 1:
         return _place(0, len(stamps))
     for index, (left, right) in enumerate(itertools.pairwise(stamps)):
@@ -282,7 +291,8 @@ def _placed(at: Any, starts: Sequence[Any]) -> float:
     return 1.0
 
 
-def _day(at: Any) -> float:
+def stamp(at: Any) -> float:
+    """A day, an instant or a number as a number, so that they compare."""
     if isinstance(at, dt.datetime):
         return at.replace(tzinfo=None).timestamp()
     if isinstance(at, dt.date):

@@ -9,19 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import dist
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cadran.charts.picture import Bars, Grid, Plot, apart, stepped, transposed
+from cadran.charts import graph
+from cadran.charts.picture import Bars, Grid, Panels, Plot, apart, stepped, transposed
 from cadran.charts.svg import PALETTES, SMALL, TEXT, Canvas, cut, text_width, wrap
+from cadran.errors import QueryError
+from cadran.formats import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cadran.charts.picture import Bar, Curve, Dot, End, Panels, Picture, Point, Rule, Tick
+    from cadran.charts.picture import Bar, Curve, Dot, End, Picture, Point, Rule, Tick
     from cadran.charts.svg import Anchor, Theme
 
 WIDTH = 480.0  # points
-_PIXEL = 0.75  # of a point
+_DPI = 96  # what a browser takes a point for
+_PIXEL = 72 / _DPI  # in points
 _LINE = 12.0  # between two lines of small text
 _GAP = 6.0
 _ENDS_MOST = 0.34  # of the width, for the names at the ends of lines
@@ -49,19 +54,64 @@ def still(
         ground: whether the paper is painted too; without it what lies below shows.
     """
     canvas = Canvas(PALETTES[theme])
+    wide, scale = width, 1.0
     if isinstance(picture, Plot):
         tall = _plot(canvas, picture, width, height)
     elif isinstance(picture, Bars):
         tall = _bars(canvas, picture, width)
     elif isinstance(picture, Grid):
         tall = _grid(canvas, picture, width)
-    else:
+    elif isinstance(picture, Panels):
         tall = _panels(canvas, picture, width)
+    else:
+        graph.draw(canvas, picture)
+        wide, tall = picture.width, picture.height
+        scale = min(width / wide, 1.0)
     if ground:
         paper = Canvas(canvas.colours)
-        paper.rect(0, 0, width, tall, "paper")
+        paper.rect(0, 0, wide, tall, "paper")
         canvas.parts[:0] = paper.parts
-    return canvas.svg(width, tall, picture.title)
+    return canvas.svg(wide, tall, picture.title, scale)
+
+
+def png(svg: str, zoom: float = 2) -> bytes:
+    """A still as a PNG, twice as fine as its size in pixels by default.
+
+    Raises:
+        ImportError: resvg-py is not installed.
+    """
+    try:
+        import resvg_py
+    except ImportError:
+        message = "A PNG needs resvg-py: install it with `pip install cadran[charts]`."
+        raise ImportError(message) from None
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom, dpi=_DPI))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture in the hand: a notebook shows it, and a file keeps it."""
+
+    picture: Picture
+
+    def svg(self, width: float = WIDTH, theme: Theme = "light") -> str:
+        """The picture on its paper, at a width in points."""
+        return still(self.picture, width=width, theme=theme, ground=True)
+
+    def save(self, file: str | Path, width: float = WIDTH, theme: Theme = "light") -> None:
+        """Write the picture to a file whose name ends with .svg or .png.
+
+        Raises:
+            QueryError: the name ends otherwise.
+            ImportError: a PNG is asked for, and resvg-py is not installed.
+        """
+        target, drawn = Path(file), self.svg(width, theme)
+        if target.suffix not in {".svg", ".png"}:
+            raise QueryError(f"The chart is '{file}'; it takes a file that ends with .svg or .png.")
+        files.write(target, png(drawn) if target.suffix == ".png" else drawn.encode())
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
 
 
 @dataclass(frozen=True, slots=True)

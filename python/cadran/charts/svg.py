@@ -180,16 +180,19 @@ class Canvas:
         """Another drawing inside this one, moved to the right."""
         self.parts.append(f'<g transform="translate({_n(x)} 0)">{"".join(inner.parts)}</g>')
 
-    def svg(self, width: float, height: float, title: str, *, unit: str = "pt") -> str:
-        """The whole; without a title it is decoration, which a screen reader passes over."""
+    def svg(self, width: float, height: float, title: str, scale: float = 1.0) -> str:
+        """The whole, in points times `scale`.
+
+        Without a title it is decoration, which a screen reader passes over.
+        """
         spoken = (
             f' role="img"><title>{escape(title, quote=False)}</title>'
             if title
             else ' aria-hidden="true">'
         )
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width)}{unit}"'
-            f' height="{_n(height)}{unit}" viewBox="0 0 {_n(width)} {_n(height)}"'
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width * scale)}pt"'
+            f' height="{_n(height * scale)}pt" viewBox="0 0 {_n(width)} {_n(height)}"'
             f' font-family="{FONT}"{spoken}{"".join(self.parts)}</svg>'
         )
 

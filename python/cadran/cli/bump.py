@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cadran.charts import rows
+from cadran.charts.still import Drawing
 from cadran.cli.common import add_project, examples, open_layer
 from cadran.core.project import dbt, git, lock
 from cadran.core.result import KEEPING
@@ -224,7 +226,7 @@ def _next(layer: Layer, parsed: argparse.Namespace) -> int:
     for card, bumped in zip(cards, results, strict=True):
         _show(card, bumped)
     if parsed.chart:
-        parsed.chart.write_text(_chart(cards[0], results[0]), encoding="utf-8")
+        _chart(cards[0], results[0]).save(parsed.chart)
         print(f"\n{parsed.chart}: both versions as a picture")
     return 0
 
@@ -393,17 +395,13 @@ def _bar(change: float | None, greatest: float) -> str:
     return f"{left}│{'█' * length if change and change > 0 else ''}"
 
 
-def _chart(card: Card, bumped: Bumped) -> str:
-    from cadran import charts
-
-    time = f"metric_time__{bumped.grain}"
+def _chart(card: Card, bumped: Bumped) -> Drawing:
     old, new = (
-        [{time: pair.period, card.name: getattr(pair, side)} for pair in bumped.pairs]
-        for side in ("old", "new")
+        {pair.period: getattr(pair, side) for pair in bumped.pairs} for side in ("old", "new")
     )
     names = f"v{bumped.record.version - 1}", f"v{bumped.record.version}"
-    chart = charts.overlap(old, new, card, names=names, effective=bumped.record.effective_from)
-    return charts.svg(chart, f"{card.label}, {names[0]} and {names[1]}")
+    effective = bumped.record.effective_from
+    return Drawing(rows.versions(old, new, card, bumped.grain, names=names, effective=effective))
 
 
 def _today() -> dt.date:

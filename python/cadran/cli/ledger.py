@@ -11,14 +11,10 @@ from cadran.core import journal
 from cadran.core.ledger.verify import verify
 from cadran.core.project import lock
 from cadran.errors import QueryError
-from cadran.formats import files
 from cadran.formats.encoding import json_text
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
-
-    import altair as alt
 
     from cadran.core.ledger.verify import Verification
     from cadran.governance.approval import Restatement
@@ -107,15 +103,6 @@ kpi KPI          such as net_revenue
         "cadran explain net_revenue 2026-09 --history",
     )
     describe(parser, _explain, usage, formats=FORMATS, language=True, shown=shown)
-
-
-def _draw(chart: alt.LayerChart, file: Path) -> None:
-    from cadran import charts
-
-    if file.suffix not in (".svg", ".png"):
-        raise QueryError(f"--chart is '{file}'; it takes a file that ends with .svg or .png.")
-    image = charts.svg(chart).encode() if file.suffix == ".svg" else charts.png(chart)
-    files.write(file, image)
 
 
 def _publish(parsed: argparse.Namespace) -> int:
@@ -256,7 +243,7 @@ def _explain(parsed: argparse.Namespace) -> int:
         return 0
     explained = bridge(layer, parsed.kpi, parsed.period, known_at=parsed.known_at, by=parsed.by)
     if parsed.chart:
-        _draw(explained.plot(parsed.lang), parsed.chart)
+        explained.plot(parsed.lang).save(parsed.chart)
     if parsed.format == "json" and not parsed.output:
         print(json_text(explained.to_dict()))
         return 0

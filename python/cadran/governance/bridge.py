@@ -14,6 +14,8 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from cadran.charts import plots
+from cadran.charts.still import Drawing
 from cadran.core.components import measuring
 from cadran.core.ledger.reader import has_ledger, instant
 from cadran.core.warehouse import ledger_sql as sql
@@ -26,8 +28,6 @@ from cadran.governance.close import period as read_period
 
 if TYPE_CHECKING:
     import datetime as dt
-
-    import altair as alt
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
@@ -223,29 +223,25 @@ class Bridge:
             "steps": self.rows(), "notes": list(self.notes),
         }  # fmt: skip
 
-    def plot(self, lang: str = "en") -> alt.LayerChart:
-        """The steps as a waterfall; those of nothing are left out.
-
-        Raises:
-            ImportError: Altair is not installed: `pip install cadran[charts]`.
-        """
-        import altair as alt
-
-        from cadran import charts
-
+    def plot(self, lang: str = "en") -> Drawing:
+        """The steps as a waterfall; those of nothing are left out."""
         words = texts.words("bridge", lang)
         period = periods.label(self.period, self.grain, lang)
         day = periods.label(self.published_at.date(), "day", lang)
-        bars: list[dict[str, Any]] = []
+        bars: list[tuple[str, Any, str]] = []
         for step in self._drawn(words["others"]):
             key = "whole" if step.step == "definition" and step.member is None else step.step
             label = words[key].format(
                 day=day, old=self.versions[0], new=self.versions[1], member=step.member
             )
-            kind = "total" if step.step in ("published", "now") else "step"
-            bars.append({"label": label, "value": step.amount, "kind": kind})
-        title = alt.Title(f"{self.card.localized(lang).label}, {period}", anchor="start", offset=14)
-        return charts.waterfall(bars, self.card, lang=lang).properties(title=title)
+            bars.append((" ".join(label.split()), step.amount, ""))
+        (first, before, _), *between, (last, now, _) = bars
+        return Drawing(
+            plots.waterfall(
+                (first, before), between, (last, now), self.card, lang=lang,
+                title=f"{self.card.localized(lang).label}, {period}",
+            )
+        )  # fmt: skip
 
     def _drawn(self, others: str) -> list[Step]:
         """The steps but those of nothing, and small ones of many members in one."""

@@ -5,21 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from cadran.charts.plots import Mark
 from cadran.formats import periods
 from cadran.formats.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cadran import charts
     from cadran.core.project.cards import Card
     from cadran.core.result import Break
 
 
-def marks(breaks: Iterable[Break], kpi: str, lang: str = "en") -> list[charts.Break]:
+def marks(breaks: Iterable[Break], kpi: str, lang: str = "en") -> list[Mark]:
     """The breaks of a KPI that an answer carries, as marks for a chart."""
-    from cadran import charts
-
     drawn = []
     for change in breaks:
         if change.kpi == kpi:
@@ -30,7 +28,7 @@ def marks(breaks: Iterable[Break], kpi: str, lang: str = "en") -> list[charts.Br
             label = (
                 label if change.in_series else words("break", lang)["published"].format(label=label)
             )
-            drawn.append(charts.Break(day, label, cuts=change.in_series))
+            drawn.append(Mark(day, label, cuts=change.in_series))
     return drawn
 
 

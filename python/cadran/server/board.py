@@ -103,7 +103,7 @@ class Board:
     async def asset(self, request: Request) -> Response:
         """A file of the pages, under the name of its content."""
         name = request.path_params["name"]
-        if name not in {"board.css", "board.js"} or style(name) != request.url.path:
+        if name not in {"shell.css", "board.js"} or style(name) != request.url.path:
             return Response(status_code=404)
         headers = {"cache-control": f"public, max-age={_MONTH}, immutable"}
         return Response(asset(name), media_type=_MEDIA[name.rpartition(".")[2]], headers=headers)

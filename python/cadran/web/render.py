@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from cadran import shell
 from cadran.charts.page import page, spark
 from cadran.formats import periods
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from cadran.insight.wording import Words
 
 _HOME = Path(__file__).parent
@@ -20,13 +21,7 @@ _HOME = Path(__file__).parent
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_HOME / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = shell.environment(_HOME / "templates")
     environment.globals |= {
         "draw": page,
         "spark": spark,
@@ -39,7 +34,7 @@ def _templates() -> Environment:
 @cache
 def asset(name: str) -> bytes:
     """A file that pages refer to."""
-    return (_HOME / "assets" / name).read_bytes()
+    return (shell.STYLE if name == shell.STYLE.name else _HOME / "assets" / name).read_bytes()
 
 
 @cache
