@@ -14,12 +14,13 @@ import cadran
 from cadran.core.recent import Recent
 from cadran.errors import UnknownNameError
 from cadran.insight import service_levels
+from cadran.insight.exposure import exposure
 from cadran.insight.readings import MOST_KEPT, Reader
 from cadran.insight.source import Source
 from cadran.insight.view import View
 from cadran.insight.wording import Words
 from cadran.reliability import sla
-from cadran.reliability.alerts.machine import Key
+from cadran.reliability.alerts.machine import Key, State
 from cadran.web import alerts, levels, pages
 from cadran.web.render import rendered
 
@@ -194,6 +195,59 @@ def test_who_sees_a_part_of_the_rows_is_told_of_no_service_level(read):
     assert not content["levels"]
     assert not content["contracts"]
     assert "There is no service level objective" in text
+
+
+def test_what_fires_says_once_a_service_what_is_at_stake(layer, kept):
+    began = dt.datetime(2025, 11, 3, 9, 30, 20, tzinfo=dt.UTC)
+    [row] = layer.warehouse.arrow(
+        """
+        with checkout as (
+            select minute_at, request_count, failed_request_count
+            from marts.fct_requests_minutely where service_id = 'checkout'
+        ), days as (
+            select max(ordered_date) as last from marts.fct_orders
+        )
+        select
+            (select sum(failed_request_count) from checkout
+             where minute_at >= '2025-11-03 09:30') as failed,
+            (select sum(request_count) from checkout, days
+             where cast(minute_at as date) between last - 27 and last) as requests,
+            count(*) as orders, sum(ordered_amount) as amount
+        from marts.fct_orders, days where ordered_date between last - 27 and last
+        """
+    ).to_pylist()
+    found = exposure(Source.of(layer), "Checkout", began)
+    assert found.failed == row["failed"]
+    assert found.orders == pytest.approx(row["failed"] * row["orders"] / row["requests"])
+    assert found.revenue == pytest.approx(found.orders * float(row["amount"]) / row["orders"])
+    assert exposure(Source.of(layer), "Nobody's", began) is None
+
+    def standing(tier, since):
+        key = Key("budget_burn", f"checkout:{tier}", "fast")
+        facts = {
+            "slo": tier, "kpi": "platform_availability", "subject": "checkout", "kind": "burn",
+            "subject_id": tier, "active_at": since.isoformat(), "zone": "UTC",
+            "values": {"long_burn": 20.0, "short_burn": 21.0, "factor": 14.4, "long_minutes": 60,
+                       "short_minutes": 5},
+        }  # fmt: skip
+        alert = SimpleNamespace(state=State.FIRING, fired_at=since)
+        return key, SimpleNamespace(key=key, severity="page", alert=alert, facts=facts)
+
+    fires = dict(
+        standing(tier, began + later)
+        for tier, later in (("a", dt.timedelta()), ("b", dt.timedelta(hours=9)))
+    )
+    store = SimpleNamespace(standings=lambda: fires)
+    reader = Reader(Source.of(layer), View(), lambda _: True, *kept)
+    texts = [alert.at_stake for alert in alerts.open_alerts(reader, store, Words("en"))]
+    money = Words("en").short(found.revenue, "EUR")
+    assert len(texts) == 2
+    assert [text.partition(":")[0] for text in texts if text] == [
+        f"{found.orders:.0f} orders at stake so far, about {money}"
+    ]
+    hidden = Reader(Source.of(layer), View(), lambda kpi: kpi != "order_count", *kept)
+    told = alerts.open_alerts(hidden, store, Words("en"))
+    assert [alert.at_stake for alert in told] == ["", ""]
 
 
 def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none():

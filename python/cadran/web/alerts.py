@@ -6,8 +6,12 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from cadran.errors import CadranError
+from cadran.insight.exposure import EXPOSED, exposure
+from cadran.insight.readings import ENDING
 from cadran.reliability.alerts.machine import Key, State
 from cadran.reliability.alerts.message import headline
+from cadran.reliability.status import service_name
 
 if TYPE_CHECKING:
     from cadran.insight.readings import Reader
@@ -20,12 +24,13 @@ _MOST = 60
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """An alert that fires: its title, its first sentence, and since when."""
+    """An alert that fires: its title, its first sentence, since when, and what is at stake."""
 
     title: str
     text: str
     tone: str
     since: dt.datetime | None
+    at_stake: str = ""
 
 
 def open_alerts(reader: Reader, store: Store | None, w: Words) -> list[OpenAlert] | None:
@@ -33,6 +38,8 @@ def open_alerts(reader: Reader, store: Store | None, w: Words) -> list[OpenAlert
     if store is None:
         return None
     alerts: dict[tuple[str, str], OpenAlert] = {}
+    subjects: dict[tuple[str, str], str] = {}
+    burning: dict[str, dt.datetime] = {}  # services, and since when the first alert of them fires
     for standing in store.standings().values():
         facts = standing.facts
         if (
@@ -49,7 +56,36 @@ def open_alerts(reader: Reader, store: Store | None, w: Words) -> list[OpenAlert
         key = standing.key.rule, standing.key.subject
         if key not in alerts or _order(found) < _order(alerts[key]):
             alerts[key] = found
-    return sorted(alerts.values(), key=_order)
+        if facts.get("slo") and facts.get("active_at"):
+            subject, began = str(facts["subject"]), _instant(facts["active_at"])
+            subjects[key], burning[subject] = subject, min(began, burning.get(subject, began))
+    stakes = {subject: _at_stake(reader, subject, began, w) for subject, began in burning.items()}
+    # What is at stake is told once a service, whatever fires of it.
+    return [
+        replace(alert, at_stake=stakes.pop(subjects.get(key, ""), ""))
+        for key, alert in sorted(alerts.items(), key=lambda item: _order(item[1]))
+    ]
+
+
+def _at_stake(reader: Reader, subject: str, began: dt.datetime, w: Words) -> str:
+    """What the failing requests of a service put at stake; empty where nothing can be said."""
+    source = reader.source
+    if source is None or not all(map(reader.whole, EXPOSED)):
+        return ""
+    name = reader.cached(("service", subject), lambda: service_name(source.layer, subject))
+    if name is None:
+        return ""
+    try:
+        found = reader.cached(("exposure", name, began), lambda: exposure(source, name, began))
+    except ENDING:
+        raise
+    except CadranError:
+        return ""  # an alert is worth more than what is said beside it
+    if found is None or found.revenue is None:
+        return ""
+    if round(found.orders) < 1:
+        return w("at_stake_less")
+    return w.count("at_stake", round(found.orders), amount=w.short(found.revenue, found.unit))
 
 
 def _order(alert: OpenAlert) -> tuple[bool, str, str]:
