@@ -188,7 +188,7 @@ def test_pages_join_to_the_whole_answer(rest):
         assert paging["rows"] == 70
         body = {"metrics": ["net_revenue"], "group_by": MONTHS["group_by"].split(","),
                 "page_size": 70, "cursor": paging["next_cursor"]}  # fmt: skip
-        reply = rest.get(f"{rest.base_url.join(reply.links['next']['url'])}")
+        reply = rest.get(f"{reply.url.join(reply.links['next']['url'])}")
         assert rest.post("/query", json=body).json()["rows"] == reply.json()["rows"]
     assert joined == whole
 
@@ -201,7 +201,7 @@ def test_a_page_belongs_to_one_question_and_one_state(rest, demo):
         400, "The question makes no sense as it is asked",
     )  # fmt: skip
     listed = rest.get("/metrics", params={"page_size": "3"})
-    following = rest.get(f"{rest.base_url.join(listed.links['next']['url'])}").json()
+    following = rest.get(f"{listed.url.join(listed.links['next']['url'])}").json()
     assert following["meta"]["paging"]["offset"] == 3
     os.utime(demo.database)  # as a build leaves it
     told = rest.post("/refresh").json()

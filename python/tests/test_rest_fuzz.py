@@ -33,7 +33,7 @@ def test_the_server_does_what_its_description_says(rest_project, another, tmp_pa
             text=True, timeout=240, check=False,
         )  # fmt: skip
         assert done.returncode == 0, shortened(done.stdout)
-        assert "18 / 18" in done.stdout or "Tested: 18" in done.stdout, shortened(done.stdout)
+        assert "19 / 19" in done.stdout or "Tested: 19" in done.stdout, shortened(done.stdout)
         assert httpx.get(f"{running.http}/health/ready").status_code == 200
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from cadran.errors import WarehouseError
 from cadran.server.problems import problem_of
+from cadran.server.rest.app import _EXPOSED
 
 pytest_plugins = ("rest_fixtures",)
 
@@ -44,7 +45,8 @@ PROBLEMS = (
     ("/kpis/net_revenu", 404, "unknown-name", "net_revenue"),
     ("/kpis?tier=high", 400, "bad-question", "strategic, operational"),
     ("/saved-queries/kpi_monthly_strategic.xls", 400, "bad-question", "xlsx"),
-    ("/saved-queries/kpi_monthly_strategic.csv?token=x", 400, "bad-question", "'token'"),
+    ("/saved-queries/kpi_monthly_strategic.csv?token=x", 400, "bad-question", "link_tokens: true"),
+    ("/query?metrics=net_revenue&token=x", 400, "bad-question", "Authorization: Bearer"),
     ("/nothing", 404, "not-found", "/api/v1/docs"),
     ("/kpis/a/b", 404, "not-found", "/api/v1/docs"),
 )
@@ -216,3 +218,24 @@ def test_a_question_that_takes_too_long_is_stopped_and_says_so(rest_project, mon
         reply = rest.get("/api/v1/query", params=YEARS, timeout=20)
         assert reply.status_code == 504
         assert "stopped" in reply.json()["detail"]
+
+
+def test_a_star_a_proxys_prefix_and_a_page_of_another_origin_are_served(rest):
+    got = rest.get("/query", params=YEARS)
+    for path in ("/query?" + str(httpx.QueryParams(YEARS)), "/kpis", "/explorer"):
+        assert rest.get(path, headers={"If-None-Match": "*"}).status_code == 304, path
+    # A link that is relative leads on below whatever address a proxy gave the server.
+    listed = rest.get("/metrics", params={"page_size": "3"})
+    assert listed.links["next"]["url"].startswith("?page_size=3&cursor=")
+    own = got.headers.keys() - {"content-type", "content-length", "server", "date", "vary"}
+    exposed = {name.strip() for name in _EXPOSED.decode().split(",")}
+    assert {name for name in own if name.startswith("cadran-")} <= exposed
+    assert {"content-disposition", "etag", "link", "retry-after"} <= exposed
+
+
+def test_a_page_tries_requests_and_asks_this_server_alone(rest):
+    page = rest.get("/explorer")
+    assert page.text.count("<form") == 19
+    assert "https://" not in page.text
+    assert "script-src 'sha256-" in page.headers["content-security-policy"]
+    assert "connect-src 'self'" in page.headers["content-security-policy"]

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 import cadran
 from cadran.errors import QueryError
 from cadran.formats import files
-from cadran.formats.encoding import arrow_bytes, csv_cell, json_text, parquet_bytes, row_dicts
+from cadran.formats.encoding import (
+    arrow_bytes,
+    csv_cell,
+    csv_for_excel_fr,
+    json_text,
+    parquet_bytes,
+    row_dicts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -165,6 +172,7 @@ _CONTROL = {
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "arrow")
 TEXTS = FORMATS[:4]
 BINARY = ("parquet", "arrow")
+EXCEL_FR = "csv-excel-fr"
 
 
 def add_format(parser: argparse.ArgumentParser, *, formats: tuple[str, ...] = FORMATS) -> None:
@@ -185,6 +193,9 @@ def write(table: pa.Table, form: str, output: Path | None = None) -> None:
     Raises:
         QueryError: a binary form was asked for a screen.
     """
+    if form == EXCEL_FR:
+        _bytes(csv_for_excel_fr(table), output)
+        return
     if form in BINARY:
         _bytes(_binary(table, form, output), output)
         return

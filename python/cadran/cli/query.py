@@ -6,6 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import (
+    EXCEL_FR,
+    FORMATS,
     add_format,
     add_language,
     add_live,
@@ -16,6 +18,7 @@ from cadran.cli.common import (
     write_rows,
 )
 from cadran.core.days import COMPARISONS
+from cadran.core.result import with_complete
 
 if TYPE_CHECKING:
     import argparse
@@ -94,7 +97,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
             help="beside the period before, the same one a year before, or as many days before",
         )
         add_live(parser)
-        add_format(parser)
+        add_format(parser, formats=(*FORMATS, EXCEL_FR))
         examples(
             parser,
             "cadran query net_revenue average_order_value --group-by metric_time__month",
@@ -156,7 +159,10 @@ def _query(parsed: argparse.Namespace) -> int:
         version=parsed.version,
         compare=parsed.compare,
     )
-    write(result.to_arrow(), parsed.format, parsed.output)
+    table = result.to_arrow()
+    if parsed.format == EXCEL_FR:
+        table = with_complete(table, result.query, result.complete_through)
+    write(table, parsed.format, parsed.output)
     for note in filter(None, (result.note, result.running_note)):
         print(f"cadran: {note}", file=sys.stderr)
     if result.watermark:

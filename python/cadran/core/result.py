@@ -14,7 +14,7 @@ from cadran.formats.numbers import measure
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
     import polars as pl
@@ -316,6 +316,38 @@ def arranged(table: pa.Table, query: Query) -> pa.Table:
     metrics = [name for name in query.metrics if name in table.column_names]
     columns = [name for name in table.column_names if name not in metrics] + metrics
     return _finite(table if columns == table.column_names else table.select(columns))
+
+
+COMPLETE = "is_complete"
+
+
+def with_complete(table: pa.Table, query: Query, through: Mapping[str, dt.date | None]) -> pa.Table:
+    """Rows by a period with whether it is whole in the data of every metric, as the last column.
+
+    As they were where they are by no period of days, or where the data do not tell.
+
+    Args:
+        table: the rows.
+        query: what they answer.
+        through: the last whole day of each metric.
+    """
+    import pyarrow as pa
+
+    known = [day for day in through.values() if day is not None]
+    if len(known) < max(1, len(through)) or COMPLETE in table.column_names:
+        return table
+    for group in query.group_by:
+        grain, column = group.asked_grain, group.column
+        if group.base != "metric_time" or group.date_part or grain not in periods.GRAINS:
+            continue
+        if column in table.column_names:
+            ends = [
+                None if start is None else periods.last_of(start, grain)
+                for start in table.column(column).to_pylist()
+            ]
+            whole = [None if end is None else end <= min(known) for end in ends]
+            return table.append_column(COMPLETE, pa.array(whole, pa.bool_()))
+    return table
 
 
 def _finite(table: pa.Table) -> pa.Table:

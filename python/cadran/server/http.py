@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
@@ -292,7 +292,8 @@ def conditional(call: Call, body: bytes, media: str = "application/json") -> Res
     """A reply with a validator of its bytes; nothing but the validator where the client has it."""
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = [(b"etag", tag.encode())]
-    if tag in (call.header(b"if-none-match") or ""):
+    known = call.header(b"if-none-match") or ""
+    if tag in known or known.strip() == "*":
         return response(b"", status=304, headers=headers)
     return response(body, media, headers=headers)
 
@@ -314,10 +315,13 @@ def pairs(link: bytes) -> list[tuple[str, str]]:
 
 
 def next_link(call: Call, cursor: str) -> bytes:
-    """The value of a Link header to the page that follows."""
+    """The value of a Link header to the page that follows.
+
+    It is relative to the address that was asked, whatever a proxy put before it.
+    """
     parameters = [(name, value) for name, value in pairs(call.link) if name != "cursor"]
     link = urlencode([*parameters, ("cursor", cursor)])
-    return f'<{quote(call.scope["path"])}?{link}>; rel="next"'.encode()
+    return f'<?{link}>; rel="next"'.encode()
 
 
 def json_document(body: bytes) -> Any:

@@ -57,6 +57,7 @@ OPERATIONS = (
     Operation("index", "GET", "", "What there is at this address.", "", gives="Index"),
     Operation("openapi", "GET", "/openapi.json", "This description.", "", gives="OpenApi"),
     Operation("docs", "GET", "/docs", "This description as a page.", "", gives="Page"),
+    Operation("explorer", "GET", "/explorer", "A page to try each request.", "", gives="Page"),
     Operation(
         "kpis", "GET", "/kpis", "The KPIs with their cards.", "metadata", KpisRequest, "Kpis"
     ),

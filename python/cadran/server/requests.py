@@ -30,6 +30,7 @@ from cadran.insight.anomalies import SHOWN as DAYS
 from cadran.insight.drivers import SHOWN
 from cadran.insight.forecast import PERIODS
 from cadran.insight.impact import BYS
+from cadran.insight.search import SHOWN as FOUND
 from cadran.serving.response import MEDIA, PAGE_ROWS
 
 if TYPE_CHECKING:
@@ -314,6 +315,13 @@ class KpisRequest(PagesRequest):
     scope: Annotated[
         Name, Field(description="Only those of this scope.", examples=["global"])
     ] | None = None  # fmt: skip
+    search: Annotated[
+        Name,
+        Field(
+            description="Only those whose cards have words of this question, the best first.",
+            examples=["how much did we sell"],
+        ),
+    ] | None = None  # fmt: skip
 
 
 class KpiRequest(Request):
@@ -439,6 +447,20 @@ class ListTool(Request):
     scope: Annotated[
         Name, Field(description="Only those of this scope, such as global.")
     ] | None = None  # fmt: skip
+    lang: Lang = "en"
+
+
+class SearchTool(Request):
+    """KPIs by the words of a question, for an agent."""
+
+    question: Annotated[
+        Name,
+        Field(
+            description="The question as it was asked, in English or French.",
+            examples=["How much did we sell last month?"],
+        ),
+    ]
+    top: Annotated[Thousand, Field(description="KPIs given at most.")] = FOUND
     lang: Lang = "en"
 
 

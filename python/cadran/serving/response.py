@@ -13,11 +13,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.core import comparison
+from cadran.core.result import COMPLETE, with_complete
 from cadran.errors import LimitError, QueryError
 from cadran.formats import words as texts
 from cadran.formats.encoding import (
     arrow_bytes,
     csv_bytes,
+    csv_for_excel_fr,
     json_rows,
     json_text,
     parquet_bytes,
@@ -162,6 +164,7 @@ def _type(kind: pa.DataType) -> str:
 MEDIA = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
+    "csv-excel-fr": "text/csv; charset=utf-8",
     "arrow": "application/vnd.apache.arrow.stream",
     "parquet": "application/vnd.apache.parquet",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -226,10 +229,17 @@ def encoded(  # noqa: PLR0913 - what a form may be
         return _json(answer, table, part, most)
     if form == "csv":
         return csv_bytes(table, is_safe=is_safe)
+    if form == "csv-excel-fr":
+        return csv_for_excel_fr(with_complete(table, answer.query, _days(answer)))
     if form == "xlsx":
         return workbook(answer, table, lang)
     table = annotated(answer, table)
     return arrow_bytes(table) if form == "arrow" else parquet_bytes(table)
+
+
+def _days(answer: Answer) -> dict[str, dt.date | None]:
+    days = answer.complete_through
+    return {name: dt.date.fromisoformat(day) if day else None for name, day in days.items()}
 
 
 def annotated(answer: Answer, table: pa.Table) -> pa.Table:
@@ -298,6 +308,7 @@ def workbook(answer: Answer, table: pa.Table, lang: str = "en") -> bytes:
 
     buffer = io.BytesIO()
     words = texts.words("workbook", lang)
+    table = with_complete(table, answer.query, _days(answer))
     with xlsxwriter.Workbook(buffer, {"in_memory": True, "strings_to_formulas": False}) as book:
         _rows(book, book.add_worksheet(words["rows"]), answer, table, lang)
         _about(book, book.add_worksheet(words["about"]), answer, lang)
@@ -310,17 +321,24 @@ def _rows(
     bold = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
     day, instant = (book.add_format({"num_format": form}) for form in (_DAY, _INSTANT))
     styles: list[Format | None] = []
+    headings: list[str] = []
     for at, name in enumerate(table.column_names):
-        card = answer.cards.get(name) or answer.cards.get(name.removesuffix("_published"))
-        sheet.write_string(0, at, _heading(name, card, lang), bold)
-        styles.append(book.add_format({"num_format": _number(card)}) if card else None)
+        card, side = comparison.headings(name.removesuffix(_PUBLISHED), answer.cards)
+        heading = _heading(name, card, side, lang)
+        headings.append(f"{heading} ({name})" if heading in headings else heading)
+        sheet.write_string(0, at, headings[-1], bold)
+        styles.append(book.add_format({"num_format": _number(card, side)}) if card else None)
     for row, values in enumerate(row_dicts(table), start=1):
         for at, value in enumerate(values.values()):
             _cell(sheet, row, at, value, styles[at], day=day, instant=instant)
     sheet.freeze_panes(1, 0)
     sheet.set_column(0, max(len(styles) - 1, 0), _WIDTH)
-    if styles:
-        sheet.autofilter(0, 0, table.num_rows, len(styles) - 1)
+    if table.num_rows:  # a table has a row
+        columns = [{"header": heading, "header_format": bold} for heading in headings]
+        options = {"columns": columns, "name": "Cadran", "style": "Table Style Light 1"}
+        sheet.add_table(0, 0, table.num_rows, len(headings) - 1, options)
+    elif styles:
+        sheet.autofilter(0, 0, 0, len(styles) - 1)
 
 
 def _cell(  # noqa: PLR0913 - a cell is its place, its value and how it is shown
@@ -351,17 +369,25 @@ def _fits(value: float | Decimal) -> bool:
     return Decimal(f"{float(value):.16G}") == value
 
 
-def _heading(name: str, card: Card | None, lang: str) -> str:
+def _heading(name: str, card: Card | None, side: str | None, lang: str) -> str:
+    words = texts.words("workbook", lang)
     if card is None:
-        return name
+        return words[COMPLETE] if name == COMPLETE else name
     label = card.localized(lang).label
+    if side is not None:
+        unit = comparison.unit_of(side, card.unit)
+        return f"{label}, {words[side]}" + (f" ({words.get(unit, unit)})" if unit else "")
     if name != card.name:
         label += " (publié)" if lang == "fr" else " (published)"
     return f"{label} ({card.unit})"
 
 
-def _number(card: Card) -> str:
+def _number(card: Card, side: str | None = None) -> str:
     digits = "0." + "0" * card.decimals if card.decimals else "0"
+    if side == comparison.PERCENT:
+        return "0.0"
+    if card.unit == "%" and side == comparison.CHANGE:  # points
+        return digits if card.decimals else "0.0"
     if card.unit == "%":
         return f"{digits}%"
     symbol = SYMBOLS.get(card.unit)

@@ -93,6 +93,7 @@ class CardBlock(Strict):
     `drivers` are KPIs that its owner holds to move it; `relation` is an expression over other KPIs
     that gives exactly its value. `minimum_cell` is for KPIs about people: a server shows no value
     of fewer observations. `slos` are objectives on it, where it is a ratio of good to valid events.
+    `synonyms` are words by which people ask for it, in any language; they mean nothing else.
     """
 
     tier: Annotated[str, one_of(*TIERS)]
@@ -122,6 +123,7 @@ class CardBlock(Strict):
     relation: Text | None = None
     minimum_cell: Annotated[int, whole_number(2)] | None = None
     slos: Annotated[tuple[Any, ...], Takes("a list of SLOs", _slos)] = ()
+    synonyms: Annotated[tuple[Text, ...], NOT_TWICE] = ()
 
 
 @dataclass(frozen=True, slots=True)

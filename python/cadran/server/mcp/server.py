@@ -41,11 +41,12 @@ if TYPE_CHECKING:
 
 
 _INSTRUCTIONS = (
-    "Numbers of a company's KPIs, each by its one definition. Begin with list_kpis; kpi_card says"
-    " at which grains and by which dimensions a KPI is defined. Never compute a KPI yourself from"
-    " other numbers, and never sum or average one that is not additive: ask query for the grain and"
-    " dimensions you need. Where like_for_like is false, do not compare values on both sides of a"
-    " break. Quote a number with its unit, period and version. What is refused comes with a"
+    "Numbers of a company's KPIs, each by its one definition. Begin with search_kpis for a"
+    " question, or list_kpis for all there is; kpi_card says at which grains and by which"
+    " dimensions a KPI is defined. Never compute a KPI yourself from other numbers, and never sum"
+    " or average one that is not additive: ask query for the grain and dimensions you need, and"
+    " with compare for a change. Where like_for_like is false, do not compare values on both sides"
+    " of a break. Quote a number with its unit, period and version. What is refused comes with a"
     " sentence that says whom to ask: pass it on."
 )
 

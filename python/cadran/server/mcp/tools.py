@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.formats.encoding import csv_cell, plain
 from cadran.insight import impact
+from cadran.insight.search import search
 from cadran.server.requests import (
     AnomaliesTool,
     CardTool,
@@ -17,6 +18,7 @@ from cadran.server.requests import (
     ListTool,
     QueryTool,
     Request,
+    SearchTool,
     ValuesTool,
     properties,
     required,
@@ -58,6 +60,16 @@ GIVES: dict[str, dict[str, Any]] = {
             ),
         },
         saved_queries=_OBJECTS,
+    ),
+    "search_kpis": _object(
+        kpis={
+            "type": "array",
+            "items": _object(
+                name=_TEXT, label=_TEXT, description=_TEXT, unit=_TEXT, grains=_TEXTS,
+                dimensions=_TEXTS, words=_TEXTS,
+            ),
+        },
+        warnings=_TEXTS,
     ),
     "kpi_card": _object(
         kpi=_object(name=_TEXT, label=_TEXT, description=_TEXT, unit=_TEXT, version=_WHOLE),
@@ -108,6 +120,16 @@ def kpis(payload: ToolPayload) -> str:
     ]
     saved = [f"saved query {entry['name']}: {entry['label']}" for entry in payload["saved_queries"]]
     return "\n".join([*lines, *saved]) or "There is no KPI that you may see."
+
+
+def found_text(payload: ToolPayload) -> str:
+    """A line for each KPI that was found: what it is, and how it may be asked."""
+    lines = [
+        f"{entry['name']}: {entry['label']}, in {entry['unit']}. {entry['description']} By"
+        f" {', '.join(entry['grains'])}; by {', '.join(entry['dimensions']) or 'no dimension'}."
+        for entry in payload["kpis"]
+    ]
+    return "\n".join([*lines, *payload["warnings"]])
 
 
 def card_text(payload: ToolPayload) -> str:
@@ -245,6 +267,10 @@ _CARD_KEYS = (
     "name", "label", "description", "unit", "tier", "scope", "status", "direction", "additivity",
     "grains", "dimensions", "version", "not_for",
 )  # fmt: skip
+_NOTHING = (
+    "No card has a word of this question: put it in other words, or see what there is with"
+    " list_kpis. Do not answer from another number."
+)
 _ESTIMATED = (
     "Estimates against the same hours of quiet weeks. Where no loss is measurable, chance would do"
     " as much: say so, and no number. Money is never added to credits of a contract."
@@ -297,6 +323,18 @@ def _list_kpis(service: QueryService, context: RequestContext, arguments: ListTo
         ],
     }
     return payload, kpis(payload)
+
+
+def _search_kpis(
+    service: QueryService, context: RequestContext, arguments: SearchTool
+) -> ToolResult:
+    found = search(service.kpis(context.caller), arguments.question, arguments.top)
+    cards = [(one.card.to_dict(arguments.lang), one.words) for one in found]
+    payload: dict[str, Any] = {
+        "kpis": [{key: card[key] for key in _CARD_KEYS} | {"words": [*w]} for card, w in cards],
+        "warnings": [] if found else [_NOTHING],
+    }
+    return payload, found_text(payload)
 
 
 def _kpi_card(service: QueryService, context: RequestContext, arguments: CardTool) -> ToolResult:
@@ -390,6 +428,16 @@ TOOLS: dict[str, McpTool] = {
         GIVES["list_kpis"],
         _list_kpis,
     ),
+    "search_kpis": McpTool(
+        "Find the KPI of a question",
+        "The KPIs whose cards have most words of a question, in English or French, the best first,"
+        " each with its definition and the grains and dimensions at which it may be asked. Read the"
+        " definitions before you choose; where two could be meant, ask which.",
+        "metadata",
+        SearchTool,
+        GIVES["search_kpis"],
+        _search_kpis,
+    ),
     "kpi_card": McpTool(
         "Show one KPI",
         "One KPI in full: definition, formula, owners, limits, versions, breaks and targets.",
@@ -401,8 +449,9 @@ TOOLS: dict[str, McpTool] = {
     "query": McpTool(
         "Ask for values",
         "Values of KPIs by periods and dimensions, from their one definition, with unit,"
-        " definition, version and breaks. What a card or the policy forbids is refused with the"
-        " reason and the person to ask.",
+        " definition, version and breaks. Ask for a change with compare, never by subtracting: a"
+        " running period is then held against the same days. What a card or the policy forbids is"
+        " refused with the reason and the person to ask.",
         "query",
         QueryTool,
         GIVES["query"],

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 _ANY = {"json": ("*/*", "application/*", "application/json")}
 _ALSO = {
     "csv": ("text/csv", "text/*"),
+    "csv-excel-fr": (),
     "arrow": ("application/vnd.apache.arrow.stream",),
     "parquet": ("application/vnd.apache.parquet", "application/x-parquet"),
     "xlsx": (MEDIA["xlsx"],),
@@ -166,7 +167,7 @@ _SHORT = 2000  # bytes of a question that is remembered
 _SMALL = 2000  # cells that are encoded on the event loop
 _PACKED = 20_000  # bytes from which text is sent packed
 _KEPT = 1_000_000  # bytes up to which a form is kept with its answer
-_TEXTS = ("json", "csv")
+_TEXTS = ("json", "csv", "csv-excel-fr")
 _PLAIN = " ,.:;'()=/+*"  # what a header may hold beside letters and digits
 _TAG = 32  # characters of the validator of an answer
 
@@ -254,7 +255,7 @@ class QueryHandlers:
                 self._server_context.run(self._service.ask, context, shape.query), context.stop
             )
         shape.check(answer)
-        if answer.etag in tags:
+        if answer.etag in tags or (header or "").strip() == "*":
             return _unchanged(answer.etag, shape), answer
         return await self._reply(call, shape, answer), answer
 
@@ -277,7 +278,7 @@ class QueryHandlers:
         ]
         if answer.watermark:
             headers.append((b"cadran-watermark", instant(answer.watermark).encode()))
-        if shape.form == "csv":  # the other forms hold it
+        if shape.form in ("csv", "csv-excel-fr"):  # the other forms hold it
             days = (f"{name}={day}" for name, day in answer.complete_through.items() if day)
             headers.append((b"cadran-complete-through", ", ".join(days).encode()))
             if answer.note:
@@ -289,7 +290,7 @@ class QueryHandlers:
             safe = "".join(
                 letter if letter.isalnum() and letter.isascii() else "_" for letter in name
             )
-            disposition = f'attachment; filename="{safe}.{shape.form}"'
+            disposition = f'attachment; filename="{safe}.{shape.form.partition("-")[0]}"'
             headers.append((b"content-disposition", disposition.encode()))
         return response(body, MEDIA[shape.form], headers=headers)
 
@@ -324,7 +325,10 @@ def _unchanged(tag: str, shape: ShapedQuery) -> Response:
     return response(b"", status=304, headers=[(b"etag", _etag(tag, shape))])
 
 
-_EXPOSED = b"etag, link, cadran-total-rows, cadran-complete-through, cadran-note, retry-after"
+_EXPOSED = (
+    b"etag, link, allow, retry-after, content-disposition, cadran-total-rows,"
+    b" cadran-like-for-like, cadran-watermark, cadran-complete-through, cadran-note"
+)
 _EVERY = [
     (b"cache-control", b"private, no-cache"),
     (b"vary", b"Authorization, Accept, Accept-Encoding"),
@@ -373,6 +377,7 @@ class Rest:
         if operation.method == "POST" and not operation.in_body:
             # With a body of JSON, a browser asks first whether the page may.
             self._refuse_foreign_page(call)
+        self._refuse_linked_token(operation, call)
         call.caller = await self._allowed(operation, call)
         if operation.id in ("query", "query_body"):
             return await self._query_handlers.query(call, in_body=operation.in_body)
@@ -393,6 +398,28 @@ class Rest:
             pairs += call.in_path.items()
             call.request = requests.from_link(operation.takes, pairs, also)
         return await self._handlers[operation.id](call)
+
+    def _refuse_linked_token(self, operation: Operation, call: Call) -> None:
+        """Say where a token belongs that stands in a link which takes none.
+
+        Raises:
+            UnauthenticatedError: so, where nobody is known by anything else.
+            QueryError: so.
+        """
+        if b"token=" not in call.link or "token" not in dict(http.pairs(call.link)):
+            return
+        sentence = (
+            "A token in the link ('token') is taken for the files of saved queries only"
+            if not operation.is_file
+            else "A token in the link ('token') is not taken here unless cadran_server.yml says"
+            " link_tokens: true"
+        )
+        if operation.is_file and self._server_context.settings.link_tokens:
+            return
+        sentence += "; send it as the header Authorization: Bearer TOKEN."
+        if self._server_context.who.open or call.header(b"authorization"):
+            raise QueryError(sentence)
+        raise UnauthenticatedError(sentence)
 
     def _operation(self, method: str, path: str, call: Call) -> Operation | None:
         """The operation that is meant; None for OPTIONS.
@@ -497,6 +524,7 @@ def _handlers(
     description, lists = Description(server_context), metadata.MetadataHandlers(server_context)
     return {
         "index": description.index, "openapi": description.openapi, "docs": description.page,
+        "explorer": description.explorer,
         "kpis": lists.kpis, "kpi": lists.kpi, "metrics": lists.metrics,
         "dimensions": lists.dimensions, "saved_queries": lists.saved_queries,
         "values": lists.values, "refresh": lists.refresh, "impact": lists.impact,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
 from cadran.insight import impact
+from cadran.insight.search import search
 from cadran.server.http import conditional, next_link, response
 from cadran.server.problems import RefusedError
 from cadran.serving.analyses import impact_rows
@@ -40,9 +41,12 @@ class MetadataHandlers:
         tier, scope = request.tier, request.scope
 
         def work(caller: Caller) -> list[dict[str, Any]]:
+            cards = self._service.kpis(caller)
+            if request.search is not None:
+                cards = [found.card for found in search(cards, request.search, len(cards))]
             return [
                 card.to_dict(request.lang)
-                for card in self._service.kpis(caller)
+                for card in cards
                 if tier in (None, card.tier) and scope in (None, card.scope)
             ]
 

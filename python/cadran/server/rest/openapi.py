@@ -12,6 +12,7 @@ from cadran.server.http import conditional
 from cadran.server.operations import OPERATIONS, SCHEMAS
 from cadran.server.problems import TITLES
 from cadran.server.requests import REPEATED, properties, required
+from cadran.server.rest import explorer
 from cadran.serving.response import MEDIA
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def docs_page(document: dict[str, Any]) -> str:
 <style>{_STYLE}</style>
 <h1>Cadran: REST</h1>
 <p>{_text(document["info"]["description"])}</p>
-<p><a href="/api/v1/openapi.json">OpenAPI</a></p>
+<p><a href="openapi.json">OpenAPI</a>, <a href="explorer">a page to try each request</a></p>
 {operations}
 <h2>Problems</h2>
 <dl>{problems}</dl>
@@ -138,6 +139,12 @@ class Description:
     async def page(self, call: Call) -> Response:
         """The description for people."""
         return conditional(call, docs_page(self.document).encode(), "text/html; charset=utf-8")
+
+    async def explorer(self, call: Call) -> Response:
+        """The page to try requests; it runs its own script and no other."""
+        reply = conditional(call, explorer.page(self.document).encode(), "text/html; charset=utf-8")
+        reply.raw_headers.append((b"content-security-policy", explorer.policy().encode()))
+        return reply
 
     @cached_property
     def document(self) -> dict[str, Any]:
