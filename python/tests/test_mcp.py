@@ -31,7 +31,7 @@ from cadran.governance.publish import publish
 pytest_plugins = ("rest_fixtures",)
 
 TOOLS = [
-    "list_kpis", "kpi_card", "query", "dimension_values", "explain", "drivers", "forecast",
+    "list_kpis", "search_kpis", "kpi_card", "query", "dimension_values", "explain", "drivers", "forecast",
     "anomalies", "impact",
 ]  # fmt: skip
 QUARTERS = {
@@ -90,7 +90,7 @@ def test_the_tools_say_what_they_take_and_give(address):
             return client.instructions, (await client.list_tools()).tools
 
     instructions, tools = anyio.run(talk)
-    assert "list_kpis" in instructions
+    assert "search_kpis" in instructions
     assert [tool.name for tool in tools] == TOOLS
     for tool in tools:
         assert tool.input_schema["additionalProperties"] is False
@@ -109,6 +109,25 @@ def test_a_value_comes_with_unit_definition_and_version(address):
     assert told["breaks"] == told["warnings"] == []
     assert "unit EUR, version 1" in text(found)
     assert "Not for: cash collected" in text(found)
+
+
+def test_a_question_finds_its_kpi_and_a_change_is_asked_and_not_subtracted(address, layer):
+    months = {"metrics": ["net_revenue"], "group_by": ["metric_time__month"],
+              "start": "2026-09-01", "end": "2026-10-31", "compare": "year"}  # fmt: skip
+    found, nothing, compared = ask(
+        address,
+        ("search_kpis", {"question": "Combien avons-nous vendu en octobre ?", "lang": "fr"}),
+        ("search_kpis", {"question": "xyzzy"}),
+        ("query", months),
+    )
+    first = found.structured_content["kpis"][0]
+    assert (first["name"], first["label"]) == ("net_revenue", "Chiffre d'affaires net")
+    assert "vendu" in first["words"]
+    assert "Do not answer from another number" in text(nothing)
+    rows = layer.query(**months).to_arrow().to_pylist()
+    assert compared.structured_content["rows"] == plain(rows)
+    assert "net_revenue__change_percent (percent)" in text(compared)
+    assert str(rows[0]["net_revenue__change"]) in text(compared)
 
 
 def test_the_card_and_the_list_say_what_may_be_asked(address, layer):
