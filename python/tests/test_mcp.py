@@ -31,8 +31,8 @@ from cadran.governance.publish import publish
 pytest_plugins = ("rest_fixtures",)
 
 TOOLS = [
-    "list_kpis", "search_kpis", "kpi_card", "query", "dimension_values", "explain", "drivers", "forecast",
-    "anomalies", "impact",
+    "list_kpis", "search_kpis", "kpi_card", "query", "dimension_values", "explain", "drivers",
+    "forecast", "anomalies", "impact",
 ]  # fmt: skip
 QUARTERS = {
     "metrics": ["net_revenue", "gross_margin_rate"],
