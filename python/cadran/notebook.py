@@ -1,11 +1,17 @@
-"""One KPI in the hand: its card, its values over time, and their picture."""
+"""For notebooks: one KPI in the hand, the picture of an answer, and the magic `%%cadran`."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from cadran.charts import rows
 from cadran.charts.still import Drawing
+from cadran.core.layer import open_layer
+from cadran.core.query.request import Query
+from cadran.errors import QueryError
 from cadran.formats import periods
 from cadran.governance.bridge import Bridge, bridge, revisions
 from cadran.governance.close import period as read_period
@@ -24,7 +30,79 @@ if TYPE_CHECKING:
     from cadran.insight.drivers import Drivers
     from cadran.insight.forecast import Forecast
 
+_PERIOD = "metric_time__"
 SHOWN = {"day": 90, "week": 53, "month": 25, "quarter": 9, "year": 5}
+
+
+def chart(result: Result, kpi: str | None = None, lang: str = "en") -> Drawing:
+    """The picture of an answer: a line over time, one for each member; or bars of the members.
+
+    A line is cut where the definition changed, and never joined across it.
+
+    Args:
+        result: by metric_time, by one dimension, or by both.
+        kpi: one of its KPIs; by default the first.
+        lang: language of labels and figures.
+
+    Raises:
+        QueryError: it has no KPI, or is by more than that.
+        UnknownNameError: the KPI is not in it.
+    """
+    names = [name for name in result.metrics if name in result.units]
+    if kpi is None and not names:
+        raise QueryError("A chart shows a KPI, and no metric of this answer has a card.")
+    card = result.card(kpi or names[0])
+    groups = [group.column for group in result.query.group_by]
+    times = [name for name in groups if name.startswith(_PERIOD)]
+    others = [name for name in groups if name not in times]
+    if len(times) > 1 or len(others) > 1 or not groups:
+        raise QueryError(
+            "A chart takes an answer by metric_time, by one dimension, or by both; this one is by"
+            f" {', '.join(groups) or 'nothing'}."
+        )
+    table = result.to_arrow().select([*groups, card.name])
+    if not times:
+        return Drawing(rows.ranked(table, card, title=card.localized(lang).label, lang=lang))
+    breaks = marks(result.breaks, card.name, lang)
+    return Drawing(rows.line(table, card, lang=lang, breaks=breaks))
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Give a notebook the cell magic `%%cadran`, by `%load_ext cadran.notebook`.
+
+    A cell holds the arguments of `Layer.query` as YAML. In its first line may stand the name under
+    which the result is kept, `--chart`, and `--layer NAME` for another layer than `layer`; where
+    there is none of that name, the project of this folder is opened.
+    """
+    ipython.register_magic_function(partial(_asked, ipython.user_ns), "cell", "cadran")
+
+
+def _asked(variables: dict[str, Any], line: str, cell: str) -> Result | Drawing:
+    words = line.split()
+    is_chart = "--chart" in words
+    name = "layer"
+    if "--layer" in words:
+        at = words.index("--layer")
+        name = "".join(words[at + 1 : at + 2])
+        del words[at : at + 2]
+    names = [word for word in words if word != "--chart"]
+    if len(names) > 1 or not all(word.isidentifier() for word in [*names, name]):
+        raise QueryError(f"%%cadran takes a name, --chart and --layer NAME; here stands '{line}'.")
+    if name not in variables:
+        if name != "layer":
+            raise QueryError(f"There is no layer '{name}': make it with cadran.open or connect.")
+        variables[name] = open_layer(".")
+    try:
+        asked = yaml.safe_load(cell)
+    except yaml.YAMLError as problem:
+        raise QueryError(f"The cell is no YAML: {problem}") from None
+    if not isinstance(asked, dict):
+        raise QueryError("The cell holds arguments of query as YAML, such as metrics: [name].")
+    Query.of(asked)  # says what is no argument
+    result: Result = variables[name].query(**asked)
+    for word in names:
+        variables[word] = result
+    return chart(result) if is_chart else result
 
 
 class Kpi:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cadran.core.query.request import DAY_OR_COARSER
@@ -219,6 +220,20 @@ class Result:
             and first < broken.period.isoformat()[: len(last)] <= last
             for broken in self.breaks
         )
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of each of its KPIs."""
+        return {name: card.unit for name, card in self._cards.items()}
+
+    def chart(self, kpi: str | None = None, lang: str = "en") -> Any:
+        """Its picture; see `cadran.notebook.chart`, which is looked for when it is asked.
+
+        Raises:
+            QueryError: no chart shows such an answer.
+        """
+        # By name: pictures stand above answers, and an answer without one needs none of them.
+        return import_module("cadran.notebook").chart(self, kpi, lang)
 
     def to_arrow(self) -> pa.Table:
         """The rows: DECIMAL exact, counts int64, grains date32 (day and up) or timestamp."""
