@@ -77,7 +77,9 @@ def test_every_form_has_the_numbers_of_the_layer(rest, layer, question):
     assert pa.ipc.open_stream(form("arrow")).read_all().equals(table)
     assert pq.read_table(io.BytesIO(form("parquet"))).equals(table)
     sheet = openpyxl.load_workbook(io.BytesIO(form("xlsx"))).worksheets[0]
-    cells = [list(line) for line in sheet.iter_rows(min_row=2, values_only=True)]
+    # Beside a period stands whether it is whole, in a column of its own.
+    width = sheet.max_column - (sheet.cell(1, sheet.max_column).value == "Whole period")
+    cells = [list(line)[:width] for line in sheet.iter_rows(min_row=2, values_only=True)]
     assert len(cells) == len(expected)
     for line, row in zip(cells, expected, strict=True):
         for cell, value in zip(line, row.values(), strict=True):
@@ -114,9 +116,11 @@ def test_a_workbook_shows_units_and_says_who_answers_for_a_number(rest):
     book = openpyxl.load_workbook(io.BytesIO(rest.get("/query", params=params).content))
     values, about = book.worksheets
     assert [cell.value for cell in values[1]] == [
-        "metric_time__month", "Net revenue (EUR)", "Gross margin rate (%)",
+        "metric_time__month", "Net revenue (EUR)", "Gross margin rate (%)", "Whole period",
     ]  # fmt: skip
-    assert [cell.number_format for cell in values[2]] == ["yyyy-mm-dd", "#,##0 [$€]", "0.0%"]
+    formats = [cell.number_format for cell in values[2]][:3]
+    assert formats == ["yyyy-mm-dd", "#,##0 [$€]", "0.0%"]
+    assert values[2][3].value is True
     told = {row[0]: row[1] for row in about.iter_rows(values_only=True) if row[0]}
     assert told["Owner of the meaning"] == "head.of.sales@example.com"
     assert told["Version"] == "1"
