@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cadran.audit import log, usage
 from cadran.core import journal
+from cadran.core.days import Days
 from cadran.core.targets import Status, target_of, targets
 from cadran.errors import CadranError
 from cadran.formats import periods
@@ -25,7 +26,6 @@ from cadran.governance.settlement import settled_months
 from cadran.governance.values import Measurer
 from cadran.governance.wholeness import Wholeness
 from cadran.insight.drivers import by_factor, by_member
-from cadran.insight.evidence import Days
 from cadran.insight.risk import breach_probability
 from cadran.reliability import incidents as incident_rows
 from cadran.reliability import sla, status
