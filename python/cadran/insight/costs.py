@@ -43,9 +43,14 @@ class Cost:
     amount: float | None = None
 
 
+def may_be_told(reader: Reader) -> bool:
+    """Whether whoever asks may be told what incidents cost."""
+    return all(reader.whole(kpi) for kpi in _NEEDED)
+
+
 def impacts(reader: Reader) -> dict[str, Impact] | None:
     """What each incident cost, by incident; None where whoever asks may not be told."""
-    if not all(reader.whole(kpi) for kpi in _NEEDED):
+    if not may_be_told(reader):
         return None
 
     def estimate() -> dict[str, Impact]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cadran.reports import summary
+from cadran.reports import incidents, kpis, levels, summary
 from cadran.reports.basis import Basis
 from cadran.reports.pack import Pack
 
@@ -31,7 +31,15 @@ def pack_of(source: Source, period: str, lang: str = "en", *, name: str = "") ->
 def pack_from(basis: Basis) -> Pack:
     """The pack of what is read."""
     w = basis.words
-    pages = (summary.page(basis),)
+    served, happened = levels.served(basis), incidents.happened(basis)
+    told = incidents.told(basis, happened, levels.credit_figures(basis, served))
+    made = (
+        summary.page(basis, (told,) if told else ()),
+        kpis.page(basis, {}),
+        levels.page(basis, served),
+        incidents.page(basis, happened),
+    )
+    pages = tuple(page for page in made if page is not None)
     return Pack(
         basis.name, w("pack_title"), w.long_period(basis.start, basis.grain), basis.key, w.lang,
         basis.window.last, basis.window.is_running, w("contents"), pages,

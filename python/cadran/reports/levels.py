@@ -1,0 +1,339 @@
+"""Service levels: what contracts promise and what was kept, net and gross; budgets of SLOs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING
+
+from cadran.charts import plots
+from cadran.errors import CadranError, QueryError
+from cadran.formats import periods
+from cadran.governance.settlement import settled_months
+from cadran.insight import service_levels
+from cadran.insight.readings import ENDING
+from cadran.reliability import sla
+from cadran.reliability.sla_statement import percent
+from cadran.reports.pack import (
+    Cell,
+    Column,
+    Figure,
+    Page,
+    PictureBlock,
+    Question,
+    Row,
+    Series,
+    Table,
+    Text,
+)
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from cadran.insight.service_levels import Level
+    from cadran.reliability.sla import Contract, Settlement
+    from cadran.reports.basis import Basis
+    from cadran.reports.pack import Block, State
+
+FOLDER = "contracts"
+CONSUMED, SLO = "error_budget_consumed_rate", "slo_slice__slo_id"
+_HEAT_GRAIN = {"month": "week", "quarter": "week", "year": "month"}
+_SHORT = 3  # months, up to which gross stands below net
+_MOST_LEVELS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is known of contracts and SLOs in a period.
+
+    Attributes:
+        settlements: of each contract by its month; of a settled month as the ledger has it.
+        settled: which months are settled, by contract.
+        levels: the SLOs that may be seen.
+        used: of each SLO, the share of its budget that the period used.
+        by_part: the same by week, or by month of a year.
+    """
+
+    settlements: dict[str, dict[dt.date, Settlement]]
+    settled: frozenset[tuple[str, dt.date]]
+    levels: tuple[Level, ...]
+    used: dict[str, float]
+    by_part: dict[dt.date, dict[str, float]]
+
+    @property
+    def credits(self) -> dict[str, Decimal]:
+        """Credits by currency."""
+        sums: dict[str, Decimal] = defaultdict(Decimal)
+        for months in self.settlements.values():
+            for one in months.values():
+                sums[one.contract.currency] += one.credit
+        return dict(sums)
+
+    @property
+    def broken(self) -> list[Settlement]:
+        """The months in which a promise was not kept."""
+        every = [one for months in self.settlements.values() for one in months.values()]
+        return sorted((one for one in every if not one.is_kept), key=lambda one: -one.credit)
+
+
+def served(basis: Basis) -> Served:
+    """What is known of contracts and SLOs in the period of a pack."""
+    reader, w = basis.reader, basis.words
+    levels = tuple(service_levels.levels(reader, w))
+    settlements: dict[str, dict[dt.date, Settlement]] = {}
+    settled: set[tuple[str, dt.date]] = set()
+    root = basis.source.layer.project.root
+    contracts = sla.read_contracts(root / FOLDER) if root is not None else {}
+    for name, contract in contracts.items():
+        if not reader.whole(contract.kpi):
+            continue
+        found = {}
+        for month in _months(basis):
+            one, is_settled = _settlement(basis, contract, month)
+            if one is not None:
+                found[month] = one
+            if is_settled:
+                settled.add((name, month))
+        if found:
+            settlements[name] = found
+    used, by_part = _budgets(basis, levels)
+    return Served(settlements, frozenset(settled), levels, used, by_part)
+
+
+def _settlement(basis: Basis, contract: Contract, month: dt.date) -> tuple[Settlement | None, bool]:
+    layer = basis.source.layer
+    of_ledger = settled_months(layer, contract.contract, month, newest=True)
+    if of_ledger:
+        return of_ledger[0].settlement, True
+    try:
+        return sla.settle(layer, contract, month), False
+    except QueryError:
+        return None, False  # before the contract, after it, or without data
+
+
+def _months(basis: Basis) -> list[dt.date]:
+    months, month = [], basis.start
+    while month <= basis.window.last:
+        months.append(month)
+        month = periods.shifted(month, "month", 1)
+    return months
+
+
+def _budgets(
+    basis: Basis, levels: tuple[Level, ...]
+) -> tuple[dict[str, float], dict[dt.date, dict[str, float]]]:
+    """The budget that each SLO used, over the period and by part of it."""
+    if not levels or not basis.source.sees(CONSUMED):
+        return {}, {}
+    window, time = basis.window, f"metric_time__{_HEAT_GRAIN[basis.grain]}"
+    try:
+        rows = basis.source.rows([CONSUMED], [SLO], start=window.first, end=window.last)
+        parts = basis.source.rows([CONSUMED], [time, SLO], start=window.first, end=window.last)
+    except ENDING:
+        raise
+    except CadranError:
+        return {}, {}
+    by_part: dict[dt.date, dict[str, float]] = defaultdict(dict)
+    for row in parts:
+        by_part[row[time]][row[SLO]] = row[CONSUMED]
+    return {row[SLO]: row[CONSUMED] for row in rows}, dict(by_part)
+
+
+def page(basis: Basis, found: Served) -> Page | None:
+    """The service levels; None where there are neither contracts nor SLOs."""
+    if not found.settlements and not found.used:
+        return None
+    w = basis.words
+    blocks: list[Block] = []
+    if found.settlements:
+        blocks.append(_contracts(basis, found))
+    if found.used:
+        blocks += _objectives(basis, found)
+    return Page(
+        "levels", "3", w("levels_page"), _title(basis, found), _subtitle(basis, found),
+        tuple(blocks), w("foot_levels", zone=w.zone),
+    )  # fmt: skip
+
+
+def _contracts(basis: Basis, found: Served) -> Table:
+    w, months = basis.words, _months(basis)
+    is_short = len(months) <= _SHORT
+    name, promise, excluded, credit = (70.0, 24.0, 26.0, 30.0) if is_short else (54, 17, 0, 22)
+    each = (269.0 - name - promise - excluded - credit) / len(months)
+    each = min(each, 34.0)
+    name = 269.0 - promise - excluded - credit - each * len(months)
+    columns = [Column(w("contract"), name), Column(w("promised"), promise, "right")]
+    columns += [Column(periods.short(month, "month", w.lang), each, "right") for month in months]
+    if is_short:
+        columns.append(Column(w("excluded"), excluded, "right"))
+    columns.append(Column(w("credit"), credit, "right"))
+    rows = [
+        _contract(basis, contract, of_month, months, is_short=is_short)
+        for contract, of_month in found.settlements.items()
+    ]
+    for currency, total in found.credits.items():
+        cells = [Cell(w("credits_total"), weight="strong"), *(Cell() for _ in columns[1:-1])]
+        figure = Figure(
+            w.money(total, currency, 2), total, currency, origin=f"sla credits {basis.key}"
+        )
+        rows.append(Row((*cells, Cell(figure=figure, weight="strong")), "total"))
+    sub = w("contracts_sub") if is_short else w("contracts_sub_year")
+    return Table(w("contracts"), sub, tuple(columns), tuple(rows), is_dense=True)
+
+
+def _contract(
+    basis: Basis,
+    name: str,
+    of_month: dict[dt.date, Settlement],
+    months: list[dt.date],
+    *,
+    is_short: bool,
+) -> Row:
+    w = basis.words
+    contract = next(iter(of_month.values())).contract
+    title = contract.fr.title if w.lang == "fr" else contract.title
+    services = w.listed([w.name(service) for service in contract.services])
+    cells = [
+        Cell(w.print(title), small=w.print(f"{contract.customer} · {services}"), weight="strong"),
+        Cell(f"≥ {w.target(contract.target)}"),
+    ]
+    for month in months:
+        one = of_month.get(month)
+        if one is None or one.net is None:
+            cells.append(Cell(w("none_sign"), weight="muted"))
+            continue
+        cells.append(_month(basis, name, one, is_short=is_short))
+    if is_short:
+        minutes = sum(one.excluded_minutes for one in of_month.values())
+        text = f"{w.number(minutes)}\N{NO-BREAK SPACE}min" if minutes else w("none_sign")
+        cells.append(Cell(figure=Figure(text, minutes, "minutes", origin=f"sla {name}")))
+    total = sum((one.credit for one in of_month.values()), Decimal(0))
+    state: State = "bad" if total else ""
+    text = w.money(total, contract.currency, 2) if total else w("no_credit")
+    cells.append(
+        Cell(
+            figure=Figure(text, total, contract.currency, origin=f"sla {name} credits"),
+            state=state, weight="strong" if total else "muted",
+        )
+    )  # fmt: skip
+    return Row(tuple(cells))
+
+
+def _month(basis: Basis, name: str, one: Settlement, *, is_short: bool) -> Cell:
+    w = basis.words
+    origin = f"sla {name} {one.month:%Y-%m}"
+    decimals = 3 if is_short else 2
+    net = Figure(percent(one.net, w.lang, decimals), one.net, "%", origin=f"{origin} net")
+    state: State = "ok" if one.is_kept else "bad"
+    if not is_short:
+        return Cell(figure=net, state="" if one.is_kept else "bad")
+    if one.gross == one.net:
+        return Cell(figure=net, small=w("gross_same"), state=state, has_sign=True)
+    gross = Figure(
+        w("gross", value=percent(one.gross, w.lang, decimals)), one.gross, "%",
+        origin=f"{origin} gross",
+    )  # fmt: skip
+    return Cell(figure=net, small=gross.text, small_figures=(gross,), state=state, has_sign=True)
+
+
+def _objectives(basis: Basis, found: Served) -> list[Block]:
+    w = basis.words
+    shown = [one for one in found.levels if one.id in found.used]
+    shown.sort(key=lambda one: -found.used[one.id])
+    shown = sorted(shown[:_MOST_LEVELS], key=lambda one: (one.label, one.service))
+    starts = sorted(found.by_part)
+    grain = _HEAT_GRAIN[basis.grain]
+    heads, before = [], 0
+    for start in starts:
+        text = periods.short(start, grain, w.lang)
+        head = text if grain == "month" or start.month != before else str(start.day)
+        before = start.month
+        heads.append(head)
+    rows = [
+        (f"{one.service} · {one.label}", [found.by_part[s].get(one.id) for s in starts])
+        for one in shown
+    ]
+    title = w("objectives")
+    heat = plots.heat(
+        [
+            (name, [*values, found.used[one.id]])
+            for (name, values), one in zip(rows, shown, strict=True)
+        ],
+        [*heads, w("whole_period")], title=title,
+        legend=[w(f"heat_{index}") for index in range(5)], lang=w.lang,
+    )  # fmt: skip
+    series = tuple(Series(name, tuple(heads), tuple(values), "%", "cell") for name, values in rows)
+    return [PictureBlock(title, w(f"objectives_sub_{grain}"), heat, series)]
+
+
+def used_figures(basis: Basis, found: Served) -> dict[str, Figure]:
+    """What each SLO used of its budget in the period, as figures."""
+    w, window = basis.words, basis.window
+
+    @cache
+    def figure(name: str) -> Figure:
+        share = found.used[name]
+        question = Question(CONSUMED, window.first, window.last, dimension=SLO, member=name)
+        return Figure(w.share(share), share, "%", question)
+
+    return {name: figure(name) for name in found.used if found.used[name] is not None}
+
+
+def credit_figures(basis: Basis, found: Served) -> list[Figure]:
+    """The credits of the period, one of each currency; none where nothing is owed."""
+    return [
+        Figure(basis.words.money(total, currency), total, currency,
+               origin=f"sla credits {basis.key}")
+        for currency, total in found.credits.items() if total
+    ]  # fmt: skip
+
+
+def _title(basis: Basis, found: Served) -> Text:
+    w = basis.words
+    figures = used_figures(basis, found)
+    over = sorted((n for n in figures if found.used[n] > 1), key=lambda n: -found.used[n])
+    if found.settlements:
+        kept = [
+            name for name, months in found.settlements.items()
+            if all(one.is_kept for one in months.values())
+        ]  # fmt: skip
+        if len(kept) == len(found.settlements):
+            return Text(w.counted("contracts_kept_all", len(kept)))
+        worst = found.broken[0]
+        title = worst.contract.fr.title if w.lang == "fr" else worst.contract.title
+        amounts = credit_figures(basis, found)
+        text = w.counted(
+            "contracts_kept_some", len(kept), all=w.spelled(len(found.settlements)),
+            worst=w.print(title), credits=w.listed([one.text for one in amounts]),
+        )  # fmt: skip
+        return Text(w.sentence(text), "", tuple(amounts))
+    if over:
+        text = w.counted("budgets_over", len(over), all=w.spelled(len(figures)))
+        return Text(w.sentence(text))
+    return Text(w.counted("budgets_held", len(figures)))
+
+
+def _subtitle(basis: Basis, found: Served) -> Text:
+    w = basis.words
+    figures = used_figures(basis, found)
+    names = {one.id: f"{one.service}, {w.inner(one.label)}" for one in found.levels}
+    over = sorted(
+        (n for n in figures if found.used[n] > 1 and n in names), key=lambda n: -found.used[n]
+    )
+    parts, used = [], []
+    if over:
+        first = figures[over[0]]
+        parts.append(
+            w.sentence(w.counted("budgets_over_told", len(over), is_feminine=False,
+                                 worst=names[over[0]], used=first.text))
+        )  # fmt: skip
+        used.append(first)
+    elif figures:
+        parts.append(w("budgets_none_over"))
+    if any(one.gross != one.net for m in found.settlements.values() for one in m.values()):
+        parts.append(w("exclusions_matter"))
+    elif found.settlements:
+        parts.append(w("exclusions_none"))
+    return Text(" ".join(parts), "", tuple(used))
