@@ -395,12 +395,15 @@ def _mean_of_slices(
         for minute in elapsed
         if _is_below(Fraction(1), contract, counts.get(minute, (0, 0)))
     ]  # fmt: skip
-    return bad, mean(elapsed), mean([m for m in elapsed if m not in excluded])
+    gross = mean(elapsed)
+    net = mean([m for m in elapsed if m not in excluded]) if excluded else gross
+    return bad, gross, net
 
 
 def _slice(contract: Contract, minute: dt.datetime) -> dt.datetime:
     """The first minute of its slice; clocks of zones differ by quarters of an hour."""
-    return minute - dt.timedelta(minutes=minute.minute % contract.slice_minutes)
+    over = minute.minute % contract.slice_minutes
+    return minute - over * MINUTE if over else minute
 
 
 def _is_below(bound: Fraction, contract: Contract, cell: tuple[int, int]) -> bool:
@@ -481,8 +484,10 @@ def _weights(
     ahead = sum(minute not in excluded for minute in agreed) - len(net_elapsed)
     gone = len(net_elapsed)
     if contract.no_data == "ignore":
-        busy = {_slice(contract, m) for m in net_elapsed if counts.get(m, (0, 0))[1] > 0}
-        gone = sum(_slice(contract, minute) in busy for minute in net_elapsed)
+        silent = [m for m in net_elapsed if counts.get(m, (0, 0))[1] == 0]
+        if silent:
+            busy = {_slice(contract, m) for m in net_elapsed if counts.get(m, (0, 0))[1] > 0}
+            gone -= sum(_slice(contract, minute) not in busy for minute in silent)
     return gone + ahead, gone
 
 

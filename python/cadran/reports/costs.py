@@ -43,9 +43,11 @@ def page(basis: Basis, happened: Happened, served: Served) -> Page | None:
     if bars is not None:
         blocks.append(bars)
     blocks.append(_beside(basis, served, span=5 if bars is not None else 12))
-    text = w(
-        "costs_title", loss=loss[0].text, low=loss[1].text, high=loss[2].text
-    ) if loss[1].value > 0 else w("costs_title_none", high=loss[2].text)
+    text = (
+        w("costs_title", loss=loss[0].text, low=loss[1].text, high=loss[2].text)
+        if loss[1].value > 0
+        else w("costs_title_none", high=loss[2].text)
+    )
     told = (
         w("costs_credits", credits=w.listed([one.text for one in credits_]))
         if credits_
@@ -85,7 +87,7 @@ def _incidents(basis: Basis, found: Impacts) -> Table:
             ))
         )  # fmt: skip
     more = len(ordered) - len(rows)
-    sub = w("costly_sub", n=w.number(more)) if more > 0 else w("costs_sub")
+    sub = w.counted("costly_sub", more) if more > 0 else w("costs_sub")
     return Table(w("costs_by_incident"), sub, columns, tuple(rows), is_dense=len(rows) > 5)  # noqa: PLR2004 - rows with room
 
 
@@ -144,7 +146,9 @@ def _by_cause(basis: Basis, found: Impacts) -> PictureBlock | None:
 def _bar(basis: Basis, one: Total, high: float) -> Bar:
     w, bounds = basis.words, one.interval
     between = w(
-        "between", low=w.money(max(bounds.lower, 0.0), one.unit), high=w.money(bounds.upper, one.unit)
+        "between",
+        low=w.money(max(bounds.lower, 0.0), one.unit),
+        high=w.money(bounds.upper, one.unit),
     )
     return Bar(
         w.name(one.name), w.money(bounds.estimate, one.unit),

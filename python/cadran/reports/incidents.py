@@ -201,7 +201,7 @@ def _list(basis: Basis, found: Happened) -> Table:
     )  # fmt: skip
     rows = tuple(_incident(basis, row) for row in ordered[:_MOST_SHOWN])
     more = len(found.rows) - len(rows)
-    sub = w("costly_sub", n=w.number(more)) if more > 0 else w("costly_sub_all")
+    sub = w.counted("costly_sub", more) if more > 0 else w("costly_sub_all")
     return Table(w("costly"), sub, columns, rows, span=8, is_dense=True)
 
 
@@ -271,7 +271,7 @@ def _title(basis: Basis, found: Happened) -> Text:
     if found.before is not None and not basis.window.is_running:
         start = periods.shifted(basis.start, basis.grain, -1)
         name = w.short_period(start, basis.grain)
-        text += w("against_before", n=w.number(found.before), period=name)
+        text += w(f"against_{basis.grain}", n=w.number(found.before), period=name)
     every = found.delays.get(None, {})
     median = every.get("hours_to_restore_median")
     if median is None:
@@ -291,8 +291,11 @@ def _subtitle(basis: Basis, found: Happened) -> Text:
         parts.append(w.sentence(w.counted("grave", grave)))
     repeated = {name: n for name, n in found.causes.items() if n > 1}
     if repeated:
-        name = max(repeated, key=lambda cause: (repeated[cause], cause))
-        parts.append(w("repeated_cause", cause=w.inner(w.name(name)), n=w.number(repeated[name])))
+        most = max(repeated.values())
+        names = [w.inner(w.name(one)) for one in sorted(repeated) if repeated[one] == most]
+        parts.append(
+            w.counted("repeated_cause", len(names), names=w.listed(names), count=w.number(most))
+        )
     return Text(" ".join(parts))
 
 

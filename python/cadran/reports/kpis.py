@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cadran.core.targets import Status
@@ -36,17 +37,24 @@ def page(basis: Basis, notes: Mapping[str, str]) -> Page:
         "thirteen_months", first=w.short_period(first, "month"), last=w.short_period(last, "month")
     )
     columns = [
-        Column(w("kpi"), 55), Column(now, 27, "right"), Column(w("target_name"), 25, "right"),
+        Column(w("kpi"), 52), Column(now, 27, "right"), Column(w("target_name"), 25, "right"),
         Column(w("gap"), 19, "right"), Column(basis.year_ago(), 26, "right"),
-        Column(months, _COURSE), Column(w("state"), 33), Column(w("owner_note"), 40),
+        Column(months, _COURSE), Column(w("state"), 32), Column(w("owner_note"), 44),
     ]  # fmt: skip
+    if not notes:
+        columns = [
+            *columns[:5],
+            replace(columns[5], width=_COURSE + 40),
+            replace(columns[6], width=36),
+        ]
     rows: list[Row] = []
     objective = ""
     for one in readings:
         if one.card.objective != objective:
             objective = one.card.objective
             rows.append(Row((Cell(basis.objective(one.card)),), "group"))
-        rows.append(_row(basis, one, notes.get(one.card.name, "")))
+        cells = _cells(basis, one, notes.get(one.card.name, ""))
+        rows.append(Row(cells[: len(columns)]))
     table = Table("", "", tuple(columns), tuple(rows), is_dense=len(rows) > 15)  # noqa: PLR2004 - rows that a page holds with room
     return Page(
         "kpis", "2", w("kpis_page"), _title(basis, readings), _subtitle(basis, readings),
@@ -55,7 +63,7 @@ def page(basis: Basis, notes: Mapping[str, str]) -> Page:
     )  # fmt: skip
 
 
-def _row(basis: Basis, one: Reading, note: str) -> Row:
+def _cells(basis: Basis, one: Reading, note: str) -> tuple[Cell, ...]:
     w = basis.words
     target, gap = basis.target(one), basis.gap(one)
     state = STATES[one.status]
@@ -63,7 +71,7 @@ def _row(basis: Basis, one: Reading, note: str) -> Row:
     before = basis.base(one)
     change = basis.change(one)
     said = note if len(note) <= _LONGEST else note[: _LONGEST - 1].rsplit(" ", 1)[0] + "…"
-    return Row((
+    return (
         Cell(w.label(one.card), weight="strong"),
         Cell(figure=basis.figure(one), weight="strong"),
         Cell(figure=target) if target else Cell(w("none_sign"), weight="muted"),
@@ -73,7 +81,7 @@ def _row(basis: Basis, one: Reading, note: str) -> Row:
         Cell(picture=picture, series=series) if picture else Cell(w("none_sign"), weight="muted"),
         Cell(basis.state(one), state=state, has_sign=True, weight="strong" if state else "muted"),
         Cell("", small=w.print(said)),
-    ))  # fmt: skip
+    )  # fmt: skip
 
 
 def _title(basis: Basis, readings: Sequence[Reading]) -> Text:

@@ -246,7 +246,7 @@ def _objectives(basis: Basis, found: Served) -> list[Block]:
     starts = sorted(found.by_part)
     grain = _HEAT_GRAIN[basis.grain]
     heads, before = [], 0
-    for start in starts:
+    for start in (max(start, basis.start) for start in starts):
         text = periods.short(start, grain, w.lang)
         head = text if grain == "month" or start.month != before else str(start.day)
         before = start.month

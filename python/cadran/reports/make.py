@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cadran.reports import incidents, kpis, levels, summary
+from cadran.reports import (
+    advice,
+    appendix,
+    costs,
+    incidents,
+    kpis,
+    levels,
+    outlook,
+    recommend,
+    summary,
+    trends,
+)
 from cadran.reports.basis import Basis
 from cadran.reports.pack import Pack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cadran.insight.source import Source
 
 
-def pack_of(source: Source, period: str, lang: str = "en", *, name: str = "") -> Pack:
+def pack_of(
+    source: Source,
+    period: str,
+    lang: str = "en",
+    *,
+    name: str = "",
+    notes: Mapping[str, str] | None = None,
+) -> Pack:
     """The pack of a period.
 
     Args:
@@ -20,24 +40,36 @@ def pack_of(source: Source, period: str, lang: str = "en", *, name: str = "") ->
         period: 2026, 2026-Q3 or 2026-09.
         lang: en or fr.
         name: of the organisation; by default that of the project.
+        notes: what the owner of a KPI said of the period, by KPI.
 
     Raises:
         QueryError: the period or the language is not known, or there is no data of the period.
         CadranError: as `Layer.query`.
     """
-    return pack_from(Basis.of(source, period, lang, name=name))
+    return pack_from(Basis.of(source, period, lang, name=name), notes=notes)
 
 
-def pack_from(basis: Basis) -> Pack:
+def pack_from(basis: Basis, *, notes: Mapping[str, str] | None = None) -> Pack:
     """The pack of what is read."""
     w = basis.words
     served, happened = levels.served(basis), incidents.happened(basis)
+    period = recommend.period(basis.source.layer, basis.key)
+    found = recommend.recommendations(
+        basis.source.layer, period, lang=w.lang, source=basis.source, impacts=happened.impacts,
+        settlements={name: tuple(m.values()) for name, m in served.settlements.items()},
+    )  # fmt: skip
+    outcomes = recommend.outcomes(basis.source.layer, period, lang=w.lang, found=found)
     told = incidents.told(basis, happened, levels.credit_figures(basis, served))
     made = (
-        summary.page(basis, (told,) if told else ()),
-        kpis.page(basis, {}),
+        summary.page(basis, (told,) if told else (), advice.asked(basis, found)),
+        kpis.page(basis, notes or {}),
         levels.page(basis, served),
         incidents.page(basis, happened),
+        trends.page(basis),
+        costs.page(basis, happened, served),
+        outlook.page(basis),
+        *advice.pages(basis, found, outcomes),
+        *appendix.pages(basis),
     )
     pages = tuple(page for page in made if page is not None)
     return Pack(

@@ -49,6 +49,7 @@ class Speech(Words):
         if self.lang == "fr":
             text = _BEFORE_SIGN.sub(f"{numbers.THIN}\\1", text)
             text = _BEFORE_COLON.sub(f"{numbers.WIDE}:", text)
+            text = text.replace("« ", f"«{numbers.WIDE}").replace(" »", f"{numbers.WIDE}»")
         return text
 
     def label(self, card: Card) -> str:

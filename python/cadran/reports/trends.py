@@ -136,17 +136,12 @@ def _picture(basis: Basis, panel: _Panel) -> PictureBlock:
     ]
     labels = tuple(w.short_period(start, "month") for start in starts)
     series = [Series(w.label(card), labels, tuple(panel.values.values()), card.unit)]
-    drawn += [
-        plots.Series("", {start: panel.values[start]}, "bad")
-        for start in panel.signals
-    ]
+    drawn += [plots.Series("", {start: panel.values[start]}, "bad") for start in panel.signals]
     target = panel.reading.target
     if target is not None:
         goals = dict.fromkeys(starts, target.target)
         drawn.append(plots.Series(w.inner(w("target_name")), goals, "orange", "dashed"))
-        series.append(
-            Series(w("target_name"), labels, tuple(goals.values()), card.unit, "target")
-        )
+        series.append(Series(w("target_name"), labels, tuple(goals.values()), card.unit, "target"))
     if panel.limits is not None:
         since = [start for start in starts if start >= panel.limits.since]
         for name, value in (("high", panel.limits.high), ("low", panel.limits.low)):
@@ -166,12 +161,8 @@ def _picture(basis: Basis, panel: _Panel) -> PictureBlock:
         drawn, card, "month", title=w("figure_of", name=w.label(card)), lang=w.lang,
         breaks=marks, zero=False,
     )  # fmt: skip
-    sub = (
-        w("too_short")
-        if panel.limits is None
-        else w.counted("signals", len(panel.signals))
-    )
-    return PictureBlock(w.label(card), sub, plot, tuple(series), height=41, span=4)
+    sub = w("too_short") if panel.limits is None else w.counted("signals", len(panel.signals))
+    return PictureBlock(w.label(card), sub, plot, tuple(series), height=38.5, span=4)
 
 
 def _in_period(basis: Basis, panel: _Panel) -> list[dt.date]:

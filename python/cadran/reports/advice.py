@@ -1,0 +1,171 @@
+"""What is recommended, with its evidence; and what became of what was recommended before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cadran.reports.pack import Advice, Cell, Column, Figure, Page, Row, Table, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cadran.reports.basis import Basis
+    from cadran.reports.pack import Block, State
+    from cadran.reports.recommend import Evidence, Outcome, Recommendation
+
+ASKED = 3  # decisions that the summary names
+_A_PAGE = 8  # recommendations on one page
+_WITH_OUTCOMES = 4  # recommendations above what became of the last ones
+_MOST_OUTCOMES = 8
+_EVIDENCE = 3  # figures of each recommendation
+_STATES: dict[str, State] = {"done": "ok", "accepted": "near", "rejected": "", "open": "warn"}
+
+
+def open_of(found: Sequence[Recommendation]) -> list[Recommendation]:
+    """Those that wait for a decision."""
+    return [one for one in found if one.status == "open"]
+
+
+def asked(basis: Basis, found: Sequence[Recommendation]) -> Advice | None:
+    """The decisions that the summary asks for: the first of what waits."""
+    waiting = open_of(found)
+    if not waiting:
+        return None
+    w = basis.words
+    texts = tuple(
+        Text(w.print(one.action), w.print(f"{one.title.rstrip('.')}."), _figures(one))
+        for one in waiting[:ASKED]
+    )
+    return Advice(w("decisions_title"), texts)
+
+
+def pages(basis: Basis, found: Sequence[Recommendation], outcomes: Sequence[Outcome]) -> list[Page]:
+    """The recommendations, as many pages as they take, then what became of the last ones."""
+    shown = [one for one in found if one.status != "held"]
+    if not shown and not outcomes:
+        return []
+    chunks = [shown[at : at + _A_PAGE] for at in range(0, len(shown), _A_PAGE)] or [[]]
+    contents: list[list[Block]] = [
+        [_table(basis, chunk, index * _A_PAGE)] if chunk else []
+        for index, chunk in enumerate(chunks)
+    ]
+    if outcomes and len(chunks[-1]) > _WITH_OUTCOMES:
+        contents.append([])
+    if outcomes:
+        contents[-1].append(_outcomes(basis, outcomes))
+    w = basis.words
+    title, subtitle = _title(basis, shown), _subtitle(basis, shown, len(found) - len(shown))
+    made = []
+    for index, blocks in enumerate(contents):
+        is_follow_up = index == len(chunks)
+        made.append(
+            Page(
+                "advice" if not index else f"advice-{index + 1}",
+                "8" if len(contents) == 1 else f"8.{index + 1}",
+                w("outcomes_page") if is_follow_up else w("advice_page"),
+                _followed(basis, outcomes) if is_follow_up else title,
+                Text(w("outcomes_sub")) if is_follow_up else subtitle,
+                tuple(blocks), w("foot_advice"),
+            )
+        )  # fmt: skip
+    return made
+
+
+def _title(basis: Basis, shown: Sequence[Recommendation]) -> Text:
+    w, waiting = basis.words, len(open_of(shown))
+    text = w.counted("advice", len(shown), is_feminine=True)
+    if not shown:
+        return Text(w.sentence(text) + ".")
+    if waiting == len(shown) > 1:
+        return Text(w.sentence(text + w("advice_open_all")))
+    return Text(w.sentence(text + w.counted("advice_open", waiting, is_feminine=True)))
+
+
+def _subtitle(basis: Basis, shown: Sequence[Recommendation], held: int) -> Text:
+    w = basis.words
+    told = [w("advice_ranked")] if shown else []
+    if held:
+        told.append(w.sentence(w.counted("advice_held", held, is_feminine=True)))
+    return Text(" ".join(told))
+
+
+def _followed(basis: Basis, outcomes: Sequence[Outcome]) -> Text:
+    """How many of the last recommendations are found again, and how many are decided."""
+    w = basis.words
+    back = sum(one.is_back for one in outcomes)
+    text = w.counted("followed", back, all=w.spelled(len(outcomes), is_feminine=True),
+                     is_feminine=True)  # fmt: skip
+    return Text(w.sentence(text))
+
+
+def _table(basis: Basis, found: Sequence[Recommendation], before: int) -> Table:
+    w = basis.words
+    columns = (
+        Column("", 9), Column(w("advice_what"), 76), Column(w("advice_evidence"), 58),
+        Column(w("owner"), 32), Column(w("advice_effect"), 52), Column(w("confidence"), 20),
+        Column(w("advice_status"), 22),
+    )  # fmt: skip
+    rows = []
+    for index, one in enumerate(found, start=before + 1):
+        cost = ()
+        effect = w.print(one.effect)
+        if one.cost is not None:
+            cost = (Figure(one.cost.text, one.cost.amount, one.cost.currency, origin=one.id),)
+            effect = f"{effect} {w('advice_cost', cost=w.print(one.cost.text))}".strip()
+        rows.append(
+            Row((
+                Cell(w.number(index), weight="strong"),
+                Cell(w.print(one.title), small=w.print(one.action), weight="strong"),
+                _evidence(basis, one.evidence),
+                Cell(_person(one.owner)),
+                Cell("", small=effect, small_figures=cost),
+                Cell(w(f"confidence_{one.confidence}")),
+                Cell(w(f"decided_{one.status}"), state=_STATES.get(one.status, "")),
+            ))
+        )  # fmt: skip
+    return Table("", "", columns, tuple(rows), is_dense=True)
+
+
+def _evidence(basis: Basis, found: Sequence[Evidence]) -> Cell:
+    w = basis.words
+    shown = found[:_EVIDENCE]
+    figures = tuple(_figure(one) for one in shown)
+    colon = w("colon")
+    lines = [w.print(f"{one.label}{colon}{one.text}") for one in shown]
+    return Cell("", small=" ; ".join(lines) if w.lang == "fr" else "; ".join(lines),
+                small_figures=figures)  # fmt: skip
+
+
+def _figure(one: Evidence) -> Figure:
+    return Figure(one.text, one.value, one.unit, origin=one.question or one.name)
+
+
+def _figures(one: Recommendation) -> tuple[Figure, ...]:
+    return tuple(_figure(entry) for entry in one.evidence)
+
+
+def _outcomes(basis: Basis, outcomes: Sequence[Outcome]) -> Table:
+    w = basis.words
+    columns = (
+        Column(w("advice_before"), 122), Column(w("advice_status"), 30),
+        Column(w("advice_decided"), 72), Column(w("advice_again"), 45),
+    )  # fmt: skip
+    rows = tuple(
+        Row((
+            Cell(w.print(one.title), weight="strong"),
+            Cell(w(f"decided_{one.status}"), state=_STATES.get(one.status, ""),
+                 has_sign=one.status == "done"),
+            Cell(w.print(one.note) or w("none_sign"), small=_person(one.decided_by)),
+            Cell(w("again_yes") if one.is_back else w("again_no"),
+                 state="warn" if one.is_back else "ok"),
+        ))
+        for one in outcomes[:_MOST_OUTCOMES]
+    )  # fmt: skip
+    more = len(outcomes) - len(rows)
+    sub = w.counted("costly_more", more, is_feminine=True) if more > 0 else ""
+    return Table(w("outcomes_title"), sub, columns, rows, is_dense=True)
+
+
+def _person(address: str) -> str:
+    name = address.partition("@")[0].replace(".", " ")
+    return name[:1].upper() + name[1:]
