@@ -211,7 +211,7 @@ class Kpi:
             by: a dimension of its card.
             period: 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31; by default the month of the
                 last whole day. While it is running it is compared with the same days.
-            compare: `previous`, `year` or `same_days`; see `cadran.insight.evidence.base_of`.
+            compare: `previous`, `year` or `same_days`; see `cadran.core.days.base_of`.
             where: conditions on the rows.
 
         Raises:

@@ -14,6 +14,7 @@ import tmdl
 
 from cadran.errors import QueryError
 from cadran.exports import powerbi
+from cadran.formats import periods
 
 GRAINS = ("day", "week", "month", "quarter", "year")
 UNSAYABLE = {"conversion_rate"}
@@ -136,6 +137,28 @@ def test_measures_over_time_are_equal_at_every_grain_of_the_card(layer, model, m
         expected = NAMED.get(grain, dict)(of_layer(layer, kpi, f"metric_time__{grain}"))
         assert expected
         assert not differences(expected, found), grain
+
+
+@pytest.mark.parametrize("kpi", ["net_revenue", "gross_margin_rate", "ticket_backlog"])
+def test_a_year_before_is_that_of_the_layer_and_blank_where_a_period_is_not_whole(
+    layer, model, measures, kpi
+):
+    name = measures[f"{kpi}__year_before"]
+    last = layer.last_day()
+    for grain in ("month", "quarter"):
+        asked = layer.query([kpi], f"metric_time__{grain}", compare="year", complete=True)
+        rows = asked.to_arrow().to_pylist()
+        expected = {(row[f"metric_time__{grain}"],): row[f"{kpi}__base"] for row in rows
+                    if row[f"{kpi}__base"] is not None}  # fmt: skip
+        found = model.answer(name, [model.named(f"metric_time__{grain}")])
+        expected = NAMED.get(grain, dict)(expected)
+        assert expected
+        assert not differences(expected, {key: found.get(key) for key in expected}), grain
+        begun = periods.start_of(last, grain)
+        if periods.last_of(begun, grain) > last:  # as the quarter that the demo ends in
+            assert not found.keys() & NAMED.get(grain, dict)({(begun,): 0}).keys()
+    for grain in ("day", "week"):
+        assert not model.answer(name, [model.named(f"metric_time__{grain}")])
 
 
 def test_a_kpi_table_shows_one_value_for_each_member_of_its_dimensions(layer, model, measures):

@@ -6,9 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
+import jsonschema
 import pytest
+
+from cadran.server.rest.openapi import Description
 
 pytest_plugins = ("rest_fixtures",)
 
@@ -48,3 +52,26 @@ def test_the_description_needs_nothing_from_elsewhere(rest, path):
     assert "http://" not in reply.text.replace(str(rest.base_url), "")
     assert "https://" not in reply.text
     assert "<script" not in reply.text
+
+
+def test_every_example_is_one_that_its_schema_takes():
+    server = SimpleNamespace(who=SimpleNamespace(open=True))
+    document = Description(server).document
+    held = 0
+
+    def hold(schema, example):
+        nonlocal held
+        whole = schema | {"components": document["components"]}
+        jsonschema.Draft202012Validator(whole).validate(example)
+        held += 1
+
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation["parameters"]:
+                assert "example" in parameter or not parameter["required"], parameter["name"]
+                if "example" in parameter:
+                    hold(parameter["schema"], parameter["example"])
+            if "requestBody" in operation:
+                (content,) = operation["requestBody"]["content"].values()
+                hold(content["schema"], content["schema"]["example"])
+    assert held > 40

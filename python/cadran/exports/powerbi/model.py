@@ -133,6 +133,11 @@ def measure_reference(name: str) -> str:
     return f"[{name.replace(']', ']]')}]"
 
 
+YEAR_BEFORE = {"en": ", year before", "fr": ", un an avant"}
+OF_YEAR_BEFORE = {
+    "en": "The same month, quarter or year a year before; blank where the period is not whole.",
+    "fr": "Le même mois, trimestre ou année un an avant ; vide si la période n'est pas complète.",
+}
 COMPONENTS = {"en": "Components", "fr": "Composantes"}
 _HEADINGS = {
     "en": ("Formula", "Not for", "Status", "Version", "Ask"),

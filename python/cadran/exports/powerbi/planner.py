@@ -27,6 +27,7 @@ from cadran.exports.powerbi.model import (
     reference,
 )
 from cadran.exports.powerbi.star import COLUMNS, DATE, TABLE, Star, kind_of
+from cadran.formats.periods import MONTHS
 from cadran.insight.scorecard import objectives
 
 if TYPE_CHECKING:
@@ -287,6 +288,13 @@ class Planner:
             for card in self._cards.values()
             if card.name in attempt.expressions or card.name in kpi_tables
         ]
+        shown = {measure.name.casefold() for measure in measures}
+        measures += [
+            self._year_before(measure, shown)
+            for measure in measures
+            if measure.metric in attempt.expressions
+            and "month" in self._cards[measure.metric].grains
+        ]
         measures += self._parts(attempt)
         left_out = [
             *(self._left_out(kpi, reason, kpi_tables) for kpi, reason in reasons.items()),
@@ -388,6 +396,23 @@ class Planner:
             caption_fr=card.fr.label,
             description_fr=words.described(card, "fr"),
             folder_fr=french,
+        )
+
+    def _year_before(self, of: Measure, taken: set[str]) -> Measure:
+        """A KPI in the same month, quarter or year a year before, where the period is whole.
+
+        Weeks and days are not those of the same weekdays there, so they are blank.
+        """
+        shifted = f"CALCULATE({measure_reference(of.name)}, SAMEPERIODLASTYEAR({dates.DAY}))"
+        whole = f"IF(MIN({reference(dates.TABLE, dates.COVERED)}) == 1, {shifted}, {BLANK})"
+        return replace(
+            of,
+            name=words.unique(f"{of.name}{words.YEAR_BEFORE['en']}", taken, of.metric),
+            metric=f"{of.metric}__year_before",
+            dax=guarded(whole, (), (), [grain for grain in dates.COLUMNS if grain in MONTHS]),
+            description=f"{words.OF_YEAR_BEFORE['en']}\n{of.description}",
+            caption_fr=f"{of.caption_fr}{words.YEAR_BEFORE['fr']}",
+            description_fr=f"{words.OF_YEAR_BEFORE['fr']}\n{of.description_fr}",
         )
 
     def _folders(self, card: Card) -> tuple[str, str]:
