@@ -409,6 +409,7 @@ class Planner:
             of,
             name=words.unique(f"{of.name}{words.YEAR_BEFORE['en']}", taken, of.metric),
             metric=f"{of.metric}__year_before",
+            version=None,
             dax=guarded(whole, (), (), [grain for grain in dates.COLUMNS if grain in MONTHS]),
             description=f"{words.OF_YEAR_BEFORE['en']}\n{of.description}",
             caption_fr=f"{of.caption_fr}{words.YEAR_BEFORE['fr']}",
