@@ -95,7 +95,7 @@ def test_every_command_has_help_with_an_example(command):
 # themselves, a policy has to be there: their own tests run them.
 APART = {
     "demo", "bump", "publish", "verify", "close", "explain", "catalog", "collect", "export",
-    "serve", "mcp", "policy", "alerts", "recommend",
+    "serve", "mcp", "policy", "alerts", "recommend", "note",
 }  # fmt: skip
 
 

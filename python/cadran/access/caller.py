@@ -15,7 +15,7 @@ from cadran.formats.validation import Strict, above_0
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCOPES = ("query", "metadata", "admin", "collect")
+SCOPES = ("query", "metadata", "write", "admin", "collect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Caller:
     Attributes:
         name: a person or a program; it stands in the record of questions.
         roles: names of roles in the policy, in the order in which they are tried.
-        scopes: of `query`, `metadata`, `admin` and `collect` (send telemetry).
+        scopes: of `query`, `metadata`, `write` (notes), `admin` and `collect` (send telemetry).
         limits: what it may spend.
         token: the identifier of the token, never the token itself; None without one.
     """

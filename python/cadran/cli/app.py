@@ -47,6 +47,7 @@ COMMANDS = {
     "ingest": ("data", "take access logs into the request contract"),
     "collect": ("collect", "receive telemetry: OTLP, remote-write, logs, checks, events"),
     "publish": ("ledger", "append to the ledger what differs from what was last published"),
+    "note": ("note", "what people say about a KPI and a period"),
     "recommend": ("recommend", "what to do next and why, and what was decided about it"),
     "verify": ("ledger", "check that nothing in the ledger was changed"),
     "close": ("ledger", "make the published values of a period final"),

@@ -191,19 +191,35 @@ class Journal:
         files.sync_folder(self.folder)
 
 
+def known_folder(root: Path | None) -> Path | None:
+    """The folder of a project's journals, which need not be there; None where nothing names one."""
+    named = os.environ.get(VARIABLE)
+    return None if root is None and not named else (root or Path()) / (named or "journal")
+
+
 def folder_of(root: Path | None) -> Path:
-    """The folder of a project's journals, which need not be there.
+    """The folder of a project's journals, to write into it.
 
     Raises:
         JournalError: there is no project to keep it in, and no variable names a folder.
     """
-    named = os.environ.get(VARIABLE)
-    if root is None and not named:
+    folder = known_folder(root)
+    if folder is None:
         raise JournalError(
             "What people say is kept in the folder `journal` of a project, and a manifest alone has"
             f" none: name a folder in {VARIABLE}."
         )
-    return (root or Path()) / (named or "journal")
+    return folder
+
+
+def entries(root: Path | None, kind: Kind) -> tuple[Entry, ...]:
+    """Every entry of a kind in a project's journal; none where there is no journal.
+
+    Raises:
+        JournalError: the file cannot be read, or was changed.
+    """
+    folder = known_folder(root)
+    return () if folder is None else Journal(folder, kind).entries()
 
 
 def faults(folder: Path) -> list[str]:

@@ -502,14 +502,11 @@ class Gathering:
 
     def _decisions(self) -> dict[str, int]:
         """Notes on a KPI and decisions about it since the first period that may count as missed."""
-        try:
-            folder = journal.folder_of(self.layer.project.root)
-        except CadranError:
-            return {}
         since = _midnight(self.period.shifted(-BEFORE).start)
         counts: defaultdict[str, int] = defaultdict(int)
-        for kind in ("notes", "decisions"):
-            for entry in journal.Journal(folder, kind).entries():
+        kinds: tuple[journal.Kind, ...] = ("notes", "decisions")
+        for kind in kinds:
+            for entry in journal.entries(self.layer.project.root, kind):
                 if entry.at >= since:
                     counts[str(entry.content.get("kpi") or entry.content.get("subject") or "")] += 1
         return counts

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cadran.core.journal import Journal, folder_of
+from cadran.core.journal import entries as entries_of
 from cadran.errors import QueryError, UnknownNameError
 from cadran.formats import numbers, periods
 from cadran.governance.close import period as period_of
@@ -21,6 +22,7 @@ from cadran.insight.wording import Words
 from cadran.reports.expression import Expression, exact
 from cadran.reports.figures import ALL, Gathering, Period
 from cadran.reports.rules import Confidence, read, shipped
+from cadran.reports.said import packs
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -421,10 +423,7 @@ def decisions(layer: Layer, of: str | None = None) -> tuple[Decided, ...]:
     Raises:
         JournalError: the journal was changed.
     """
-    root = layer.project.root
-    if root is None:
-        return ()
-    every = (_decided(entry) for entry in Journal(folder_of(root), "decisions").entries())
+    every = (_decided(entry) for entry in entries_of(layer.project.root, "decisions"))
     return tuple(decided for decided in every if of is None or decided.id == of)
 
 
@@ -498,10 +497,13 @@ def outcomes(
     now = recommendations(layer, after, lang=lang) if found is None else found
     again = {(entry.rule, entry.subject) for entry in now if entry.status != "held"}
     last = {entry.id: entry for entry in decisions(layer)}
-    titles = {
-        entry.id: entry.title for entry in recommendations(layer, before, lang=lang)
-        if entry.status != "held"
-    }  # fmt: skip
+    published = packs(layer, before.text)
+    if published:
+        last_said = published[-1].recommendations
+        titles = {name: title.get(lang, name) for name, title in last_said.items()}
+    else:
+        worked_out = recommendations(layer, before, lang=lang)
+        titles = {entry.id: entry.title for entry in worked_out if entry.status != "held"}
     titles |= {
         entry.id: entry.title.get(lang, entry.id) for entry in last.values()
         if _period_in(entry.id) == before.text

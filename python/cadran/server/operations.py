@@ -17,6 +17,8 @@ from cadran.server.requests import (
     ImpactRequest,
     KpiRequest,
     KpisRequest,
+    NoteRequest,
+    NotesRequest,
     PagesRequest,
     QueryRequest,
     Request,
@@ -110,6 +112,13 @@ OPERATIONS = (
         "query", ImpactRequest, "Impact",
     ),
     Operation(
+        "notes", "GET", "/notes", "What people said about a KPI.", "query", NotesRequest, "Notes",
+    ),
+    Operation(
+        "note", "POST", "/notes", "Say something about a KPI and a period; it stays said.",
+        "write", NoteRequest, "Note", in_body=True,
+    ),
+    Operation(
         "sql", "GET", "/sql", "The SQL of a question; nothing is run.", "query", QueryRequest,
         "Sql",
     ),
@@ -196,6 +205,11 @@ def _analysis(**properties: Schema) -> Schema:
 
 _LIST_META = _object(state=_TEXT, paging=_ref("Paging"))
 
+_NOTE = _object(
+    number=_WHOLE, kpi=_TEXT, period=_TEXT, text=_TEXT, cause=_TEXT, action=_TEXT, owner=_TEXT,
+    due=_maybe(_TEXT), incident=_TEXT, by=_TEXT, at=_TEXT,
+)  # fmt: skip
+
 SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
         type=_TEXT, title={"enum": list(TITLES.values())}, status=_WHOLE, detail=_TEXT,
@@ -275,6 +289,8 @@ SCHEMAS: dict[str, Schema] = {
         method=_TEXT, asked=_by_name(_maybe(_TEXT)),
         impact=_list(_object(outcome=_TEXT, also=True)), meta=_LIST_META,
     ),
+    "Note": _NOTE,
+    "Notes": _object(notes=_list(_NOTE), meta=_LIST_META),
     "Sql": _object(sql=_TEXT),
     "Refreshed": _object(refreshed=_SWITCH, state=_TEXT),
     "Index": _object(openapi=_TEXT, docs=_TEXT, kpis=_TEXT, query=_TEXT, saved_queries=_TEXT),

@@ -14,6 +14,7 @@ from typing import Any
 
 from cadran.errors import (
     ClosingError,
+    JournalError,
     LimitError,
     NotAllowedError,
     NotGovernedError,
@@ -45,7 +46,7 @@ TITLES = {
     "too-many": "Too many questions",
     "misdirected": "The server does not go by this name",
     "failed": "Something went wrong in the server",
-    "unavailable": "The warehouse cannot answer",
+    "unavailable": "The warehouse or the journal cannot answer",
     "stopped": "The question was stopped",
 }
 _KINDS: tuple[tuple[type[Exception], int, str], ...] = (
@@ -116,6 +117,9 @@ def problem_of(error: Exception, *, filtered: bool = False) -> Problem:  # noqa:
         )  # fmt: skip
     number = secrets.token_hex(4)
     _LOG.error("%s: %s", number, type(error).__name__, exc_info=error)
+    if isinstance(error, JournalError):
+        sentence = f"The journal cannot be used; the reason is recorded here as {number}."
+        return Problem(503, "unavailable", sentence, {"record": number}, {"Retry-After": "5"})
     if isinstance(error, WarehouseError):
         sentence = f"The warehouse could not answer; the reason is recorded here as {number}."
         return Problem(503, "unavailable", sentence, {"record": number}, {"Retry-After": "5"})

@@ -26,6 +26,7 @@ from cadran.core.project.cards import LANGUAGES, TIERS
 from cadran.core.query.request import GRAINS, GroupBy, Query, ask
 from cadran.errors import QueryError, near_misses
 from cadran.formats.validation import Takes, faults, one_of, schema_of
+from cadran.governance.notes import LONGEST
 from cadran.insight.anomalies import SHOWN as DAYS
 from cadran.insight.drivers import SHOWN
 from cadran.insight.forecast import PERIODS
@@ -427,6 +428,46 @@ class ImpactRequest(PagesRequest):
     by: _By | None = None
     start: _Since | None = None
     end: _Until | None = None
+
+
+_About = Annotated[Name, Field(description="The KPI.", examples=["net_revenue"])]
+_Period = Annotated[
+    str,
+    StringConstraints(max_length=10),
+    Field(description="2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31.", examples=["2026-Q3"]),
+]
+
+
+_Said = Annotated[
+    str,
+    StringConstraints(max_length=LONGEST["text"]),
+    Field(description="What there is to say.", examples=["The sale began a week late."]),
+]
+_Short = Annotated[str, StringConstraints(max_length=LONGEST["cause"])]
+
+
+class NotesRequest(PagesRequest):
+    """What was said about a KPI."""
+
+    kpi: _About
+    period: _Period | None = None
+
+
+class NoteRequest(Request):
+    """What somebody has to say about a KPI and a period."""
+
+    kpi: _About
+    period: _Period
+    text: _Said
+    cause: Annotated[_Short, Field(description="Of what happened, as far as it is known.")] = ""
+    action: Annotated[_Short, Field(description="What is done about it.")] = ""
+    owner: Annotated[
+        str, StringConstraints(max_length=LONGEST["owner"]), Field(description="Who does it.")
+    ] = ""
+    due: Annotated[Day, Field(description="Until when.")] | None = None
+    incident: Annotated[
+        str, StringConstraints(max_length=64), Field(description="The incident that it is about.")
+    ] = ""
 
 
 class ImpactTool(Request):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cadran.serving.snapshots import SnapshotStore
 
 
+_ACTS = {"query": "ask for numbers", "metadata": "see what there is", "write": "write notes"}
+
+
 def entitled(caller: Caller, scope: str) -> None:
     """Refuse what the caller's token is not for.
 
@@ -23,7 +26,7 @@ def entitled(caller: Caller, scope: str) -> None:
         NotAllowedError: so.
     """
     if scope not in caller.scopes:
-        what = {"query": "ask for numbers", "metadata": "see what there is"}.get(scope, scope)
+        what = _ACTS.get(scope, scope)
         has = ", ".join(sorted(caller.scopes)) or "none"
         raise NotAllowedError(
             f"{caller.name} may not {what}: that needs a token with the scope {scope} (it has"

@@ -528,6 +528,7 @@ def _handlers(
         "kpis": lists.kpis, "kpi": lists.kpi, "metrics": lists.metrics,
         "dimensions": lists.dimensions, "saved_queries": lists.saved_queries,
         "values": lists.values, "refresh": lists.refresh, "impact": lists.impact,
+        "notes": lists.notes, "note": lists.note,
         "saved_file": query_handlers.saved, "sql": query_handlers.sql,
         "sql_body": query_handlers.sql,
         "drivers": partial(query_handlers.analysis, work=analyses.drivers),

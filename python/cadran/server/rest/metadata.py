@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError
 from cadran.formats.encoding import json_text
+from cadran.governance.notes import Remark, due_of
 from cadran.insight import impact
 from cadran.insight.search import search
 from cadran.server.http import conditional, next_link, response
 from cadran.server.problems import RefusedError
+from cadran.serving import notes
 from cadran.serving.analyses import impact_rows
 from cadran.serving.metadata import about
 from cadran.serving.response import MEDIA, cursor_parts
@@ -112,6 +114,22 @@ class MetadataHandlers:
             self._server_context.run(impact_rows, self._service, context, asked), context.stop
         )
         return self._page(call, "impact", rows, {"method": impact.METHOD, "asked": asked})
+
+    async def notes(self, call: Call) -> Response:
+        """What people said about a KPI."""
+        context = RequestContext(_caller(call), "rest")
+        kpi, period = call.request.kpi, call.request.period
+        found = await self._server_context.run(notes.notes, self._service, context, kpi, period)
+        items = [note.to_dict() for note in found]
+        return self._page(call, "notes", items, {})
+
+    async def note(self, call: Call) -> Response:
+        """Say something about a KPI and a period."""
+        said = call.request.model_dump()
+        remark = Remark(**{**said, "due": due_of(said["due"] or "")})
+        context = RequestContext(_caller(call), "rest")
+        note = await self._server_context.run(notes.add, self._service, context, remark)
+        return response(json_text(note.to_dict()).encode())
 
     async def refresh(self, _: Call) -> Response:
         """Take over a new build."""

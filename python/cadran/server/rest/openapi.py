@@ -225,7 +225,8 @@ def _parameters_of(operation: Operation) -> list[dict[str, Any]]:
 
 def _body(takes: type[Request]) -> dict[str, Any]:
     described = properties(takes)
-    names = ("metrics", "group_by", "limit")
+    examples = ("metrics", "group_by", "limit", "kpi", "period", "text")
+    names = [name for name in examples if name in described]
     return {
         "type": "object",
         "additionalProperties": False,

@@ -1,0 +1,73 @@
+"""`cadran note`: what people say about a KPI and a period."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cadran.cli.common import TEXTS, describe, examples, open_layer, write_rows
+from cadran.core.project import git
+from cadran.errors import QueryError
+from cadran.governance import notes
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(parser: argparse.ArgumentParser, _: str) -> None:
+    """Describe the command's arguments."""
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    writing = _action(actions, "add", "say something about a KPI and a period")
+    usage = """
+        kpi KPI          such as net_revenue
+        period PERIOD    2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31
+        text TEXT        what there is to say
+        --cause TEXT     of what happened, as far as it is known
+        --action TEXT    what is done about it
+        --owner EMAIL    who does it
+        --due DATE       until when
+        --incident ID    the incident that it is about
+        --by EMAIL       who says it (default: git's user)
+    """
+    texts: dict[str, Any] = {name: {"default": ""} for name in ("cause", "owner", "incident")}
+    # argparse calls what runs an action by this name too
+    texts["action"] = {"default": "", "dest": "act"}
+    shown = 'cadran note add net_revenue 2026-10 "The autumn sale began a week later than in 2025."'
+    describe(writing, _add, usage, shown=(shown,), **texts)
+    listing = _action(actions, "list", "what was said, the latest first")
+    usage = """
+        kpi KPI            only about this KPI
+        --period PERIOD    only of periods that lie in this one
+        --incident ID      only about this incident
+    """
+    describe(listing, _list, usage, formats=TEXTS, kpi={"nargs": "?"})
+    examples(parser, shown, "cadran note list net_revenue --period 2026-Q4")
+
+
+def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    action: argparse.ArgumentParser = actions.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+    )
+    action.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return action
+
+
+def _add(parsed: argparse.Namespace) -> int:
+    by = parsed.by or git.user(parsed.project_dir)
+    if not by:
+        raise QueryError("Nobody is named who says it: give --by EMAIL, or set git's user.email.")
+    remark = notes.Remark(
+        parsed.kpi, parsed.period, parsed.text, parsed.cause, parsed.act, parsed.owner, parsed.due,
+        parsed.incident,
+    )  # fmt: skip
+    note = notes.add(open_layer(parsed), remark, by=by)
+    print(f"note {note.number} on {note.remark.kpi}, {note.remark.period}, by {note.by}")
+    return 0
+
+
+def _list(parsed: argparse.Namespace) -> int:
+    layer = open_layer(parsed)
+    if parsed.kpi is not None:
+        layer.card(parsed.kpi)
+    found = notes.notes(layer, parsed.kpi, parsed.period, incident=parsed.incident)
+    write_rows([note.to_dict() for note in reversed(found)], parsed.format, parsed.output)
+    return 0

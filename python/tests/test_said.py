@@ -1,0 +1,77 @@
+"""What a published pack said is kept to the digit, and what moved since is told with its reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+
+from cadran.errors import QueryError, UnknownNameError
+from cadran.reports.said import SaidFigure, diff, pack, packs, publish
+
+FIRST, LAST = dt.date(2026, 7, 1), dt.date(2026, 9, 30)
+
+
+def figure(metric="net_revenue", value=Decimal("1234567.80"), **more):
+    more = {"unit": "EUR", "version": 1, **more}
+    return SaidFigure(metric, FIRST, LAST, value, **more)
+
+
+@pytest.fixture
+def layer(tmp_path):
+    return SimpleNamespace(project=SimpleNamespace(root=tmp_path))
+
+
+def test_a_pack_comes_back_to_the_digit_under_its_id(layer):
+    figures = (
+        figure(), figure(where=("b = 2", "a = 1"), value=None), figure("rate", 0.1, unit="%"),
+        figure("order_count", 7, dimension="customer__country", member="FR", grain="quarter"),
+        figure("state", "good", unit="", version=None),
+    )  # fmt: skip
+    titles = {"r/s/2026-Q3": {"en": "A", "fr": "B"}}
+    said = publish(layer, "2026-Q3", figures, by="ann@example.com", recommendations=titles)
+    assert (said.id, said.period, said.by) == ("pack-1", "2026-Q3", "ann@example.com")
+    assert said.recommendations == titles
+    assert diff(figures, said.figures) == ()
+    revenue = next(f for f in said.figures if f.metric == "net_revenue" and not f.where)
+    assert (revenue.value, str(revenue.value)) == (Decimal("1234567.80"), "1234567.80")
+    assert {type(f.value) for f in said.figures} == {Decimal, type(None), float, int, str}
+    assert pack(layer, "pack-1") == said
+    assert packs(layer, "2026-Q2") == ()
+    with pytest.raises(UnknownNameError, match="pack-2"):
+        pack(layer, "pack-2")
+
+
+def test_one_figure_with_two_values_and_a_pack_without_figures_are_not_published(layer):
+    publish(layer, "2026-Q3", [figure(), figure()], by="a")
+    with pytest.raises(QueryError, match="says net_revenue of 2026-07-01 to 2026-09-30 twice"):
+        publish(layer, "2026-Q3", [figure(), figure(value=Decimal(1))], by="a")
+    with pytest.raises(QueryError, match="no figures"):
+        publish(layer, "2026-Q3", [], by="a")
+    assert len(packs(layer)) == 1
+
+
+def test_what_moved_is_told_with_its_reason():
+    old = [
+        figure("a", Decimal(100)), figure("b", Decimal(100)), figure("c", Decimal("1.0")),
+        figure("d", 5), figure("e", 0.5), figure("f", 1, where=("x = 1", "y = 2")),
+    ]  # fmt: skip
+    new = [
+        figure("a", Decimal(90)), figure("b", Decimal(120), version=2),
+        figure("c", Decimal("1.00"), version=2), figure("e", None),
+        figure("f", 1, where=("y = 2", "x = 1")), figure("g", 3),
+    ]  # fmt: skip
+    moved = {one.figure.metric: one for one in diff(old, new)}
+    assert {
+        name: (one.before, one.after, one.change, one.reason) for name, one in moved.items()
+    } == {
+        "a": (Decimal(100), Decimal(90), Decimal(-10), "data"),
+        "b": (Decimal(100), Decimal(120), Decimal(20), "definition"),
+        "d": (5, None, None, "removed"),
+        "e": (0.5, None, None, "data"),
+        "g": (None, 3, None, "added"),
+    }
+    assert moved["b"].versions == (1, 2)
+    assert moved["a"].to_row()["change"] == -10
