@@ -222,6 +222,16 @@ def entries(root: Path | None, kind: Kind) -> tuple[Entry, ...]:
     return () if folder is None else Journal(folder, kind).entries()
 
 
+def mark(root: Path | None, kind: Kind) -> str:
+    """What is another one once something more was said."""
+    folder = known_folder(root)
+    try:
+        status = (folder / f"{kind}.jsonl").stat() if folder is not None else None
+    except OSError:
+        return ""
+    return "" if status is None else f"{status.st_size}-{status.st_mtime_ns}"
+
+
 def faults(folder: Path) -> list[str]:
     """What of the journals of a folder is not as it was said, in sentences."""
     return [fault for kind in KINDS for fault in Journal(folder, kind).faults()]

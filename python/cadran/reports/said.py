@@ -195,9 +195,12 @@ def diff(old: Iterable[SaidFigure], new: Iterable[SaidFigure]) -> tuple[Moved, .
             figure = now or then
             assert figure is not None  # noqa: S101 - the key is of one of them
             reason: Reason = "removed" if now is None else "added"
-            values = (then and then.value, now and now.value)
-            versions = (then and then.version, now and now.version)
-            moved.append(Moved(figure, *values, None, reason, versions))
+            moved.append(
+                Moved(
+                    figure, then.value if then else None, now.value if now else None, None, reason,
+                    (then.version if then else None, now.version if now else None),
+                )
+            )  # fmt: skip
         elif _differ(then.value, now.value):
             why: Reason = "data" if then.version == now.version else "definition"
             moved.append(

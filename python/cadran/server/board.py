@@ -19,13 +19,22 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from cadran.core import journal
 from cadran.core.recent import Recent
-from cadran.errors import CadranError, UnauthenticatedError, UnknownNameError
+from cadran.errors import (
+    CadranError,
+    LimitError,
+    NotAllowedError,
+    UnauthenticatedError,
+    UnknownNameError,
+)
+from cadran.governance.notes import Remark, due_of
 from cadran.insight import service_levels
 from cadran.insight.readings import MOST_KEPT, Reader
 from cadran.insight.view import LANGS, View
 from cadran.insight.wording import Words
 from cadran.server.problems import problem_of
+from cadran.serving import notes
 from cadran.serving.service import RequestContext
 from cadran.web import pages
 from cadran.web.render import asset, rendered, style
@@ -49,7 +58,8 @@ _MOST_OF_ONE = 20  # streams of one caller, so that none shuts the others out
 _MOST_BYTES = 20_000_000  # of pages that are kept
 _KEPT = 60.0  # seconds for which a page is kept: "late" and "so far" go on with the clock
 _LONGEST = 4096  # characters of a token
-_MOST_FORM = 8192  # bytes of a form
+_MOST_FORM = 32_768  # bytes of a form: a note whose letters take twelve bytes each
+_NOTE = ("kpi", "period", "text", "cause", "action", "owner", "incident")
 _MONTH = 30 * 86400
 _MEDIA = {"css": "text/css", "js": "text/javascript"}
 _HEADERS = {
@@ -73,6 +83,7 @@ def routes(server_context: ServerContext) -> list[Route]:
         Route("/board/events", board.events),
         Route("/board/sign-in", board.sign_in, methods=["GET", "POST"]),
         Route("/board/sign-out", board.sign_out, methods=["POST"]),
+        Route("/board/notes", board.note, methods=["POST"]),
         Route("/board", board.page),
         Route("/board/{path:path}", board.page),
     ]
@@ -169,7 +180,8 @@ class Board:
                 text = rendered(
                     page.template, words, view=view, pages=pages.NAVIGATION, here=page.here,
                     path=request.url.path, events="/board/events",
-                    signed_in=not self._server_context.who.open, **page.content,
+                    signed_in=not self._server_context.who.open,
+                    writes=notes.SCOPE in caller.scopes, **page.content,
                 )  # fmt: skip
         except Exception as problem:  # noqa: BLE001 - told on a page, recorded under a number
             return self._refused(problem, view)
@@ -208,12 +220,10 @@ class Board:
             return self._sign_in_form(lang, to, 200)
         if not _is_own(request):
             return self._sign_in_form(lang, to, 403)
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MOST_FORM:
-                return self._sign_in_form(lang, to, 413)
-        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        try:
+            form = await _form(request)
+        except LimitError:
+            return self._sign_in_form(lang, to, 413)
         token = form.get("token", "").strip()
         to = _own_path(form.get("to", ""))
         try:
@@ -228,6 +238,27 @@ class Board:
             secure=self._server_context.settings.tls is not None,
         )  # fmt: skip
         return reply
+
+    async def note(self, request: Request) -> Response:
+        """Keep a note that a reader wrote on a page, and go back there."""
+        lang = language(request)
+        try:
+            caller = await self._caller(request)
+        except UnauthenticatedError:
+            return RedirectResponse("/board/sign-in", 303)
+        try:
+            if not _is_own(request):
+                raise NotAllowedError("A note is written on a page of this site.")
+            form = await _form(request)
+            texts = {name: form.get(name, "") for name in _NOTE}
+            remark = Remark(**texts, due=due_of(form.get("due", "")))
+            context = RequestContext(caller, "board")
+            service = self._server_context.service
+            await self._server_context.run(notes.add, service, context, remark)
+        except CadranError as problem:
+            status, text = self._refused(problem, View(lang=lang))
+            return self._html(text, status)
+        return RedirectResponse(f"{_own_path(form.get('to', ''))}#notes", 303)
 
     async def sign_out(self, request: Request) -> Response:
         """Forget the token."""
@@ -284,11 +315,12 @@ class Board:
             self._streams[name] -= 1
 
     def _mark(self) -> str:
-        """What stands for all that pages show: the build, the live rows, the alerts."""
+        """What stands for all that pages show: the build, the live rows, the alerts, the notes."""
         state = self._server_context.service.snapshots.current
         turn = max(state.moves.values(), default=0)
         alerts = self._server_context.alerts
-        mark = f"{state.id}-{turn}-{alerts.number if alerts else 0}"
+        said = journal.mark(state.layer.project.root, "notes")
+        mark = f"{state.id}-{turn}-{alerts.number if alerts else 0}-{said}"
         return hashlib.sha256(mark.encode()).hexdigest()[:16]
 
     async def _caller(self, request: Request) -> Caller:
@@ -301,6 +333,20 @@ class Board:
     @staticmethod
     def _html(text: str, status: int) -> Response:
         return Response(text, status, media_type="text/html", headers=_HEADERS)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """What a form holds.
+
+    Raises:
+        LimitError: it is longer than any form here.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_FORM:
+            raise LimitError(f"A form has at most {_MOST_FORM:,} bytes.")
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def language(request: Request) -> str:

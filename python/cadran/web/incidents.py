@@ -15,6 +15,7 @@ from cadran.insight import costs, service_levels
 from cadran.insight.readings import ENDING
 from cadran.reliability import incidents as incident_rows
 from cadran.reliability import status
+from cadran.web import notes
 
 if TYPE_CHECKING:
     from cadran.charts.picture import Plot, Tone
@@ -159,6 +160,7 @@ def one(reader: Reader, w: Words, incident_id: str) -> dict[str, Any]:
         "saw": _saw(reader, row, deployment, entry, w),
         "budgets": _budgets(reader, row, w),
         "acknowledged": w.hours(row["hours_to_acknowledge"]),
+        "notes": notes.of_incident(reader, w, incident_id),
     }
 
 

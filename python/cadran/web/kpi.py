@@ -14,6 +14,8 @@ from cadran.errors import CadranError
 from cadran.formats import periods
 from cadran.insight import service_levels
 from cadran.insight.readings import ENDING, Reading
+from cadran.insight.view import period_text
+from cadran.web import notes
 from cadran.web.parts import (
     break_marks,
     breakdown,
@@ -96,6 +98,8 @@ def kpi(reader: Reader, name: str, w: Words) -> dict[str, Any]:
         "splits": splits(reader, reading, w, where),
         "published": published(reader, reading, w),
         "links": _links(reader, card),
+        "notes": notes.of_kpi(reader, w, name),
+        "note_period": period_text(window.first, window.grain),
         "curl": _curl(card, window, reader.view.where),
         "downloads": _downloads(card, window, reader.view.where),
     }
@@ -161,7 +165,7 @@ def trend(
     return plots.trend(
         series, card, window.grain, title=w.label(card), lang=w.lang, head=w("period_head"),
         running=window.first if window.is_running else None, breaks=break_marks(reading, w),
-        events=events, height=280,
+        events=[*events, *notes.marks(reader, w, card.name, window.last)], height=280,
         expected=None
         if expected is None
         else Expected(
