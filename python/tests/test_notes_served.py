@@ -87,9 +87,7 @@ def test_the_page_of_a_kpi_shows_its_notes_escaped_and_a_form_to_who_may_write(c
     assert "Late" not in client.get("/board/kpis/order_count", headers=bearer("reader")).text
 
 
-def test_a_note_of_the_form_is_on_the_page_at_once_and_on_that_of_its_incident(
-    client, rest_project
-):
+def test_a_note_of_the_form_is_on_the_page_at_once_and_on_that_of_its_incident(client):
     incident = "i0034"
     page = "/board/kpis/conversion_rate?period=2026-06"
     assert "Storefront was slow" not in client.get(page, headers=bearer("writer")).text

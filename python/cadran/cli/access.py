@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.access import policy as policies
 from cadran.access import tokens
 from cadran.access.authorize import PolicyGate
-from cadran.access.caller import Caller, Limits
+from cadran.access.caller import SCOPES, Caller, Limits
 from cadran.audit import log, usage
 from cadran.cli.common import FORMATS, describe, examples, open_layer, write, write_rows
 from cadran.core.query.request import Query
@@ -48,7 +48,7 @@ name NAME       who or what bears it
 --scope         what it is for (default: query and metadata)
 --expires WHEN  12h, 90d, 1y, 2027-06-30 or never (default: %(default)s)
 {file}"""
-    scopes = {"action": "append", "choices": ("query", "metadata", "admin", "collect")}
+    scopes = {"action": "append", "choices": SCOPES}
     expires = {"default": "90d"}
     describe(create, _create, usage, project="folder", scope=scopes, expires=expires)
     for name, kind, what in _LIMITS:
