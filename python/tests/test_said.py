@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
 
+from cadran.cli.app import main
 from cadran.errors import QueryError, UnknownNameError
-from cadran.reports.said import SaidFigure, diff, pack, packs, publish
+from cadran.reports.pack import Figure, Notes, Question, Text
+from cadran.reports.said import SaidFigure, diff, pack, packs, publish, said_in
 
 FIRST, LAST = dt.date(2026, 7, 1), dt.date(2026, 9, 30)
 
@@ -75,3 +78,33 @@ def test_what_moved_is_told_with_its_reason():
     }
     assert moved["b"].versions == (1, 2)
     assert moved["a"].to_row()["change"] == -10
+
+
+def test_the_figures_of_a_pack_are_its_answers_with_their_versions():
+    asked = Question("net_revenue", FIRST, LAST, where=("a = 1",), grain="quarter")
+    of_member = Question("rate", FIRST, LAST, dimension="customer__country", member="FR")
+    texts = (
+        Text("", figures=(Figure("1.2 M", Decimal("1234567.80"), "EUR", asked),)),
+        Text("", figures=(Figure("10 %", 0.1, "%", of_member),)),
+        Text("", figures=(Figure("99 %", 0.99, "%", origin="sla"),)),
+    )  # fmt: skip
+    layer = SimpleNamespace(
+        is_kpi=lambda name: name == "net_revenue", card=lambda _: SimpleNamespace(version=3)
+    )
+    assert said_in(Notes(texts), layer) == (
+        figure(version=3, where=("a = 1",), grain="quarter"),
+        figure("rate", 0.1, unit="%", version=None, dimension="customer__country", member="FR"),
+    )
+
+
+def test_the_command_tells_what_moved_between_two_packs(layer, monkeypatch, capsys):
+    publish(layer, "2026-Q3", [figure("a", Decimal(100))], by="a")
+    publish(layer, "2026-Q3", [figure("a", Decimal(90))], by="a")
+    monkeypatch.setattr("cadran.cli.report.open_layer", lambda _: layer)
+    assert main(["report", "diff", "pack-1", "pack-2", "--format", "json"]) == 1
+    [row] = json.loads(capsys.readouterr().out)
+    assert (row["before"], row["after"], row["reason"]) == ("100", "90", "data")
+    assert main(["report", "diff", "pack-1", "pack-1"]) == 0
+    assert main(["report", "diff", "pack-1", "pack-3"]) == 2
+    assert main(["report", "differ"]) == 2
+    assert main(["report"]) == 2

@@ -217,18 +217,36 @@ def recommendations(  # noqa: PLR0913 - what is asked, and what is known already
         CardError: the project's rules say what they must not.
         JournalError: the journal was changed.
     """
+    return in_languages(
+        layer, of, (lang,), source=source, impacts=impacts, settlements=settlements
+    )[lang]
+
+
+def in_languages(  # noqa: PLR0913 - as `recommendations`
+    layer: Layer,
+    of: Period | str | None = None,
+    langs: Iterable[str] = ("en", "fr"),
+    *,
+    source: Source | None = None,
+    impacts: Impacts | None = None,
+    settlements: Mapping[str, Iterable[Settlement]] | None = None,
+) -> dict[str, tuple[Recommendation, ...]]:
+    """What is recommended for a period in several languages, asked once; as `recommendations`."""
     judged = of if isinstance(of, Period) else period(layer, of)
     gathering = Gathering(
         source or Source.of(layer), judged, impacts=impacts, settlements=settlements
     )
     last = {entry.id: entry for entry in decisions(layer)}
-    writer = Writer(judged, lang)
-    found = []
-    for name, rule in read(layer.project.root).items():
-        for recommendation in judge(name, rule, gathering.subjects(rule.of), writer):
-            decided = last.get(recommendation.id)
-            found.append(_with(recommendation, decided) if decided else recommendation)
-    return tuple(found)
+    rules = read(layer.project.root)
+    by_lang = {}
+    for lang in langs:
+        writer = Writer(judged, lang)
+        by_lang[lang] = tuple(
+            _with(recommendation, last.get(recommendation.id))
+            for name, rule in rules.items()
+            for recommendation in judge(name, rule, gathering.subjects(rule.of), writer)
+        )
+    return by_lang
 
 
 def judge(
@@ -387,7 +405,9 @@ def _confidence(rule: Rule, values: Mapping[str, Any]) -> Confidence:
     return "low"
 
 
-def _with(recommendation: Recommendation, decided: Decided) -> Recommendation:
+def _with(recommendation: Recommendation, decided: Decided | None) -> Recommendation:
+    if decided is None:
+        return recommendation
     status = recommendation.status if recommendation.status == "held" else decided.decision
     return replace(recommendation, status=status, decided_by=decided.by, note=decided.note)
 
@@ -447,8 +467,8 @@ def decide(layer: Layer, of: str, decision: Decision, *, note: str, by: str) -> 
     if not note or len(note) > _LONGEST:
         raise QueryError(f"A decision takes a note of 1 to {_LONGEST} characters: why it is so.")
     titles = {
-        lang: {entry.id: entry for entry in recommendations(layer, _period_in(of), lang=lang)}
-        for lang in ("en", "fr")
+        lang: {entry.id: entry for entry in found}
+        for lang, found in in_languages(layer, _period_in(of)).items()
     }
     if of not in titles["en"]:
         raise UnknownNameError("recommendation", of, titles["en"])
@@ -483,8 +503,7 @@ def outcomes(
 ) -> tuple[Outcome, ...]:
     """What became of the recommendations of the period before.
 
-    Those that a pack of that period said are told as it said them; where none was said, they are
-    worked out again.
+    Those are meant that the last pack of that period said, and those that were decided about.
 
     Args:
         layer: the layer of a built project.
@@ -498,12 +517,8 @@ def outcomes(
     again = {(entry.rule, entry.subject) for entry in now if entry.status != "held"}
     last = {entry.id: entry for entry in decisions(layer)}
     published = packs(layer, before.text)
-    if published:
-        last_said = published[-1].recommendations
-        titles = {name: title.get(lang, name) for name, title in last_said.items()}
-    else:
-        worked_out = recommendations(layer, before, lang=lang)
-        titles = {entry.id: entry.title for entry in worked_out if entry.status != "held"}
+    said = published[-1].recommendations if published else {}
+    titles = {name: title.get(lang, name) for name, title in said.items()}
     titles |= {
         entry.id: entry.title.get(lang, entry.id) for entry in last.values()
         if _period_in(entry.id) == before.text

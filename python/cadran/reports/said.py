@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from cadran.core.journal import Journal, folder_of
 from cadran.core.journal import entries as entries_of
 from cadran.errors import QueryError, UnknownNameError
+from cadran.reports.pack import figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cadran.core.journal import Entry
     from cadran.core.layer import Layer
+    from cadran.reports.pack import Pack
 
 Reason = Literal["definition", "data", "added", "removed"]
 
@@ -114,6 +116,26 @@ class Moved:
             "change": self.change, "unit": figure.unit, "reason": self.reason,
             "version_before": self.versions[0], "version_after": self.versions[1],
         }  # fmt: skip
+
+
+def said_in(pack: Pack, layer: Layer) -> tuple[SaidFigure, ...]:
+    """The figures of a pack that are answers of the layer, with the versions that they are of."""
+    found = []
+    for figure in figures_of(pack):
+        question, value = figure.question, figure.value
+        if question is None:
+            continue
+        is_plain = value is None or isinstance(value, (int, float, Decimal, str))
+        is_kpi = layer.is_kpi(question.metric)
+        found.append(
+            SaidFigure(
+                question.metric, question.start, question.end, value if is_plain else str(value),
+                figure.unit, layer.card(question.metric).version if is_kpi else None,
+                question.where, question.grain, question.dimension,
+                "" if question.member is None else str(question.member),
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 def publish(
