@@ -103,7 +103,7 @@ def test_the_command_tells_what_moved_between_two_packs(layer, monkeypatch, caps
     monkeypatch.setattr("cadran.cli.report.open_layer", lambda _: layer)
     assert main(["report", "diff", "pack-1", "pack-2", "--format", "json"]) == 1
     [row] = json.loads(capsys.readouterr().out)
-    assert (row["before"], row["after"], row["reason"]) == ("100", "90", "data")
+    assert (row["before"], row["after"], row["reason"]) == (100, 90, "data")
     assert main(["report", "diff", "pack-1", "pack-1"]) == 0
     assert main(["report", "diff", "pack-1", "pack-3"]) == 2
     assert main(["report", "differ"]) == 2

@@ -10,6 +10,7 @@ from cadran.core.project import git
 from cadran.errors import QueryError
 from cadran.formats import files
 from cadran.insight.source import Source
+from cadran.reports import said
 
 if TYPE_CHECKING:
     import argparse
@@ -75,7 +76,7 @@ def _report(parsed: argparse.Namespace) -> int:
 
 def _published(parsed: argparse.Namespace, source: Source, pack: Pack) -> SaidPack:
     """The pack as it is kept: its figures, and its recommendations in both languages."""
-    from cadran.reports import recommend, said
+    from cadran.reports import recommend
 
     by = parsed.by or git.user(parsed.project_dir)
     if not by:
@@ -90,7 +91,6 @@ def _published(parsed: argparse.Namespace, source: Source, pack: Pack) -> SaidPa
 
 
 def _diff(parsed: argparse.Namespace) -> int:
-    from cadran.reports import said
     from cadran.reports.make import pack_of
 
     match parsed.words:
