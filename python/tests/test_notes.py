@@ -14,8 +14,10 @@ from cadran.core.journal import Journal
 from cadran.errors import NotAllowedError, QueryError, UnknownNameError
 from cadran.governance import notes as kept
 from cadran.governance.notes import Remark, add, notes
+from cadran.insight.wording import Words
 from cadran.serving import notes as served
 from cadran.serving.service import RequestContext
+from cadran.web import notes as pages
 
 SAID = Remark(
     "net_revenue", "2026-Q3", "The sale began late.\nIt was planned so.", "calendar", "none needed",
@@ -137,3 +139,29 @@ def test_over_a_network_a_note_needs_the_scope_and_the_whole_kpi(layer):
     with pytest.raises(UnknownNameError):
         served.add(service, writer, Remark("hidden", "2026", "x"))
     assert service.recordings[0] == ("reader", "note", ("net_revenue",))
+
+
+def test_a_page_shows_notes_to_who_sees_the_whole_kpi_and_of_an_incident_those_about_it(layer):
+    w = Words("fr")
+    for kpi, incident in (("net_revenue", "i0001"), ("order_count", "i0001"), ("net_revenue", "")):
+        text = f"{kpi} {incident}".strip()
+        journal = Journal(layer.project.root / "journal", "notes")
+        said = {"kpi": kpi, "period": "2026-08", "text": text, "due": "2026-12-31"}
+        journal.append(said | ({"incident": incident} if incident else {}), by="ann@example.com")
+    cards = [SimpleNamespace(name=n, localized=lambda _, n=n: SimpleNamespace(label=n.title()))
+             for n in ("net_revenue", "order_count")]  # fmt: skip
+    reader = SimpleNamespace(
+        source=SimpleNamespace(layer=layer, kpis=cards), whole=lambda kpi: kpi == "net_revenue",
+        cached=lambda _, read: read(),
+    )  # fmt: skip
+    of_kpi = pages.of_kpi(reader, w, "net_revenue")
+    assert [note.text for note in of_kpi.said] == ["net_revenue", "net_revenue i0001"]
+    assert of_kpi.may_add
+    assert of_kpi.said[0].fields == [("Échéance", "31 déc. 2026")]
+    assert pages.of_kpi(reader, w, "order_count") == pages.Notes([])
+    [note] = pages.of_incident(reader, w, "i0001").said
+    assert (note.text, note.about) == ("net_revenue i0001", "Net_Revenue, 2026-08")
+    marks = pages.marks(reader, w, "net_revenue", dt.date(2026, 9, 30))
+    assert [mark.text for mark in marks] == ["Note : net_revenue i0001", "Note : net_revenue"]
+    assert pages.marks(reader, w, "net_revenue", dt.date(2026, 7, 31)) == []
+    assert pages.marks(reader, w, "order_count", dt.date(2026, 9, 30)) == []
