@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cadran.charts.plots import Mark
+from cadran.core import journal
 from cadran.errors import CadranError
 from cadran.governance import notes
 
@@ -102,7 +103,9 @@ def _every(reader: Reader) -> tuple[Note, ...] | None:
         except CadranError:
             return None
 
-    return reader.cached("notes", read)
+    # What is kept of a state of the data may be older by a second than a note.
+    said = journal.mark(reader.source.layer.project.root, "notes")
+    return reader.cached(("notes", said), read)
 
 
 def _said(note: Note, w: Words, about: str) -> Said:
