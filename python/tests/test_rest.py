@@ -137,14 +137,16 @@ def test_a_workbook_reads_no_text_as_a_formula_and_loses_no_digit():
             "amount": pa.array([Decimal("12345678901234567.89"), Decimal("0.10"), None]),
             "count": pa.array([2**60 + 1, 5, 2**60]),
             "rate": pa.array([float("nan"), 0.25, float("inf")]),
+            # Its nearest binary number has another sixteenth digit, and is no text for that.
+            "more": pa.array([Decimal("652941.81"), Decimal("-7.25"), Decimal("1049780.40")]),
         }
     )
     answer = Answer(table, None, {}, {}, (), like_for_like=True, governed=True, state="s")
     sheet = openpyxl.load_workbook(io.BytesIO(workbook(answer, table))).worksheets[0]
     assert [[cell.value for cell in line] for line in sheet.iter_rows(min_row=2)] == [
-        ["=1+1", "12345678901234567.89", str(2**60 + 1), "nan"],
-        ["@x", 0.1, 5, 0.25],
-        ["http://a.b", None, str(2**60), "inf"],
+        ["=1+1", "12345678901234567.89", str(2**60 + 1), "nan", 652941.81],
+        ["@x", 0.1, 5, 0.25, -7.25],
+        ["http://a.b", None, str(2**60), "inf", 1049780.4],
     ]
     assert {cell.data_type for cell in sheet["A"]} == {"s"}
 

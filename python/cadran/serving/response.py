@@ -295,7 +295,8 @@ def _json(answer: Answer, table: pa.Table, part: Part, most: int) -> bytes:
 
 
 _DAY, _INSTANT = "yyyy-mm-dd", "yyyy-mm-dd hh:mm"
-_WIDTH = 18
+_WIDTH = 18  # letters of a column
+_LINE = 16  # points of a line of headings
 
 
 def workbook(answer: Answer, table: pa.Table, lang: str = "en") -> bytes:
@@ -331,6 +332,7 @@ def _rows(
     for row, values in enumerate(row_dicts(table), start=1):
         for at, value in enumerate(values.values()):
             _cell(sheet, row, at, value, styles[at], day=day, instant=instant)
+    sheet.set_row(0, _LINE * max((-(-len(heading) // _WIDTH) for heading in headings), default=1))
     sheet.freeze_panes(1, 0)
     sheet.set_column(0, max(len(styles) - 1, 0), _WIDTH)
     if table.num_rows:  # a table has a row
@@ -363,10 +365,14 @@ def _cell(  # noqa: PLR0913 - a cell is its place, its value and how it is shown
 
 
 def _fits(value: float | Decimal) -> bool:
-    """Whether the number that stands in the file is this number; 16 digits stand there."""
+    """Whether what a sheet reads in the file is this number; 16 digits stand there.
+
+    A sheet computes with binary numbers, so an amount is the number whose shortest name it is.
+    """
     if isinstance(value, float):
         return math.isfinite(value)
-    return Decimal(f"{float(value):.16G}") == value
+    number = float(value)
+    return float(f"{number:.16G}") == number and Decimal(repr(number)) == value
 
 
 def _heading(name: str, card: Card | None, side: str | None, lang: str) -> str:
