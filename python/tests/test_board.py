@@ -198,6 +198,22 @@ def test_the_figures_are_those_of_sql_written_apart(board, demo):
     assert "not by Channel" in text_of(filtered.text)
 
 
+def test_the_overview_offers_the_pack_of_its_period_and_wrong_ones_are_told(board):
+    month = board.get("/board?lang=en&period=2026-09").text
+    for form in ("pdf", "pptx", "xlsx", "html"):
+        assert f'href="/board/pack.{form}?lang=en&amp;period=2026-09"' in month
+    assert "/board/pack." not in board.get("/board?lang=en&period=2026-W30").text
+    for path, sentence in (
+        ("/board/pack.doc?lang=en&period=2026-09", "it can be html, pdf, pptx, xlsx"),
+        ("/board/pack.pdf?lang=en&period=2026-W30", "write 2026-09"),
+        ("/board/pack.pdf?lang=en&period=2016-09", "No strategic KPI has a value in 2016-09"),
+        ("/board/pack.pdf?lang=en", "period"),
+    ):
+        refused = board.get(path)
+        assert refused.status_code == 400, path
+        assert sentence in text_of(refused.text), path
+
+
 def test_what_an_address_says_is_never_a_part_of_the_page(board):
     pasted = board.get("/board/kpis/net_revenue", params={"f.order_id__channel": "$(id)"}).text
     assert "--data-urlencode &#39;where=order_id__channel = " in pasted
@@ -283,6 +299,7 @@ def test_a_browser_signs_in_with_a_token_that_no_script_and_no_other_site_can_us
         assert away.status_code == 303
         assert away.headers["location"].startswith("/board/sign-in?to=%2Fboard%2Fkpis")
         assert client.get("/board/events").status_code == 401
+        assert client.get("/board/pack.pdf?lang=en&period=2026-09").status_code == 303
         wrong = client.post("/board/sign-in", data={"token": "cadran_wrong", "to": "/board"})
         assert wrong.status_code == 401
         assert "cadran_wrong" not in wrong.text
@@ -317,6 +334,11 @@ def test_a_page_shows_what_its_reader_may_see_and_hints_at_nothing_else(guarded,
             assert f"{whole.to_arrow()['net_revenue'][0].as_py():,.0f}" not in text_of(reply.text)
             assert "vailability" not in reply.text
             assert 'class="heat"' not in reply.text
+        assert "/board/pack." not in pages["/board"].text
+        refused = client.get("/board/pack.pdf", params={"lang": "en", "period": "2026-09"})
+        assert refused.status_code == 403
+        assert "and you do not see all of " in text_of(refused.text)
+        assert "availability" not in refused.text
         for path in ("/board/levels", "/board/incidents", "/board/impact"):
             reply = client.get(path, params={"lang": "en"})
             assert reply.status_code == 200, (path, text_of(reply.text)[-300:])

@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING
 
 from cadran.cli.common import TEXTS, describe, open_layer, write_rows
 from cadran.core.project import git
-from cadran.errors import QueryError
+from cadran.errors import QueryError, UnknownNameError
 from cadran.formats import files
 from cadran.insight.source import Source
-from cadran.reports import said
+from cadran.reliability.alerts import delivery
+from cadran.reports import forms, said
 
 if TYPE_CHECKING:
     import argparse
 
+    from cadran.reliability.alerts.policy import Receiver
     from cadran.reports.pack import Pack
     from cadran.reports.said import SaidPack
 
-FORMATS = ("html", "pdf")
 NOTES = """\
 What an executive committee reads, of a month, a quarter or a year: a verdict, the KPIs against
 their targets and the year before, service levels, incidents, trends, costs and an outlook. Every
 figure is the one that `cadran query` gives. A period that is not over is shown to date and compared
-with the same days of the year before. A PDF that would be badly laid out is refused.
+with the same days of the year before. A PDF or slides that would be badly laid out are refused.
 """
 
 
@@ -36,42 +37,82 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         --period PERIOD   2026, 2026-Q3 or 2026-09
         --publish         keep what it says in the journal, as said today, under an id
         --by EMAIL        who publishes it (default: git's user)
-        --format FORMATS  html, pdf or both, with commas between (default: %(default)s)
+        --format FORMATS  html, pdf, pptx and xlsx, with commas between (default: %(default)s)
         --out FOLDER      where the files go (default: this folder)
         --name NAME       the organisation at the head of the pages (default: the project's name)
+        --template FILE   a .pptx whose theme, master and layout the slides have
+        --send RECEIVER   send the files to a receiver of cadran_alerts.yml that Apprise reaches
     """
-    shown = ("cadran report --period 2026-Q3", "cadran report --period 2026 --lang fr --format pdf")
+    shown = (
+        "cadran report --period 2026-Q3",
+        "cadran report --period 2026 --lang fr --format pdf,pptx,xlsx",
+        "cadran report --period 2026-Q3 --format pdf --send direction",
+    )
     describe(
         parser, _report, usage, language=True, shown=shown,
-        format={"default": ",".join(FORMATS)},
+        format={"default": "html,pdf"},
         out={"type": Path, "default": Path()}, name={"default": ""},
     )  # fmt: skip
 
 
 def _report(parsed: argparse.Namespace) -> int:
-    from cadran.reports.html import html
     from cadran.reports.make import pack_of
-    from cadran.reports.pdf import pdf
 
     if parsed.words:
         return _diff(parsed)
     if parsed.period is None:
         raise QueryError("No period is named: give --period 2026, 2026-Q3 or 2026-09.")
-    formats = [form.strip() for form in parsed.format.split(",")]
-    for form in formats:
-        if form not in FORMATS:
-            raise QueryError(f"format is {form!r}; it can be {', '.join(FORMATS)}.")
+    formats = [forms.form_of(text) for text in parsed.format.split(",")]
+    if parsed.template is not None and "pptx" not in formats:
+        raise QueryError("A template is of slides: write --format pptx with it.")
+    # Whether it can be sent is found out before a minute of work, not after it.
+    receiver = _receiver(parsed) if parsed.send else None
     source = Source.of(open_layer(parsed))
     pack = pack_of(source, parsed.period, parsed.lang, name=parsed.name)
     parsed.out.mkdir(parents=True, exist_ok=True)
+    written = []
     for form in formats:
-        content = html(pack).encode() if form == "html" else pdf(pack)
-        file = parsed.out / f"pack_{pack.key}_{pack.lang}.{form}"
+        content = forms.content(pack, form, cards=source.kpis, template=parsed.template)
+        file = parsed.out / forms.file_name(pack, form)
         files.write(file, content)
+        written.append(file)
         print(file)
     if parsed.publish:
         print(_published(parsed, source, pack).id)
+    if receiver is not None:
+        _send(receiver, parsed.project_dir, pack, written)
+        print(f"{receiver.name} has it.")
     return 0
+
+
+def _receiver(parsed: argparse.Namespace) -> Receiver:
+    """Who the files go to.
+
+    Raises:
+        UnknownNameError: nobody of that name is told anything.
+        QueryError: it is reached by something else than Apprise.
+    """
+    from cadran.reliability.alerts import policy
+
+    receivers = {one.name: one for one in policy.read(parsed.project_dir).receivers}
+    if parsed.send not in receivers:
+        raise UnknownNameError("receiver", parsed.send, receivers)
+    receiver = receivers[parsed.send]
+    if receiver.apprise is None:
+        raise QueryError(
+            f"Receiver '{receiver.name}' takes no files: --send needs one with `apprise`."
+        )
+    return receiver
+
+
+def _send(receiver: Receiver, root: Path, pack: Pack, written: list[Path]) -> None:
+    """Send the files with the title and the finding of the pack."""
+    first = pack.pages[0]
+    title = f"{pack.name} \N{EN DASH} {pack.title} \N{EN DASH} {pack.period}"
+    body = " ".join(
+        part for text in (first.title, first.subtitle) for part in (text.lead, text.text) if part
+    )
+    delivery.Chat(receiver, root).send_files(title, body, written)
 
 
 def _published(parsed: argparse.Namespace, source: Source, pack: Pack) -> SaidPack:

@@ -129,13 +129,12 @@ def _by_cause(basis: Basis, found: Impacts) -> PictureBlock | None:
     high = max(one.interval.upper for one in totals)
     bars = tuple(_bar(basis, one, high) for one in totals)
     names = tuple(w.name(one.name) for one in totals)
-    series = tuple(
-        Series(w(name), names, values, totals[0].unit, "bar")
-        for name, values in (
-            ("estimate", tuple(one.interval.estimate for one in totals)),
-            ("low_end", tuple(max(one.interval.lower, 0.0) for one in totals)),
-            ("high_end", tuple(one.interval.upper for one in totals)),
-        )
+    unit = totals[0].unit
+    lows = tuple(max(one.interval.lower, 0.0) for one in totals)
+    series = (
+        Series(w("estimate"), names, tuple(t.interval.estimate for t in totals), unit, "bar"),
+        Series(w("low_end"), names, lows, unit, "low"),
+        Series(w("high_end"), names, tuple(t.interval.upper for t in totals), unit, "high"),
     )
     return PictureBlock(
         w("costs_by_cause"), w("costs_by_cause_sub"), Bars(w("costs_by_cause"), bars), series,

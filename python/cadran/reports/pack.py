@@ -90,14 +90,14 @@ class Series:
         labels: below the axis, one for each value.
         values: raw; None is a gap.
         unit: of them.
-        role: what it is in the picture.
+        role: what it is in the picture; `low` and `high` are the ends of a bar's interval.
     """
 
     name: str
     labels: tuple[str, ...]
     values: tuple[Any, ...]
     unit: str = ""
-    role: Literal["line", "bar", "target", "limit", "step", "total", "cell"] = "line"
+    role: Literal["line", "bar", "low", "high", "target", "limit", "step", "total", "cell"] = "line"
 
 
 @dataclass(frozen=True, slots=True)

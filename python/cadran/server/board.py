@@ -33,6 +33,7 @@ from cadran.insight import service_levels
 from cadran.insight.readings import MOST_KEPT, Reader
 from cadran.insight.view import LANGS, View
 from cadran.insight.wording import Words
+from cadran.server.packs import Packs
 from cadran.server.problems import problem_of
 from cadran.serving import notes
 from cadran.serving.service import RequestContext
@@ -84,6 +85,7 @@ def routes(server_context: ServerContext) -> list[Route]:
         Route("/board/sign-in", board.sign_in, methods=["GET", "POST"]),
         Route("/board/sign-out", board.sign_out, methods=["POST"]),
         Route("/board/notes", board.note, methods=["POST"]),
+        Route("/board/pack.{form:str}", board.pack),
         Route("/board", board.page),
         Route("/board/{path:path}", board.page),
     ]
@@ -105,6 +107,7 @@ class Board:
     def __init__(self, server_context: ServerContext) -> None:
         """Take what answers questions."""
         self._server_context = server_context
+        self._packs = Packs(server_context.service, server_context.ending)
         self._streams: Counter[str] = Counter()
         self._pages: Recent[_Page] = Recent(_MOST_BYTES, lambda page: len(page.text))
         self._of_state: tuple[str, Recent[tuple[Any]]] = "", Recent(MOST_KEPT)
@@ -125,8 +128,7 @@ class Board:
         try:
             caller = await self._caller(request)
         except UnauthenticatedError:
-            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/board/sign-in?{urlencode({'to': here})}", 303)
+            return self._to_sign_in(request)
         try:
             made = self._kept_page(request, caller, lang)
             if made is None:
@@ -135,6 +137,27 @@ class Board:
         except CadranError as problem:
             status, text = self._refused(problem, View(lang=lang))
         return self._html(text, status)
+
+    async def pack(self, request: Request) -> Response:
+        """The board pack of a period as a file, or why there is none."""
+        lang = language(request)
+        try:
+            caller = await self._caller(request)
+        except UnauthenticatedError:
+            return self._to_sign_in(request)
+        form, period = request.path_params["form"], request.query_params.get("period", "")
+        try:
+            file = await self._packs.file(caller, period, lang, form)
+        except Exception as problem:  # noqa: BLE001 - told on a page, recorded under a number
+            status, text = self._refused(problem, View(lang=lang))
+            return self._html(text, status)
+        headers = {**_HEADERS, "content-disposition": f'attachment; filename="{file.name}"'}
+        return Response(file.content, media_type=file.media, headers=headers)
+
+    @staticmethod
+    def _to_sign_in(request: Request) -> Response:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/board/sign-in?{urlencode({'to': here})}", 303)
 
     def _key(self, request: Request, caller: Caller, lang: str) -> Hashable:
         edition = self._server_context.service.gate.edition

@@ -18,6 +18,7 @@ from cadran.web.parts import (
     controls,
     forecast_of,
     outlook,
+    pack_links,
     tile_plot,
 )
 
@@ -53,6 +54,7 @@ def overview(reader: Reader, w: Words) -> dict[str, Any]:
     return {
         "title": w("overview"),
         "window": window,
+        "packs": pack_links(reader, window),
         "until": until,
         "page": controls(reader, w, "/board", until),
         "tiles": [(one, tile_plot(one)) for one in readings],

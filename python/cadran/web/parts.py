@@ -13,6 +13,7 @@ from cadran.insight import drivers, forecast
 from cadran.insight.readings import ENDING, SHOWN
 from cadran.insight.scorecard import objectives
 from cadran.insight.view import period_text
+from cadran.reports.basis import GRAINS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
     from cadran.insight.forecast import Forecast
     from cadran.insight.readings import Reader, Reading
+    from cadran.insight.view import Window
     from cadran.insight.wording import Words
 
+PACKS = ("pdf", "pptx", "xlsx", "html")  # forms of a board pack
 _MOST_MEMBERS = 8
 _PERIODS = 24
 
@@ -57,6 +60,20 @@ class Breakdown:
     sub: str
     bars: Bars
     notes: list[str]
+
+
+def pack_links(reader: Reader, window: Window | None) -> list[tuple[str, str]]:
+    """The forms of the board pack of what a page shows, with their addresses.
+
+    None where a page is of days or weeks, and for who does not see all that a pack is of.
+    """
+    if window is None or window.grain not in GRAINS:
+        return []
+    if not all(reader.whole(card.name) for card in reader.source.layer.kpis()):
+        return []
+    period = period_text(window.first, window.grain)
+    lang = reader.view.lang
+    return [(form, f"/board/pack.{form}?lang={lang}&period={period}") for form in PACKS]
 
 
 def controls(

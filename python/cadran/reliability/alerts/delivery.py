@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cadran.errors import AlertsError, ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from cadran.reliability.alerts.policy import Receiver
@@ -140,6 +140,33 @@ class Chat:
 
     def send(self, body: dict[str, Any], now: dt.datetime) -> None:  # noqa: ARG002 - chats have their own clock
         """Write it."""
+        kind = "success" if body["status"] == "resolved" else _KINDS[body["labels"]["severity"]]
+        if not self._chat().notify(title=body["title"], body=body["text"], notify_type=kind):
+            raise ServiceError(f"Receiver '{self._receiver.name}' did not take the message.")
+
+    def send_files(self, title: str, body: str, files: Sequence[Path]) -> None:
+        """Send files with a message.
+
+        Args:
+            title: of the message.
+            body: of it.
+            files: what is attached; not every service takes files.
+
+        Raises:
+            ServiceError: the receiver takes no files, or did not take these.
+            AlertsError: as `send`.
+        """
+        chat = self._chat()
+        if not all(service.attachment_support for service in chat):
+            raise ServiceError(
+                f"Receiver '{self._receiver.name}' takes no files: mail, Slack and others do."
+            )
+        attached = [str(file) for file in files]
+        if not chat.notify(title=title, body=body, notify_type="info", attach=attached):
+            raise ServiceError(f"Receiver '{self._receiver.name}' did not take the files.")
+
+    def _chat(self) -> Any:
+        """Apprise with the receiver's URL."""
         try:
             import apprise
         except ImportError:
@@ -154,9 +181,7 @@ class Chat:
             raise AlertsError(
                 f"What stands for receiver '{self._receiver.name}' is no URL of Apprise."
             )
-        kind = "success" if body["status"] == "resolved" else _KINDS[body["labels"]["severity"]]
-        if not chat.notify(title=body["title"], body=body["text"], notify_type=kind):
-            raise ServiceError(f"Receiver '{self._receiver.name}' did not take the message.")
+        return chat
 
 
 _KINDS = {"page": "failure", "ticket": "warning"}

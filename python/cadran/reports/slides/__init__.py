@@ -1,0 +1,5 @@
+"""The pack as PPTX."""
+
+from cadran.reports.slides.deck import slides
+
+__all__ = ["slides"]
