@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -18,12 +19,13 @@ from cadran.governance.close import period as read_period
 from cadran.insight import anomalies, drivers, forecast
 from cadran.insight.breaks import marks
 from cadran.insight.evidence import compared
+from cadran.insight.occasions import occasions
 from cadran.insight.source import Source
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable
 
+    from cadran.charts.plots import Mark
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.core.result import Result
@@ -163,18 +165,31 @@ class Kpi:
         *,
         known_at: str | dt.date | None = None,
         view: str | None = None,
+        kind: Literal["line", "histogram"] = "line",
     ) -> Drawing:
-        """The picture of `values`; cut and marked where their definition changes.
+        """The picture of `values`: over time, or how often they are how large.
 
-        Where only the published values changed their definition, and those drawn are all of one,
-        the place is marked and the line goes on.
+        A line is cut and marked where its definition changes; where only the published values
+        changed theirs, and those drawn are all of one, it is marked and goes on. By day, public
+        holidays and sales of the project's calendar are marked below.
 
         Raises:
             CadranError: as `Layer.query`.
         """
         result = self.values(grain, by, start, end, known_at=known_at, view=view)
-        breaks = marks(result.breaks, self.card.name, lang)
-        return Drawing(rows.line(result, self.card, lang=lang, breaks=breaks))
+        if kind == "histogram":
+            return Drawing(rows.histogram(result, self.card, lang=lang))
+        return Drawing(
+            rows.line(
+                result, self.card, lang=lang, breaks=marks(result.breaks, self.card.name, lang),
+                events=self._occasions(result, lang) if grain == "day" else (),
+            )
+        )  # fmt: skip
+
+    def _occasions(self, result: Result, lang: str) -> list[Mark]:
+        days = [day for day in result.to_arrow()["metric_time__day"].to_pylist() if day]
+        days = [day.date() if isinstance(day, dt.datetime) else day for day in days]
+        return occasions(self.layer, min(days), max(days), lang) if days else []
 
     def explain(self, period: str, known_at: str | None = None, by: str | None = None) -> Bridge:
         """The bridge of one period, from its published value to that of now; `.plot()` draws it.

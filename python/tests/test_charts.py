@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from types import SimpleNamespace
 
 import pytest
 from test_cards import card as made
@@ -14,6 +15,7 @@ from cadran.charts.page import page, spark
 from cadran.charts.plots import Mark, sparkline, waterfall
 from cadran.charts.still import Drawing, still
 from cadran.errors import QueryError
+from cadran.insight.occasions import occasions
 
 MONTHS = [dt.date(2026, month, 1) for month in range(1, 7)]
 CARD = made()
@@ -97,6 +99,29 @@ def test_a_waterfall_ends_at_the_sum_of_its_steps():
     assert "-€300" in still(bars)
 
 
+def test_a_histogram_counts_every_value_once_between_round_numbers():
+    data = [{"metric_time__day": at, "revenue": at} for at in range(40)]
+    picture = charts.histogram([*data, {"metric_time__day": 40, "revenue": None}], CARD)
+    counts = [int(row[1]) for row in picture.table.rows]
+    assert sum(counts) == 40
+    assert len(picture.columns) == sum(count > 0 for count in counts) > 3
+    tallest = max(column.height for column in picture.columns)
+    heights = [column.height / tallest for column in picture.columns]
+    assert heights == pytest.approx([count / max(counts) for count in counts if count])
+    assert "<rect" in still(picture)
+    assert charts.histogram([{"revenue": None}], CARD).marks == 0
+    assert charts.histogram([{"revenue": 7}], CARD).marks == 1
+
+
+def test_dots_stand_on_a_scale_of_their_own_greatest_first():
+    data = [{"country": "FR", "revenue": 990}, {"country": "DE", "revenue": 1000}]
+    bars = charts.dots(data, CARD, title="by country")
+    assert [row.label for row in bars.rows] == ["DE", "FR"]
+    first, second = (row.dots[0].x for row in bars.rows)
+    assert first - second > 0.5, "they are told apart though both are far from zero"
+    assert bars.marks == still(bars).count("<circle") == page(bars).count('class="dot') == 2
+
+
 def test_two_versions_are_drawn_apart_and_named():
     old, new = (dict(zip(MONTHS, range(at, at + 6), strict=True)) for at in (0, 6))
     picture = charts.versions(old, new, CARD, "month", names=("v1", "v2"), effective=MONTHS[2])
@@ -142,10 +167,28 @@ def test_a_drawing_is_kept_as_a_file_of_either_kind(tmp_path):
         drawing.save(tmp_path / "a.pdf")
 
 
+def test_holidays_and_sales_of_the_calendar_are_marks_of_their_days(tmp_path):
+    (tmp_path / "cadran_calendar.yml").write_text(
+        "holidays: [2026-05-01, 2026-12-25]\n"
+        "promotions: [{name: May sale, first_day: 2026-04-28, last_day: 2026-05-02}]\n"
+    )
+    layer = SimpleNamespace(project=SimpleNamespace(root=tmp_path))
+    found = occasions(layer, dt.date(2026, 5, 1), dt.date(2026, 5, 31), "fr")
+    assert [(mark.at, mark.shape) for mark in found] == [
+        (dt.date(2026, 5, 1), "square"), (dt.date(2026, 5, 1), "diamond"),
+    ]  # fmt: skip
+    assert found[0].text == "jour férié, 1 mai 2026"
+    assert found[1].text.startswith("May sale, 28 avr.")
+    days = [{"metric_time__day": dt.date(2026, 5, day), "revenue": day} for day in range(1, 32)]
+    assert "jour férié" in still(charts.line(days, CARD, events=found))
+
+
 def test_a_kpi_in_the_hand_plots_itself(layer):
     kpi = cadran.Kpi(layer, "net_revenue")
     chart = kpi.plot(start="2026-01-01", end="2026-06-30", lang="fr")
     assert chart.picture.marks >= len(MONTHS)
     assert "avr." in chart._repr_svg_()
+    spread = kpi.plot("day", start="2026-09-01", end="2026-10-31", kind="histogram").picture
+    assert sum(int(row[1]) for row in spread.table.rows) == 61
     assert "order_id__channel" in kpi.values(by="order_id__channel").columns
     assert "Net revenue" in repr(kpi)

@@ -13,11 +13,13 @@ from test_cards import card
 
 from cadran import shell
 from cadran.charts import plots, timelines
+from cadran.charts.graph import Edge, Node, tree
 from cadran.charts.page import page
 from cadran.charts.picture import (
     Bar,
     Bars,
     Column,
+    Dot,
     Panel,
     Panels,
     Plot,
@@ -105,6 +107,10 @@ def pictures():
             (("blue", "web"), ("teal", "shop")),
         ),
     )
+    yield "dots", Bars("dots", (Bar("France", "12", (), dots=(Dot(0.3, 0.5, "blue"),)),))
+    nodes = [Node(LONG, LONG, "12 %", "strong"), Node("b", "order_net_amount_of_lines"),
+             Node("c", "C", "", "soft")]  # fmt: skip
+    yield "graph", tree(nodes, [Edge("b", LONG, "+"), Edge("c", LONG)], title="tree")
     yield (
         "heat",
         plots.heat(
@@ -136,12 +142,12 @@ def texts(drawn):
 @pytest.mark.parametrize(("kind", "picture"), [*pictures()])
 def test_words_stay_inside_and_never_lie_on_each_other(kind, picture, width):
     drawn = still(picture, width=110 if kind == "sparkline" else width)
-    height = float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', drawn)[1])
+    wide, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn).groups())
     boxes = list(texts(drawn))
     assert boxes or kind == "sparkline"
     for left, top, right, foot, text in boxes:
         assert left >= -0.5, text
-        assert right <= width + 0.5, text
+        assert right <= wide + 0.5, text
         assert top >= -0.5, text
         assert foot <= height + 0.5, text
     for one, other in itertools.combinations(boxes, 2):
@@ -185,6 +191,17 @@ def test_a_heat_map_without_width_turns_on_its_side():
     narrow, wide = still(grid, width=200), still(grid, width=480)
     assert narrow.index("avr.") > narrow.index("Paiement") > 0
     assert wide.index("avr.") < wide.index("Paiement")
+
+
+def test_a_wide_heat_map_is_on_a_page_twice_and_a_phone_shows_the_turned_ones():
+    months, names = [str(month) for month in range(12)], [f"SLO {at}" for at in range(9)]
+    shares = [(name, [at / 20 for at in range(12)]) for name in names]
+    shown = page(plots.heat(shares, months, title="h", legend=["l"] * 5))
+    assert re.findall(r'class="(heat[ a-z]*)" data-marks="(\d+)"', shown) == [
+        ("heat broad", "108"), ("heat tall", "84"), ("heat tall", "24"),
+    ]  # fmt: skip
+    narrow = plots.heat([("SLO", [0.5] * 7)], months[:7], title="h", legend=["l"] * 5)
+    assert page(narrow).count("<table") == 1
 
 
 def test_a_heat_map_gets_steadily_darker_or_lighter_through_the_whole_budget():

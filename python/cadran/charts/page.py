@@ -6,12 +6,13 @@ colours are those of the page's style sheet (`--blue`, `--bad`, ...), light or d
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
 from cadran.charts import graph
-from cadran.charts.picture import Bars, Grid, Panels, Plot, stepped
+from cadran.charts.picture import Bars, Grid, Panels, Plot, stepped, transposed
 from cadran.charts.svg import LIGHT, Canvas
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _WIDE, _TALL = 1000, 1000  # units of the stretched plot
 _DASHES = {"solid": "", "dashed": ' stroke-dasharray="5 4"', "dotted": ' stroke-dasharray="2 3"'}
+_MOST_TURNED = 7  # columns of a heat map that a phone has room for
 _ROW_HEAD, _FIGURE = Markup('<th scope="row">{}</th>'), Markup("<td>{}</td>")
 SIGNS = {"disc": "●", "ring": "○", "triangle": "▲", "diamond": "◆", "square": "■"}
 
@@ -268,7 +270,7 @@ def _bar(row: Bar, strokes: tuple[float, ...]) -> Markup:
     )
     return Markup(
         '<div class="bar" role="listitem"><span class="label">{}{}</span>'
-        '<span class="track" aria-hidden="true">{}{}</span>'
+        '<span class="track" aria-hidden="true">{}{}{}</span>'
         '<span class="value {}">{}</span></div>'
     ).format(
         label,
@@ -277,6 +279,7 @@ def _bar(row: Bar, strokes: tuple[float, ...]) -> Markup:
         Markup("").join(
             Markup('<i class="stroke" style="left:{}%"></i>').format(_percent(at)) for at in strokes
         ),
+        _dots(row.dots),
         row.tone,
         row.value,
     )
@@ -292,22 +295,38 @@ def _segment(segment: Segment) -> Markup:
 
 
 def _grid(picture: Grid) -> Markup:
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(n) for n in picture.columns)
-    rows = Markup("").join(
-        Markup('<tr><th scope="row">{}</th>{}</tr>').format(
-            name, Markup("").join(_cell(cell) for cell in cells)
-        )
-        for name, cells in picture.rows
-    )
+    """A heat map; a phone gets it on its side, a few of its rows at a time as columns."""
+    shown = [(picture, "heat")]
+    if len(picture.columns) > _MOST_TURNED:
+        blocks = range(0, len(picture.rows), _MOST_TURNED)
+        turned = [replace(picture, rows=picture.rows[at : at + _MOST_TURNED]) for at in blocks]
+        shown = [(picture, "heat broad"), *((transposed(block), "heat tall") for block in turned)]
     legend = Markup("").join(
         Markup('<span><i class="heat-{}"></i>{}</span>').format(level, words)
         for level, words in picture.legend
     )
     return Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="{}">'
-        '<table class="heat" data-marks="{}"><thead><tr><td></td>{}</tr></thead>'
-        '<tbody>{}</tbody></table></div><div class="legend heat-legend">{}</div>'
-    ).format(picture.title, picture.marks, head, rows, legend)
+        '<div class="scroll" tabindex="0" role="region" aria-label="{}">{}</div>'
+        '<div class="legend heat-legend">{}</div>'
+    ).format(
+        picture.title, Markup("").join(_heat(grid, classes) for grid, classes in shown), legend
+    )
+
+
+def _heat(grid: Grid, classes: str) -> Markup:
+    head = Markup("").join(
+        Markup('<th scope="col"><span>{}</span></th>').format(name) for name in grid.columns
+    )
+    rows = Markup("").join(
+        Markup('<tr><th scope="row">{}</th>{}</tr>').format(
+            name, Markup("").join(_cell(cell) for cell in cells)
+        )
+        for name, cells in grid.rows
+    )
+    return Markup(
+        '<table class="{}" data-marks="{}"><thead><tr><td></td>{}</tr></thead>'
+        "<tbody>{}</tbody></table>"
+    ).format(classes, grid.marks, head, rows)
 
 
 def _graph(picture: Graph) -> Markup:

@@ -158,7 +158,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A row of lying bars: what it is, how far it goes, and the figure."""
+    """A row: what it is, its lying bars or the dots on its track, and the figure."""
 
     label: str
     value: str
@@ -166,6 +166,7 @@ class Bar:
     detail: str = ""
     tone: Tone = "ink"
     link: str = ""
+    dots: tuple[Dot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ class Bars:
     @property
     def marks(self) -> int:
         """How many marks it has."""
-        return sum(len(row.segments) for row in self.rows)
+        return sum(len(row.segments) + len(row.dots) for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)

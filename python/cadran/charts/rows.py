@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cadran.charts import plots
-from cadran.charts.picture import SERIES, Bar, Bars, Segment
+from cadran.charts.picture import (
+    SERIES,
+    Bar,
+    Bars,
+    Column,
+    Dot,
+    Plot,
+    Segment,
+    Table,
+    Tick,
+    scale,
+    thinned,
+)
 from cadran.charts.plots import Mark, Series, stamp
 from cadran.errors import QueryError
-from cadran.formats.numbers import measure
+from cadran.formats.numbers import measure, short
 from cadran.formats.words import words
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cadran.charts.picture import Plot
     from cadran.core.project.cards import Card
 
 MOST_BARS = 12
+_MOST_STEPS, _MOST_LABELS = 12, 7
 _NO_MEMBER = "\N{EN DASH}"
 _PERIOD = "metric_time__"
 
@@ -158,6 +171,80 @@ def ranked(data: Any, card: Card, *, title: str, lang: str = "en") -> Bars:
         ),
         (zero,) if low < 0 else (),
     )
+
+
+def histogram(data: Any, card: Card, *, lang: str = "en", height: int = 200) -> Plot:
+    """How many periods have a value in each of some even steps between round numbers.
+
+    Args:
+        data: an Arrow table, a result or rows with the KPI; rows without a value are left out.
+        card: of the KPI.
+        lang: language of labels and figures.
+        height: of the plot in pixels.
+    """
+    known = [float(row[card.name]) for row in _rows(data) if row[card.name] is not None]
+    said = words("chart", lang)["days"]
+    title = f"{card.localized(lang).label}, {said}"
+    if not known:
+        return Plot(title, height=height)
+    steps = scale(known, zero=False, most=min(max(len(known) // 3, 2), _MOST_STEPS))
+    width = steps.ticks[1] - steps.ticks[0]
+    counts = [0] * (len(steps.ticks) - 1)
+    for value in known:
+        counts[min(int((value - steps.low) / width), len(counts) - 1)] += 1
+    axis = scale(counts)
+    top, across = max(abs(steps.low), abs(steps.high)), 1 / len(counts)
+
+    def figure(value: float) -> str:
+        return short(round(value, 12), card.unit, top=top, decimals=card.decimals, lang=lang)
+
+    edges = [figure(edge) for edge in steps.ticks]
+    return Plot(
+        title,
+        x=thinned([Tick(at * across, text) for at, text in enumerate(edges)], _MOST_LABELS),
+        y=tuple(
+            Tick(axis.from_top(count), short(count, "", lang=lang))
+            for count in axis.ticks
+            if count == int(count)
+        ),
+        columns=tuple(
+            Column(
+                (at + 0.04) * across, axis.from_top(count), across * 0.92, axis.at(count), "blue"
+            )
+            for at, count in enumerate(counts)
+            if count
+        ),
+        table=Table(
+            (card.localized(lang).label, said),
+            tuple(
+                (f"{low} \N{EN DASH} {high}", short(count, "", lang=lang))
+                for (low, high), count in zip(pairwise(edges), counts, strict=True)
+            ),
+        ),
+        height=height,
+    )
+
+
+def dots(data: Any, card: Card, *, title: str, lang: str = "en") -> Bars:
+    """A KPI by member as dots, the greatest first, on a scale that need not begin at zero.
+
+    Args:
+        data: an Arrow table, a result or rows with one dimension and the KPI; the twelve greatest
+            are drawn.
+        card: of the KPI.
+        title: what a screen reader says.
+        lang: language of the figures.
+    """
+    bars = ranked(data, card, title=title, lang=lang)
+    values = sorted(
+        (float(row[card.name]) for row in _rows(data) if row[card.name] is not None), reverse=True
+    )[:MOST_BARS]
+    axis = scale(values, zero=False)
+    marked = [
+        replace(row, segments=(), dots=(Dot(axis.at(value), 0.5, "blue", title=row.value),))
+        for row, value in zip(bars.rows, values, strict=True)
+    ]
+    return Bars(title, tuple(marked))
 
 
 def _rows(data: Any) -> list[dict[str, Any]]:

@@ -401,8 +401,11 @@ def _bars(canvas: Canvas, bars: Bars, width: float) -> float:
         for segment in row.segments:
             canvas.rect(
                 track.at((segment.x, 0))[0], y + tall / 2 - 5, segment.width * track.width, 10,
-                segment.tone, opacity=0.55 if segment.soft else 1, radius=1.5,
+                segment.tone, opacity=0.4 if segment.soft else 1, radius=1.5,
             )  # fmt: skip
+        for dot in row.dots:
+            x = track.at((dot.x, 0))[0]
+            canvas.sign(x, y + tall / 2, dot.shape, dot.tone, title=dot.title)
         for at in bars.strokes:
             x = track.at((at, 0))[0]
             canvas.line(((x, y + tall / 2 - 7), (x, y + tall / 2 + 7)), "ink", width=1)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cadran.charts import plots
-from cadran.charts.picture import Bar, Bars, Segment
+from cadran.charts.picture import Bar, Bars, Dot, Segment
 from cadran.errors import CadranError
 from cadran.formats import numbers, periods
 from cadran.insight import costs, service_levels
 from cadran.insight.impact import Impacts
+from cadran.insight.occasions import occasions
 from cadran.insight.readings import ENDING
 from cadran.web import incidents
 
@@ -132,7 +133,7 @@ def _between(total: Total, unit: str, w: Words) -> str:
 
 
 def _bars(reader: Reader, some: Impacts, by: By, w: Words) -> Bars | None:
-    """The loss by cause, service or month; the paler part goes up to the end of the interval."""
+    """The loss by cause, service or month: a dot on its interval."""
     totals = _of_money(reader, some, by)
     if by != "month":
         totals = sorted(totals, key=lambda total: -total.interval.estimate)[:_MOST_BARS]
@@ -151,12 +152,15 @@ def _bars(reader: Reader, some: Impacts, by: By, w: Words) -> Bars | None:
         if not total.is_measurable:
             rows.append(Bar(name, w("no_loss_short"), (), count, tone="muted"))
             continue
-        shares = total.interval.estimate / high, total.interval.upper / high
+        least, loss, most = (
+            max(value, 0.0) / high
+            for value in (total.interval.lower, total.interval.estimate, total.interval.upper)
+        )
         rows.append(
             Bar(
                 name, _money(total.interval.estimate, unit, w),
-                (Segment(0.0, shares[1], "orange", soft=True), Segment(0.0, shares[0], "orange")),
-                f"{count}, {_between(total, unit, w)}",
+                (Segment(least, most - least, "orange", soft=True),),
+                f"{count}, {_between(total, unit, w)}", dots=(Dot(loss, 0.5, "orange"),),
             )
         )  # fmt: skip
     return Bars(w(f"by_{by}"), tuple(rows))
@@ -208,7 +212,8 @@ def _by_day(
     tone: Any = "teal" if card.name in _TECHNICAL else "blue"
     return plots.trend(
         [plots.Series("", values, tone)], card, "day", title=w.label(card), lang=w.lang,
-        head=w("day_head"), events=marks, height=150,
+        head=w("day_head"), height=150,
+        events=[*marks, *occasions(reader.source.layer, *days, w.lang)],
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cadran.charts import graph
 from cadran.core.semantics import tree
 from cadran.errors import CadranError, UnknownNameError
 from cadran.formats.numbers import folded
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
+    from cadran.charts.picture import Graph
     from cadran.core.project.cards import Card
     from cadran.insight.readings import Reader
     from cadran.insight.wording import Words
@@ -59,8 +61,30 @@ def team(reader: Reader, name: str, w: Words) -> dict[str, Any]:
     ]
     title = w.name(name) if name else w("teams")
     content = _listed(reader, w, groups, title, f"/board/teams/{name}".rstrip("/"))
-    goals = _moved(reader, [card.name for _, cards in groups for card in cards])
-    return {**content, "goals": goals, "lead": w("team_moves") if goals else ""}
+    names = [card.name for _, cards in groups for card in cards]
+    goals = _moved(reader, names)
+    picture = _tree(reader, w, names, goals) if name and goals else None
+    return {**content, "goals": goals, "lead": w("team_moves") if goals else "", "tree": picture}
+
+
+def _tree(reader: Reader, w: Words, names: Sequence[str], goals: Sequence[Card]) -> Graph:
+    """The ways from the KPIs of a team to the strategic ones, each box with its value."""
+    links = reader.cached("tree", lambda: tree.read(reader.source.layer))
+    seen = {card.name: card for card in reader.source.kpis}
+    ways = [way for name in names for way in links.ways_up(name, [c.name for c in goals]).values()]
+    steps = {(link.tail, link.head): link for way in ways for link in way}
+    used = dict.fromkeys(name for pair in steps for name in pair if name in seen)
+    values = {one.card.name: one for one in reader.readings([seen[name] for name in used])}
+    boxes = [
+        graph.Node(
+            name, w.label(seen[name]),
+            "" if values[name].value is None else w.value(values[name].value, seen[name]),
+            "strong" if seen[name].tier == "strategic" else "plain",
+        )
+        for name in used
+    ]  # fmt: skip
+    edges = [graph.Edge(*pair, link.sign, not link.is_exact) for pair, link in steps.items()]
+    return graph.tree(boxes, edges, title=w("team_moves"))
 
 
 def _listed(
@@ -82,6 +106,7 @@ def _listed(
             if of_group
         ],
         "goals": [],
+        "tree": None,
         "lead": "",
     }
 
