@@ -14,6 +14,7 @@ from cadran.core.layer import open_layer
 from cadran.core.query.request import Query
 from cadran.errors import QueryError
 from cadran.formats import periods
+from cadran.governance import notes
 from cadran.governance.bridge import Bridge, bridge, revisions
 from cadran.governance.close import period as read_period
 from cadran.insight import anomalies, drivers, forecast
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.core.result import Result
+    from cadran.governance.notes import Note
     from cadran.insight.drivers import Drivers
     from cadran.insight.forecast import Forecast
 
@@ -211,6 +213,10 @@ class Kpi:
             QueryError: nothing was published of it.
         """
         return revisions(self.layer, self.card.name, period)
+
+    def notes(self, period: str | None = None) -> tuple[Note, ...]:
+        """What people said about it, of a period or at all; see `cadran.governance.notes`."""
+        return notes.notes(self.layer, self.card.name, period)
 
     def drivers(
         self,

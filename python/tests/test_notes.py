@@ -15,6 +15,7 @@ from cadran.errors import NotAllowedError, QueryError, UnknownNameError
 from cadran.governance import notes as kept
 from cadran.governance.notes import Remark, add, notes
 from cadran.insight.wording import Words
+from cadran.notebook import Kpi
 from cadran.serving import notes as served
 from cadran.serving.service import RequestContext
 from cadran.web import notes as pages
@@ -57,6 +58,9 @@ def test_notes_are_found_by_kpi_and_by_the_period_in_which_theirs_lies(layer):
         "net_revenue", "order_count", "net_revenue",
     ]  # fmt: skip
     assert len(notes(layer, "net_revenue", "2026")) == 4
+    kpi = Kpi.__new__(Kpi)
+    kpi.layer, kpi.card = layer, SimpleNamespace(name="order_count")
+    assert [n.remark.period for n in kpi.notes("2026")] == ["2026-Q3"]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ Decision = Literal["accepted", "rejected", "done"]
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
 Status = Literal["open", "held", "accepted", "rejected", "done"]
 _LONGEST = 2000  # characters of a note
+_NAMED = 3  # subjects of one reason that are named
 _GRAINS = ("month", "quarter", "year")
 
 
@@ -252,13 +253,18 @@ def in_languages(  # noqa: PLR0913 - as `recommendations`
 def judge(
     name: str, rule: Rule, subjects: Iterable[Subject], writer: Writer
 ) -> list[Recommendation]:
-    """What one rule recommends of its subjects, the gravest first; then those held back."""
+    """What one rule recommends of its subjects, the gravest first; then what is held back, and why.
+
+    A rule on cards and records alone is judged whatever the data are.
+    """
     when, weight = Expression(rule.when), Expression(rule.weight)
     fired: list[tuple[Any, Recommendation]] = []
-    held = []
+    held: dict[Problem, list[Subject]] = {}
+    figures = shipped().figures[rule.of]
+    needs_data = any(not figures[used].still for used in when.names if used in figures)
     for subject in subjects:
-        if subject.problem is not None:
-            held.append(writer.held(name, rule, subject, subject.problem))
+        if subject.problem is not None and (needs_data or not subject.values):
+            held.setdefault(subject.problem, []).append(subject)
             continue
         if not when.holds({**subject.values, **rule.bounds(subject.name)}):
             continue
@@ -267,7 +273,9 @@ def judge(
         order = exact(weight.of(values)) or 0
         fired.append((order, writer.recommendation(name, rule, whole, when)))
     fired.sort(key=lambda pair: (-pair[0], pair[1].subject))
-    return [recommendation for _, recommendation in fired] + held
+    return [recommendation for _, recommendation in fired] + [
+        writer.held(name, rule, alike, problem) for problem, alike in held.items()
+    ]
 
 
 class Writer:
@@ -300,14 +308,23 @@ class Writer:
             evidence=tuple(self._evidence(rule, subject, when)),
         )  # fmt: skip
 
-    def held(self, name: str, rule: Rule, subject: Subject, problem: Problem) -> Recommendation:
-        """That a subject is not judged, and why."""
+    def held(
+        self, name: str, rule: Rule, subjects: list[Subject], problem: Problem
+    ) -> Recommendation:
+        """That subjects are not judged, and why: the same for all of them."""
         through = self._words.day(problem.through) if problem.through else ""
         because = self._say(problem.key, through=through, reason=problem.reason)
+        labels = [self._label(subject) for subject in subjects]
+        label = ", ".join(labels[:_NAMED])
+        if len(labels) > _NAMED:
+            label = self._say("more", labels=label, number=str(len(labels) - _NAMED))
+        subject = subjects[0].name if len(subjects) == 1 else ALL
+        owners = {each.owner for each in subjects}
         return Recommendation(
-            id=self._id(name, subject), rule=name, subject=subject.name,
-            title=self._say("held", label=f"{name}, {self._label(subject)}"), because=because,
-            action=self._say("wait"), effect="", owner=rule.owner or subject.owner, cost=None,
+            id=f"{name}/{subject}/{self._of.text}", rule=name, subject=subject,
+            title=self._say("held", label=f"{name}, {label}"), because=because,
+            action=self._say("wait"), effect="",
+            owner=rule.owner or (owners.pop() if len(owners) == 1 else ""), cost=None,
             confidence="low", evidence=(), status="held",
         )  # fmt: skip
 

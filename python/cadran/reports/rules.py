@@ -55,6 +55,7 @@ class Figure(Text):
 
     unit: str
     decimals: int = 0
+    still: bool = False  # it is of cards and records, and no data can make it late
 
 
 class Rule(Strict):
