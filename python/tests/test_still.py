@@ -175,6 +175,19 @@ def test_every_mark_is_drawn_with_attributes_alone_and_always_the_same(kind, pic
     assert (first.tag == f"{SVG}title" and first.text == picture.title) or kind == "sparkline"
 
 
+def test_a_picture_on_its_paper_has_an_edge_and_keeps_its_size():
+    bars = dict(pictures())["waterfall"]
+    bare, paper = still(bars, width=300), still(bars, width=316, ground=True)
+    assert '<g transform="translate(8 8)">' in paper
+    assert 'width="316pt"' in paper
+    assert bare.partition("</title>")[2].removesuffix("</svg>") in paper
+
+
+def test_a_name_with_just_enough_room_is_not_cut():
+    picture = plots.trend([plots.Series("Net revenue", RISING)], CARD, "month", title="t")
+    assert ">Net revenue</text>" in still(picture)
+
+
 def test_an_empty_picture_has_no_mark_and_one_value_has_one():
     assert "<circle" not in still(plots.trend([], CARD, "month", title="none"))
     single = plots.trend([plots.Series("", {MONTHS[0]: 12.0})], CARD, "month", title="one")

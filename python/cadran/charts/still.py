@@ -29,6 +29,8 @@ _DPI = 96  # what a browser takes a point for
 _PIXEL = 72 / _DPI  # in points
 _LINE = 12.0  # between two lines of small text
 _GAP = 6.0
+_EDGE = 8.0  # of the paper around a picture
+_HAIR = 0.01  # a sum of widths is not exactly its parts
 _ENDS_MOST = 0.34  # of the width, for the names at the ends of lines
 _LEAST_PLOT = 40.0
 _MOST_LANES = 3
@@ -54,23 +56,26 @@ def still(
         ground: whether the paper is painted too; without it what lies below shows.
     """
     canvas = Canvas(PALETTES[theme])
-    wide, scale = width, 1.0
+    edge = _EDGE if ground else 0.0
+    wide, scale = width - 2 * edge, 1.0
     if isinstance(picture, Plot):
-        tall = _plot(canvas, picture, width, height)
+        tall = _plot(canvas, picture, wide, None if height is None else height - 2 * edge)
     elif isinstance(picture, Bars):
-        tall = _bars(canvas, picture, width)
+        tall = _bars(canvas, picture, wide)
     elif isinstance(picture, Grid):
-        tall = _grid(canvas, picture, width)
+        tall = _grid(canvas, picture, wide)
     elif isinstance(picture, Panels):
-        tall = _panels(canvas, picture, width)
+        tall = _panels(canvas, picture, wide)
     else:
         graph.draw(canvas, picture)
+        scale = min(wide / picture.width, 1.0)
         wide, tall = picture.width, picture.height
-        scale = min(width / wide, 1.0)
     if ground:
         paper = Canvas(canvas.colours)
+        wide, tall = wide + 2 * edge, tall + 2 * edge
         paper.rect(0, 0, wide, tall, "paper")
-        canvas.parts[:0] = paper.parts
+        paper.group(edge, canvas, edge)
+        canvas = paper
     return canvas.svg(wide, tall, picture.title, scale)
 
 
@@ -221,7 +226,7 @@ def _time_ticks(canvas: Canvas, ticks: Sequence[Tick], box: _Box, y: float, widt
     for tick in ticks:
         half = text_width(tick.text, SMALL) / 2
         x = min(max(box.at((tick.at, 0))[0], half), width - half)
-        if x - half < taken + _GAP:
+        if x - half < taken + _GAP / 2:
             continue
         canvas.text(x, y, tick.text, size=SMALL, anchor="middle")
         taken = x + half
@@ -244,7 +249,7 @@ def _ends(canvas: Canvas, ends: Sequence[End], box: _Box, room: float) -> None:
         x, y = box.right + _GAP, box.at((0.0, end.y))[1]
         canvas.text(x, y, end.value, end.tone, size=SMALL, bold=True)
         used = text_width(end.value, SMALL, bold=True) + 3 if end.value else 0.0
-        canvas.text(x + used, y, cut(end.name, room - used, SMALL), end.tone, size=SMALL)
+        canvas.text(x + used, y, cut(end.name, room - used + _HAIR, SMALL), end.tone, size=SMALL)
 
 
 def _key(canvas: Canvas, x: float, y: float, end: End) -> None:

@@ -176,9 +176,9 @@ class Canvas:
         around = _path((x + dx * size, y + dy * size) for dx, dy in corners)
         self._add(f'<path d="{around}Z"{drawn}', "path", title)
 
-    def group(self, x: float, inner: Canvas) -> None:
-        """Another drawing inside this one, moved to the right."""
-        self.parts.append(f'<g transform="translate({_n(x)} 0)">{"".join(inner.parts)}</g>')
+    def group(self, x: float, inner: Canvas, y: float = 0) -> None:
+        """Another drawing inside this one, moved to the right and down."""
+        self.parts.append(f'<g transform="translate({_n(x)} {_n(y)})">{"".join(inner.parts)}</g>')
 
     def svg(self, width: float, height: float, title: str, scale: float = 1.0) -> str:
         """The whole, in points times `scale`.
