@@ -441,7 +441,9 @@ def text(found: Iterable[Recommendation], lang: str) -> str:
             lines.append(f"  {words['costs']} {entry.cost.text}")
         status = words[f"is_{entry.status}"]
         decided = f", {entry.decided_by}: {entry.note}" if entry.decided_by else ""
-        lines.append(f"  {status}{decided} · {entry.owner} · {words[entry.confidence]}")
+        confidence = words[entry.confidence] if entry.status != "held" else ""
+        about = (f"{status}{decided}", entry.owner, confidence)
+        lines.append(f"  {' · '.join(part for part in about if part)}")
         lines.append(f"  {entry.id}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) or words["nothing"]
