@@ -73,15 +73,20 @@ class UnknownNameError(QueryError, LookupError):
         allowed: every name that could stand there.
     """
 
-    def __init__(self, kind: str, name: str, allowed: Iterable[str], where: str = "") -> None:
-        """Say which name of which kind is unknown, and what it might have meant."""
+    def __init__(
+        self, kind: str, name: str, allowed: Iterable[str], where: str = "", hint: str = ""
+    ) -> None:
+        """Say which name of which kind is unknown, and what it might have meant.
+
+        The hint is a sentence that stands where the allowed names would.
+        """
         self.name = name
         self.allowed = tuple(sorted(set(allowed)))
         self.suggestions = near_misses(name, self.allowed)
         parts = [f"There is no {kind} '{name}'{where}."]
         if self.suggestions:
             parts.append(f"Did you mean {' or '.join(repr(s) for s in self.suggestions)}?")
-        parts.append(f"Allowed: {listing(self.allowed)}.")
+        parts.append(hint or f"Allowed: {listing(self.allowed)}.")
         super().__init__(" ".join(parts))
 
     @classmethod

@@ -8,7 +8,7 @@ import json
 import pytest
 
 import cadran
-from cadran.core.project.cards import read
+from cadran.core.project.cards import read, restored
 
 RIGHT = {
     "tier": "strategic", "objective": "grow_profitably", "scope": "global",
@@ -62,7 +62,9 @@ def test_a_card_becomes_json():
     assert shown["grains"] == ["day", "month"]
 
 
-@pytest.mark.parametrize("key", [*RIGHT, "owner.technical", "refresh.every", "fr.formula"])
+@pytest.mark.parametrize(
+    "key", [*sorted(RIGHT.keys() - {"fr"}), "owner.technical", "refresh.every", "fr.formula"]
+)
 def test_a_missing_key_is_named(key):
     with pytest.raises(cadran.CardError) as caught:
         card({key: ...})
@@ -118,5 +120,29 @@ def test_the_layer_names_the_file_of_a_broken_card(tiny, tmp_path):
         (tmp_path / name).write_text(json.dumps(content))
     layer = cadran.open(manifest=tmp_path / "semantic_manifest.json", database=tmp_path / "none")
     with pytest.raises(cadran.CardError, match=r"metrics.metrics\.yml.*revenue.*tier"):
-        layer.kpis()
+        layer.card("revenue")
+    with pytest.raises(cadran.CardError, match=r"revenue.*tier"):
+        layer.query("revenue", governed=False)
+    assert layer.broken_cards.keys() == {"revenue"}
+    assert "revenue" not in {card.name for card in layer.kpis()}
     assert layer.card("amount_per_order").version == 1
+
+
+def test_a_draft_may_lack_anything_but_its_status_and_says_what():
+    metric = {"name": "visits", "label": None, "description": None}
+    draft = read(metric | {"config": {"meta": {"kpi": {"status": "draft", "unit": "EUR"}}}}, str)
+    assert draft.lacks[:4] == ("label", "description", "tier", "objective")
+    assert "unit" not in draft.lacks
+    assert (draft.label, draft.unit, draft.formula) == ("visits", "EUR", "")
+    assert draft.draft_note.startswith("visits is a draft: its card lacks label, description")
+    assert restored(json.loads(json.dumps(draft.to_dict()))) == draft
+    wrong = {"status": "draft", "unit": "EUR", "tier": "high"}
+    with pytest.raises(cadran.CardError, match="key 'tier'"):
+        read(metric | {"config": {"meta": {"kpi": wrong}}}, str)
+
+
+def test_a_card_of_one_language_has_no_words_in_another():
+    plain = card({"fr": ...})
+    assert plain.localized("fr") == plain
+    assert "fr" not in plain.to_dict()
+    assert restored(plain.to_dict()) == plain

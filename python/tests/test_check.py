@@ -32,6 +32,7 @@ TODAY = dt.date(2026, 11, 23)
 # What each rule must find in the bad project: the KPI, or None for the project itself.
 FAULTS = {
     "CARD01": {"misspelt_key"},
+    "CARD02": {"half_written"},
     "OWN01": {"owner_has_left"},
     "OWN02": {"one_owner_for_both"},
     "OWN03": {"repeated_definition"},

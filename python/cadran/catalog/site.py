@@ -12,7 +12,7 @@ from cadran import shell
 from cadran.catalog import facts, pictures
 from cadran.catalog import facts as dictionary
 from cadran.catalog import facts as history
-from cadran.catalog.texts import OTHER, Words
+from cadran.catalog.texts import Words
 from cadran.errors import QueryError
 from cadran.formats import numbers, periods
 from cadran.formats.words import words
@@ -103,7 +103,6 @@ class Lists:
         return sorted(terms, key=lambda term: numbers.folded(term["term"]))
 
 
-LANGUAGES = ("en", "fr")
 MARK = ".cadran-catalog"
 _HOME = Path(__file__).parent
 REVIEW_DAYS = 120
@@ -140,12 +139,14 @@ def build(layer: Layer, out: Path) -> Site:
     shutil.copytree(_HOME / "assets", out / "assets")
     shutil.copy(shell.STYLE, out / "assets")
     environment = shell.environment(_HOME / "templates")
-    files = [_write(out / "index.html", environment.get_template("landing.html").render())]
+    landing = environment.get_template("landing.html").render(languages=layer.languages)
+    files = [_write(out / "index.html", landing)]
     courses = {
         name: pictures.course(kpi.row.history) for name, kpi in gathered.kpis.items() if kpi.row
     }
-    for lang in LANGUAGES:
-        pages = _Pages(environment, gathered, tables, Words(lang), out, courses)
+    for lang in layer.languages:
+        others = [other for other in layer.languages if other != lang]
+        pages = _Pages(environment, gathered, tables, Words(lang), out, courses, others)
         files += pages.write(edits)
     checks = [check for kpi in gathered.kpis.values() for check in kpi.checks]
     broken = [check for check in checks if check.expression and not check.holds]
@@ -163,6 +164,7 @@ class _Pages:
         w: Words,
         out: Path,
         courses: dict[str, Any],
+        others: list[str],
     ) -> None:
         self.environment = environment
         self.facts = gathered
@@ -170,6 +172,7 @@ class _Pages:
         self.w = w
         self.out = out / w.lang
         self.courses = courses
+        self.others = others
         self.shown = {name: kpi.card.localized(w.lang) for name, kpi in gathered.kpis.items()}
         self.written: list[Path] = []
         self.lists = Lists(gathered, w)
@@ -208,7 +211,7 @@ class _Pages:
     def page(self, path: str, template: str, section: str, **content: Any) -> None:
         up = "../" * path.count("/")
         text = self.environment.get_template(template).render(
-            w=self.w, lang=self.w.lang, other=OTHER[self.w.lang], path=path, up=up,
+            w=self.w, lang=self.w.lang, others=self.others, path=path, up=up,
             section=section, facts=self.facts, shown=self.shown, courses=self.courses,
             measure=self.measure, change=self.change,
             period=self.period, tables={table.name for table in self.tables}, **content,

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import datetime as dt
 
 
-OTHER = {"en": "fr", "fr": "en"}
-
 _DURATIONS = {
     "minute": ("minute", "minutes"), "hour": ("heure", "heures"), "day": ("jour", "jours"),
     "week": ("semaine", "semaines"), "month": ("mois", "mois"),

@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import cadran
+from cadran.core.project.artifacts import located
 from cadran.errors import CadranError, listing, near_misses
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ DONE, FINDINGS, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 # Command: the module that knows it (loaded only when it is asked for) and what it does.
 COMMANDS = {
+    "init": ("new", "write what a dbt project still needs, or copy the demo company"),
+    "new": ("new", "a KPI's card, or a metric, from what is defined"),
     "list": ("query", "the KPIs, metrics or saved queries there are"),
     "show": ("show", "the card of a KPI as a page: definition, SQL, lineage, targets, last values"),
     "query": ("query", "the answer to a question"),
@@ -95,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsed = _parser(command).parse_args(_prepared(arguments))
     except SystemExit as done:
         return int(done.code or 0)
+    if hasattr(parsed, "project_dir"):
+        parsed.project_dir = located(parsed.project_dir)
     return _run(parsed)
 
 
@@ -159,8 +165,17 @@ def _run(parsed: argparse.Namespace) -> int:
     return code
 
 
+# What messages call by its name in Python, as the command line calls it.
+_FLAGS = {
+    "manifest=": "--manifest", "database=": "--database", "governed=False": "--ungoverned",
+}  # fmt: skip
+_PYTHON = re.compile(r"(?<![\w-])(?:(?:manifest|database)=(?=[ .,]|$)|governed=False\b)")
+
+
 def _sentence(problem: Exception) -> str:
     text = " ".join(str(problem).split()) or type(problem).__name__
-    if isinstance(problem, (CadranError, OSError, ImportError)):
+    if isinstance(problem, CadranError):
+        return _PYTHON.sub(lambda found: _FLAGS[found[0]], text)
+    if isinstance(problem, (OSError, ImportError)):
         return text
     return f"{type(problem).__name__}: {text} (run it again with --debug for the traceback)"

@@ -41,7 +41,7 @@ def add_project(parser: argparse.ArgumentParser, *, built: bool = True) -> None:
         type=Path,
         default=Path(),
         metavar="FOLDER",
-        help="the dbt project (default: this folder)",
+        help="the dbt project (default: DBT_PROJECT_DIR, or this folder or one above it)",
     )
     if built:
         group.add_argument(

@@ -226,6 +226,8 @@ def _list(parsed: argparse.Namespace) -> int:
             rows = [_line(card, parsed.lang) for card in cards]
         else:
             rows = [card.to_dict(parsed.lang) for card in cards]
+        if not cards and layer.without_kpis:
+            print(f"cadran: {layer.without_kpis}", file=sys.stderr)
     write_rows(rows, parsed.format, parsed.output)
     return 0
 

@@ -79,7 +79,14 @@ def schemas() -> dict[str, dict[str, Any]]:
         }
         for name, (kind, title) in kinds.items()
     }
+    _let_drafts_lack(documents["card.schema.json"])
     return {"metrics.schema.json": _metrics(documents["card.schema.json"]), **documents}
+
+
+def _let_drafts_lack(card: dict[str, Any]) -> None:
+    """Ask of a card that is no draft what every finished card has."""
+    is_draft = {"properties": {"status": {"const": "draft"}}, "required": ["status"]}
+    card |= {"if": is_draft, "then": True, "else": {"required": card.pop("required")}}
 
 
 def _metrics(card: dict[str, Any]) -> dict[str, Any]:

@@ -149,8 +149,9 @@ class Layer(SemanticModel):
                 reach=self.complete_through,
             )  # fmt: skip
         sql, of_now = self.plan(of_now)
-        note = f"{self.range_note(of_now)} {self.offset_note(of_now)}".strip()
         cards = self.cards_of(of_now)
+        notes = [self.range_note(of_now), self.offset_note(of_now)]
+        note = " ".join(filter(None, [*notes, *(card.draft_note for card in cards.values())]))
         if query.known_at is not None or query.view is not None:
             return self._as_published(of_now, sql, cards, query.known_at, query.view)
         governed = query.governed or not cards

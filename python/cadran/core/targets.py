@@ -52,12 +52,16 @@ class Target:
 
 
 def targets(layer: Layer) -> list[Target]:
-    """Every target of the warehouse's `kpi_targets`; none where the project has no such model."""
-    relation = "governance.kpi_targets"
+    """Every target of `kpi_targets`, or of the seed of targets where there is no such model."""
     try:
-        for node in layer.project.dbt_manifest["nodes"].values():
-            if node["resource_type"] == "model" and node["name"] == "kpi_targets":
-                relation = node["relation_name"]
+        nodes = layer.project.dbt_manifest["nodes"].values()
+        relations = {
+            node["name"]: node["relation_name"]
+            for node in nodes
+            if node["resource_type"] in {"model", "seed"}
+        }
+        own = relations.get("target_values", "governance.kpi_targets")
+        relation = relations.get("kpi_targets", own)
         rows = layer.warehouse.arrow(
             "select kpi, period_grain, cast(period_start as date) as period_start, target, "
             f"warning, critical from {relation} order by kpi, period_start"

@@ -384,7 +384,7 @@ def _missing(table: Table, place: Path) -> Finding:
         problem="the file is missing",
         expected=f"{table.name}.parquet, .csv or .csv.gz, or a folder {table.name}/ of such files",
         remedy=f"Put the file there, point cadran_sources elsewhere, or take its domain out of "
-        f"cadran_domains.{hint}",
+        f"cadran_domains. Where there are no rows yet, a file of the header alone is enough.{hint}",
     )
 
 

@@ -325,7 +325,7 @@ class _Maker:
         sentences.append(text("formula", self.lang, formula=localized.formula))
         if localized.not_for:
             sentences.append(text("not_for", self.lang, uses="; ".join(localized.not_for)))
-        synonyms = list(dict.fromkeys([localized.label, card.label, card.fr.label]))
+        synonyms = list(dict.fromkeys([localized.label, card.label, card.localized("fr").label]))
         return {"instructions": " ".join(sentences), "synonyms": synonyms}
 
     def _definition(self, metric: dict[str, Any]) -> dict[str, Any]:

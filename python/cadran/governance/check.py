@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from cadran.core.project.checks import Settings, Waiver
 
 UNUSED = "WAIV01"
+# What CARD02 tells of a draft that lacks something, in one sentence.
+_TOLD_OF_DRAFTS = frozenset(
+    {"OWN01", "OWN02", "OWN03", "OWN04", "OWN06", "OWN07", "OBJ01", "OBJ02"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ def check(
         for rule in running
         if rule.code != UNUSED
         for finding in rule.find(context)
+        if rule.code not in _TOLD_OF_DRAFTS or not _is_unfinished(finding.kpi, context)
     ]
     live, waived = _weighed(findings, context)
     codes = {rule.code for rule in running}
@@ -107,6 +112,11 @@ def check(
     )
 
 
+def _is_unfinished(kpi: str | None, context: Context) -> bool:
+    card = context.cards.get(kpi or "")
+    return card is not None and bool(card.lacks)
+
+
 def severity_of(rule: Rule, settings: Settings) -> Severity:
     """The severity of a rule: what the settings say, else its own."""
     override = settings.rules.get(rule.code)
@@ -115,6 +125,8 @@ def severity_of(rule: Rule, settings: Settings) -> Severity:
 
 def _completed(finding: Finding, rule: Rule, context: Context) -> Finding:
     severity = severity_of(rule, context.settings)
+    if severity is Severity.ERROR and context.is_open_draft(finding.kpi):
+        severity = Severity.WARNING
     file, line = finding.file, finding.line
     if file is None and finding.kpi in context.metrics:
         file = context.file(str(finding.kpi))

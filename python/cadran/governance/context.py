@@ -176,6 +176,16 @@ class Context:
                 cards[name] = own | (card if isinstance(card, dict) else {})
         return cards
 
+    def lacking(self, kpi: str) -> tuple[str, ...]:
+        """The keys that a finished card has and that of this KPI has not."""
+        return card_reader.lacking(self.raw[kpi], self.raw[kpi])
+
+    def is_open_draft(self, kpi: str | None) -> bool:
+        """Whether a KPI is a draft of which no version was recorded: it holds up nobody."""
+        if kpi is None or not card_reader.is_draft(self.raw.get(kpi)):
+            return False
+        return kpi not in self.versions.history and kpi not in self.versions.broken
+
     @cached_property
     def switched_off(self) -> dict[str, dict[str, Any]]:
         """The cards of KPIs that the project has and does not enable, as they are written."""

@@ -87,7 +87,7 @@ def make(layer: Layer, grain: str = "month", kpis: list[str] | None = None) -> B
     candidates = layer.kpis() if kpis is None else [layer.card(name) for name in kpis]
     cards = [card for card in candidates if grain in card.grains]
     if not cards:
-        raise QueryError(f"No KPI is asked by {grain}.")
+        raise QueryError(layer.without_kpis or f"No KPI is asked by {grain}.")
     days = {card.name: _complete_through(layer, card.name) for card in cards}
     until = min(layer.last_day(), max(filter(None, days.values()), default=dt.date.max))
     latest = periods.last_complete(until, grain)

@@ -160,7 +160,7 @@ def find(
     path = Path(database) if database is not None else None
     if manifest is not None:
         return Project(Path(manifest), path, None)
-    root = Path(project_dir or ".")
+    root = located(Path(project_dir or "."))
     if not (root / "dbt_project.yml").exists():
         raise ProjectError(
             f"There is no dbt_project.yml in {root.resolve()}. Name the project's folder, or"
@@ -168,6 +168,42 @@ def find(
         )
     target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     return Project(root / target / "semantic_manifest.json", path, root)
+
+
+def located(folder: Path) -> Path:
+    """The folder of the dbt project that is meant, as dbt finds it.
+
+    A folder that is named is taken as it is. For this folder, that is DBT_PROJECT_DIR where it is
+    set, else the nearest folder above that holds a project; itself where none does.
+    """
+    if folder != Path():
+        return folder
+    named = os.environ.get("DBT_PROJECT_DIR")
+    if named:
+        return Path(named)
+    here = Path.cwd()
+    above = (parent for parent in here.parents if (parent / "dbt_project.yml").exists())
+    return folder if (here / "dbt_project.yml").exists() else next(above, folder)
+
+
+# What DuckDB takes for a path and is no file, and why it cannot be read here.
+_NO_FILES = (
+    (":memory:", "a warehouse in memory, which ends with the process of dbt that filled it"),
+    ("md:", "a warehouse at MotherDuck, which is no file"),
+    ("motherduck:", "a warehouse at MotherDuck, which is no file"),
+    ("ducklake:", "a DuckLake catalogue, which is no file"),
+)
+
+
+def _file_of(path: str, target: str) -> str:
+    for prefix, what in _NO_FILES:
+        if path.startswith(prefix):
+            raise ProjectError(
+                f"The output '{target}' of the profile names {path}: {what}. Cadran reads a DuckDB"
+                " file: let dbt build into one, such as `path: warehouse.duckdb`, or name it with"
+                " --database or CADRAN_DATABASE."
+            )
+    return path
 
 
 def _profile_database(root: Path) -> Path:
@@ -215,4 +251,5 @@ def _profile_database(root: Path) -> Path:
         raise ProjectError(
             f"{path}: the output '{target}' is of type {output.get('type')}; Cadran reads duckdb."
         )
-    return root / rendered(output.get("path", "warehouse.duckdb"))
+    # dbt-duckdb builds in memory where its profile names no path.
+    return root / _file_of(rendered(output.get("path", ":memory:")), target)

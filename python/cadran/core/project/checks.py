@@ -9,6 +9,7 @@
     strategic_kpis: [5, 10]                   # at least, at most
     known_values: ["tests/answers/{kpi}__*.sql"]
     personal: [loyalty_number]                # column names, beside those known by nature
+    languages: [en, fr]                       # of the cards, the first of their own words
     unused_after: 90                          # days without a question to the server
     approvals:                                # what proves them; as the main line has it
       signers: allowed_signers                # SSH keys: "jo@example.com ssh-ed25519 ..."
@@ -25,9 +26,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cadran.core.project.cards import LANGUAGES
 from cadran.errors import CardError, near_misses
 from cadran.formats import strict_yaml
-from cadran.formats.validation import Date, Strict, Takes, Text, whole_number
+from cadran.formats.validation import (
+    NOT_TWICE,
+    Date,
+    Strict,
+    Takes,
+    Text,
+    one_of,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -53,6 +63,12 @@ def _least_first(limits: tuple[int, int]) -> tuple[int, int]:
     if limits[0] > limits[1]:
         raise ValueError(f"is {list(limits)}; it takes the least and the most, such as [5, 10]")
     return limits
+
+
+def _some_language(languages: tuple[str, ...]) -> tuple[str, ...]:
+    if not languages:
+        raise ValueError(f"is empty; name at least one of {', '.join(LANGUAGES)}")
+    return languages
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +113,9 @@ class Settings(Strict):
     Attributes:
         owners: each known owner with the delegates who may approve in the owner's place; None
             where the project names no owners, so that nobody is unknown.
+        languages: those that cards are written in: the first is that of `label`, `description`
+            and `formula`, each other has a block of its name on the card. Where they are not
+            named, English, and French as well once a card has words in it.
     """
 
     owners: (
@@ -115,6 +134,14 @@ class Settings(Strict):
     ] = (5, 10)
     known_values: tuple[Text, ...] = ("tests/**/{kpi}__*.sql", "tests/**/{kpi}.sql")
     personal: tuple[Text, ...] = ()
+    languages: (
+        Annotated[
+            tuple[Annotated[str, one_of(*LANGUAGES)], ...],
+            NOT_TWICE,
+            Takes(check=_some_language, schema={"minItems": 1}),
+        ]
+        | None
+    ) = None
     unused_after: Annotated[int, whole_number(1)] = 90
     approvals: Approvals = field(default_factory=Approvals)
 

@@ -14,15 +14,18 @@ _AGGREGATION = ("agg", "agg_params", "agg_time_dimension", "non_additive_dimensi
 
 
 def in_one_specification(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A semantic manifest in which no metric reads a measure; a new one where one did."""
+    """A semantic manifest in which no metric reads a measure and each has a `config.meta`."""
     measures: _Measures = {
-        measure["name"]: (model["name"], measure)
+        measure["name"]: (model["name"], _timed(measure, model))
         for model in manifest["semantic_models"]
         for measure in model.get("measures") or ()
     }
+    metrics = {
+        metric["name"]: metric | {"config": {"meta": {}} | (metric.get("config") or {})}
+        for metric in manifest["metrics"]
+    }
     if not measures:
-        return manifest
-    metrics = {metric["name"]: metric for metric in manifest["metrics"]}
+        return manifest | {"metrics": list(metrics.values())}
     for name, metric in metrics.items():
         metrics[name] = metric | {"type_params": dict(metric["type_params"])}
         if metric["type"] == "simple":
@@ -43,6 +46,12 @@ def in_one_specification(manifest: dict[str, Any]) -> dict[str, Any]:
                 pair |= {metric_key: _read(*references, metrics, measures), measure_key: None}
             params["conversion_type_params"] = pair
     return manifest | {"metrics": list(metrics.values())}
+
+
+def _timed(measure: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    """A measure that says by which time it is counted: its own, else its model's."""
+    default = (model.get("defaults") or {}).get("agg_time_dimension")
+    return measure | {"agg_time_dimension": measure.get("agg_time_dimension") or default}
 
 
 def _aggregate(metric: dict[str, Any], reading: dict[str, Any] | None, measures: _Measures) -> None:

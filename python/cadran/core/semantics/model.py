@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import threading
 from dataclasses import replace
 from functools import cached_property, partial
@@ -25,7 +26,7 @@ from cadran.core.query.request import (
 from cadran.core.recent import Recent
 from cadran.core.semantics.governed import TIME, govern
 from cadran.core.semantics.metrics import MetricGraph, fills_gaps
-from cadran.errors import CadranError, QueryError, UnknownNameError, listing
+from cadran.errors import CadranError, CardError, QueryError, UnknownNameError, listing
 from cadran.formats import periods
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
 
 _LEARNED_AT_ONCE = 64
+_LOG = logging.getLogger("cadran.project")
 
 
 class SemanticModel:
@@ -63,11 +65,23 @@ class SemanticModel:
     def kpis(self) -> list[Card]:
         """Every KPI's card, strategic ones first, then by name.
 
-        Raises:
-            CardError: a card is broken; the message names its file, KPI and key.
+        A card that cannot be read is left out, and told in the log once: see `broken_cards`.
         """
-        cards = [self.card(name) for name in self._carded]
+        broken = self.broken_cards
+        cards = [self.card(name) for name in self._carded if name not in broken]
         return sorted(cards, key=lambda card: (card_reader.TIERS.index(card.tier), card.name))
+
+    @cached_property
+    def broken_cards(self) -> dict[str, CardError]:
+        """What is wrong with the cards that cannot be read, by KPI."""
+        broken = {}
+        for name in self._carded:
+            try:
+                self.card(name)
+            except CardError as problem:
+                broken[name] = problem
+                _LOG.warning("cadran: left out: %s", problem)
+        return broken
 
     def card(self, name: str) -> Card:
         """The card of one KPI.
@@ -78,7 +92,10 @@ class SemanticModel:
         """
         if name not in self._read_cards:
             if name not in self._carded:
-                raise UnknownNameError("KPI", name, self._carded)
+                is_metric = name in self._metrics
+                hint = f"It is a metric without a card: `cadran new kpi {name}` writes one."
+                hint = hint if is_metric else self.without_kpis
+                raise UnknownNameError("KPI", name, () if hint else self._carded, hint=hint)
             # What was validated is kept with the plans: a known card needs no pydantic.
             key = self._key("card", name)
             content = self._plans.get(key)
@@ -90,6 +107,31 @@ class SemanticModel:
                 card = card_reader.restored(content)
             self._read_cards[name] = card
         return self._read_cards[name]
+
+    @property
+    def without_kpis(self) -> str:
+        """What to do next in a project without a KPI, in a sentence; empty where it has one."""
+        if self._carded:
+            return ""
+        names = [metric["name"] for metric in self.metrics()]
+        if not names:
+            return "The project has no metric yet: `cadran new metric --help` says how to begin."
+        return (
+            "The project has no KPI yet: a metric becomes one by a card, which"
+            f" `cadran new kpi {names[0]}` writes. Metrics: {listing(names, 8)}."
+        )
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of the project's cards, that of their own words first."""
+        from cadran.core.project import checks
+
+        named = checks.read(self.project.root).languages
+        if named is not None:
+            return named
+        written = (card_reader.carried_by(self._metrics[name]) for name in self._carded)
+        has_french = any(isinstance(card, dict) and card.get("fr") for card in written)
+        return ("en", "fr") if has_french else ("en",)
 
     @cached_property
     def _carded(self) -> list[str]:
@@ -450,7 +492,7 @@ class SemanticModel:
         ]
         grain = min(grains, key=GRAINS.index, default=None)
         if grain is None and not self._groups_by_time(query):
-            grain = max(map(self._own_grain, query.metrics), key=GRAINS.index)
+            grain = max(map(self.own_grain, query.metrics), key=GRAINS.index)
         if grain not in periods.GRAINS:
             return query
         start, end = query.start, query.end
@@ -495,7 +537,7 @@ class SemanticModel:
             return
         if self._groups_by_time(query):
             return
-        grains = {name: self._own_grain(name) for name in query.metrics}
+        grains = {name: self.own_grain(name) for name in query.metrics}
         if len(set(grains.values()) - {*GRAINS[: GRAINS.index("day")]}) > 1:
             coarsest = max(grains.values(), key=GRAINS.index)
             raise QueryError(
@@ -503,7 +545,7 @@ class SemanticModel:
                 f" start or end, ask each by itself, or all by metric_time__{coarsest}."
             )
 
-    def _own_grain(self, metric: str) -> str:
+    def own_grain(self, metric: str) -> str:
         """The grain of the times by which a metric is counted, the coarsest of several."""
         grains = [self._time_grains[key] for key in self.metric_graph.times(metric)]
         known = [grain for grain in grains if grain in GRAINS]

@@ -107,13 +107,14 @@ def read(model: SemanticModel) -> Tree:
     """
     cards = model.kpis()
     names = {card.name for card in cards}
+    known = names | model.broken_cards.keys()
     relations = [own_relation(model.metric_graph, card.name) for card in cards]
     for card in cards:
         for name in card.drivers:
-            if name not in names or name == card.name:
+            if name not in known or name == card.name:
                 _wrong(model, card.name, "drivers", f"names '{name}', which is no other KPI")
         if card.relation is not None:
-            relations.append(declared_relation(model, card.name, card.relation, names))
+            relations.append(declared_relation(model, card.name, card.relation, known))
     kpis = {
         r.components[0].metric: r.kpi for r in relations if r.kind == "same" and not r.is_declared
     }
@@ -125,7 +126,7 @@ def read(model: SemanticModel) -> Tree:
                 link = Link(tail, relation.kpi, True, relation.kind, part.sign)  # noqa: FBT003
                 links.setdefault((tail, relation.kpi), link)
     for card in cards:
-        for name in card.drivers:
+        for name in (driver for driver in card.drivers if driver in names):
             link = Link(name, card.name, False, "driver")  # noqa: FBT003
             links.setdefault((name, card.name), link)
     _refuse_circles(model, list(links.values()))
@@ -147,6 +148,8 @@ def own_relation(graph: MetricGraph, name: str) -> Relation:
         return Relation(name, "cumulative", components, None, window=length)
     if kind == "conversion":
         return Relation(name, "conversion", tuple(reversed(components)), None)
+    if kind == "simple":  # it aggregates rows: there is no metric behind it but itself
+        return Relation(name, "same", (Component(name, name),), name)
     return _parsed(name, params["expr"], components, graph.dialect)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cadran.core.query.request import GroupBy
 from cadran.core.semantics.metrics import ADDITIVE
 from cadran.core.warehouse.dialects import literal
+from cadran.errors import CardError
 from cadran.exports.powerbi import model
 from cadran.exports.powerbi import model as words
 from cadran.exports.powerbi import star as dates
@@ -134,7 +135,7 @@ def kpi_table(card: Card, name: str, values: pa.Table) -> tuple[Table, Relations
             column("Value", kind_of(values.schema.field("value").type, card.name)),
         ),
         description=f"Values of {card.label} as the semantic layer gives them. Never add them up.",
-        caption_fr=f"{card.fr.label} (valeurs)",
+        caption_fr=f"{card.localized('fr').label} (valeurs)",
     )
     return table, Relationship(name, "Period", TABLE, DATE)
 
@@ -229,11 +230,15 @@ class Planner:
         """Read the cards.
 
         Raises:
-            CardError: a card is broken.
+            CardError: there is no KPI.
         """
         self._layer = layer
         self._say = say
         self._cards = {card.name: card for card in layer.kpis()}
+        if not self._cards:
+            raise CardError(
+                layer.without_kpis or "No card of the project can be read: `cadran check`."
+            )
         shared = Counter(card.label.casefold() for card in self._cards.values())
         self._labels = {
             name: card.label if shared[card.label.casefold()] == 1 else f"{card.label} ({name})"
@@ -393,7 +398,7 @@ class Planner:
             words.described(card, "en"),
             folder,
             version=card.version,
-            caption_fr=card.fr.label,
+            caption_fr=card.localized("fr").label,
             description_fr=words.described(card, "fr"),
             folder_fr=french,
         )

@@ -181,7 +181,7 @@ def make(layer: Layer, lang: str = "en") -> Model:
         except NotExpressibleError as reason:
             apart[card.name] = str(reason)
     if not groups and not apart:
-        raise CardError("The project has no KPI: no metric carries a card under config.meta.kpi.")
+        raise CardError(layer.without_kpis or "No card of the project can be read: `cadran check`.")
     cubes = [_cube(layer, cards, *shape, lang) for shape, cards in groups.items()]
     datasets = sorted(_told_apart(cubes), key=lambda cube: cube.name)
     stored = {n: why for n, why in apart.items() if {*layer.card(n).grains} & {*DAY_OR_COARSER}}

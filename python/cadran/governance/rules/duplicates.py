@@ -51,18 +51,21 @@ def same_meaning(context: Context) -> Iterator[Finding]:
             yield Finding(kpi=name, message=f"it is computed exactly as '{names[0]}' is")
 
 
+_LANGUAGES = {"en": "English", "fr": "French"}
+
+
 @rule("DUP02")
 def same_label(context: Context) -> Iterator[Finding]:
-    """Find labels, in either language, that an earlier KPI carries."""
-    for language in ("English", "French"):
+    """Find labels, in any language of the project, that an earlier KPI carries."""
+    for place, language in enumerate(context.layer.languages):
         first_by_label: dict[str, str] = {}
         for name, card in context.raw.items():
-            french = card.get("fr")
-            own = card["label"] if language == "English" else (french or {}).get("label")
+            words = card.get(language) if place else card
+            own = words.get("label") if isinstance(words, dict) else None
             label = " ".join(str(own or "").split())
             first = first_by_label.setdefault(label.casefold(), name)
             if label and first != name:
-                message = f"the {language} label '{label}' is that of '{first}' too"
+                message = f"the {_LANGUAGES[language]} label '{label}' is that of '{first}' too"
                 yield Finding(kpi=name, message=message)
 
 

@@ -88,7 +88,7 @@ def _stem(word: str) -> str:
 
 
 # What the rules below say better than the reader of cards does.
-_TOLD = ("owner", "description", "formula", "unit", "direction", "refresh", "fr", "objective")
+_TOLD = ("owner", "description", "formula", "unit", "direction", "refresh", "fr", "en", "objective")
 
 
 def _text(value: object) -> str:
@@ -110,6 +110,17 @@ def card_can_be_read(context: Context) -> Iterator[Finding]:
         if not is_told or "unknown" in str(problem):
             sentence = str(problem).partition(f"key '{key}': ")[2].rstrip(".")
             yield Finding(kpi=name, message=f"the key '{key}' {sentence}")
+        missing = [other for other in context.lacking(name) if other not in {*_TOLD, key, "label"}]
+        if missing:
+            yield Finding(kpi=name, message=f"not set: {', '.join(missing)}")
+
+
+@rule("CARD02")
+def draft_is_whole(context: Context) -> Iterator[Finding]:
+    """Tell of each draft what it lacks, all at once."""
+    for name, card in context.cards.items():
+        if card.lacks:
+            yield Finding(kpi=name, message=f"the draft lacks {', '.join(card.lacks)}")
 
 
 @rule("OWN01")
@@ -196,19 +207,24 @@ def unit_direction_refresh(context: Context) -> Iterator[Finding]:
 
 @rule("OWN07")
 def both_languages(context: Context) -> Iterator[Finding]:
-    """Find texts that are missing in one language or the same in both."""
+    """Find texts that are missing in a language of the project or the same in two."""
+    first, *others = context.layer.languages
     for name, card in context.raw.items():
-        french = _block(card, "fr")
         if not _text(card["label"]):
-            yield Finding(kpi=name, message="the English label is missing")
-        for key in ("label", "description", "formula"):
-            english, translated = _text(card.get(key)), _text(french.get(key))
-            if not translated:
-                yield Finding(kpi=name, message=f"the French {_named(key)} is missing")
-            elif key == "description" and re.sub(r"\W", "", english) == re.sub(
-                r"\W", "", translated
-            ):
-                yield Finding(kpi=name, message=f"the French {_named(key)} is the English one")
+            yield Finding(kpi=name, message=f"the {_LANGUAGES[first]} label is missing")
+        for language in others:
+            for key in ("label", "description", "formula"):
+                own, translated = _text(card.get(key)), _text(_block(card, language).get(key))
+                which = f"the {_LANGUAGES[language]} {_named(key)}"
+                if not translated:
+                    yield Finding(kpi=name, message=f"{which} is missing")
+                elif key == "description" and re.sub(r"\W", "", own) == re.sub(
+                    r"\W", "", translated
+                ):
+                    yield Finding(kpi=name, message=f"{which} is the {_LANGUAGES[first]} one")
+
+
+_LANGUAGES = {"en": "English", "fr": "French"}
 
 
 def _named(key: str) -> str:

@@ -1,0 +1,230 @@
+"""Every command works in a dbt project of somebody else: old and new spec, without French."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
+from foreigners import SPECS, copied, dbt, with_cards
+
+import cadran
+from cadran.cli import main
+from cadran.errors import QueryError
+from cadran.governance.drafting import MetricDraft, new_card, new_metric
+
+KPIS = ["complaints_per_trip", "fare_revenue", "punctuality_rate", "passengers_to_date"]
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory):
+    """Both projects, built; folders with spaces and an accent in their names."""
+    home = tmp_path_factory.mktemp("ferries")
+    made = {spec: copied(spec, home / f"Fähre & {spec}") for spec in SPECS}
+    for folder in made.values():
+        dbt(folder, "build")
+    return made
+
+
+# A command for each way in which definitions are read: words, its exit code, what it says.
+# What needs a whole card of the second KPI of the alphabet comes with four cards and with one.
+ASKED = [
+    (["list"], 0, "complaints_per_trip"),
+    (["list", "--metrics"], 0, "trip_count"),
+    (["list", "--saved-queries"], 0, "monthly_fares"),
+    (["list", "--dimensions", "complaints_per_trip"], 0, "trip__operator"),
+    (["show", "complaints_per_trip"], 0, "complaints filed divided by trips"),
+    (["show", "trip_count"], 2, "`cadran new kpi trip_count` writes one"),
+    (["query", "complaints_per_trip", "--group-by", "trip__operator"], 0, "O'Brien & Sons"),
+    (["sql", "complaints_per_trip"], 0, "fct_complaints"),
+    (["values", "port__port_name"], 0, "Łódź 100%"),
+    (["query", "--saved-query", "monthly_fares", "--format", "csv"], 0, '"Cork; ""Old"""'),
+    (["board"], 0, "KPI board"),
+    (["board", "--lang", "fr"], 0, "Complaints per trip"),
+    (["forecast", "complaints_per_trip"], 0, "Complaints per trip, July 2026"),
+    (["anomalies", "complaints_per_trip"], None, "omplaints"),
+    (["drivers", "complaints_per_trip"], 0, "omplaint"),
+    (["slo", "status"], 2, "write `slos` on a KPI's card"),
+    (["sla", "status"], 2, "There is no contract"),
+    (["export", "ossie", "--output", "OUT/ossie.yml"], 0, ""),
+    (["export", "powerbi", "--output", "OUT/powerbi"], 0, ""),
+    (["export", "superset", "--output", "OUT/superset"], 0, ""),
+    (["check"], 1, "no test holds it against a value known"),
+    (["tables"], 0, "monthly_fares.sql"),
+    (["usage"], 0, "complaints_per_trip"),
+    (["verify"], 0, "nothing was published"),
+]
+
+
+@pytest.mark.parametrize(("spec", "kept"), [("old", 4), ("old", 1), ("new", 4)])
+def test_every_command_works_with_four_cards_and_with_one(  # noqa: PLR0913, PLR0917 - fixtures
+    projects, spec, kept, tmp_path, capsys, monkeypatch
+):
+    folder = with_cards(projects[spec], tmp_path / "copy", kept)
+    monkeypatch.chdir(folder / "models")  # a folder below the project is enough
+    for words, code, said in ASKED:
+        arguments = [word.replace("OUT", str(tmp_path)) for word in words]
+        returned = main(arguments)
+        captured = capsys.readouterr()
+        text = captured.out + captured.err
+        assert code is None or returned == code, (words, text)
+        assert said in text, (words, text)
+        assert "--debug" not in text, (words, text)
+
+
+def test_both_specs_give_the_same_numbers(projects):
+    answers = []
+    for spec in SPECS:
+        with_layer = cadran.open(projects[spec])
+        assert [card.name for card in with_layer.kpis()] == sorted(KPIS[:3]) + KPIS[3:]
+        answers.append(
+            [with_layer.query([k], "metric_time__month").to_arrow().to_pylist() for k in KPIS]
+        )
+        with_layer.close()
+    assert answers[0] == answers[1]
+
+
+def test_one_kpi_of_the_old_spec_is_published_and_has_its_page_in_english_alone(
+    projects, tmp_path, capsys
+):
+    folder = with_cards(projects["old"], tmp_path / "copy", 1)
+    where = ["--project-dir", str(folder)]
+    (folder / "cadran_ledger.yml").write_text("grains: [month]\ndimensions: [[]]\n")
+    assert main(["publish", *where]) == 0
+    assert "complaints_per_trip: 7 values published" in capsys.readouterr().out
+    assert main(["verify", *where]) == 0
+    site = tmp_path / "site"
+    assert main(["catalog", *where, "--out", str(site)]) == 0
+    assert {path.name for path in site.iterdir() if path.is_dir()} == {"assets", "en"}
+    pages = [path.read_text() for path in site.rglob("*.html")]
+    assert not [page for page in pages if 'hreflang="fr"' in page or "Français" in page]
+
+
+EMPTY = [
+    (["list"], 0),
+    (["show", "fare_revenue"], 2),
+    (["board"], 2),
+    (["export", "powerbi", "--output", "OUT/powerbi"], 2),
+    (["export", "superset", "--output", "OUT/superset"], 2),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_without_a_kpi_commands_say_what_to_do_next(projects, spec, tmp_path, capsys):
+    folder = with_cards(projects[spec], tmp_path / "copy", 0)
+    where = ["--project-dir", str(folder)]
+    for words, code in EMPTY:
+        assert main([word.replace("OUT", str(tmp_path)) for word in [*words, *where]]) == code
+        assert "`cadran new kpi" in capsys.readouterr().err, words
+    assert main(["list", "--metrics", *where]) == 0
+    assert main(["tables", *where]) == 0
+    assert main(["export", "ossie", "--output", str(tmp_path / "o.yml"), *where]) == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (":memory:", "a warehouse in memory"),
+        ("md:ferries", "a warehouse at MotherDuck"),
+        ("none.duckdb", "There is no warehouse at"),
+    ],
+)
+def test_a_warehouse_that_is_no_file_is_told_from_one_that_is_missing(
+    projects, path, said, tmp_path, capsys
+):
+    folder = with_cards(projects["new"], tmp_path / "copy", 1)
+    profiles = (folder / "profiles.yml").read_text().replace("harbour-data.v2.duckdb", f"'{path}'")
+    os.utime(folder / "target" / "semantic_manifest.json")
+    (folder / "profiles.yml").write_text(profiles)
+    words = ["query", "complaints_per_trip", "--project-dir", str(folder)]
+    assert main(words) == 2
+    text = capsys.readouterr().err
+    assert said in text
+    assert "database=" not in text
+    assert "--database" in text
+
+
+def test_the_project_is_found_by_its_environment_variable(projects, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["list"]) == 2
+    assert "no dbt_project.yml" in capsys.readouterr().err
+    monkeypatch.setenv("DBT_PROJECT_DIR", str(projects["new"]))
+    assert main(["list", "--format", "json"]) == 0
+    assert {card["name"] for card in json.loads(capsys.readouterr().out)} == set(KPIS)
+
+
+def test_a_project_is_given_what_it_lacks_and_a_first_kpi_takes_two_files(
+    projects, tmp_path, capsys, monkeypatch
+):
+    folder = with_cards(projects["old"], tmp_path / "copy", 0)
+    monkeypatch.chdir(folder)
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(["git", "config", "user.email", "ana@ferries.example"], check=True)
+    (folder / ".gitignore").write_text("*.duckdb\n# ours")
+    before = (folder / "models" / "semantic.yml").read_text()
+    assert main(["init"]) == 0
+    capsys.readouterr()
+    ignored = (folder / ".gitignore").read_text()
+    assert ignored.startswith("*.duckdb\n# ours\ntarget/\n")
+    assert (folder / "cadran_checks.yml").read_text().endswith("KPI table yet.}\n")
+    rows = (folder / "seeds" / "objective_definitions.csv").read_text().splitlines()
+    assert rows[1:] == ["grow,Grow,,,,head@ferries.example"]
+    assert not (folder / "models" / "utilities").exists()  # it has a time spine
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["init", "--ci", "github"]) == 0
+    assert {path: path.read_bytes() for path in kept} == kept
+    capsys.readouterr()
+
+    assert main(["new", "kpi", "trip_count", "--objective", "grow", "--owner", "jo@x.org"]) == 0
+    said = capsys.readouterr().out
+    assert int(re.search(r"(\d+) lines in 2 files", said)[1]) <= 25
+    after = (folder / "models" / "semantic.yml").read_text()
+    compared = difflib.ndiff(before.splitlines(), after.splitlines())
+    assert not [line for line in compared if line.startswith("-")]
+    with_layer = cadran.open(folder)
+    card = with_layer.card("trip_count")
+    assert (card.status, card.unit, card.decimals, card.lacks) == ("draft", "trips", 0, ())
+    assert card.grains == ("day", "week", "month", "quarter", "year")
+    assert "trip__operator" in card.dimensions
+    assert "trip_count is a draft." in with_layer.query("trip_count", "metric_time__month").note
+    with_layer.close()
+    assert main(["new", "kpi", "trip_count"]) == 2
+    assert "has a card already" in capsys.readouterr().err
+
+
+def test_each_kind_of_metric_is_written_as_dbt_takes_it(projects, tmp_path):
+    folder = shutil.copytree(projects["new"], tmp_path / "copy")
+    mart = folder / "models" / "marts" / "fct_trips.yml"
+    mart.write_text(mart.read_text() + "      # the end, said the captain\n")
+    dbt(folder, "parse")
+    with_layer = cadran.open(folder)
+    kinds = (
+        MetricDraft(name="fare_mean", kind="simple", model="fct_trips", agg="average",
+                    expr="fare_amount"),
+        MetricDraft(name="late_rate", kind="ratio", metrics=("punctual_trip_count", "trip_count")),
+        MetricDraft(name="late_trips", kind="derived", expr="trip_count - punctual_trip_count",
+                    metrics=("trip_count", "punctual_trip_count")),
+        MetricDraft(name="trips_28d", kind="cumulative", metrics=("trip_count",), window="28 days"),
+        MetricDraft(name="complaint_rate", kind="conversion", entity="trip", window="60 days",
+                    metrics=("trip_count", "complaint_count")),
+    )  # fmt: skip
+    for draft in kinds:
+        new_metric(with_layer, draft)
+    new_card(with_layer, "trip_count", "grow", "jo@x.org")
+    with pytest.raises(QueryError, match="There is a metric trip_count already"):
+        new_metric(with_layer, replace(kinds[0], name="trip_count"))
+    with_layer.close()
+    assert "# the end, said the captain" in mart.read_text()
+    with_layer = cadran.open(folder)
+    metrics = {metric["name"]: metric["type"] for metric in with_layer.metrics()}
+    assert {draft.name: metrics[draft.name] for draft in kinds} == {d.name: d.kind for d in kinds}
+    result = with_layer.query(["late_trips", "trip_count", "punctual_trip_count"])
+    [row] = result.to_arrow().to_pylist()
+    assert row["late_trips"] == row["trip_count"] - row["punctual_trip_count"]
+    assert with_layer.card("trip_count").direction == "up"
+    with_layer.close()

@@ -1,0 +1,73 @@
+"""Lines are added to YAML that people wrote; nothing else of it changes."""
+
+from __future__ import annotations
+
+import difflib
+
+import pytest
+import yaml
+
+from cadran.formats.yaml_text import (
+    NotInsertableError,
+    composed,
+    items_of,
+    with_item,
+    with_key,
+)
+
+BLOCK = """\
+# the shop
+metrics:
+  - name: orders   # all of them
+    expr: >
+      a
+      + b
+
+  # the next one
+  - name: visits
+    config:
+      meta: {team: web}
+  - {name: sales, type: simple, expr: "a {b}, 'c'"}
+  - {name: returns,
+     type: simple}
+"""
+
+
+def metric(text, name):
+    return next(m for m in items_of(composed(text), "metrics") if m.value[0][1].value == name)
+
+
+@pytest.mark.parametrize("name", ["orders", "sales"])
+def test_a_card_is_put_under_its_metric_and_every_other_line_stays(name):
+    path = ("config", "meta", "kpi")
+    changed = with_key(BLOCK, metric(BLOCK, name), path, "tier: operational\n")
+    expected = yaml.safe_load(BLOCK)
+    entry = next(m for m in expected["metrics"] if m["name"] == name)
+    entry["config"] = {"meta": {"kpi": {"tier": "operational"}}}
+    assert yaml.safe_load(changed) == expected
+    compared = difflib.ndiff(BLOCK.splitlines(), changed.splitlines())
+    gone = [line for line in compared if line.startswith("-")]
+    assert not [line for line in gone if "{name: sales" not in line or name != "sales"]
+
+
+def test_a_mapping_in_braces_on_the_way_is_opened():
+    changed = with_key(BLOCK, metric(BLOCK, "visits"), ("config", "meta", "kpi"), "tier: x\n")
+    assert yaml.safe_load(changed)["metrics"][1]["config"] == {
+        "meta": {"team": "web", "kpi": {"tier": "x"}}
+    }
+
+
+def test_what_cannot_be_put_in_line_by_line_is_refused():
+    with pytest.raises(NotInsertableError, match="braces over several lines"):
+        with_key(BLOCK, metric(BLOCK, "returns"), ("config",), "a: 1\n")
+    with pytest.raises(NotInsertableError, match="there already"):
+        with_key(BLOCK, metric(BLOCK, "orders"), ("expr",), "a: 1\n")
+    with pytest.raises(NotInsertableError, match="no entry"):
+        with_key(BLOCK, None, ("config",), "a: 1\n")
+
+
+def test_an_item_is_added_to_a_list_that_is_there_or_is_made():
+    changed = with_item(BLOCK, composed(BLOCK), "metrics", "name: more\ntype: ratio\n")
+    assert yaml.safe_load(changed)["metrics"][-1] == {"name": "more", "type": "ratio"}
+    changed = with_item("a: 1", composed("a: 1"), "metrics", "name: more\n")
+    assert changed == "a: 1\nmetrics:\n  - name: more\n"
