@@ -27,6 +27,7 @@ setup: .venv/.stamp ## Make .venv with everything pinned (the other targets do t
 # A lock that changed makes a new environment; otherwise the second run costs nothing.
 .venv/.stamp: requirements.lock pyproject.toml python/cadran_demo/pyproject.toml
 	$(STEP) 'Python environment (.venv)'
+	@! test -L .venv || { echo '.venv is a link to an environment of another place, which making it anew would empty: rm .venv'; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Python 3.11 or later is needed: make PYTHON=python3.12 $(MAKECMDGOALS)'; exit 2; }
 	@$(PYTHON) -m venv --clear .venv

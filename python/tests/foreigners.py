@@ -6,6 +6,7 @@ values. Each is built once, by dbt as its owner would.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ def copied(spec: str, folder: Path) -> Path:
 def dbt(folder: Path, *words: str) -> None:
     """Run dbt in a project as its owner does."""
     program = Path(sys.executable).with_name("dbt")
+    gc.collect()  # a layer of this process that nobody closed holds the file until then
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("DBT_", "CADRAN_"))}
     done = forked.run(
         [program, "--no-use-colors", "-q", *words, "--profiles-dir", str(folder)],

@@ -95,7 +95,7 @@ def test_every_command_has_help_with_an_example(command):
 # themselves, a policy has to be there: their own tests run them.
 APART = {
     "demo", "bump", "publish", "verify", "close", "explain", "catalog", "collect", "export",
-    "serve", "mcp", "policy", "alerts", "recommend", "note",
+    "serve", "mcp", "policy", "alerts", "recommend", "note", "init", "new",
 }  # fmt: skip
 
 
@@ -267,3 +267,20 @@ def test_tables_are_written_and_then_agree(project, built):
     done = run("tables", "--check", cwd=project, environment=built)
     assert done.returncode == 1
     assert "--- changed" in done.stdout
+
+
+def test_a_shell_completes_commands_flags_and_choices():
+    script = run("completion", "bash").stdout
+
+    def completed(*words):
+        asked = f"COMP_WORDS=(cadran {shlex.join(words)}); COMP_CWORD={len(words)}; _cadran"
+        ended = f"{script}\n{asked}\necho ${{COMPREPLY[@]}}"
+        return subprocess.run(
+            ["bash", "-c", ended], capture_output=True, text=True, check=True
+        ).stdout.split()
+
+    assert completed("boa") == ["board"]
+    assert completed("slo", "--form") == ["--format"]
+    assert "lint" in completed("slo", "li")
+    assert "-a board" in run("completion", "fish").stdout
+    assert "bashcompinit" in run("completion", "zsh").stdout

@@ -9,15 +9,18 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from foreigners import SPECS, copied, dbt, with_cards
+from test_walkthrough import applied, shown
 
 import cadran
 from cadran.cli import main
 from cadran.errors import QueryError
 from cadran.governance.drafting import MetricDraft, new_card, new_metric
 
+TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "install.md"
 KPIS = ["complaints_per_trip", "fare_revenue", "punctuality_rate", "passengers_to_date"]
 
 
@@ -228,3 +231,30 @@ def test_each_kind_of_metric_is_written_as_dbt_takes_it(projects, tmp_path):
     assert row["late_trips"] == row["trip_count"] - row["punctual_trip_count"]
     assert with_layer.card("trip_count").direction == "up"
     with_layer.close()
+
+
+def test_the_tutorial_runs_command_by_command(tmp_path, capsys, monkeypatch):
+    folder = copied("new", tmp_path / "ferries")
+    (folder / "models" / "metrics.yml").unlink()  # the company has no KPI yet
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("CADRAN_AUTHOR", raising=False)
+    for words in (["init", "-q"], ["config", "user.email", "ana@ferries.example"]):
+        subprocess.run(["git", *words], check=True)
+    said = {}
+    commands = shown(TUTORIAL)
+    for place, (program, *words) in enumerate(commands):
+        if place and commands[place - 1][:2] == ["cadran", "check"] and program == "dbt":
+            applied(folder, TUTORIAL)
+        if program == "dbt":
+            dbt(folder, *words)
+        else:
+            assert main(words) == 0, (words, capsys.readouterr())
+        said[place, *words] = capsys.readouterr().out
+    assert [program for program, *_ in commands].count("dbt") == 2
+    for wanted in (
+        "trip_count  Trips", "29 lines in 3 files", "270", "1 KPIs, ", "KPI board",
+        "number of trips that left", "values published", "hold", "0.8125",
+    ):  # fmt: skip
+        assert any(wanted in re.sub(" +", "  ", text) or wanted in text for text in said.values())
+    checks = [text for key, text in said.items() if key[1] == "check"]
+    assert ["nothing to mend" in text for text in checks] == [True, True]

@@ -24,23 +24,23 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "walkthrough.md"
 
 
-def blocks(language):
+def blocks(language, page=PAGE):
     return re.findall(
-        rf"^```{language}\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
 
 
-def shown():
-    """The commands of the page in their order."""
-    text = "\n".join(blocks("console")).replace("\\\n", " ")
+def shown(page=PAGE):
+    """The commands of a page in their order."""
+    text = "\n".join(blocks("console", page)).replace("\\\n", " ")
     return [shlex.split(line[2:]) for line in text.splitlines() if line.startswith("$ ")]
 
 
-def applied(root):
-    """Make the edit that the page shows."""
+def applied(root, page=PAGE):
+    """Make the edit that a page shows."""
     path, lines, at, has_context = None, [], 0, False
     pending = []
-    for line in [*blocks("diff")[0].splitlines(), "--- a/"]:
+    for line in [*blocks("diff", page)[0].splitlines(), "--- a/"]:
         if line.startswith("--- a/"):
             lines[at:at] = pending
             if path:

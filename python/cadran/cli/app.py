@@ -46,6 +46,7 @@ COMMANDS = {
     "tables": ("export", "write or check the KPI tables in models/kpis"),
     "export": ("export", "files for BI tools: Power BI, Superset, Apache Ossie"),
     "check": ("check", "hold every KPI against the rules: the gate of continuous integration"),
+    "completion": ("completion", "the script by which a shell completes commands and flags"),
     "schema": ("schema", "JSON Schemas of cards and settings, by which an editor completes them"),
     "doctor": ("data", "check input data against the contracts before a build"),
     "ingest": ("data", "take access logs into the request contract"),
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a sparkline must not break a plain terminal
     try:
-        parsed = _parser(command).parse_args(_prepared(arguments))
+        parsed = parser_of(command).parse_args(_prepared(arguments))
     except SystemExit as done:
         return int(done.code or 0)
     if hasattr(parsed, "project_dir"):
@@ -104,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(parsed)
 
 
-def _parser(command: str) -> Parser:
+def parser_of(command: str) -> Parser:
+    """The parser of the command line, in which one command is described whole."""
     parser = Parser(
         prog="cadran",
         description="One KPI, one definition, one number everywhere.",

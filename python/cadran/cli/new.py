@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cadran.cli.common import describe, examples, open_layer
 from cadran.core.project import dbt, git
 from cadran.errors import CadranError, ProjectError, QueryError
+from cadran.governance import bump, drafting, starting
 
 if TYPE_CHECKING:
     import argparse
@@ -49,8 +50,6 @@ def add_init(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _init(parsed: argparse.Namespace) -> int:
-    from cadran.governance import starting
-
     if parsed.demo:
         return _demo(parsed.demo)
     steps = starting.start(
@@ -123,8 +122,6 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _kpi(parsed: argparse.Namespace) -> int:
-    from cadran.governance import drafting
-
     layer = _parsed_layer(parsed)
     if parsed.print:
         print(drafting.card_text(layer, parsed.metric, parsed.objective or "", parsed.owner or ""))
@@ -137,8 +134,6 @@ def _kpi(parsed: argparse.Namespace) -> int:
     card = again.card(parsed.metric)
     print(card.draft_note)
     if parsed.record:
-        from cadran.governance import bump
-
         root = again.project.root
         author = (git.user(root) if root else None) or ""
         if not author:
@@ -153,8 +148,6 @@ def _kpi(parsed: argparse.Namespace) -> int:
 
 
 def _metric(parsed: argparse.Namespace) -> int:
-    from cadran.governance import drafting
-
     layer = _parsed_layer(parsed)
     draft = drafting.MetricDraft(
         name=parsed.name, kind=parsed.type, label=parsed.label or "", model=parsed.model or "",
@@ -180,6 +173,7 @@ def _told(written: Written) -> None:
     for path in written.paths:
         print(path)
     if written.paths:
-        print(f"{written.lines} lines in {len(written.paths)} files")
+        count = len(written.paths)
+        print(f"{written.lines} lines in {count} file{'s' if count > 1 else ''}")
     if written.unplaced:
         print(f"cadran: put this {written.unplaced}", file=sys.stderr)

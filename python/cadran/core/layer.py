@@ -294,7 +294,10 @@ class Layer(SemanticModel):
             if day is None:
                 raise WarehouseError(f"{relation} is empty: there is no data to show.")
             return day
-        raise ProjectError("The project has no time spine by day, so no period is known to end.")
+        raise ProjectError(
+            "The project has no time spine by day, so no period is known to end: `cadran init`"
+            " writes one."
+        )
 
     def dimension_values(
         self, dimension: str, metrics: str | Iterable[str] = (), *, governed: bool = True

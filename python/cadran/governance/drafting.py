@@ -17,7 +17,7 @@ from cadran.core.query.request import DAY_OR_COARSER, GRAINS
 from cadran.core.semantics import privacy
 from cadran.core.semantics.metrics import NOT_ADDITIVE
 from cadran.errors import ProjectError, QueryError
-from cadran.formats import files, yaml_text
+from cadran.formats import files, strict_yaml, yaml_text
 from cadran.governance import starting
 
 if TYPE_CHECKING:
@@ -345,8 +345,6 @@ def _root(layer: Layer) -> Path:
 
 
 def _folder(root: Path, key: str, default: str) -> str:
-    from cadran.formats import strict_yaml
-
     settings = strict_yaml.read(root / "dbt_project.yml", ProjectError) or {}
     return str((settings.get(key) or [default])[0])
 

@@ -65,10 +65,16 @@ class Project:
         try:
             manifest: dict[str, Any] = json.loads(self.text)
             manifest["metrics"], manifest["semantic_models"]
+            configuration = manifest["project_configuration"]
         except (ValueError, KeyError, TypeError):
             raise ProjectError(
                 f"{self.semantic_manifest_path} is no semantic manifest. Run `dbt parse` again."
             ) from None
+        if "time_spines" not in configuration:
+            raise ProjectError(
+                f"{self.semantic_manifest_path} was written by a dbt that is too old: it knows no"
+                " time spines in YAML. pip install 'dbt-core>=1.12', then run `dbt parse`."
+            )
         return in_one_specification(manifest)
 
     @cached_property
