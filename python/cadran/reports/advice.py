@@ -85,7 +85,7 @@ def _subtitle(basis: Basis, shown: Sequence[Recommendation], held: int) -> Text:
     w = basis.words
     told = [w("advice_ranked")] if shown else []
     if held:
-        told.append(w.sentence(w.counted("advice_held", held, is_feminine=True)))
+        told.append(w.sentence(w.counted("advice_held", held)))
     return Text(" ".join(told))
 
 
@@ -107,7 +107,7 @@ def _table(basis: Basis, found: Sequence[Recommendation], before: int) -> Table:
     )  # fmt: skip
     rows = []
     for index, one in enumerate(found, start=before + 1):
-        cost = ()
+        cost: tuple[Figure, ...] = ()
         effect = w.print(one.effect)
         if one.cost is not None:
             cost = (Figure(one.cost.text, one.cost.amount, one.cost.currency, origin=one.id),)

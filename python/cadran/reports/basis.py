@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,6 @@ from cadran.reports.pack import Figure, Question, Text
 from cadran.reports.say import Speech
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable
-
     from cadran.core.project.cards import Card
     from cadran.insight.readings import Reading
     from cadran.insight.source import Source
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
 
 GRAINS = ("month", "quarter", "year")
 TILES = 5
+_LATE_START = dt.timedelta(days=7)  # by which a source may begin after a period that is compared
+MOST = 12  # KPIs that a page of them holds
 STATES: dict[Status, State] = {
     Status.ON_TARGET: "ok", Status.NEAR: "near", Status.WARNING: "warn", Status.CRITICAL: "bad",
     Status.NONE: "",
@@ -56,22 +56,13 @@ class Basis:
     name: str
 
     @classmethod
-    def of(
-        cls,
-        source: Source,
-        period: str,
-        lang: str,
-        *,
-        whole: Callable[[str], bool] = lambda _: True,
-        name: str = "",
-    ) -> Basis:
-        """The ground of a pack.
+    def of(cls, source: Source, period: str, lang: str, *, name: str = "") -> Basis:
+        """The ground of a pack for whoever sees every row.
 
         Args:
             source: the numbers.
             period: 2026, 2026-Q3 or 2026-09.
             lang: en or fr.
-            whole: whether whoever asks sees all rows of a KPI.
             name: of the organisation; by default that of the project.
 
         Raises:
@@ -80,21 +71,32 @@ class Basis:
         if lang not in LANGS:
             raise QueryError(f"lang is {lang!r}; it can be {', '.join(LANGS)}.")
         grain, start = period_of(period)
-        if grain not in GRAINS:
+        return cls.read_by(Reader(source, View(lang, grain, start, "year"), lambda _: True), name)
+
+    @classmethod
+    def read_by(cls, reader: Reader, name: str = "") -> Basis:
+        """The ground of a pack for the caller of a reader, whose view names period and language.
+
+        Raises:
+            QueryError: it names no month, quarter or year, or there is no data of the period.
+        """
+        view = replace(reader.view, compare="year", filters={}, objective="", team="")
+        if view.grain not in GRAINS or view.start is None:
             raise QueryError(
-                f"A report is of a month, a quarter or a year, not of a {grain}: write 2026-09,"
-                " 2026-Q3 or 2026."
+                f"A report is of a month, a quarter or a year, not of a {view.grain}: write"
+                " 2026-09, 2026-Q3 or 2026."
             )
-        reader = Reader(source, View(lang, grain, start, "year"), whole)
-        zone = service_levels.zone(reader)
-        title = name or _project_name(source)
-        basis = cls(reader, Speech(lang, zone), title)
+        reader = replace(reader, view=view)
+        basis = cls(
+            reader, Speech(view.lang, service_levels.zone(reader)),
+            name or _project_name(reader.source),
+        )  # fmt: skip
         if not basis.cards:
             raise QueryError("A report is of KPIs, and there is none that you may see.")
         if not any(one.value is not None for one in basis.readings.values()):
             reach = max((d for c in basis.cards if (d := reader.through(c.name))), default=None)
             until = f": the data reach {reach}" if reach else ""
-            raise QueryError(f"No strategic KPI has a value in {period}{until}.")
+            raise QueryError(f"No strategic KPI has a value in {basis.key}{until}.")
         return basis
 
     @property
@@ -115,19 +117,18 @@ class Basis:
     @property
     def key(self) -> str:
         """The period as it is asked for."""
-        return period_text(self.start, self.grain)
+        return period_text(self.reader.view.start or self.start, self.grain)
 
     @cached_property
     def cards(self) -> tuple[Card, ...]:
-        """The strategic KPIs by their objectives, money first; all KPIs where none is strategic."""
+        """Strategic KPIs by objective, money first; the first of all where none is strategic."""
         order = [str(row["objective"]) for row in self.objectives]
         cards = self.reader.cards("strategic") or self.reader.cards()
-        return tuple(
-            sorted(
-                (card for card in cards if self.grain in card.grains),
-                key=lambda c: (order.index(c.objective), not _is_money(c), c.name),
-            )
+        ordered = sorted(
+            (card for card in cards if self.grain in card.grains),
+            key=lambda c: (order.index(c.objective), not _is_money(c), c.name),
         )
+        return tuple(ordered[:MOST])
 
     @cached_property
     def objectives(self) -> list[dict[str, Any]]:
@@ -154,8 +155,25 @@ class Basis:
 
     @cached_property
     def readings(self) -> dict[str, Reading]:
-        """Each strategic KPI in the period."""
-        return {one.card.name: one for one in self.reader.readings(self.cards)}
+        """Each strategic KPI in the period; no year before where its sources began later."""
+        return {
+            one.card.name: replace(one, base=None)
+            if self.begins_within(one.card.name, one.window.base_first)
+            else one
+            for one in self.reader.readings(self.cards)
+        }
+
+    def begins_within(self, kpi: str, first: dt.date) -> bool:
+        """Whether the sources of a KPI begin too late to compare with days from this one on."""
+        layer = self.source.layer
+        reaches = layer.reaches.of(layer.metric(kpi)["name"])
+        return any(one.first.date() > first + _LATE_START for one in reaches)
+
+    @property
+    def partial_month(self) -> dt.date | None:
+        """The last month, where its data do not reach its end."""
+        last = self.last_month
+        return last if self.window.last < periods.last_of(last, "month") else None
 
     @cached_property
     def monthly(self) -> Reader:
@@ -246,9 +264,12 @@ class Basis:
         """How far the value is from its target; None while what adds up has not ended."""
         if reading.target is None or reading.value is None or reading.status is Status.NONE:
             return None
-        goal = reading.target.target
+        goal, card = reading.target.target, reading.card
+        text = self.words.change(reading.value, goal, card)
+        if float(reading.value) != float(goal) and not set(text) & set("123456789"):
+            text = self.words.change(reading.value, goal, replace(card, decimals=card.decimals + 2))
         return Figure(
-            self.words.change(reading.value, goal, reading.card),
+            text,
             float(reading.value) - float(goal), reading.card.unit,
             origin=f"{reading.card.name} less target",
         )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.errors import CadranError
 from cadran.formats import periods
 from cadran.insight import costs, impact, service_levels
+from cadran.insight.impact import Impacts
 from cadran.insight.readings import ENDING
 from cadran.reports.pack import (
     Cell,
@@ -25,7 +26,7 @@ from cadran.reports.pack import (
 if TYPE_CHECKING:
     import datetime as dt
 
-    from cadran.insight.impact import Impact, Impacts
+    from cadran.insight.impact import Impact
     from cadran.reports.basis import Basis
     from cadran.reports.pack import Block, State
 
@@ -85,7 +86,8 @@ def happened(basis: Basis) -> Happened:
     if every and every[0][COUNT]:
         delays[None] = every[0]
     now = _rows(basis, [COUNT], [], (window.first, window.last))
-    before = reader.compared("previous").readings([reader.card(COUNT)], history=1)[0].base
+    earlier = reader.compared("previous").readings([reader.card(COUNT)], history=1)[0]
+    before = None if basis.begins_within(COUNT, earlier.window.base_first) else earlier.base
     return Happened(
         True, rows, int(now[0][COUNT] or 0) if now else 0, None if before is None else int(before),  # noqa: FBT003 - it sees them
         year, delays,
@@ -98,8 +100,12 @@ def estimates(basis: Basis) -> Impacts | None:
     """What the incidents of the period cost; None where that may not be told or is not known."""
     if not costs.may_be_told(basis.reader):
         return None
+    days = basis.window.first, basis.window.last
     try:
-        return impact.of_all(basis.source, basis.window.first, basis.window.last)
+        every = basis.reader.cached_for(
+            ("impacts", *days), lambda: impact.of_all(basis.source, *days)
+        )
+        return Impacts(tuple(o for o in every.impacts if o.incident["origin"] == "reported"))
     except ENDING:
         raise
     except CadranError:
@@ -307,7 +313,10 @@ def told(basis: Basis, found: Happened, credits_: list[Figure]) -> Text | None:
     lead = w.sentence(w.counted("incidents", found.count))
     parts, figures = [], []
     loss = loss_of(basis, found)
-    if found.rows and loss is not None:
+    if found.rows and loss is not None and loss[1].value <= 0:
+        parts.append(w("loss_none_told", high=loss[2].text))
+        figures.append(loss[2])
+    elif found.rows and loss is not None:
         parts.append(w("loss_told", loss=loss[0].text, low=loss[1].text, high=loss[2].text))
         figures += loss
     if credits_:

@@ -63,7 +63,8 @@ def _of_page(root: Any) -> Iterator[str]:
         elif box.element_tag == "svg" and hasattr(box, "replacement"):
             yield from _picture(box)
         names = _classes(box)
-        if type(box).__name__ == "BlockBox" and names & set(_APART) and box.element not in seen:
+        is_block = type(box).__name__ in {"BlockBox", "AbsolutePlaceholder"}
+        if is_block and names & set(_APART) and box.element not in seen:
             seen.append(box.element)
             name = next(name for name in _APART if name in names)
             if not any("block" in _classes(outer) for outer in inside) or name == "tile":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from cadran.charts import plots
@@ -41,7 +41,8 @@ FOLDER = "contracts"
 CONSUMED, SLO = "error_budget_consumed_rate", "slo_slice__slo_id"
 _HEAT_GRAIN = {"month": "week", "quarter": "week", "year": "month"}
 _SHORT = 3  # months, up to which gross stands below net
-_MOST_LEVELS = 15
+_MOST_LEVELS, _LEAST_LEVELS = 15, 4
+_MOST_CONTRACTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,9 @@ def served(basis: Basis) -> Served:
             continue
         found = {}
         for month in _months(basis):
-            one, is_settled = _settlement(basis, contract, month)
+            one, is_settled = reader.cached_for(
+                ("settlement", name, month), partial(_settlement, basis, contract, month)
+            )
             if one is not None:
                 found[month] = one
             if is_settled:
@@ -169,9 +172,12 @@ def _contracts(basis: Basis, found: Served) -> Table:
     if is_short:
         columns.append(Column(w("excluded"), excluded, "right"))
     columns.append(Column(w("credit"), credit, "right"))
+    ordered = sorted(
+        found.settlements.items(), key=lambda entry: -sum(o.credit for o in entry[1].values())
+    )
     rows = [
         _contract(basis, contract, of_month, months, is_short=is_short)
-        for contract, of_month in found.settlements.items()
+        for contract, of_month in ordered[:_MOST_CONTRACTS]
     ]
     for currency, total in found.credits.items():
         cells = [Cell(w("credits_total"), weight="strong"), *(Cell() for _ in columns[1:-1])]
@@ -180,6 +186,8 @@ def _contracts(basis: Basis, found: Served) -> Table:
         )
         rows.append(Row((*cells, Cell(figure=figure, weight="strong")), "total"))
     sub = w("contracts_sub") if is_short else w("contracts_sub_year")
+    if len(ordered) > _MOST_CONTRACTS:
+        sub += w.counted("not_shown", len(ordered) - _MOST_CONTRACTS)
     return Table(w("contracts"), sub, tuple(columns), tuple(rows), is_dense=True)
 
 
@@ -242,7 +250,12 @@ def _objectives(basis: Basis, found: Served) -> list[Block]:
     w = basis.words
     shown = [one for one in found.levels if one.id in found.used]
     shown.sort(key=lambda one: -found.used[one.id])
-    shown = sorted(shown[:_MOST_LEVELS], key=lambda one: (one.label, one.service))
+    above = min(len(found.settlements), _MOST_CONTRACTS)
+    # Room that contracts leave; those of a year have narrow columns and so higher rows.
+    room = _MOST_LEVELS - 2 * max(above - _SHORT, 0) - (3 if basis.grain == "year" and above else 0)
+    most = max(_LEAST_LEVELS, room)
+    cut = len(shown) - most
+    shown = sorted(shown[:most], key=lambda one: (one.label, one.service))
     starts = sorted(found.by_part)
     grain = _HEAT_GRAIN[basis.grain]
     heads, before = [], 0
@@ -265,7 +278,8 @@ def _objectives(basis: Basis, found: Served) -> list[Block]:
         legend=[w(f"heat_{index}") for index in range(5)], lang=w.lang,
     )  # fmt: skip
     series = tuple(Series(name, tuple(heads), tuple(values), "%", "cell") for name, values in rows)
-    return [PictureBlock(title, w(f"objectives_sub_{grain}"), heat, series)]
+    sub = w(f"objectives_sub_{grain}") + (w.counted("not_shown", cut) if cut > 0 else "")
+    return [PictureBlock(title, sub, heat, series)]
 
 
 def used_figures(basis: Basis, found: Served) -> dict[str, Figure]:

@@ -96,6 +96,8 @@ def _expected(basis: Basis) -> list[Expected]:
         except CadranError:
             found.append(Expected(label, None, None, basis.words("no_forecast")))
             continue
+        if one.period.start.year - basis.window.last.year not in (0, 1):
+            return []  # the period is long gone: what comes now is no outlook of it
         target = (
             target_of(every, card, "year", one.period.start)
             if basis.reader.whole(card.name)

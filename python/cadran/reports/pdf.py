@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cadran.errors import ReportError
 from cadran.reports.html import html
@@ -55,7 +54,7 @@ def pdf_of(page: str, pages: int) -> bytes:
     from weasyprint import HTML
 
     loggers = [logging.getLogger(name) for name in ("weasyprint", "fontTools")]
-    heard = _Warnings()
+    heard, counted = _Warnings(), _Alternatives()
     for logger in loggers:
         logger.addHandler(heard)
     try:
@@ -63,13 +62,14 @@ def pdf_of(page: str, pages: int) -> bytes:
         found = faults(document, pages)
         identifier = hashlib.sha256(page.encode()).digest()[:16]
         content: bytes = document.write_pdf(
-            pdf_variant=_VARIANT, pdf_tags=True, pdf_identifier=identifier,
-            full_fonts=False, uncompressed_pdf=False,
-        )  # fmt: skip
+            finisher=counted, pdf_variant=_VARIANT, pdf_tags=True, pdf_identifier=identifier
+        )
     finally:
         for logger in loggers:
             logger.removeHandler(heard)
-    found += [f"WeasyPrint warns: {told}" for told in heard.told]
+    found += [f"WeasyPrint warns: {told}." for told in heard.told]
+    if counted.figures != counted.texts:
+        found.append(f"{counted.figures} figures have {counted.texts} texts instead of them.")
     if found:
         more = len(found) - _MOST_TOLD
         rest = f" And {more} more." if more > 0 else ""
@@ -77,6 +77,14 @@ def pdf_of(page: str, pages: int) -> bytes:
     return content
 
 
-def alternatives(content: bytes) -> tuple[int, int]:
-    """How many figures an uncompressed PDF has, and how many texts instead of figures."""
-    return len(re.findall(rb"/S /Figure", content)), len(re.findall(rb"/Alt ", content))
+class _Alternatives:
+    """Counts figures of the structure tree, and texts that stand instead of them."""
+
+    figures = texts = 0
+
+    def __call__(self, _document: Any, pdf: Any) -> None:
+        for entry in pdf.objects:
+            if not isinstance(entry, dict) or entry.get("S") != "/Figure":
+                continue
+            self.figures += 1
+            self.texts += bool(entry.get("Alt"))

@@ -84,8 +84,14 @@ def tile(basis: Basis, reading: Reading) -> Tile:
 def course(basis: Basis, reading: Reading) -> tuple[Plot | None, tuple[Series, ...]]:
     """The thirteen months of a KPI in the size of a word."""
     found = basis.courses.get(reading.card.name)
-    values = tuple(found.history.get(start) for start in basis.months()) if found else ()
-    if not any(value is not None for value in values):
+    # What adds up has no month to be drawn before the month is over.
+    hidden = basis.partial_month if reading.card.additivity == "additive" else None
+    values = (
+        tuple(None if s == hidden else found.history.get(s) for s in basis.months())
+        if found
+        else ()
+    )
+    if sum(value is not None for value in values) < 2:  # noqa: PLR2004 - a point is no course
         return None, ()
     w = basis.words
     picture = replace(plots.sparkline(values), title=w("figure_of", name=w.label(reading.card)))
@@ -130,7 +136,7 @@ def _subtitle(basis: Basis) -> Text:
         told.append(w("first_period"))
     if basis.late:
         names = [
-            w("late_one", label=w.label(one.card), day=w.date(one.window.last))
+            w("late_kpi", label=w.label(one.card), day=w.date(one.window.last))
             for one in basis.late
         ]
         told.append(w("late_some", names=w.listed(names)))
@@ -221,7 +227,7 @@ def _focus_told(basis: Basis, split: Drivers | None) -> list[Text]:
         share = float(first.amount) / float(split.change) if split.change else 0.0
         if 0 < share <= 1:
             told.append(
-                w("told_driver_one", name=_member(basis, first), amount=amount.text,
+                w("told_driver", name=_member(basis, first), amount=amount.text,
                   share=w.share(share))
             )  # fmt: skip
             figures.append(amount)

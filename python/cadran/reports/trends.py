@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PANELS = 9
 LEAST = 6  # months, below which there are no limits
 _REACH = 2.66
-_NAMED = 3
+_NAMED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,11 @@ def _chosen(basis: Basis) -> list[Reading]:
 
 def _panel(basis: Basis, reading: Reading) -> _Panel:
     values = {start: reading.history.get(start) for start in basis.months()}
+    whole = {start: value for start, value in values.items() if start != basis.partial_month}
     changed = [periods.start_of(change.period.date(), "month") for change in reading.breaks]
-    found = limits(values, reading.card.unit, max(changed, default=None))
+    found = limits(whole, reading.card.unit, max(changed, default=None))
     signals = tuple(
-        start for start, value in values.items()
+        start for start, value in whole.items()
         if value is not None and found is not None and start >= found.since
         and not found.holds(value)
     )  # fmt: skip
@@ -159,7 +160,7 @@ def _picture(basis: Basis, panel: _Panel) -> PictureBlock:
     ]
     plot = plots.trend(
         drawn, card, "month", title=w("figure_of", name=w.label(card)), lang=w.lang,
-        breaks=marks, zero=False,
+        breaks=marks, zero=False, running=basis.partial_month,
     )  # fmt: skip
     sub = w("too_short") if panel.limits is None else w.counted("signals", len(panel.signals))
     return PictureBlock(w.label(card), sub, plot, tuple(series), height=38.5, span=4)
@@ -177,6 +178,8 @@ def _title(basis: Basis, panels: list[_Panel]) -> Text:
     if not names:
         return Text(w("trends_calm"))
     shown = w.listed(names[:_NAMED])
+    if len(names) > _NAMED:
+        return Text(w.sentence(w("trends_signals", n=w.spelled(len(names)), names=shown)))
     return Text(w.sentence(w.counted("trends_signal", len(names), names=shown)))
 
 

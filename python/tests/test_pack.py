@@ -1,0 +1,246 @@
+"""The board pack: what it says equals what the layer answers, and what is printed is whole."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html as markup
+import re
+import shutil
+import string
+import subprocess
+from collections import defaultdict
+from dataclasses import replace
+
+import pytest
+
+from cadran.core.recent import Recent
+from cadran.errors import QueryError, ReportError
+from cadran.insight.readings import MOST_KEPT, Reader
+from cadran.insight.source import Source
+from cadran.insight.view import View
+from cadran.reports import layout
+from cadran.reports.basis import Basis
+from cadran.reports.html import html
+from cadran.reports.make import pack_from
+from cadran.reports.pack import (
+    Advice,
+    Page,
+    PictureBlock,
+    Table,
+    Text,
+    Tiles,
+    figures_of,
+    rows_of,
+)
+from cadran.reports.pdf import pdf, pdf_of
+from cadran.reports.say import FILE, Speech, texts
+from cadran.reports.trends import limits
+
+MONTH = dt.date(2026, 9, 1)
+PAGES = ["summary", "kpis", "levels", "incidents", "trends", "costs", "outlook"]
+
+
+@pytest.fixture(scope="module")
+def packs(layer):
+    """The pack of a month in both languages, which share what is read."""
+    kept = Recent(MOST_KEPT), Recent(MOST_KEPT)
+
+    def pack(lang):
+        reader = Reader(Source.of(layer), View(lang, "month", MONTH), lambda _: True, *kept)
+        return pack_from(Basis.read_by(reader, "Maison Cadran"))
+
+    return {lang: pack(lang) for lang in ("en", "fr")}
+
+
+@pytest.fixture(scope="module")
+def printed(packs):
+    return pdf(packs["fr"])
+
+
+def text_of(page):
+    """The words of a page of HTML, as they are read."""
+    body = re.sub(r"<(style|title).*?</\1>", " ", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", markup.unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+def plain(text):
+    return re.sub(r"\s+", " ", text).strip()
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_every_page_is_there_in_both_languages(packs, lang):
+    pack = packs[lang]
+    keys = [page.key for page in pack.pages]
+    assert keys[: len(PAGES)] == PAGES
+    assert {"advice", "definitions", "sources"} <= set(keys)
+    page = html(pack)
+    assert f'<html lang="{lang}">' in page
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|<script", page)
+    for one in pack.pages:
+        assert markup.escape(one.title.text, quote=False) in page
+        assert one.title.text.endswith(".")
+
+
+def test_every_figure_that_has_a_question_is_what_the_layer_answers_to_it(packs, layer):
+    asked = defaultdict(dict)
+    for pack in packs.values():
+        for figure in figures_of(pack.pages):
+            if figure.question is not None:
+                question = figure.question
+                by = question.dimension
+                asked[question.start, question.end, by].setdefault(question.metric, []).append(
+                    figure
+                )
+    count = 0
+    for (start, end, by), metrics in asked.items():
+        rows = layer.query(list(metrics), [by] if by else [], start=start, end=end).to_arrow()
+        answers = {row[by] if by else None: row for row in rows.to_pylist()}
+        for metric, figures in metrics.items():
+            for figure in figures:
+                assert answers[figure.question.member][metric] == figure.value, figure
+                count += 1
+    assert count > 100
+    assert {"net_revenue", "platform_availability", "incident_count"} <= {
+        metric for metrics in asked.values() for metric in metrics
+    }
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_every_figure_stands_in_the_html_as_the_model_has_it(packs, lang):
+    words = text_of(html(packs[lang]))
+    figures = list(figures_of(packs[lang].pages))
+    assert len(figures) > 150
+    missing = [figure.text for figure in figures if plain(figure.text) not in words]
+    spoken = {figure.text for page in packs[lang].pages for block in page.blocks
+              if isinstance(block, Advice) for figure in figures_of(block)}  # fmt: skip
+    assert set(missing) <= spoken  # the evidence of a decision stands on its own page
+
+
+def test_every_figure_stands_in_the_text_of_the_pdf(packs, printed, tmp_path):
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed: scripts/office.sh installs it")
+    file = tmp_path / "pack.pdf"
+    file.write_bytes(printed)
+    text = subprocess.run(
+        ["pdftotext", "-raw", file, "-"], check=True, capture_output=True, timeout=60
+    ).stdout.decode()
+    words = plain(text)
+    for page in packs["fr"].pages:
+        shown = [block for block in page.blocks if isinstance(block, Tiles | Table)]
+        for figure in figures_of(tuple(shown)):
+            if figure.question is not None:
+                assert plain(figure.text) in words, figure
+
+
+def test_the_pdf_is_small_and_the_same_each_time(packs, printed):
+    assert len(printed) < 2_000_000
+    assert printed.startswith(b"%PDF-1.7")
+    one = replace(packs["fr"], pages=packs["fr"].pages[1:2])
+    assert pdf(one) == pdf(one)
+    assert html(one) == html(one)
+
+
+def test_pictures_bring_what_they_show_for_writers_of_other_formats(packs):
+    pictures = [block for page in packs["en"].pages for block in page.blocks
+                if isinstance(block, PictureBlock)]  # fmt: skip
+    assert len(pictures) > 9
+    for block in pictures:
+        assert block.picture.marks
+        assert block.picture.title
+        assert any(value is not None for one in block.series for value in one.values)
+        assert all(len(one.labels) == len(one.values) for one in block.series)
+
+
+def test_blocks_stand_side_by_side_as_far_as_there_is_room():
+    blocks = tuple(Advice("", (Text("x"),), span=span) for span in (7, 5, 12, 4, 4, 4))
+    page = Page("p", "1", "p", Text("T."), Text(""), blocks, "")
+    assert [[block.span for block in row] for row in rows_of(page)] == [[7, 5], [12], [4, 4, 4]]
+
+
+SECTION = '<section class="page" style="height:210mm;position:relative">{}</section>'
+HEAD = "<html lang=en><title>t</title><style>@page{size:297mm 210mm;margin:0}body{margin:0}</style>"
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ('<p style="position:absolute;left:270mm;top:20mm;width:30mm">A word too far</p>',
+         "past the margin"),
+        ('<p style="position:absolute;left:20mm;top:198mm">Below</p>', "below the content"),
+        (('<div class=block style="position:absolute;left:20mm;top:20mm;width:50mm">One</div>'
+         '<div class=block style="position:absolute;left:60mm;top:22mm;width:50mm">Two</div>'),
+         "lie on each other"),
+        (('<table style="margin:20mm;table-layout:fixed;width:40mm"><tr><td style="width:9mm">'
+         'Incomprehensibilities<td>x</table>'), "wider than its cell"),
+        ('<p style="margin:20mm;font-weight:650">Bold</p>', "WeasyPrint warns"),
+        (('<p style="margin:20mm"><svg width="9pt" height="9pt" viewBox="0 0 9 9">'
+         '<rect width="9" height="9"/></svg></p>'), "figures have"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_layout_fails_the_pdf(content, fault):
+    with pytest.raises(ReportError, match=fault):
+        pdf_of(HEAD + SECTION.format(content), 1)
+
+
+def test_a_page_too_many_fails_the_pdf():
+    with pytest.raises(ReportError, match="2 pages instead of 1"):
+        pdf_of(HEAD + SECTION.format("") + SECTION.format(""), 1)
+
+
+def test_a_page_without_fault_is_printed():
+    page = '<p style="margin:20mm">A word <svg width="9pt" height="9pt"><title>A box</title></svg>'
+    assert pdf_of(HEAD + SECTION.format(page), 1).startswith(b"%PDF")
+    assert layout.Area(0, 0, 10, 10, "a").meets(layout.Area(5, 5, 20, 20, "b"))
+    assert not layout.Area(0, 0, 10, 10, "a").meets(layout.Area(10, 0, 20, 10, "b"))
+
+
+@pytest.mark.parametrize(
+    ("period", "lang", "told"),
+    [
+        ("2026-W30", "en", "of a month, a quarter or a year"),
+        ("2026-13", "en", "is no period"),
+        ("2031-Q1", "en", "No strategic KPI has a value in 2031-Q1: the data reach 2026-10-3"),
+        ("2026-Q3", "de", "lang is 'de'; it can be en, fr"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused_in_a_sentence(layer, period, lang, told):
+    with pytest.raises(QueryError, match=told):
+        Basis.of(Source.of(layer), period, lang)
+
+
+def test_limits_are_those_worked_out_on_paper():
+    months = [dt.date(2026, month, 1) for month in range(1, 8)]
+    found = limits(dict(zip(months, [1, 3, 1, 3, 1, 3, 1], strict=True)), "orders")
+    assert found.mean == pytest.approx(13 / 7)
+    assert found.high == pytest.approx(13 / 7 + 2.66 * 2)
+    assert found.low == 0  # nothing that was never negative is expected to be
+    assert found.holds(7)
+    assert not found.holds(8)
+    assert limits(dict.fromkeys(months[:5], 1), "orders") is None
+    assert limits(dict.fromkeys(months, 1), "orders", months[3]) is None
+
+
+def test_both_languages_have_every_text_with_the_same_places():
+    english, french = texts("en"), texts("fr")
+    places = string.Formatter().parse
+    for key, text in english.items():
+        names = {name for _, name, _, _ in places(text) if name}
+        # A singular may be said without its number, in one language and not in the other.
+        spelled = {"n"} if key.endswith(("_one", "_none", "_many")) else set()
+        assert names - spelled == {n for _, n, _, _ in places(french[key]) if n} - spelled, key
+        if key.endswith("_one"):
+            assert f"{key.removesuffix('_one')}_many" in english, key
+    assert FILE.exists()
+
+
+def test_numbers_are_spelled_and_signs_set_apart_as_print_has_them():
+    french, english = Speech("fr"), Speech("en")
+    assert french.counted("decisions", 1) == "Une décision est demandée au comité."
+    assert french.counted("incidents", 0) == "Aucun incident."
+    assert english.counted("incidents", 12) == "12 incidents."
+    assert french.spelled(1, is_feminine=True) == "une"
+    assert french.print("L'écart : -3 % ; -5 pt") == "L’écart\u00a0: −3 %\u202f; −5 pt"  # noqa: RUF001 - print's own signs
+    assert english.print("2026-09 and -3") == "2026-09 and −3"  # noqa: RUF001 - the minus sign
+    assert french.listed(["A", "B", "C"]) == "A, B et C"
+    assert french.inner("SLA net") == "SLA net"
+    assert french.date(dt.date(2026, 10, 1)) == "1er\u00a0octobre 2026"
