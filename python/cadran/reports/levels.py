@@ -72,12 +72,6 @@ class Served:
                 sums[one.contract.currency] += one.credit
         return dict(sums)
 
-    @property
-    def broken(self) -> list[Settlement]:
-        """The months in which a promise was not kept."""
-        every = [one for months in self.settlements.values() for one in months.values()]
-        return sorted((one for one in every if not one.is_kept), key=lambda one: -one.credit)
-
 
 def served(basis: Basis) -> Served:
     """What is known of contracts and SLOs in the period of a pack."""
@@ -289,8 +283,9 @@ def used_figures(basis: Basis, found: Served) -> dict[str, Figure]:
     @cache
     def figure(name: str) -> Figure:
         share = found.used[name]
+        is_close = 0.995 <= share < 1.005  # noqa: PLR2004 - what would read 100 on either side
         question = Question(CONSUMED, window.first, window.last, dimension=SLO, member=name)
-        return Figure(w.share(share), share, "%", question)
+        return Figure(w.share(share, 1 if is_close else 0), share, "%", question)
 
     return {name: figure(name) for name in found.used if found.used[name] is not None}
 
@@ -315,13 +310,10 @@ def _title(basis: Basis, found: Served) -> Text:
         ]  # fmt: skip
         if len(kept) == len(found.settlements):
             return Text(w.counted("contracts_kept_all", len(kept)))
-        worst = found.broken[0]
-        title = worst.contract.fr.title if w.lang == "fr" else worst.contract.title
         amounts = credit_figures(basis, found)
-        text = w.counted(
-            "contracts_kept_some", len(kept), all=w.spelled(len(found.settlements)),
-            worst=w.print(title), credits=w.listed([one.text for one in amounts]),
-        )  # fmt: skip
+        text = w.counted("contracts_kept_some", len(kept), all=w.spelled(len(found.settlements)))
+        listed = w.listed([one.text for one in amounts])
+        text += w("credits_follow", credits=listed) if amounts else "."
         return Text(w.sentence(text), "", tuple(amounts))
     if over:
         text = w.counted("budgets_over", len(over), all=w.spelled(len(figures)))
@@ -336,7 +328,8 @@ def _subtitle(basis: Basis, found: Served) -> Text:
     over = sorted(
         (n for n in figures if found.used[n] > 1 and n in names), key=lambda n: -found.used[n]
     )
-    parts, used = [], []
+    parts: list[str] = []
+    used: list[Figure] = []
     if over:
         first = figures[over[0]]
         parts.append(
@@ -346,8 +339,31 @@ def _subtitle(basis: Basis, found: Served) -> Text:
         used.append(first)
     elif figures:
         parts.append(w("budgets_none_over"))
+    worst = _worst(basis, found)
+    if worst is not None:
+        parts.append(worst.text)
+        used += worst.figures
     if any(one.gross != one.net for m in found.settlements.values() for one in m.values()):
         parts.append(w("exclusions_matter"))
     elif found.settlements:
         parts.append(w("exclusions_none"))
     return Text(" ".join(parts), "", tuple(used))
+
+
+def _worst(basis: Basis, found: Served) -> Text | None:
+    """The contract that costs most of the credits, where several do."""
+    w = basis.words
+    owed = {
+        name: sum((one.credit for one in months.values()), Decimal(0))
+        for name, months in found.settlements.items()
+    }
+    if sum(amount > 0 for amount in owed.values()) < 2:  # noqa: PLR2004 - one is all of it
+        return None
+    name = max(owed, key=lambda contract: (owed[contract], contract))
+    contract = next(iter(found.settlements[name].values())).contract
+    figure = Figure(
+        w.money(owed[name], contract.currency), owed[name], contract.currency,
+        origin=f"sla {name} credits",
+    )  # fmt: skip
+    title = contract.fr.title if w.lang == "fr" else contract.title
+    return Text(w("worst_contract", worst=title, credit=figure.text), "", (figure,))
