@@ -36,7 +36,7 @@ from cadran.reports.pdf import pdf, pdf_of
 from cadran.reports.say import FILE, Speech, texts
 from cadran.reports.trends import limits
 
-MONTH = dt.date(2026, 9, 1)
+MONTH = dt.date(2026, 10, 1)
 PAGES = ["summary", "kpis", "levels", "incidents", "trends", "costs", "outlook"]
 
 
@@ -239,7 +239,7 @@ def test_numbers_are_spelled_and_signs_set_apart_as_print_has_them():
     assert french.counted("incidents", 0) == "Aucun incident."
     assert english.counted("incidents", 12) == "12 incidents."
     assert french.spelled(1, is_feminine=True) == "une"
-    assert french.print("L'écart : -3 % ; -5 pt") == "L’écart\u00a0: −3 %\u202f; −5 pt"  # noqa: RUF001 - print's own signs
+    assert french.print("L'écart : -3 % ; -5 pt") == "L’écart\u00a0: −3\u202f%\u202f; −5 pt"  # noqa: RUF001 - print's own signs
     assert english.print("2026-09 and -3") == "2026-09 and −3"  # noqa: RUF001 - the minus sign
     assert french.listed(["A", "B", "C"]) == "A, B et C"
     assert french.inner("SLA net") == "SLA net"

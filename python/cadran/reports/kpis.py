@@ -39,7 +39,7 @@ def page(basis: Basis, notes: Mapping[str, str]) -> Page:
     columns = [
         Column(w("kpi"), 52), Column(now, 27, "right"), Column(w("target_name"), 25, "right"),
         Column(w("gap"), 19, "right"), Column(basis.year_ago(), 26, "right"),
-        Column(months, _COURSE), Column(w("state"), 32), Column(w("owner_note"), 44),
+        Column(months, _COURSE), Column(w("state"), 36), Column(w("owner_note"), 40),
     ]  # fmt: skip
     if not notes:
         columns = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cadran.governance.notes import notes
 from cadran.reports import (
     advice,
     appendix,
@@ -20,8 +21,6 @@ from cadran.reports.basis import Basis
 from cadran.reports.pack import Pack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cadran.insight.source import Source
 
 
@@ -31,7 +30,6 @@ def pack_of(
     lang: str = "en",
     *,
     name: str = "",
-    notes: Mapping[str, str] | None = None,
 ) -> Pack:
     """The pack of a period.
 
@@ -40,16 +38,15 @@ def pack_of(
         period: 2026, 2026-Q3 or 2026-09.
         lang: en or fr.
         name: of the organisation; by default that of the project.
-        notes: what the owner of a KPI said of the period, by KPI.
 
     Raises:
         QueryError: the period or the language is not known, or there is no data of the period.
         CadranError: as `Layer.query`.
     """
-    return pack_from(Basis.of(source, period, lang, name=name), notes=notes)
+    return pack_from(Basis.of(source, period, lang, name=name))
 
 
-def pack_from(basis: Basis, *, notes: Mapping[str, str] | None = None) -> Pack:
+def pack_from(basis: Basis) -> Pack:
     """The pack of what is read."""
     w = basis.words
     served, happened = levels.served(basis), incidents.happened(basis)
@@ -62,7 +59,7 @@ def pack_from(basis: Basis, *, notes: Mapping[str, str] | None = None) -> Pack:
     told = incidents.told(basis, happened, levels.credit_figures(basis, served))
     made = (
         summary.page(basis, (told,) if told else (), advice.asked(basis, found)),
-        kpis.page(basis, notes or {}),
+        kpis.page(basis, _notes(basis)),
         levels.page(basis, served),
         incidents.page(basis, happened),
         trends.page(basis),
@@ -76,3 +73,13 @@ def pack_from(basis: Basis, *, notes: Mapping[str, str] | None = None) -> Pack:
         basis.name, w("pack_title"), w.long_period(basis.start, basis.grain), basis.key, w.lang,
         basis.window.last, basis.window.is_running, w("contents"), pages,
     )  # fmt: skip
+
+
+def _notes(basis: Basis) -> dict[str, str]:
+    """What was last said of each KPI and the period or a part of it, to those who see it whole."""
+    found = {}
+    for note in notes(basis.source.layer, period=basis.key):
+        if basis.reader.whole(note.remark.kpi):
+            remark = note.remark
+            found[remark.kpi] = " ".join(filter(None, (remark.text, remark.cause, remark.action)))
+    return found

@@ -22,6 +22,7 @@ _MINUS = "\N{MINUS SIGN}"
 _NEGATIVE = re.compile(r"(?<![\w\N{EN DASH}-])-(?=[\d€$£])")
 _BEFORE_SIGN = re.compile(r"[ \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}]([;!?])")
 _BEFORE_COLON = re.compile(r" :")
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=[%€])")
 _MANY = 1_000_000
 
 
@@ -49,6 +50,7 @@ class Speech(Words):
         if self.lang == "fr":
             text = _BEFORE_SIGN.sub(f"{numbers.THIN}\\1", text)
             text = _BEFORE_COLON.sub(f"{numbers.WIDE}:", text)
+            text = _BEFORE_UNIT.sub(numbers.THIN, text)
             text = text.replace("« ", f"«{numbers.WIDE}").replace(" »", f"{numbers.WIDE}»")
         return text
 
