@@ -19,6 +19,8 @@ from cadran.reports.pack import Figure, Question, Text
 from cadran.reports.say import Speech
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cadran.core.project.cards import Card
     from cadran.insight.readings import Reading
     from cadran.insight.source import Source
@@ -56,13 +58,22 @@ class Basis:
     name: str
 
     @classmethod
-    def of(cls, source: Source, period: str, lang: str, *, name: str = "") -> Basis:
-        """The ground of a pack for whoever sees every row.
+    def of(
+        cls,
+        source: Source,
+        period: str,
+        lang: str,
+        *,
+        whole: Callable[[str], bool] = lambda _: True,
+        name: str = "",
+    ) -> Basis:
+        """The ground of a pack.
 
         Args:
             source: the numbers.
             period: 2026, 2026-Q3 or 2026-09.
             lang: en or fr.
+            whole: whether whoever asks sees all rows of a KPI.
             name: of the organisation; by default that of the project.
 
         Raises:
@@ -71,7 +82,7 @@ class Basis:
         if lang not in LANGS:
             raise QueryError(f"lang is {lang!r}; it can be {', '.join(LANGS)}.")
         grain, start = period_of(period)
-        return cls.read_by(Reader(source, View(lang, grain, start, "year"), lambda _: True), name)
+        return cls.read_by(Reader(source, View(lang, grain, start, "year"), whole), name)
 
     @classmethod
     def read_by(cls, reader: Reader, name: str = "") -> Basis:
