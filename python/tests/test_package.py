@@ -239,6 +239,27 @@ def test_the_wheel_holds_the_typed_package_and_its_command(wheels):
     assert not [name for name in names if "tests" in Path(name).parts]
 
 
+def test_pip_takes_the_wheel_beside_dbt_and_changes_nothing_of_it(wheels, tmp_path):
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--dry-run"]
+    taken = subprocess.run(
+        [*pip, "--no-index", "--report", tmp_path / "report.json",
+         "--quiet", "--upgrade", wheels.cadran],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert taken.returncode == 0, taken.stderr[-2000:]
+    planned = json.loads((tmp_path / "report.json").read_text())["install"]
+    assert {entry["metadata"]["name"] for entry in planned} <= {"cadran"}
+
+
+def test_the_list_of_licences_is_that_of_the_lock():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+    pinned = re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE)
+    rows = [tuple(line.split(" | ")) for line in page.splitlines() if line.startswith("| ")][1:]
+    assert [(name.removeprefix("| "), version) for name, version, _ in rows] == pinned
+    assert not [row for row in rows if re.search("AGPL|Affero|SSPL|BUSL", row[2])]
+
+
 def test_each_wheel_holds_its_own_package_and_not_the_other(wheels):
     for wheel, package in ((wheels.cadran, "cadran"), (wheels.demo, "cadran_demo")):
         names = names_in(wheel)
