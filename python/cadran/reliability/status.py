@@ -67,8 +67,10 @@ class Status:
 
     def label(self, lang: str = "en") -> str:
         """Its name in plain words, with the subject where it has one."""
-        label = self.label_fr if lang == "fr" else self.label_en
-        return label if self.subject == "all" else f"{label}: {self.subject}"
+        label, colon = (
+            (self.label_fr, "\N{NO-BREAK SPACE}:") if lang == "fr" else (self.label_en, ":")
+        )
+        return label if self.subject == "all" else f"{label}{colon} {self.subject}"
 
 
 def relation(layer: Layer, model: str, schema: str = SCHEMA) -> str:
