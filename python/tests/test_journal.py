@@ -121,6 +121,15 @@ def test_what_may_not_be_said_is_not_written(notes):
     assert said(notes) == ["one", "two", "three"]
 
 
+@pytest.mark.parametrize(("text", "by"), [("half \ud83d", "ann"), ("whole", "ann\udc80")])
+def test_what_is_no_text_is_refused_and_nothing_is_written(notes, text, by):
+    before = three(notes)
+    with pytest.raises(JournalError, match=r"is no text: U\+D[8C][38][D0] is half"):
+        notes.append({"text": text}, by=by)
+    assert notes.path.read_bytes().splitlines(keepends=True) == before
+    assert notes.faults() == []
+
+
 def test_several_writers_at_once_make_one_chain(notes):
     def write(name):
         own = Journal(notes.folder, "notes")

@@ -246,7 +246,13 @@ def _sealed(before: tuple[Entry, ...], content: Mapping[str, Any], by: str) -> t
         "previous": before[-1].hash if before else ORIGIN,
     }  # fmt: skip
     record["hash"] = sealed(record)
-    line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    try:
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    except UnicodeEncodeError as problem:
+        half = ord(problem.object[problem.start])
+        raise JournalError(
+            f"What is said is no text: U+{half:04X} is half of a character, without its other half."
+        ) from None
     if len(line) > _LONGEST:
         raise JournalError(f"What is said has {len(line):,} bytes; {_LONGEST:,} are the most.")
     return Entry(record["number"], now, by, record["content"], record["hash"]), line
