@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _ROOT = "/api/v1"
 _TOKEN = "CADRAN_TOKEN"  # noqa: S105 - the name of a variable, as the command line reads it
 _AGAIN = (429, 503)
+_TYPES = ("application/json", "application/vnd.apache.arrow.stream")
 _LONGEST_WAIT = 30.0  # seconds that one Retry-After is heeded
 _ERRORS: dict[str, type[CadranError]] = {
     "unauthenticated": UnauthenticatedError, "not-allowed": NotAllowedError,
@@ -311,6 +312,13 @@ class RemoteLayer:
             time.sleep(float(wait))
         if reply.status_code >= httpx.codes.BAD_REQUEST:
             _refuse(reply, self.url)
+        kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not reply.is_success or kind not in _TYPES:
+            place = reply.headers.get("location")
+            what = f"sends on to {place}" if place else f"answered {kind or 'nothing'}"
+            raise ServiceError(
+                f"{self.url} {what}, not JSON or Arrow: is it the address of a server of Cadran?"
+            )
         return reply
 
 

@@ -163,6 +163,16 @@ def test_but_not_for_ever_and_not_what_is_refused():
         (httpx.ReadTimeout("slow"), cadran.ServiceError, "did not answer within 5 seconds"),
         (httpx.ConnectError("refused"), cadran.ServiceError, "cannot be reached: refused"),
         (httpx.Response(502, text="<html>"), cadran.ServiceError, "answered 502 and no sentence"),
+        (
+            httpx.Response(200, html="<html>"),
+            cadran.ServiceError,
+            "answered text/html, not JSON or Arrow: is it the address of a server of Cadran",
+        ),
+        (
+            httpx.Response(302, headers={"location": "https://sso.example.com"}),
+            cadran.ServiceError,
+            "sends on to https://sso.example.com, not",
+        ),
         (problem(401, "unauthenticated", "Who?"), cadran.UnauthenticatedError, "Who"),
         (problem(504, "stopped", "Too long."), cadran.StoppedError, "Too long"),
         (problem(413, "too-large", "Too large."), cadran.LimitError, "Too large"),
