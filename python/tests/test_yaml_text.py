@@ -71,3 +71,69 @@ def test_an_item_is_added_to_a_list_that_is_there_or_is_made():
     assert yaml.safe_load(changed)["metrics"][-1] == {"name": "more", "type": "ratio"}
     changed = with_item("a: 1", composed("a: 1"), "metrics", "name: more\n")
     assert changed == "a: 1\nmetrics:\n  - name: more\n"
+
+
+ALIASED = """\
+shared:
+  c: &c
+    enabled: true
+  base: &base
+    type: simple
+  carded: &carded
+    config: {enabled: true}
+metrics:
+  - name: a
+    config: *c
+  - name: b
+    <<: *base
+  - name: d
+    <<: [*base, *carded]
+  - &e
+    name: e
+    config: &own
+      group: x
+  - name: f
+    config: {tags: *c, group: x}
+more: {config: *own}
+again:
+  - *e
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("a", "'config' is an alias of what stands elsewhere"),
+        ("d", "'config' is merged from what stands elsewhere"),
+        ("e", "the lines would stand elsewhere"),
+        ("f", "in braces, with an alias"),
+    ],
+)
+def test_nothing_is_written_where_an_alias_stands(name, sentence):
+    with pytest.raises(NotInsertableError, match=sentence):
+        with_key(ALIASED, metric(ALIASED, name), ("config", "meta", "kpi"), "a: 1\n")
+
+
+def test_a_mapping_that_ends_with_an_alias_takes_lines_below_it():
+    changed = with_key(ALIASED, metric(ALIASED, "b"), ("config", "meta", "kpi"), "a: 1\n")
+    expected = yaml.safe_load(ALIASED)
+    expected["metrics"][1]["config"] = {"meta": {"kpi": {"a": 1}}}
+    assert yaml.safe_load(changed) == expected
+    anchored = "metrics:\n  - name: a\n    config: &c\n      group: x\n"
+    changed = with_key(anchored, metric(anchored, "a"), ("config", "meta"), "a: 1\n")
+    assert yaml.safe_load(changed)["metrics"][0]["config"] == {"group": "x", "meta": {"a": 1}}
+
+
+def test_an_item_is_not_put_into_a_list_that_stands_elsewhere():
+    for text in ("a: &a\n  - x\nm: *a\n", "m: &m\n  - x\n", "a: &a {b: c}\nm:\n  - x\n  - *a\n"):
+        with pytest.raises(NotInsertableError):
+            with_item(text, composed(text), "m", "name: more\n")
+
+
+@pytest.mark.parametrize("name", ["orders", "visits", "sales"])
+def test_lines_end_as_those_of_the_text(name):
+    text = BLOCK.replace("\n", "\r\n")
+    changed = with_key(text, metric(text, name), ("config", "meta", "kpi"), "tier: x\n")
+    assert changed.count("\r\n") == changed.count("\n") == changed.count("\r")
+    kept = with_key(BLOCK, metric(BLOCK, name), ("config", "meta", "kpi"), "tier: x\n")
+    assert changed.replace("\r\n", "\n") == kept

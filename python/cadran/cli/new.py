@@ -24,8 +24,11 @@ _AGGREGATIONS = (
 )  # fmt: skip
 _KINDS = ("simple", "ratio", "derived", "cumulative", "conversion")
 _DEMO_LEAVES = shutil.ignore_patterns(
-    ".git", ".venv", "target", "logs", "data", "*.duckdb*", "__pycache__", "*.egg-info", ".*_cache"
-)
+    ".git", ".venv", "target", "logs", "data", "*.duckdb*", "__pycache__", "*.egg-info", ".*_cache",
+    "cadran_tokens.json*", ".cadran_tokens.json*", ".user.yml", ".schemas",
+)  # fmt: skip
+# What was asked and said in the clone. Packages below have such names too.
+_DEMO_LEAVES_ON_TOP = {"audit", "journal", "scratch", "build", "dist"}
 
 
 def add_init(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -40,7 +43,7 @@ def add_init(parser: argparse.ArgumentParser, _name: str) -> None:
     shown = (
         "cadran init",
         "cadran init --languages fr en --ci gitlab",
-        "cadran init --demo cadran-demo",
+        "cadran init --demo ../cadran-demo",
     )
     describe(
         parser, _init, usage, project="folder", shown=shown,
@@ -71,9 +74,19 @@ def _demo(folder: Path) -> int:
             "The demo company's models are not in the installed package: clone the repository, and"
             " run this there."
         )
+    if folder.resolve().is_relative_to(source):
+        raise QueryError(
+            f"{folder} is inside of {source}, which is copied: name a folder outside, such as"
+            f" {source.with_name('cadran-demo')}."
+        )
     if folder.exists() and any(folder.iterdir()):
         raise QueryError(f"{folder} is not empty: name a new folder.")
-    shutil.copytree(source, folder, ignore=_DEMO_LEAVES, dirs_exist_ok=True, symlinks=True)
+
+    def left(place: str, names: list[str]) -> set[str]:
+        on_top = _DEMO_LEAVES_ON_TOP if Path(place) == source else set()
+        return _DEMO_LEAVES(place, names) | (on_top & {*names})
+
+    shutil.copytree(source, folder, ignore=left, dirs_exist_ok=True, symlinks=True)
     place = shlex.quote(str(folder))
     print(f"The demo company is in {folder}. Next: cd {place} && cadran demo && dbt build")
     return 0

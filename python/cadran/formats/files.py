@@ -47,6 +47,27 @@ def placing(path: Path, *, durable: bool = True, keep_mode: bool = True) -> Iter
         aside.unlink(missing_ok=True)
 
 
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with the ends of its lines as they are.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return path.read_bytes().decode()
+
+
+def added(text: str, lines: str) -> str:
+    """A text with more lines at its end, which end as those of the text do."""
+    first = "" if not text or text.endswith(("\n", "\r")) else "\n"
+    return text + ending_as(text, first + lines)
+
+
+def ending_as(text: str, lines: str) -> str:
+    """Lines that end as those of a text do: by CR LF where it has one, by LF otherwise."""
+    return lines.replace("\n", "\r\n") if "\r\n" in text else lines
+
+
 def write(
     path: Path, content: str | bytes, *, mode: int | None = None, durable: bool = True
 ) -> None:

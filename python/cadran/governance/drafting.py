@@ -110,7 +110,7 @@ def new_card(layer: Layer, metric: str, objective: str = "", owner: str = "") ->
         raise QueryError(f"{metric} has a card already: `cadran show {metric}`.")
     path = root / layer.project.file_of(metric)
     block = card_text(layer, metric, objective, owner)
-    text = path.read_text(encoding="utf-8") if path.suffix in {".yml", ".yaml"} else ""
+    text = files.read_text(path) if path.suffix in {".yml", ".yaml"} else ""
     node = next((n for n in _metric_nodes(text) if yaml_text.text_of(n, "name") == metric), None)
     test = root / _test_folder(root) / f"{metric}__known_value.sql"
     written, lines, unplaced = [], 0, ""
@@ -124,10 +124,10 @@ def new_card(layer: Layer, metric: str, objective: str = "", owner: str = "") ->
         unplaced = f"under config.meta.kpi of {metric} in {path}, since {reason}:\n\n{block}"
     seed = root / starting.seed(root, "objectives")
     if objective and seed.exists() and not unplaced:
-        rows = seed.read_text(encoding="utf-8")
+        rows = files.read_text(seed)
         if not re.search(rf"^{re.escape(objective)},", rows, re.MULTILINE):
-            rows += ("" if rows.endswith("\n") else "\n") + starting.objective_row(objective, owner)
-            files.write(seed, rows)
+            row = starting.objective_row(objective, owner)
+            files.write(seed, files.added(rows, row))
             written.append(seed)
             lines += 1
     if not test.exists():
@@ -184,11 +184,12 @@ def new_metric(layer: Layer, draft: MetricDraft) -> Written:
     fault = _fault(layer, draft)
     if fault:
         raise QueryError(fault)
-    if draft.kind == "simple":
-        return _new_simple(layer, root, draft)
     path = root / _model_folder(root) / "metrics" / f"{draft.name}.yml"
-    if path.exists():
+    is_simple = draft.kind == "simple"
+    if path.exists() and (not is_simple or _has_measures(layer)):
         raise QueryError(f"{path} is there already.")
+    if is_simple:
+        return _new_simple(layer, root, draft, path)
     body = _old_body(draft) if _has_measures(layer) else _new_body(draft)
     text = "metrics:\n  - " + "\n    ".join([*_head(draft), *body]) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -275,14 +276,13 @@ def _old_body(draft: MetricDraft) -> list[str]:
     return ["type_params:", f"  expr: {expression}", f"  metrics: [{', '.join(names)}]"]
 
 
-def _new_simple(layer: Layer, root: Path, draft: MetricDraft) -> Written:
+def _new_simple(layer: Layer, root: Path, draft: MetricDraft, path: Path) -> Written:
     expression = [f"expr: {json.dumps(draft.expr, ensure_ascii=False)}"] if draft.expr else []
     body = [*_head(draft), f"agg: {draft.agg}", *expression]
     if not _has_measures(layer):
         return _into(root, "models", "name", draft.model, "metrics", body)
     measure = [f"name: {draft.name}", f"agg: {draft.agg}", *expression]
     placed = _into(root, "semantic_models", "model", draft.model, "measures", measure)
-    path = root / _model_folder(root) / "metrics" / f"{draft.name}.yml"
     lines = [*_head(draft), "type_params:", f"  measure: {draft.name}"]
     text = "metrics:\n  - " + "\n    ".join(lines) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -294,7 +294,7 @@ def _into(root: Path, kind: str, key: str, model: str, below: str, body: list[st
     for path in dbt.project_files(root):
         if path.suffix not in {".yml", ".yaml"} or path.name == "dbt_project.yml":
             continue
-        text = path.read_text(encoding="utf-8")
+        text = files.read_text(path)
         for node in yaml_text.items_of(yaml_text.composed(text), kind):
             named = yaml_text.text_of(node, key)
             if model not in {named, *re.findall(r"ref\(\s*['\"](\w+)['\"]", named)}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import yaml
 from cadran.core.project import checks, dbt, git
 from cadran.core.project.cards import carried_by
 from cadran.errors import ProjectError
-from cadran.formats import strict_yaml
+from cadran.formats import files, strict_yaml, yaml_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,15 +67,16 @@ cadran:
     - cadran check --ci
 """
 _HOOK = """\
-  - repo: local
-    hooks:
-      - id: cadran-check
-        name: every KPI against the rules
-        entry: cadran check
-        language: system
-        pass_filenames: false
-        files: \\.(sql|ya?ml|csv)$
+repo: local
+hooks:
+  - id: cadran-check
+    name: every KPI against the rules
+    entry: cadran check
+    language: system
+    pass_filenames: false
+    files: \\.(sql|ya?ml|csv)$
 """
+_HOOK_ITEM = textwrap.indent(_HOOK, "    ").replace("    ", "  - ", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,32 +137,35 @@ def _new(path: Path, text: str, note: str = "") -> Step:
     if path.exists():
         return Step(path, "as it is")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    files.write(path, text)
     return Step(path, "new", note)
 
 
 def _lines(path: Path, wanted: tuple[str, ...]) -> Step:
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = files.read_text(path) if path.exists() else ""
     present = {line.strip().strip("/") for line in text.splitlines()}
     missing = [line for line in wanted if line.strip("/") not in present]
     if not missing:
         return Step(path, "as it is")
     state = "more lines" if text else "new"
-    text += "" if not text or text.endswith("\n") else "\n"
-    path.write_text(text + "".join(f"{line}\n" for line in missing), encoding="utf-8")
+    files.write(path, files.added(text, "".join(f"{line}\n" for line in missing)))
     return Step(path, state)
 
 
 def _hook(path: Path) -> Step:
     if not path.exists():
-        return _new(path, f"repos:\n{_HOOK}", "`pre-commit install` switches it on")
-    text = path.read_text(encoding="utf-8")
+        return _new(path, f"repos:\n{_HOOK_ITEM}", "`pre-commit install` switches it on")
+    text = files.read_text(path)
     if "cadran-check" in text:
         return Step(path, "as it is")
-    content = strict_yaml.parse(text, path.name, ProjectError)
-    if not isinstance(content, dict) or list(content)[-1:] != ["repos"] or "\n  - " not in text:
-        return Step(path, "as it is", f"add by hand:\n{_HOOK}")
-    path.write_text(f"{text.rstrip()}\n{_HOOK}", encoding="utf-8")
+    strict_yaml.parse(text, path.name, ProjectError)
+    root = yaml_text.composed(text)
+    try:
+        if root is None:
+            raise yaml_text.NotInsertableError("it is empty")  # noqa: TRY301 - as any other
+        files.write(path, yaml_text.with_item(text, root, "repos", _HOOK))
+    except yaml_text.NotInsertableError as reason:
+        return Step(path, "as it is", f"{reason}; add by hand:\n{_HOOK_ITEM}")
     return Step(path, "more lines")
 
 
