@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cadran.cli.app import _parser
+from cadran.cli.app import parser_of
 from cadran.server import settings
 
 pytest_plugins = ("rest_fixtures",)
@@ -63,7 +63,7 @@ def test_the_configuration_of_agents_on_the_page_is_json_and_starts_a_command():
     (block,) = [b for kind, b in BLOCKS if kind == "json"]
     local = json.loads(block)["mcpServers"]["kpis"]
     assert local["command"] == "cadran"
-    assert _parser("mcp").parse_args(local["args"]).project_dir == Path("/srv/kpis")
+    assert parser_of("mcp").parse_args(local["args"]).project_dir == Path("/srv/kpis")
 
 
 def test_the_example_of_settings_holds_the_defaults():

@@ -19,11 +19,12 @@ import cadran
 from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller
 from cadran.cli import main
-from cadran.core.comparison import Comparison
-from cadran.core.days import Days, base_of
+from cadran.core.comparison import Comparison, change, percent
+from cadran.core.days import Days, base_of, is_same_dates
 from cadran.core.project.artifacts import find
 from cadran.core.query.request import Query
 from cadran.core.result import Break
+from cadran.insight.view import View, Window
 from cadran.server.run import serving
 from cadran.server.settings import Settings
 from cadran.serving.service import QueryService, RequestContext
@@ -41,7 +42,10 @@ class Rows:
     note: str = ""
 
 
-def on_paper(shop, rows, *, breaks=(), through=dt.date(2026, 2, 28), metric="orders", **asked):
+def on_paper(  # noqa: PLR0913 - an answer in its parts
+    shop, rows, *, breaks=(), through=dt.date(2026, 2, 28), begins=dt.date(2020, 1, 1),
+    metric="orders", **asked,
+):  # fmt: skip
     """What comes of answers that are given: by month, and over days by their range."""
 
     def answer(query):
@@ -49,7 +53,9 @@ def on_paper(shop, rows, *, breaks=(), through=dt.date(2026, 2, 28), metric="ord
         return Rows(pa.Table.from_pylist(table), breaks)
 
     query = Query.of({"metrics": [metric], "group_by": ["metric_time__month"], **asked})
-    found = Comparison(query, shop, answer, lambda _: through).result()
+    found = Comparison(
+        query, shop, answer, lambda _: through, lambda _, first: begins > first
+    ).result()
     return [tuple(row.values())[1:] for row in found.table.to_pylist()], found
 
 
@@ -73,6 +79,35 @@ def test_and_beside_the_same_month_of_the_year_before(shop):
     rows, found = on_paper(shop, MONTHS, compare="year", start="2026-02-10")
     assert rows == [(12, 8, 4, 50.0, True)]
     assert "start 2026-02-10 was widened to 2026-02-01" in found.note
+
+
+def test_a_base_that_the_data_begin_within_is_not_like_for_like(shop):
+    rows, found = on_paper(shop, MONTHS, compare="year", begins=dt.date(2025, 2, 20))
+    assert rows[-1] == (12, 8, 4, 50.0, False)
+    assert "The data of orders begin after 2025-02-01, the first day of its base." in found.note
+    rows, found = on_paper(shop, MONTHS, compare="previous", begins=dt.date(2025, 2, 20))
+    assert rows[-1] == (12, 10, 2, 20.0, True)
+    assert "begin after" not in found.note
+
+
+def test_a_running_year_is_compared_with_the_same_dates():
+    half = Days(dt.date(2025, 1, 1), dt.date(2025, 6, 30))
+    assert base_of(half, "year", "year") == Days(dt.date(2024, 1, 1), dt.date(2024, 6, 30))
+    assert is_same_dates(half, base_of(half, "year", "year"))
+    quarter = Days(dt.date(2024, 1, 1), dt.date(2024, 3, 10))
+    assert base_of(quarter, "year", "quarter").end == dt.date(2023, 3, 10)
+    for days, grain in ((half, "year"), (quarter, "quarter")):
+        view = View("en", grain, days.start, "year")
+        window = Window.of(view, days.end)
+        assert Days(window.base_first, window.base_last) == base_of(days, "year", grain)
+
+
+@pytest.mark.parametrize("odd", [float("inf"), float("nan"), True, dt.date(2026, 1, 1), "x"])
+def test_what_is_no_finite_number_has_no_change(odd):
+    assert change(odd, 1.0) is None
+    assert change(1, odd) is None
+    assert percent(odd, 1) is None
+    assert percent(1, odd) is None
 
 
 def test_a_running_month_is_compared_with_as_many_days(shop):

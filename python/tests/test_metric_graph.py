@@ -192,6 +192,9 @@ def test_measures_are_read_as_metricflow_reads_them():
     assert graph.observed("convinced") == "visits"
 
 
-def test_a_manifest_without_measures_is_left_as_it_is():
+def test_in_a_manifest_without_measures_each_metric_has_a_meta_and_the_rest_stays():
     manifest = {"semantic_models": [{"name": "sales", "measures": []}], "metrics": METRICS}
-    assert in_one_specification(manifest) is manifest
+    made = in_one_specification(manifest)
+    assert made["semantic_models"] == manifest["semantic_models"]
+    for metric, given in zip(made["metrics"], METRICS, strict=True):
+        assert metric == given | {"config": {"meta": {}} | (given.get("config") or {})}

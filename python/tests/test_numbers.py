@@ -280,7 +280,7 @@ def test_a_signal_in_a_statement_is_an_interrupt_and_no_error(shop):
     try:
         with pytest.raises(KeyboardInterrupt):
             shop.warehouse.arrow(
-                "select count(*) from range(200000) a, range(200000) b where a.range <> b.range"
+                "select count(*) from range(100000) a, range(100000) b where a.range <> b.range"
             )
     finally:
         timer.join()

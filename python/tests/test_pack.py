@@ -198,7 +198,7 @@ def test_a_page_without_fault_is_printed():
     ("period", "lang", "told"),
     [
         ("2026-W30", "en", "of a month, a quarter or a year"),
-        ("2026-13", "en", "is no period"),
+        ("2026-13", "en", "is no month, quarter or year"),
         ("2031-Q1", "en", "No strategic KPI has a value in 2031-Q1: the data reach 2026-10-3"),
         ("2026-Q3", "de", "lang is 'de'; it can be en, fr"),
     ],

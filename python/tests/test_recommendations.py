@@ -129,7 +129,7 @@ def test_a_rule_whose_data_are_late_or_broken_is_held_back_with_its_reason(rule)
     unread = Subject(kind, "all", {}, "", {}, problem=Problem("broken", reason="No table."))
     [found] = judged(rule, unread, lang="fr")
     assert (found.id, found.status) == (f"{rule}/all/2026-Q3", "held")
-    assert found.because == "En attente, les données ne peuvent être lues : No table."
+    assert found.because == "Non évaluée, les données ne peuvent être lues : No table."
 
 
 def test_what_is_held_back_for_one_reason_is_said_once():
@@ -383,7 +383,10 @@ def test_what_cannot_be_read_is_one_subject_that_says_so(monkeypatch):
 def test_the_command_lists_decides_and_tells_what_was_decided(layer, monkeypatch, capsys):
     monkeypatch.setattr("cadran.cli.recommend.open_layer", lambda _: layer)
     assert main(["recommend", "list", "--period", "2026-Q2", "--lang", "fr"]) == 0
-    assert "La chose : budget d'erreur dépassé deux périodes de suite" in capsys.readouterr().out
+    assert (
+        "La chose\N{NO-BREAK SPACE}: budget d’erreur dépassé deux périodes"
+        in capsys.readouterr().out
+    )
     assert main(["recommend", "accept", ONE, "--note", "Yes.", "--by", "ann@example.com"]) == 0
     assert main(["recommend", "history", "--format", "json"]) == 0
     [line] = json.loads(capsys.readouterr().out.partition("\n")[2])

@@ -11,7 +11,7 @@ import importlib
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import cadran
 from cadran.core.project.artifacts import located
@@ -40,28 +40,31 @@ COMMANDS = {
     "forecast": ("insight", "a KPI at the end of the running period, with an interval"),
     "anomalies": ("insight", "days of a KPI that were unlike the same weekdays before"),
     "board": ("scorecard", "the KPI board: latest complete period, changes, targets, status"),
-    "report": ("report", "the board pack of a month, quarter or year, as HTML and PDF"),
+    "report": (
+        "report",
+        "the board pack of a month, quarter or year, as HTML, PDF, slides, workbook",
+    ),
+    "recommend": ("recommend", "what to do next and why, and what was decided about it"),
+    "note": ("note", "what people say about a KPI and a period"),
     "catalog": ("export", "the catalogue of all KPIs as a site that opens from disk"),
-    "bump": ("bump", "a new version of a KPI: its record, the lock, old against new"),
-    "tables": ("export", "write or check the KPI tables in models/kpis"),
     "export": ("export", "files for BI tools: Power BI, Superset, Apache Ossie"),
     "check": ("check", "hold every KPI against the rules: the gate of continuous integration"),
-    "completion": ("completion", "the script by which a shell completes commands and flags"),
-    "schema": ("schema", "JSON Schemas of cards and settings, by which an editor completes them"),
+    "bump": ("bump", "a new version of a KPI: its record, the lock, old against new"),
+    "tables": ("export", "write or check the KPI tables in models/kpis"),
+    "publish": ("ledger", "append to the ledger what differs from what was last published"),
+    "close": ("ledger", "make the published values of a period final"),
+    "verify": ("ledger", "check that nothing in the ledger was changed"),
+    "explain": ("ledger", "what lies between a value as published and as it is now"),
     "doctor": ("data", "check input data against the contracts before a build"),
     "ingest": ("data", "take access logs into the request contract"),
     "collect": ("collect", "receive telemetry: OTLP, remote-write, logs, checks, events"),
-    "publish": ("ledger", "append to the ledger what differs from what was last published"),
-    "note": ("note", "what people say about a KPI and a period"),
-    "recommend": ("recommend", "what to do next and why, and what was decided about it"),
-    "verify": ("ledger", "check that nothing in the ledger was changed"),
-    "close": ("ledger", "make the published values of a period final"),
-    "explain": ("ledger", "what lies between a value as published and as it is now"),
     "serve": ("serve", "serve the layer: REST, GraphQL, Flight SQL, agents"),
     "mcp": ("serve", "offer the KPIs as tools to an agent, over stdio"),
     "token": ("access", "make, list and revoke the tokens of a server"),
     "policy": ("access", "what a role may see, and what becomes of its questions"),
     "usage": ("access", "who asks a server for which KPI"),
+    "schema": ("schema", "JSON Schemas of cards and settings, by which an editor completes them"),
+    "completion": ("completion", "the script by which a shell completes commands and flags"),
     "demo": ("data", "write the data of the demo company"),
 }
 
@@ -75,7 +78,12 @@ examples:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one sentence."""
+    """An argument parser whose complaints are one sentence, and whose examples have a line each."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Take what argparse takes."""
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **options)
 
     def error(self, message: str) -> NoReturn:
         """Say it on stderr and leave with the code for wrong use."""

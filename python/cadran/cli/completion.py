@@ -18,8 +18,9 @@ SHELLS = ("bash", "zsh", "fish")
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
     parser.description = (
-        f"{parser.description} bash and zsh: put `source <(cadran completion bash)` into ~/.bashrc"
-        " or ~/.zshrc; fish: `cadran completion fish > ~/.config/fish/completions/cadran.fish`."
+        f"{parser.description} bash: put `source <(cadran completion bash)` into ~/.bashrc;"
+        " zsh: `source <(cadran completion zsh)` into ~/.zshrc;"
+        " fish: `cadran completion fish > ~/.config/fish/completions/cadran.fish`."
     )
     shown = ("cadran completion bash", "cadran completion fish")
     parser.add_argument("shell", choices=SHELLS, help="whose script is printed")

@@ -95,7 +95,11 @@ def _demo(folder: Path) -> int:
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
     kinds = parser.add_subparsers(title="what", metavar="WHAT", required=True)
-    kpi = kinds.add_parser("kpi", help="the card of a metric, as its definition tells it")
+    kpi = kinds.add_parser(
+        "kpi",
+        help="the card of a metric, as its definition tells it",
+        description="Write the card of a metric, as its definition tells it.",
+    )
     usage = """
         metric METRIC      a metric of the project (see cadran list --metrics)
         --objective NAME   a row of the seed of objectives
@@ -104,7 +108,11 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         --print            show the card, write nothing
     """
     describe(kpi, _kpi, usage, shown=("cadran new kpi order_count --objective grow",))
-    metric = kinds.add_parser("metric", help="the YAML of a metric over a mart or other metrics")
+    metric = kinds.add_parser(
+        "metric",
+        help="the YAML of a metric over a mart or other metrics",
+        description="Write the YAML of a metric over a mart or other metrics.",
+    )
     usage = """
         name NAME          such as order_count
         --type             kind of metric (default: %(default)s)

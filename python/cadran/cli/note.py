@@ -39,8 +39,9 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
         --period PERIOD    only of periods that lie in this one
         --incident ID      only about this incident
     """
-    describe(listing, _list, usage, formats=TEXTS, kpi={"nargs": "?"})
-    examples(parser, shown, "cadran note list net_revenue --period 2026-Q4")
+    listed = "cadran note list net_revenue --period 2026-Q4"
+    describe(listing, _list, usage, shown=(listed,), formats=TEXTS, kpi={"nargs": "?"})
+    examples(parser, shown, listed)
 
 
 def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
@@ -55,6 +56,8 @@ def _add(parsed: argparse.Namespace) -> int:
     by = parsed.by or git.user(parsed.project_dir)
     if not by:
         raise QueryError("Nobody is named who says it: give --by EMAIL, or set git's user.email.")
+    if "@" not in by:
+        raise QueryError(f"'{by}' is no address: give --by such as head.of.sales@example.com.")
     remark = notes.Remark(
         parsed.kpi, parsed.period, parsed.text, parsed.cause, parsed.act, parsed.owner, parsed.due,
         parsed.incident,

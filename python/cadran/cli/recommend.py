@@ -41,8 +41,8 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
         describe(action, _decide, usage, shown=(example,), note={"required": True})
         action.set_defaults(decision=decision)
     history = _action(actions, "history", "every decision that was made")
-    describe(history, _history, "id ID  only those about it", formats=TEXTS, language=True,
-             id={"nargs": "?"})  # fmt: skip
+    describe(history, _history, "id ID  only those about it", shown=("cadran recommend history",),
+             formats=TEXTS, language=True, id={"nargs": "?"})  # fmt: skip
     examples(
         parser,
         "cadran recommend list --period 2026-Q3 --lang fr",
@@ -85,6 +85,8 @@ def _decide(parsed: argparse.Namespace) -> int:
     by = parsed.by or git.user(parsed.project_dir)
     if not by:
         raise QueryError("Nobody is named who decides: give --by EMAIL, or set git's user.email.")
+    if "@" not in by:
+        raise QueryError(f"'{by}' is no address: give --by such as head.of.sales@example.com.")
     decided = recommend.decide(
         open_layer(parsed), parsed.id, parsed.decision, note=parsed.note, by=by
     )

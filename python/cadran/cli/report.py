@@ -45,8 +45,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
     """
     shown = (
         "cadran report --period 2026-Q3",
-        "cadran report --period 2026 --lang fr --format pdf,pptx,xlsx",
-        "cadran report --period 2026-Q3 --format pdf --send direction",
+        "cadran report --period 2026-10 --lang fr --format pptx,xlsx",
     )
     describe(
         parser, _report, usage, language=True, shown=shown,
@@ -96,7 +95,8 @@ def _receiver(parsed: argparse.Namespace) -> Receiver:
 
     receivers = {one.name: one for one in policy.read(parsed.project_dir).receivers}
     if parsed.send not in receivers:
-        raise UnknownNameError("receiver", parsed.send, receivers)
+        none = "cadran_alerts.yml has no receiver yet: add one with `apprise` (docs/slides.md)."
+        raise UnknownNameError("receiver", parsed.send, receivers, hint="" if receivers else none)
     receiver = receivers[parsed.send]
     if receiver.apprise is None:
         raise QueryError(
@@ -145,8 +145,9 @@ def _diff(parsed: argparse.Namespace) -> int:
                 after = said.pack(layer, new).figures
         case _:
             raise QueryError(
-                f"'{' '.join(parsed.words)}' is not known here: write `diff OLD NEW` with two packs"
-                " that went out, such as pack-1 and pack-2, or `diff pack-1 now`."
+                f"'{' '.join(parsed.words)}' is not known here: name a period with --period"
+                " 2026-Q3, or write `diff OLD NEW` with two packs that went out, such as `diff"
+                " pack-1 now`."
             )
     form = parsed.format if parsed.format in TEXTS else "table"
     rows = [moved.to_row() for moved in said.diff(before.figures, after)]

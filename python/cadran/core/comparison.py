@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cadran.core.days import Days, base_of, check
+from cadran.core.days import Days, base_of, check, is_same_dates
 from cadran.core.query.request import DAY_OR_COARSER, Field, GroupBy
 from cadran.errors import CadranError, QueryError, StoppedError, UnknownNameError
 from cadran.formats import periods
@@ -135,6 +135,7 @@ class Comparison:
         model: SemanticModel,
         answer: Callable[[Query], Rows],
         through: Callable[[str], dt.date | None],
+        begins_within: Callable[[str, dt.date], bool],
     ) -> None:
         """Take a question.
 
@@ -143,6 +144,8 @@ class Comparison:
             model: the definitions that it names.
             answer: answers a question without `compare`, as whoever asks may see it.
             through: the last day that is whole in the sources of a metric; None where unknown.
+            begins_within: whether a source of a metric begins too late to compare with days from
+                one on.
 
         Raises:
             QueryError: it cannot be compared.
@@ -153,6 +156,7 @@ class Comparison:
         self.query = model.resolved(query)
         self._plain = replace(self.query, compare=None, order_by=(), limit=None, ordered=False)
         self._model, self._answer = model, answer
+        self._begins_within = begins_within
         self._grain = self._checked()
         names = {name: model.metric(name)["name"] for name in self.query.metrics}
         self._through = {name: _known(through, names[name]) for name in names}
@@ -227,7 +231,8 @@ class Comparison:
             asked = replace(asked, start=dt.datetime.combine(earliest, dt.time.min))
         column = GroupBy(_TIME, grain).column
         series: dict[dt.date, list[dict[str, Any]]] = defaultdict(list)
-        for row in self._sides.read(self._answer(asked)):
+        # Widened here, once for all: two ranges would be told of in two notes.
+        for row in self._sides.read(self._answer(self._model.widened(asked))):
             day = row.pop(column)
             if day is not None:
                 series[day].append(row)
@@ -248,6 +253,7 @@ class Comparison:
                 self._fill((day,), self._over(base, whole), "base", whole)
             elif whole:
                 self._fill((day,), series.get(base.start, []), "base", whole)
+            self._mark_late((day,), base, whole)
         is_by_weeks = self._kind == "year" and grain not in periods.MONTHS
         sentence = _WEEKS_BEFORE if is_by_weeks else _SIDE_BY_SIDE[self._kind]
         self._sides.notes[sentence.format(grain=grain)] = None
@@ -286,8 +292,26 @@ class Comparison:
             self._fill((start,), bases, "base", metrics)
             self._note_days(days, base, metrics, f"The {grain} of {start} is running: ")
             for cell in self._cells((start,), metrics):
-                cell.is_alike = days.length == base.length
+                cell.is_alike = is_same_dates(days, base) or days.length == base.length
+            self._mark_late((start,), base, metrics)
         return {metric for metrics in by_end.values() for metric in metrics}
+
+    def _mark_late(self, at: _Key, base: Days, metrics: Iterable[str]) -> None:
+        """Say where the sources of a metric begin within the days that it is compared with."""
+        for metric in metrics:
+            cells = [cell for cell in self._cells(at, [metric]) if cell.base is not None]
+            if not cells or not self._begins_late(metric, base.start):
+                continue
+            for cell in cells:
+                cell.is_alike = False
+            note = f"The data of {metric} begin after {base.start}, the first day of its base."
+            self._sides.notes[note] = None
+
+    def _begins_late(self, metric: str, first: dt.date) -> bool:
+        try:
+            return self._begins_within(self._model.metric(metric)["name"], first)
+        except QueryError:  # the manifest does not say by which time it is counted
+            return False
 
     def _cells(self, at: _Key, metrics: Iterable[str]) -> list[_Cell]:
         keys = [key for key in self._sides.cells if key[: len(at)] == at]
@@ -325,7 +349,9 @@ class Comparison:
             self._note_days(days, base, metrics, "")
             is_period = days == asked and grain is not None
             for cell in self._cells((), metrics):
-                cell.is_alike = is_period or days.length == base.length
+                is_same = is_same_dates(days, base) or days.length == base.length
+                cell.is_alike = is_period or is_same
+            self._mark_late((), base, metrics)
             self._breaks_between(base.start, days.end, metrics)
 
     def _breaks_between(self, start: dt.date, end: dt.date, metrics: list[str]) -> None:
@@ -442,14 +468,17 @@ def change(value: Any, base: Any, *, is_rate: bool = False) -> Decimal | None:
     """The difference of two values, exact; in points where they are fractions shown in percent."""
     if value is None or base is None:
         return None
-    difference = _exact(value) - _exact(base)
-    return difference * 100 if is_rate else difference
+    left, right = _exact(value), _exact(base)
+    if left is None or right is None:
+        return None
+    return (left - right) * 100 if is_rate else left - right
 
 
 def percent(value: Any, base: Any) -> float | None:
     """The change in percent of the size of the base; None where there is none."""
     difference = change(value, base)
-    size = None if base is None else abs(_exact(base))
+    exact = _exact(base)
+    size = None if exact is None else abs(exact)
     return float(difference / size * 100) if difference is not None and size else None
 
 
@@ -465,9 +494,13 @@ def _is_time(group: GroupBy, fields: Fields) -> bool:
     return bool(group.grain or group.date_part or (named and named.kind == "TimeDimension"))
 
 
-def _exact(value: Any) -> Decimal:
+def _exact(value: Any) -> Decimal | None:
+    """A finite number without its error; None of anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
     # The shortest decimal that names a float: 0.95 - 0.94 is 0.01, and no more digits.
-    return value if isinstance(value, Decimal) else Decimal(repr(value))
+    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    return exact if exact.is_finite() else None
 
 
 def _as(amount: Decimal | None, kind: pa.DataType) -> Any:

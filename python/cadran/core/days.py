@@ -94,8 +94,15 @@ def base_of(days: Days, comparison: str = "previous", grain: str | None = None) 
     else:
         start = periods.year_before(days.start, grain)
     last = periods.last_of(start, grain)
-    is_whole = days.end == periods.last_of(days.start, grain)
-    return Days(start, last if is_whole else min(start + length, last))
+    if days.end == periods.last_of(days.start, grain):
+        return Days(start, last)
+    by_date = comparison == "year" and grain in periods.MONTHS
+    return Days(start, min(periods.same_day(days.end) if by_date else start + length, last))
+
+
+def is_same_dates(days: Days, base: Days) -> bool:
+    """Whether days have the dates of others a year before, with or without 29 February."""
+    return base == Days(periods.same_day(days.start), periods.same_day(days.end))
 
 
 def check(comparison: str) -> None:

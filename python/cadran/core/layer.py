@@ -345,7 +345,9 @@ class Layer(SemanticModel):
             results.append(self.answer(side))
             return results[-1]
 
-        both = Comparison(query, self, answer, self.complete_through).result()
+        both = Comparison(
+            query, self, answer, self.complete_through, self.reaches.begins_within
+        ).result()
         first = results[0]
         marks = [result.watermark for result in results if result.watermark]
         return Result(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cadran.core.semantics.model import SemanticModel
 
 _DAY = dt.timedelta(days=1)
+_LATE_START = dt.timedelta(days=7)  # by which a source may begin after days that are compared
 _USUAL = 0.99  # the part of a source's gaps that are no longer than the usual one
 
 
@@ -98,6 +99,10 @@ class Reaches:
             furthest = max(other.until for other in every)
             until = max(until, min(furthest, until + 2 * (reach.gap - _DAY)))
         return (until + self.allowance(metric)).date() - _DAY
+
+    def begins_within(self, metric: str, first: dt.date) -> bool:
+        """Whether a source of a metric begins too late to compare with days from this one on."""
+        return any(reach.first.date() > first + _LATE_START for reach in self.of(metric))
 
     def allowance(self, metric: str) -> dt.timedelta:
         """How much of a day's end may be missing of a metric that counts as complete."""

@@ -57,6 +57,14 @@ def year_before(start: dt.date, grain: str) -> dt.date:
     return shifted(start, grain, -12 // MONTHS[grain])
 
 
+def same_day(day: dt.date) -> dt.date:
+    """The same date of the year before; 28 February for the 29th."""
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:
+        return day.replace(year=day.year - 1, day=28)
+
+
 def is_coarser(grain: str, other: str) -> bool:
     """True when the grain is the longer of the two."""
     return GRAINS.index(grain) > GRAINS.index(other)

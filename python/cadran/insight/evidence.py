@@ -139,11 +139,21 @@ def compared(  # noqa: PLR0913 - the ways to say which days are meant
                 raise QueryError(f"There are no data behind {kpi}.")
             period = "month", periods.start_of(through, "month")
         days = of_period(period[1], period[0], through)
-        return days, base_of(days, comparison, period[0])
+        return days, _known_whole(source, kpi, base_of(days, comparison, period[0]))
     if period is not None or start is None:
         raise QueryError("Name a period, or the days with start and end.")
     last = end or through
     if last is None or last < start:
         raise QueryError(f"No whole day of {kpi} lies between {start} and {last}.")
     days = Days(start, last)
-    return days, base_of(days, comparison)
+    return days, _known_whole(source, kpi, base_of(days, comparison))
+
+
+def _known_whole(source: Source, kpi: str, base: Days) -> Days:
+    """Days that something is compared with, unless the data of the KPI begin within them."""
+    if source.layer.reaches.begins_within(source.layer.metric(kpi)["name"], base.start):
+        raise QueryError(
+            f"The data of {kpi} begin after {base.start}, the first day that it would be compared"
+            " with: name later days, or another comparison."
+        )
+    return base

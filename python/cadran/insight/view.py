@@ -195,18 +195,10 @@ class Window:
         base_last = periods.last_of(base, view.grain)
         if is_running:
             by_date = by_year and view.grain != "week"
-            same = _year_before(last) if by_date else base + (last - first)
+            same = periods.same_day(last) if by_date else base + (last - first)
             base_last = min(base_last, same)
         return cls(view.grain, first, last, base, base_last, is_running)
 
 
 def _period_before(start: dt.date, grain: str) -> dt.date:
     return periods.shifted(start, grain, -1)
-
-
-def _year_before(day: dt.date) -> dt.date:
-    """The same day of the year before; 28 February for the 29th."""
-    try:
-        return day.replace(year=day.year - 1)
-    except ValueError:
-        return day.replace(year=day.year - 1, day=28)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from cadran.reports.pack import Figure, Question, Text
 from cadran.reports.say import Speech
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
     from cadran.core.project.cards import Card
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 GRAINS = ("month", "quarter", "year")
 TILES = 5
-_LATE_START = dt.timedelta(days=7)  # by which a source may begin after a period that is compared
 MOST = 12  # KPIs that a page of them holds
 STATES: dict[Status, State] = {
     Status.ON_TARGET: "ok", Status.NEAR: "near", Status.WARNING: "warn", Status.CRITICAL: "bad",
@@ -81,7 +80,12 @@ class Basis:
         """
         if lang not in LANGS:
             raise QueryError(f"lang is {lang!r}; it can be {', '.join(LANGS)}.")
-        grain, start = period_of(period)
+        try:
+            grain, start = period_of(period)
+        except QueryError:
+            raise QueryError(
+                f"'{period}' is no month, quarter or year: write 2026-09, 2026-Q3 or 2026."
+            ) from None
         return cls.read_by(Reader(source, View(lang, grain, start, "year"), whole), name)
 
     @classmethod
@@ -167,18 +171,7 @@ class Basis:
     @cached_property
     def readings(self) -> dict[str, Reading]:
         """Each strategic KPI in the period; no year before where its sources began later."""
-        return {
-            one.card.name: replace(one, base=None)
-            if self.begins_within(one.card.name, one.window.base_first)
-            else one
-            for one in self.reader.readings(self.cards)
-        }
-
-    def begins_within(self, kpi: str, first: dt.date) -> bool:
-        """Whether the sources of a KPI begin too late to compare with days from this one on."""
-        layer = self.source.layer
-        reaches = layer.reaches.of(layer.metric(kpi)["name"])
-        return any(one.first.date() > first + _LATE_START for one in reaches)
+        return {one.card.name: one for one in self.reader.readings(self.cards)}
 
     @property
     def partial_month(self) -> dt.date | None:

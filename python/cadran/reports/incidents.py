@@ -87,7 +87,7 @@ def happened(basis: Basis) -> Happened:
         delays[None] = every[0]
     now = _rows(basis, [COUNT], [], (window.first, window.last))
     earlier = reader.compared("previous").readings([reader.card(COUNT)], history=1)[0]
-    before = None if basis.begins_within(COUNT, earlier.window.base_first) else earlier.base
+    before = earlier.base
     return Happened(
         True, rows, int(now[0][COUNT] or 0) if now else 0, None if before is None else int(before),  # noqa: FBT003 - it sees them
         year, delays,

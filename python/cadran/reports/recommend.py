@@ -23,6 +23,7 @@ from cadran.reports.expression import Expression, exact
 from cadran.reports.figures import ALL, Gathering, Period
 from cadran.reports.rules import Confidence, read, shipped
 from cadran.reports.said import packs
+from cadran.reports.say import Speech
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -186,7 +187,12 @@ def period(layer: Layer, text: str | None = None) -> Period:
     """
     if text is None:
         return Period.of(periods.last_complete(layer.last_day(), "quarter"), "quarter")
-    grain, start, _ = period_of(text)
+    try:
+        grain, start, _ = period_of(text)
+    except QueryError:
+        raise QueryError(
+            f"'{text}' is no month, quarter or year: write 2026-09, 2026-Q3 or 2026."
+        ) from None
     if grain not in _GRAINS:
         raise QueryError(
             f"'{text}' is a {grain}: recommendations are made for 2026, 2026-Q3 or 2026-10."
@@ -432,13 +438,18 @@ def _with(recommendation: Recommendation, decided: Decided | None) -> Recommenda
 def text(found: Iterable[Recommendation], lang: str) -> str:
     """Recommendations as they are read on a terminal."""
     words = {key: entry.of(lang) for key, entry in shipped().words.items()}
+    speech = Speech(lang)
     blocks = []
     for entry in found:
         lines = [entry.title, f"  {entry.because}", f"  {entry.action}"]
         if entry.effect:
-            lines.append(f"  {words['expects']} {entry.effect}")
+            effect = entry.effect
+            if lang == "fr":  # no capital after a colon
+                effect = effect[0].lower() + effect[1:]
+            lines.append(f"  {words['expects']} {effect}")
         if entry.cost:
             lines.append(f"  {words['costs']} {entry.cost.text}")
+        lines = [speech.print(line) for line in lines]
         status = words[f"is_{entry.status}"]
         decided = f", {entry.decided_by}: {entry.note}" if entry.decided_by else ""
         confidence = words[entry.confidence] if entry.status != "held" else ""

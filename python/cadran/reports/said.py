@@ -198,7 +198,8 @@ def pack(layer: Layer, name: str) -> SaidPack:
     """
     by_id = {entry.id: entry for entry in packs(layer)}
     if name not in by_id:
-        raise UnknownNameError("published pack", name, by_id)
+        none = "No pack went out yet: `cadran report --period 2026-Q3 --publish` keeps one."
+        raise UnknownNameError("published pack", name, by_id, hint="" if by_id else none)
     return by_id[name]
 
 

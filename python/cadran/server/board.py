@@ -133,10 +133,9 @@ class Board:
             made = self._kept_page(request, caller, lang)
             if made is None:
                 made = await self._server_context.run(self._page, request, caller, lang)
-            status, text = made
         except CadranError as problem:
-            status, text = self._refused(problem, View(lang=lang))
-        return self._html(text, status)
+            made = self._refused(problem, View(lang=lang))
+        return made
 
     async def pack(self, request: Request) -> Response:
         """The board pack of a period as a file, or why there is none."""
@@ -149,8 +148,7 @@ class Board:
         try:
             file = await self._packs.file(caller, period, lang, form)
         except Exception as problem:  # noqa: BLE001 - told on a page, recorded under a number
-            status, text = self._refused(problem, View(lang=lang))
-            return self._html(text, status)
+            return self._refused(problem, View(lang=lang))
         headers = {**_HEADERS, "content-disposition": f'attachment; filename="{file.name}"'}
         return Response(file.content, media_type=file.media, headers=headers)
 
@@ -163,7 +161,7 @@ class Board:
         edition = self._server_context.service.gate.edition
         return caller, edition, request.url.path, request.url.query, lang
 
-    def _kept_page(self, request: Request, caller: Caller, lang: str) -> tuple[int, str] | None:
+    def _kept_page(self, request: Request, caller: Caller, lang: str) -> Response | None:
         """The page as the same caller had it of the same data; None where there is none.
 
         It is recorded as shown again, and spends of what the caller may ask.
@@ -173,9 +171,9 @@ class Board:
             return None
         context = RequestContext(caller, "board")
         self._server_context.service.shown(context, kept.metrics)
-        return 200, kept.text
+        return self._html(kept.text, 200)
 
-    def _page(self, request: Request, caller: Caller, lang: str) -> tuple[int, str]:
+    def _page(self, request: Request, caller: Caller, lang: str) -> Response:
         key, mark = self._key(request, caller, lang), self._mark()
         asked: dict[str, None] = {}
         parameters = parse_qsl(request.url.query, keep_blank_values=True)
@@ -212,7 +210,7 @@ class Board:
             service.shown(context, ())
         if self._of_state[0] == mark and service.snapshots.current.hot is None:
             self._pages.put(key, _Page(text, mark, tuple(asked), time.monotonic()))
-        return 200, text
+        return self._html(text, 200)
 
     def _facts(self) -> tuple[Recent[tuple[Any]], Recent[tuple[float, Any]]]:
         """What was read of the state that the data is in now, and what took long of the build."""
@@ -224,7 +222,7 @@ class Board:
             self._of_build = build, Recent(MOST_KEPT)
         return self._of_state[1], self._of_build[1]
 
-    def _refused(self, problem: Exception, view: View) -> tuple[int, str]:
+    def _refused(self, problem: Exception, view: View) -> Response:
         fault = problem_of(problem)
         is_missing = isinstance(problem, UnknownNameError)
         words = Words(view.lang)
@@ -233,7 +231,7 @@ class Board:
             events="", until=None, signed_in=False, sentence=fault.sentence,
             title=words("not_there" if is_missing else "refused"),
         )  # fmt: skip
-        return fault.status, text
+        return self._html(text, fault.status, fault.headers)
 
     async def sign_in(self, request: Request) -> Response:
         """The form that takes a token, and the cookie that keeps it."""
@@ -279,8 +277,7 @@ class Board:
             service = self._server_context.service
             await self._server_context.run(notes.add, service, context, remark)
         except CadranError as problem:
-            status, text = self._refused(problem, View(lang=lang))
-            return self._html(text, status)
+            return self._refused(problem, View(lang=lang))
         return RedirectResponse(f"{_own_path(form.get('to', ''))}#notes", 303)
 
     async def sign_out(self, request: Request) -> Response:
@@ -354,8 +351,9 @@ class Board:
         return await self._server_context.identify(authorization)
 
     @staticmethod
-    def _html(text: str, status: int) -> Response:
-        return Response(text, status, media_type="text/html", headers=_HEADERS)
+    def _html(text: str, status: int, headers: dict[str, str] | None = None) -> Response:
+        every = {**_HEADERS, **(headers or {})}
+        return Response(text, status, media_type="text/html", headers=every)
 
 
 async def _form(request: Request) -> dict[str, str]:

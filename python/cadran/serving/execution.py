@@ -301,7 +301,9 @@ def compared(query: Query, layer: Layer, ask: Callable[[Query], Answer]) -> Answ
             answers.append(ask(side))
             return answers[-1]
 
-        both = Comparison(query, layer, answer, layer.complete_through).result()
+        both = Comparison(
+            query, layer, answer, layer.complete_through, layer.reaches.begins_within
+        ).result()
         if len({part.state.partition("-")[0] for part in answers}) == 1:
             break
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cadran.core.query.request import Query
-from cadran.errors import NotAllowedError
+from cadran.errors import NotAllowedError, UnknownNameError
 from cadran.governance import notes as kept
 from cadran.serving.entitlements import entitled
 
@@ -59,6 +59,11 @@ def add(service: QueryService, context: RequestContext, remark: Remark) -> Note:
     def work(state: Snapshot, _: Allowed) -> Note:
         entitled(context.caller, SCOPE)
         _refuse_part(service, context, remark.kpi)
+        incident = remark.incident.strip()
+        if incident and not service.sees_whole(context.caller, "incident_count"):
+            # Those there are are told to nobody else, nor whether this is one of them.
+            hint = f"{context.caller.name} may see no incidents."
+            raise UnknownNameError("incident", incident, (), hint=hint)
         return kept.add(state.layer, remark, by=context.caller.name)
 
     return service.recorded(context, "note", Query(metrics=(remark.kpi,)), work)
