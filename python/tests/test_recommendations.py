@@ -384,7 +384,7 @@ def test_the_command_lists_decides_and_tells_what_was_decided(layer, monkeypatch
     monkeypatch.setattr("cadran.cli.recommend.open_layer", lambda _: layer)
     assert main(["recommend", "list", "--period", "2026-Q2", "--lang", "fr"]) == 0
     assert (
-        "La chose\N{NO-BREAK SPACE}: budget d’erreur dépassé deux périodes"
+        "La chose\N{NO-BREAK SPACE}: budget d\N{RIGHT SINGLE QUOTATION MARK}erreur dépassé deux périodes"
         in capsys.readouterr().out
     )
     assert main(["recommend", "accept", ONE, "--note", "Yes.", "--by", "ann@example.com"]) == 0
