@@ -85,6 +85,8 @@ class Shop:
         self.metric_graph = MetricGraph({"metrics": METRICS})
         self.project = SimpleNamespace(file_of=lambda name: f"{name}.yml")
         self.through = through
+        self.begins = dt.date.min
+        self.reaches = SimpleNamespace(begins_within=lambda _, first: self.begins > first)
 
     def kpis(self):
         return [cards.read(m, lambda: "m.yml") for m in METRICS if cards.carried_by(m)]

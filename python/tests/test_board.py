@@ -207,7 +207,7 @@ def test_the_overview_offers_the_pack_of_its_period_and_wrong_ones_are_told(boar
         ("/board/pack.doc?lang=en&period=2026-09", "it can be html, pdf, pptx, xlsx"),
         ("/board/pack.pdf?lang=en&period=2026-W30", "write 2026-09"),
         ("/board/pack.pdf?lang=en&period=2016-09", "No strategic KPI has a value in 2016-09"),
-        ("/board/pack.pdf?lang=en", "period"),
+        ("/board/pack.pdf?lang=en", "is no month, quarter or year"),
     ):
         refused = board.get(path)
         assert refused.status_code == 400, path

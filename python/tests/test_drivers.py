@@ -216,6 +216,9 @@ def test_a_day_that_is_not_whole_is_compared_with_nothing():
         by_member(late, "amount", CHANNEL, AUGUST, JULY)
     with pytest.raises(QueryError, match="Name a period, or the days"):
         compared(late, "amount", end=day("2026-08-10"))
+    late.layer.begins = day("2026-07-20")
+    with pytest.raises(QueryError, match="The data of amount begin after 2026-07-01"):
+        compared(late, "amount")
 
 
 def test_days_are_said_as_people_say_them():
