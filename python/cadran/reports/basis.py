@@ -179,6 +179,13 @@ class Basis:
         last = self.last_month
         return last if self.window.last < periods.last_of(last, "month") else None
 
+    def open_month(self, reading: Reading) -> dt.date | None:
+        """The last month of a monthly reading, where its data or those of all do not reach its end.
+
+        A KPI may be late in a month that others know whole.
+        """
+        return reading.window.first if reading.window.is_running else self.partial_month
+
     @cached_property
     def monthly(self) -> Reader:
         """The same reader at the last month of the period."""

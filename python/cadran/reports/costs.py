@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cadran.charts.picture import Bar, Bars, Segment
 from cadran.reports.incidents import loss_of, of_money
-from cadran.reports.levels import credit_figures
+from cadran.reports.levels import credit_figures, owed
 from cadran.reports.pack import (
     Cell,
     Column,
@@ -164,12 +164,12 @@ def _beside(basis: Basis, served: Served, span: int) -> Paragraphs:
     w = basis.words
     texts = []
     for name, months in served.settlements.items():
-        owed = sum(one.credit for one in months.values())
-        if not owed:
+        amount = owed(months)
+        if not amount:
             continue
         contract = next(iter(months.values())).contract
         figure = Figure(
-            w.money(owed, contract.currency, 2), owed, contract.currency,
+            w.money(amount, contract.currency, 2), amount, contract.currency,
             origin=f"sla {name} credits",
         )  # fmt: skip
         title = contract.fr.title if w.lang == "fr" else contract.title

@@ -1,4 +1,4 @@
-"""The strategic KPIs by objective: value, target, year before, course, state, the owner's note."""
+"""The strategic KPIs by objective: value, target, year before, course, state, the last note."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def page(basis: Basis, notes: Mapping[str, str]) -> Page:
 
     Args:
         basis: what is read.
-        notes: what the owner said of the period, by KPI.
+        notes: what was last said of the period and by whom, by KPI.
     """
     w = basis.words
     readings = list(basis.readings.values())
@@ -39,7 +39,7 @@ def page(basis: Basis, notes: Mapping[str, str]) -> Page:
     columns = [
         Column(w("kpi"), 52), Column(now, 27, "right"), Column(w("target_name"), 25, "right"),
         Column(w("gap"), 19, "right"), Column(basis.year_ago(), 26, "right"),
-        Column(months, _COURSE), Column(w("state"), 36), Column(w("owner_note"), 40),
+        Column(months, _COURSE), Column(w("state"), 36), Column(w("last_note"), 40),
     ]  # fmt: skip
     if not notes:
         columns = [

@@ -31,6 +31,7 @@ from cadran.reports.pack import (
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
     from cadran.insight.service_levels import Level
     from cadran.reliability.sla import Contract, Settlement
@@ -65,12 +66,22 @@ class Served:
 
     @property
     def credits(self) -> dict[str, Decimal]:
-        """Credits by currency."""
+        """Credits by currency; none of contracts that no month is over of."""
         sums: dict[str, Decimal] = defaultdict(Decimal)
         for months in self.settlements.values():
-            for one in months.values():
+            for one in closed(months):
                 sums[one.contract.currency] += one.credit
         return dict(sums)
+
+
+def closed(months: Mapping[dt.date, Settlement]) -> list[Settlement]:
+    """The months of a contract that are over: one that runs is not judged and owes nothing yet."""
+    return [one for one in months.values() if not one.is_running]
+
+
+def owed(months: Mapping[dt.date, Settlement]) -> Decimal:
+    """The credits of a contract, in its currency."""
+    return sum((one.credit for one in closed(months)), Decimal(0))
 
 
 def served(basis: Basis) -> Served:
@@ -121,21 +132,34 @@ def _months(basis: Basis) -> list[dt.date]:
 def _budgets(
     basis: Basis, levels: tuple[Level, ...]
 ) -> tuple[dict[str, float], dict[dt.date, dict[str, float]]]:
-    """The budget that each SLO used, over the period and by part of it."""
+    """The budget that each SLO used, over the period and by part of it within the period.
+
+    An SLO without valid events in the period has used nothing that could be told.
+    """
     if not levels or not basis.source.sees(CONSUMED):
         return {}, {}
-    window, time = basis.window, f"metric_time__{_HEAT_GRAIN[basis.grain]}"
+    window, grain = basis.window, _HEAT_GRAIN[basis.grain]
+    time = f"metric_time__{grain}"
+
+    def used(first: dt.date, last: dt.date) -> dict[str, float]:
+        rows = basis.source.rows([CONSUMED], [SLO], start=first, end=last)
+        return {row[SLO]: row[CONSUMED] for row in rows if row[CONSUMED] is not None}
+
+    by_part: dict[dt.date, dict[str, float]] = defaultdict(dict)
     try:
-        rows = basis.source.rows([CONSUMED], [SLO], start=window.first, end=window.last)
+        whole = used(window.first, window.last)
         parts = basis.source.rows([CONSUMED], [time, SLO], start=window.first, end=window.last)
+        for row in parts:
+            by_part[row[time]][row[SLO]] = row[CONSUMED]
+        for start in by_part:
+            last = periods.last_of(start, grain)
+            if start < window.first or last > window.last:  # a grain is answered whole
+                by_part[start] = used(max(start, window.first), min(last, window.last))
     except ENDING:
         raise
     except CadranError:
         return {}, {}
-    by_part: dict[dt.date, dict[str, float]] = defaultdict(dict)
-    for row in parts:
-        by_part[row[time]][row[SLO]] = row[CONSUMED]
-    return {row[SLO]: row[CONSUMED] for row in rows}, dict(by_part)
+    return whole, dict(by_part)
 
 
 def page(basis: Basis, found: Served) -> Page | None:
@@ -166,9 +190,7 @@ def _contracts(basis: Basis, found: Served) -> Table:
     if is_short:
         columns.append(Column(w("excluded"), excluded, "right"))
     columns.append(Column(w("credit"), credit, "right"))
-    ordered = sorted(
-        found.settlements.items(), key=lambda entry: -sum(o.credit for o in entry[1].values())
-    )
+    ordered = sorted(found.settlements.items(), key=lambda entry: -owed(entry[1]))
     rows = [
         _contract(basis, contract, of_month, months, is_short=is_short)
         for contract, of_month in ordered[:_MOST_CONTRACTS]
@@ -211,7 +233,10 @@ def _contract(
         minutes = sum(one.excluded_minutes for one in of_month.values())
         text = f"{w.number(minutes)}\N{NO-BREAK SPACE}min" if minutes else w("none_sign")
         cells.append(Cell(figure=Figure(text, minutes, "minutes", origin=f"sla {name}")))
-    total = sum((one.credit for one in of_month.values()), Decimal(0))
+    if not closed(of_month):
+        cells.append(Cell(w("none_sign"), weight="muted"))
+        return Row(tuple(cells))
+    total = owed(of_month)
     state: State = "bad" if total else ""
     text = w.money(total, contract.currency, 2) if total else w("no_credit")
     cells.append(
@@ -228,16 +253,17 @@ def _month(basis: Basis, name: str, one: Settlement, *, is_short: bool) -> Cell:
     origin = f"sla {name} {one.month:%Y-%m}"
     decimals = 3 if is_short else 2
     net = Figure(percent(one.net, w.lang, decimals), one.net, "%", origin=f"{origin} net")
-    state: State = "ok" if one.is_kept else "bad"
+    state: State = "" if one.is_running else "ok" if one.is_kept else "bad"
     if not is_short:
-        return Cell(figure=net, state="" if one.is_kept else "bad")
+        return Cell(figure=net, state="bad" if state == "bad" else "")
     if one.gross == one.net:
-        return Cell(figure=net, small=w("gross_same"), state=state, has_sign=True)
+        return Cell(figure=net, small=w("gross_same"), state=state, has_sign=bool(state))
     gross = Figure(
         w("gross", value=percent(one.gross, w.lang, decimals)), one.gross, "%",
         origin=f"{origin} gross",
     )  # fmt: skip
-    return Cell(figure=net, small=gross.text, small_figures=(gross,), state=state, has_sign=True)
+    return Cell(figure=net, small=gross.text, small_figures=(gross,), state=state,
+                has_sign=bool(state))  # fmt: skip
 
 
 def _objectives(basis: Basis, found: Served) -> list[Block]:
@@ -287,7 +313,7 @@ def used_figures(basis: Basis, found: Served) -> dict[str, Figure]:
         question = Question(CONSUMED, window.first, window.last, dimension=SLO, member=name)
         return Figure(w.share(share, 1 if is_close else 0), share, "%", question)
 
-    return {name: figure(name) for name in found.used if found.used[name] is not None}
+    return {name: figure(name) for name in found.used}
 
 
 def credit_figures(basis: Basis, found: Served) -> list[Figure]:
@@ -303,22 +329,20 @@ def _title(basis: Basis, found: Served) -> Text:
     w = basis.words
     figures = used_figures(basis, found)
     over = sorted((n for n in figures if found.used[n] > 1), key=lambda n: -found.used[n])
-    if found.settlements:
-        kept = [
-            name for name, months in found.settlements.items()
-            if all(one.is_kept for one in months.values())
-        ]  # fmt: skip
-        if len(kept) == len(found.settlements):
+    judged = list(filter(None, map(closed, found.settlements.values())))
+    if judged:
+        kept = [months for months in judged if all(one.is_kept for one in months)]
+        if len(kept) == len(judged):
             return Text(w.counted("contracts_kept_all", len(kept)))
         amounts = credit_figures(basis, found)
-        text = w.counted("contracts_kept_some", len(kept), all=w.spelled(len(found.settlements)))
+        text = w.counted("contracts_kept_some", len(kept), all=w.spelled(len(judged)))
         listed = w.listed([one.text for one in amounts])
         text += w("credits_follow", credits=listed) if amounts else "."
         return Text(w.sentence(text), "", tuple(amounts))
     if over:
         text = w.counted("budgets_over", len(over), all=w.spelled(len(figures)))
         return Text(w.sentence(text))
-    return Text(w.counted("budgets_held", len(figures)))
+    return Text(w.counted("budgets_held", len(figures)) if figures else w("contracts_open"))
 
 
 def _subtitle(basis: Basis, found: Served) -> Text:
@@ -343,6 +367,9 @@ def _subtitle(basis: Basis, found: Served) -> Text:
     if worst is not None:
         parts.append(worst.text)
         used += worst.figures
+    is_open = any(one.is_running for m in found.settlements.values() for one in m.values())
+    if is_open and (figures or any(closed(m) for m in found.settlements.values())):
+        parts.append(w("contracts_open"))  # else it is the title
     if any(one.gross != one.net for m in found.settlements.values() for one in m.values()):
         parts.append(w("exclusions_matter"))
     elif found.settlements:
@@ -353,16 +380,13 @@ def _subtitle(basis: Basis, found: Served) -> Text:
 def _worst(basis: Basis, found: Served) -> Text | None:
     """The contract that costs most of the credits, where several do."""
     w = basis.words
-    owed = {
-        name: sum((one.credit for one in months.values()), Decimal(0))
-        for name, months in found.settlements.items()
-    }
-    if sum(amount > 0 for amount in owed.values()) < 2:  # noqa: PLR2004 - one is all of it
+    amounts = {name: owed(months) for name, months in found.settlements.items()}
+    if sum(amount > 0 for amount in amounts.values()) < 2:  # noqa: PLR2004 - one is all of it
         return None
-    name = max(owed, key=lambda contract: (owed[contract], contract))
+    name = max(amounts, key=lambda contract: (amounts[contract], contract))
     contract = next(iter(found.settlements[name].values())).contract
     figure = Figure(
-        w.money(owed[name], contract.currency), owed[name], contract.currency,
+        w.money(amounts[name], contract.currency), amounts[name], contract.currency,
         origin=f"sla {name} credits",
     )  # fmt: skip
     title = contract.fr.title if w.lang == "fr" else contract.title

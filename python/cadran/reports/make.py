@@ -76,10 +76,14 @@ def pack_from(basis: Basis) -> Pack:
 
 
 def _notes(basis: Basis) -> dict[str, str]:
-    """What was last said of each KPI and the period or a part of it, to those who see it whole."""
-    found = {}
+    """What was last said of each KPI and the period or a part of it, and by whom.
+
+    Only of what whoever asks sees whole.
+    """
+    w, found = basis.words, {}
     for note in notes(basis.source.layer, period=basis.key):
         if basis.reader.whole(note.remark.kpi):
             remark = note.remark
-            found[remark.kpi] = " ".join(filter(None, (remark.text, remark.cause, remark.action)))
+            said = " ".join(filter(None, (remark.text, remark.cause, remark.action)))
+            found[remark.kpi] = w("note_by", by=note.by, text=said)
     return found

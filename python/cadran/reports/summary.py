@@ -85,7 +85,7 @@ def course(basis: Basis, reading: Reading) -> tuple[Plot | None, tuple[Series, .
     """The thirteen months of a KPI in the size of a word."""
     found = basis.courses.get(reading.card.name)
     # What adds up has no month to be drawn before the month is over.
-    hidden = basis.partial_month if reading.card.additivity == "additive" else None
+    hidden = basis.open_month(found) if found and reading.card.additivity == "additive" else None
     values = (
         tuple(None if s == hidden else found.history.get(s) for s in basis.months())
         if found
@@ -240,7 +240,7 @@ def _focus_told(basis: Basis, split: Drivers | None) -> list[Text]:
                 w("told_driver_against", name=_member(basis, against[0]), amount=other.text)
             )
             figures.append(other)
-        elif len(split.contributions) > 1:
+        elif len(split.contributions) > 1 and split.others is None:
             told.append(w("told_driver_all"))
     return [Text(" ".join(told), w(key, label=w.label(card)), tuple(figures))]
 

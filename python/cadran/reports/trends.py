@@ -116,7 +116,8 @@ def _chosen(basis: Basis) -> list[Reading]:
 
 def _panel(basis: Basis, reading: Reading) -> _Panel:
     values = {start: reading.history.get(start) for start in basis.months()}
-    whole = {start: value for start, value in values.items() if start != basis.partial_month}
+    running = basis.open_month(reading)
+    whole = {start: value for start, value in values.items() if start != running}
     changed = [periods.start_of(change.period.date(), "month") for change in reading.breaks]
     found = limits(whole, reading.card.unit, max(changed, default=None))
     signals = tuple(
@@ -160,7 +161,7 @@ def _picture(basis: Basis, panel: _Panel) -> PictureBlock:
     ]
     plot = plots.trend(
         drawn, card, "month", title=w("figure_of", name=w.label(card)), lang=w.lang,
-        breaks=marks, zero=False, running=basis.partial_month,
+        breaks=marks, zero=False, running=basis.open_month(panel.reading),
     )  # fmt: skip
     sub = w("too_short") if panel.limits is None else w.counted("signals", len(panel.signals))
     return PictureBlock(w.label(card), sub, plot, tuple(series), height=38.5, span=4)

@@ -1,0 +1,166 @@
+"""Parts of the pack on figures made by hand: edges of a period, months that run, late KPIs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+
+from cadran.governance.notes import Note, Remark
+from cadran.insight.drivers import Contribution
+from cadran.insight.readings import Reading
+from cadran.insight.view import View, Window
+from cadran.reliability.sla import Contract, settled
+from cadran.reports import costs, levels, make, summary, trends
+from cadran.reports.basis import Basis
+from cadran.reports.levels import CONSUMED, SLO, Served
+from cadran.reports.pack import Figure
+from cadran.reports.say import Speech
+
+QUARTER = dt.date(2026, 7, 1)
+CARD = SimpleNamespace(name="orders", unit="", additivity="additive", grains=("month",))
+WEEK = "metric_time__week"
+
+
+def basis_of(grain="quarter", start=QUARTER, through=dt.date(2026, 12, 31), lang="en", **reader):
+    """The ground of a pack of a period whose data reach a day."""
+    view = View(lang, grain, start, "year")
+    basis = Basis(SimpleNamespace(view=view, **reader), Speech(lang), "Acme")
+    basis.window = Window.of(view, through)
+    return basis
+
+
+# Service levels -----------------------------------------------------------------------------
+
+
+def test_weeks_at_the_ends_of_a_period_have_its_days_only_and_an_slo_without_events_is_left_out(
+    monkeypatch,
+):
+    asked = []
+
+    def rows(metrics, dimensions, *, start, end):
+        assert metrics == [CONSUMED]
+        asked.append((start, end))
+        if WEEK in dimensions:
+            starts = [dt.date(2026, 6, 29), dt.date(2026, 9, 21), dt.date(2026, 9, 28)]
+            return [{WEEK: first, SLO: "s", CONSUMED: 0.1} for first in starts]
+        used = 1.18 if end == dt.date(2026, 7, 5) else 0.5
+        return [{SLO: "s", CONSUMED: used}, {SLO: "none", CONSUMED: None}]
+
+    one, none = (SimpleNamespace(id=name, service="Shop", label=name) for name in ("s", "none"))
+    monkeypatch.setattr("cadran.insight.service_levels.levels", lambda *_: [one, none])
+    layer = SimpleNamespace(project=SimpleNamespace(root=None))
+    source = SimpleNamespace(layer=layer, rows=rows, sees=lambda _: True)
+    basis = basis_of(source=source)
+    found = levels.served(basis)
+    assert found.used == {"s": 0.5}
+    assert {start.day: used["s"] for start, used in found.by_part.items()} == {
+        29: 1.18, 21: 0.1, 28: 0.5,
+    }  # fmt: skip
+    assert asked[2:] == [
+        (QUARTER, dt.date(2026, 7, 5)), (dt.date(2026, 9, 28), dt.date(2026, 9, 30)),
+    ]  # fmt: skip
+    page = levels.page(basis, found)
+    assert page.title.text == "The internal objective holds its error budget."
+    [heat] = page.blocks
+    assert [series.name for series in heat.series] == ["Shop · s"]
+
+
+@pytest.fixture(scope="module")
+def months():
+    """A contract that a first hour breaks: the month that is over, and the one that runs."""
+    contract = Contract.model_validate({
+        "contract": "c", "title": "Shop", "fr": {"title": "Boutique"}, "customer": "Acme",
+        "owner": "o@example.com", "services": ["s"], "kpi": "availability", "time_zone": "UTC",
+        "starts": "2026-01-01", "grammar": "bad_runs", "target": Decimal("0.999"),
+        "bad_below": Decimal("0.95"), "base_amount": Decimal(1000), "currency": "EUR",
+        "tiers": [{"below": Decimal("0.999"), "credit": Decimal("0.10")}],
+    })  # fmt: skip
+    hour = {dt.timedelta(minutes=n) for n in range(60)}
+    found = {}
+    for month, last in ((QUARTER, None), (dt.date(2026, 8, 1), dt.datetime(2026, 8, 9))):  # noqa: DTZ001 - UTC without zone
+        begin = contract.month(month)[0]
+        found[month] = settled(contract, month, {begin + n: (0, 1) for n in hour}, (), last)
+    return found
+
+
+def test_a_month_that_runs_owes_nothing_and_is_not_judged(months):
+    assert [one.credit for one in months.values()] == [100, 100]
+    basis = basis_of(through=dt.date(2026, 8, 8))
+    both = Served({"c": months}, frozenset(), (), {}, {})
+    assert both.credits == {"EUR": 100}
+    page = levels.page(basis, both)
+    assert "owes nothing yet" in page.subtitle.text
+    [table] = page.blocks
+    over, running, _, credit = table.rows[0].cells[2:]
+    assert (over.state, over.has_sign) == ("bad", True)
+    assert (running.state, running.has_sign) == ("", False)
+    assert credit.figure.value == 100
+    assert table.rows[1].cells[-1].figure.value == 100
+    beside = costs._beside(basis, both, 5)
+    assert [figure.value for text in beside.texts for figure in text.figures] == [100]
+
+
+def test_where_no_month_is_over_the_title_says_so(months):
+    month = dt.date(2026, 8, 1)
+    basis = basis_of("month", month, dt.date(2026, 8, 8))
+    served = Served({"c": {month: months[month]}}, frozenset(), (), {}, {})
+    page = levels.page(basis, served)
+    assert page.title.text.startswith("A contract is judged at the end of a month")
+    [table] = page.blocks
+    [row] = table.rows  # no credits, so no total of them
+    assert row.cells[-1].figure is None
+    assert levels.credit_figures(basis, served) == []
+
+
+# KPIs ---------------------------------------------------------------------------------------
+
+
+def test_a_month_that_a_late_kpi_does_not_know_whole_is_no_signal_and_not_drawn():
+    basis = basis_of("month", dt.date(2026, 9, 1), dt.date(2026, 9, 30))
+    *before, last = basis.months()
+    history = dict.fromkeys(before, 100) | {last: 10}
+
+    def reading(through):
+        window = Window.of(View("en", "month", last, "year"), through)
+        return Reading(CARD, window, 10, history=history)
+
+    late, known = reading(dt.date(2026, 9, 3)), reading(dt.date(2026, 9, 30))
+    assert basis.partial_month is None
+    assert trends._panel(basis, late).signals == ()
+    assert trends._panel(basis, known).signals == (last,)
+    basis.words.label = lambda _: "Orders"
+    for one, end in ((late, None), (known, 10)):
+        basis.courses = {"orders": one}
+        _, [series] = summary.course(basis, one)
+        assert series.values == (*[100] * 12, end)
+
+
+@pytest.mark.parametrize("is_all", [True, False])
+def test_contributions_all_go_the_same_way_only_where_all_are_shown(is_all):
+    basis = basis_of()
+    figure = Figure("x", 1)
+    for name in ("change", "figure", "target", "gap"):
+        setattr(basis, name, lambda *_, **__: figure)
+    basis.words.label = lambda _: "Orders"
+    basis.words.amount = lambda value, _: str(value)
+    reading = Reading(CARD, basis.window, 10, 5)
+    basis.key_readings = (reading,)
+    parts = tuple(Contribution(name, "", 1, 3, 2) for name in ("a", "b"))
+    rest = None if is_all else Contribution(None, "", 2, 3, 1)
+    split = SimpleNamespace(card=CARD, by="d", change=5, contributions=parts, others=rest)
+    [text] = summary._focus_told(basis, split)
+    assert ("go the same way" in text.text) is is_all
+
+
+def test_a_note_names_who_said_it(monkeypatch):
+    remark = Remark("orders", "2026-Q3", "Bad weather.", action="Wait.")
+    note = Note(1, remark, "ann@example.com", dt.datetime(2026, 10, 1, tzinfo=dt.UTC))
+    monkeypatch.setattr(make, "notes", lambda *_, **__: (note,))
+    source = SimpleNamespace(layer=None)
+    for lang, colon in (("en", ": "), ("fr", "\N{NO-BREAK SPACE}: ")):
+        basis = basis_of(lang=lang, source=source, whole=lambda _: True)
+        said = make._notes(basis)
+        assert said == {"orders": f"ann@example.com{colon}Bad weather. Wait."}
