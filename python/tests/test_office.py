@@ -60,7 +60,7 @@ from cadran.reports.pack import (
     Tiles,
     figures_of,
 )
-from cadran.reports.slides import slides
+from cadran.reports.slides import slides, template
 from cadran.server import packs
 
 EURO = SimpleNamespace(unit="EUR", decimals=0)
@@ -256,7 +256,9 @@ def test_the_same_pack_gives_the_same_bytes_at_any_time(drawn, form, monkeypatch
             assert set(re.findall(r">(\d{4}-[^<]*)</dcterms", core)) == {"2026-09-30T00:00:00Z"}
 
 
-def test_a_template_gives_its_size_and_layout_and_what_it_lacks_is_named(drawn, tmp_path):
+def test_a_template_gives_its_size_and_layout_and_what_it_lacks_is_named(
+    drawn, tmp_path, monkeypatch
+):
     wide = pptx.Presentation()
     wide.slide_width, wide.slide_height = Inches(13.333), Inches(7.5)
     wide.slides.add_slide(wide.slide_layouts[0]).shapes.title.text = "An example"
@@ -286,6 +288,39 @@ def test_a_template_gives_its_size_and_layout_and_what_it_lacks_is_named(drawn, 
     (tmp_path / "text.pptx").write_text("no archive")
     with pytest.raises(ReportError, match="cannot be read as a presentation"):
         slides(drawn, tmp_path / "text.pptx")
+    with zipfile.ZipFile(file) as whole, zipfile.ZipFile(tmp_path / "torn.pptx", "w") as torn:
+        for name in whole.namelist():
+            content = whole.read(name)
+            torn.writestr(name, content[:200] if name == "ppt/presentation.xml" else content)
+    with pytest.raises(ReportError, match="cannot be read as a presentation"):
+        slides(drawn, tmp_path / "torn.pptx")
+    monkeypatch.setattr(template, "_MOST_BYTES", 1_000_000)
+    with zipfile.ZipFile(tmp_path / "bomb.pptx", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("ppt/presentation.xml", b" " * 2_000_000)
+    with pytest.raises(ReportError, match=r"holds 2 MB when unpacked; .* at most 1 MB"):
+        slides(drawn, tmp_path / "bomb.pptx")
+
+
+def test_names_in_a_chart_are_texts_whatever_they_begin_with():
+    labels = ("=1+1", "{=A1}", "-a", "@b", "mailto:c", "d\x00\n", "+e")
+    drawing = plots.waterfall(
+        (labels[0], 100), [(name, 10, "") for name in labels[1:-1]], (labels[-1], 150), EURO,
+        title="d\x00",
+    )  # fmt: skip
+    series = Series("=cmd()\x01", labels, (100, 10, 10, 10, 10, 10, 150), "EUR", "step")
+    page = Page("p", "1", "P", Text("T."), Text(""),
+                (PictureBlock("Steps", "", drawing, (series,)),), "")  # fmt: skip
+    pack = Pack("A", "B", "C", "2026-Q3", "en", LAST, is_running=False, contents="D",
+                pages=(page,))  # fmt: skip
+    [(_, chart)] = charts_of(opened(slides(pack)).slides[0])
+    assert list(cached(chart)) == ["hidden", "=cmd() ", "+"]
+    sheet = openpyxl.load_workbook(io.BytesIO(chart.part.chart_workbook.xlsx_part.blob)).active
+    written = [*sheet["A"][1:], *sheet[1][1:]]
+    assert [cell.value for cell in written] == [
+        *labels[:5], "d  ", labels[6], "hidden", "=cmd() ", "+",
+    ]  # fmt: skip
+    assert {cell.data_type for cell in written} == {"s"}
+    assert not any(cell.hyperlink for cell in written)
 
 
 def test_a_page_that_has_no_room_on_its_slide_is_refused(drawn):
@@ -515,7 +550,7 @@ def making(monkeypatch, drawn):
 
 def test_a_pack_is_made_for_who_sees_all_of_it_and_names_what_others_do_not(making, drawn):
     service, made = making
-    file = asyncio.run(made.file(None, "2026-Q3", "en", "xlsx"))
+    file = asyncio.run(made.file(None, "2026-Q3", "en", "xlsx "))
     assert (file.name, file.content) == ("pack_2026-Q3_en.xlsx", annex(drawn))
     # What is hidden is not named; what is seen in part is.
     for name, told in (

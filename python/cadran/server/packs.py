@@ -85,7 +85,7 @@ class Packs:
             raise LimitError(
                 f"{MOST} packs are being made: ask again in a moment.", retry_after=_AGAIN
             )
-        forms.form_of(form)
+        form = forms.form_of(form)
         making = _Making(time.monotonic() + SECONDS, threading.Event())
         self._making += 1
         loop = asyncio.get_running_loop()

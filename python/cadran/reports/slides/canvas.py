@@ -6,6 +6,7 @@ them; only the colours of a state are fixed, since they mean something. Fonts ar
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +36,7 @@ LEFT, WIDTH, TOP, FOOT = 14.0, 269.0, 27.0, 205.0  # of the pack's page, in mill
 LINE = 1.25  # height of a line, of the size of its letters
 MILLIMETRES = 25.4 / 72  # of a point
 _EMU = 36_000  # of a millimetre
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _THEME = {
     "ink": MSO_THEME_COLOR.TEXT_1, "muted": MSO_THEME_COLOR.TEXT_2,
     "paper": MSO_THEME_COLOR.BACKGROUND_1, "sunk": MSO_THEME_COLOR.BACKGROUND_2,
@@ -99,9 +101,14 @@ def fill(format_: Any, colour: Colour) -> None:
     paint(format_.fore_color, colour)
 
 
+def plain(text: str) -> str:
+    """A text without what XML cannot hold and no reader could see: a space stands for it."""
+    return _CONTROL.sub(" ", text)
+
+
 def describe(shape: BaseShape, text: str) -> None:
     """Give a shape what a screen reader says instead of it."""
-    shape.element.xpath(".//p:cNvPr")[0].set("descr", text)
+    shape.element.xpath(".//p:cNvPr")[0].set("descr", plain(text))
 
 
 class Canvas:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import xlsxwriter
 from pptx.chart.data import CategoryChartData
+from pptx.chart.xlsx import CategoryWorkbookWriter
 from pptx.enum.chart import (
     XL_CHART_TYPE,
     XL_LABEL_POSITION,
@@ -22,10 +26,11 @@ from pptx.util import Pt
 from cadran.charts.picture import Bars, Panels, Plot, scale
 from cadran.charts.svg import text_width
 from cadran.reports.office import axis_format, native
-from cadran.reports.slides.canvas import MILLIMETRES, describe, fill, line, paint
+from cadran.reports.slides.canvas import MILLIMETRES, describe, fill, line, paint, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from io import BytesIO
 
     from cadran.charts.picture import Picture
     from cadran.reports.pack import Series
@@ -132,11 +137,29 @@ def _panels(canvas: Canvas, panels: Panels, series: Sequence[Series], place: Pla
     return True
 
 
+class _Sheet(CategoryWorkbookWriter):  # type: ignore[misc] # python-pptx has no types
+    """The sheet in a chart, in which a name that begins like a formula or a link is a text."""
+
+    @contextmanager
+    def _open_worksheet(self, xlsx_file: BytesIO) -> Iterator[tuple[Any, Any]]:
+        options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+        with xlsxwriter.Workbook(xlsx_file, options) as book:
+            yield book, book.add_worksheet()
+
+
+class _Data(CategoryChartData):  # type: ignore[misc] # python-pptx has no types
+    """The data of a chart with such a sheet; python-pptx has no option for it."""
+
+    @cached_property
+    def _workbook_writer(self) -> _Sheet:
+        return _Sheet(self)
+
+
 def _data(labels: Sequence[str], series: Sequence[tuple[str, Sequence[Any]]], code: str) -> Any:
-    data = CategoryChartData(number_format=code)
-    data.categories = list(labels)
+    data = _Data(number_format=code)
+    data.categories = [plain(label) for label in labels]
     for name, values in series:
-        data.add_series(name, [native(value) for value in values], code)
+        data.add_series(plain(name), [native(value) for value in values], code)
     return data
 
 
@@ -444,32 +467,33 @@ def _waterfall(canvas: Canvas, title: str, one: Series, place: Place) -> None:
     steps = Steps.of(values)
     lang, unit = canvas.lang, one.unit
     code, signed = axis_format(values, unit, lang), axis_format(values, unit, lang, signed=True)
-    names = {
-        "hidden": steps.hidden, one.name: steps.totals, "+": steps.rises,
+    roles = {
+        "hidden": steps.hidden, "total": steps.totals, "+": steps.rises,
         "\N{MINUS SIGN}": steps.falls, "+ <0": steps.rises_below,
         "\N{MINUS SIGN} <0": steps.falls_below,
     }  # fmt: skip
-    kept = {name: found for name, found in names.items() if any(found)}
-    data = CategoryChartData(number_format=code)
-    data.categories = list(one.labels)
-    for name, found in kept.items():
-        data.add_series(name, [value or None for value in found], code)
+    kept = {role: found for role, found in roles.items() if any(found)}
+    named = [
+        (one.name if role == "total" else role, [value or None for value in found])
+        for role, found in kept.items()
+    ]
+    data = _data(one.labels, named, code)
     chart = _chart(canvas, XL_CHART_TYPE.COLUMN_STACKED, place, data, title)
     plot = chart.plots[0]
     plot.gap_width, plot.overlap = 35, 100
-    colours: dict[str, Colour] = {one.name: "calm", "+": "rise", "+ <0": "rise"}
-    for shown in plot.series:
+    colours: dict[str, Colour] = {"total": "calm", "+": "rise", "+ <0": "rise"}
+    for role, shown in zip(kept, plot.series, strict=True):
         shown.invert_if_negative = False
-        if shown.name == "hidden":
+        if role == "hidden":
             shown.format.fill.background()
             shown.format.line.fill.background()
             continue
-        fill(shown.format.fill, colours.get(shown.name, "fall"))
+        fill(shown.format.fill, colours.get(role, "fall"))
         labels = shown.data_labels
         labels.show_value = True
         labels.font.size, labels.font.bold = canvas.points(_TEXT + 0.5), True
         paint(labels.font.color, "ink")
-        labels.number_format = _code_of(shown.name, one.name, code, signed)
+        labels.number_format = _code_of(role, code, signed)
         labels.number_format_is_linked = False
     axis = _values_axis(chart, code)
     low, high = min(steps.levels), max(steps.levels)
@@ -485,11 +509,11 @@ def _waterfall(canvas: Canvas, title: str, one: Series, place: Place) -> None:
     _category_axis(chart, (" ",) * len(one.labels), place.width)
 
 
-def _code_of(name: str, total: str, code: str, signed: str) -> str:
+def _code_of(role: str, code: str, signed: str) -> str:
     """A fall is a column upwards, and says that it is a fall."""
-    if name == total:
+    if role == "total":
         return code
-    sign = '"+"' if name.startswith("+") else '"\N{MINUS SIGN}"'
+    sign = '"+"' if role.startswith("+") else '"\N{MINUS SIGN}"'
     parts = signed.split(";")
     return next(part for part in parts if sign in part).replace(sign, sign, 1) + (
         ";" + next(part for part in parts if sign in part)

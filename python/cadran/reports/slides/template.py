@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LAYOUT = "Cadran"
 _EMU = 36_000
+_MOST_BYTES = 200_000_000  # of a template, unpacked
 _TITLES = {PP_PLACEHOLDER.TITLE, PP_PLACEHOLDER.CENTER_TITLE}
 _BODIES = {PP_PLACEHOLDER.BODY, PP_PLACEHOLDER.OBJECT}
 _EDGE = 0.04  # of the slide's height, below the content of a layout without a body
@@ -75,8 +76,9 @@ def ground(template: Path | None = None) -> Ground:
             presentation, presentation.slide_layouts[0], Mm(LEFT), Mm(TOP), 1.0, is_own=True
         )
     try:
+        _check_size(template)
         presentation = pptx.Presentation(str(template))
-    except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, OSError):
+    except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, OSError, SyntaxError):
         raise ReportError(
             f"{template} cannot be read as a presentation: a template is a .pptx file."
         ) from None
@@ -88,6 +90,17 @@ def ground(template: Path | None = None) -> Ground:
         presentation, layout, left + round((width - WIDTH * _EMU * scale) / 2), top, scale,
         is_own=False,
     )  # fmt: skip
+
+
+def _check_size(template: Path) -> None:
+    """Refuse an archive before it fills the memory; what it says of sizes, reading holds it to."""
+    with zipfile.ZipFile(template) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _MOST_BYTES:
+        raise ReportError(
+            f"{template} holds {size / 1e6:,.0f} MB when unpacked; a template has at most"
+            f" {_MOST_BYTES / 1e6:,.0f} MB: take large pictures and films out."
+        )
 
 
 def _layout(presentation: Presentation, template: Path) -> SlideLayout:
