@@ -219,6 +219,11 @@ def test_an_expression_of_anything_else_is_refused(text):
         Expression(text)
 
 
+def test_what_is_wrong_in_an_expression_is_named():
+    with pytest.raises(QueryError, match=r"'a \+ b\[0\]' holds 'b\[0\]'"):
+        Expression("a + b[0]")
+
+
 # Rules of a project ------------------------------------------------------------------------------
 
 OWN = """
@@ -254,9 +259,11 @@ def test_a_project_switches_off_tunes_and_adds_rules(tmp_path):
     ("rule", "sentence"),
     [
         ("budget_unused: {when: usde > 1}", "names 'usde'"),
-        ("budget_unused: {when: open(used)}", "it takes figures by name"),
+        ("budget_unused: {when: open(used)}", "holds 'open(used)': an expression takes"),
         ("budget_unused: {parameters: {unused: much}}", "unused"),
         ("budget_unused: {title: {en: '{usd}', fr: x}}", "names 'usd'"),
+        ("budget_unused: {title: {en: '{used:.1f}', fr: x}}", "write '{used}'"),
+        ("budget_unused: {title: {en: x, fr: '{used!r}'}}", "gives 'used' a format in '{used!r}'"),
         ("budget_unused: {subjects: {x: {other: 1}}}", "gives a subject 'other'"),
         ("budget_unused: {color: red}", "color"),
         ("budget_unused: maybe", "is 'maybe'"),

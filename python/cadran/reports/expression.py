@@ -58,6 +58,8 @@ class Expression:
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
             self.names = frozenset(self._checked(self._tree))
+        except QueryError:
+            raise
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise QueryError(f"'{text}' is no expression: it takes {_GRAMMAR}.") from None
 

@@ -101,8 +101,7 @@ class Rule(Strict):
             }
             for text in (self.title, self.because, self.action, self.effect):
                 for words in (text.en, text.fr):
-                    places = [place for _, place, _, _ in string.Formatter().parse(words)]
-                    used |= {place for place in places if place is not None} - _PLACES
+                    used |= _places(words) - _PLACES
         except (QueryError, ValueError) as problem:
             raise ValueError(str(problem).removesuffix(".")) from None
         used |= {self.cost} if self.cost else set()
@@ -119,6 +118,24 @@ class Rule(Strict):
     def bounds(self, subject: str) -> Mapping[str, Decimal]:
         """Its parameters for one subject."""
         return {**self.parameters, **self.subjects.get(subject, {})}
+
+
+def _places(words: str) -> set[str]:
+    """The figures and parameters that stand in a text.
+
+    Raises:
+        ValueError: one is written in a format of its own.
+    """
+    places = set()
+    for _, place, form, conversion in string.Formatter().parse(words):
+        if form or conversion:
+            raise ValueError(
+                f"gives '{place}' a format in '{words}': write '{{{place}}}', a figure has the"
+                " format of its unit"
+            )
+        if place is not None:
+            places.add(place)
+    return places
 
 
 class Change(Strict):
