@@ -33,7 +33,7 @@ from cadran.reports.pack import (
     rows_of,
 )
 from cadran.reports.pdf import pdf, pdf_of
-from cadran.reports.say import FILE, Speech, texts
+from cadran.reports.speech import FILE, Speech, texts
 from cadran.reports.trends import limits
 
 MONTH = dt.date(2026, 10, 1)

@@ -17,7 +17,8 @@ from cadran.reports import costs, levels, make, summary, trends
 from cadran.reports.basis import Basis
 from cadran.reports.levels import CONSUMED, SLO, Served
 from cadran.reports.pack import Figure
-from cadran.reports.say import Speech
+from cadran.reports.period import Period
+from cadran.reports.speech import Speech
 
 QUARTER = dt.date(2026, 7, 1)
 CARD = SimpleNamespace(name="orders", unit="", additivity="additive", grains=("month",))
@@ -27,7 +28,8 @@ WEEK = "metric_time__week"
 def basis_of(grain="quarter", start=QUARTER, through=dt.date(2026, 12, 31), lang="en", **reader):
     """The ground of a pack of a period whose data reach a day."""
     view = View(lang, grain, start, "year")
-    basis = Basis(SimpleNamespace(view=view, **reader), Speech(lang), "Acme")
+    period = Period.of(start, grain)
+    basis = Basis(SimpleNamespace(view=view, **reader), period, Speech(lang), "Acme")
     basis.window = Window.of(view, through)
     return basis
 

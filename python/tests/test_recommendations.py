@@ -16,10 +16,12 @@ from cadran.errors import CardError, QueryError, UnknownNameError
 from cadran.insight.risk import breach_probability
 from cadran.reports import recommend
 from cadran.reports.expression import Expression
-from cadran.reports.figures import Gathering, Period, Problem, Subject
-from cadran.reports.recommend import Writer, decide, decisions, judge, outcomes
+from cadran.reports.period import Period
+from cadran.reports.published import PublishedFigure, publish
+from cadran.reports.recommend import decide, decisions, judge, outcomes
+from cadran.reports.recommendation import Writer
 from cadran.reports.rules import read, shipped
-from cadran.reports.said import SaidFigure, publish
+from cadran.reports.subjects import Gathering, Problem, Subject
 
 Q3 = Period.of(dt.date(2026, 7, 1), "quarter")
 RULES = read(None)
@@ -327,7 +329,7 @@ def test_a_decision_is_kept_and_comes_back_with_the_recommendation_and_in_the_ne
 def test_what_the_last_pack_of_a_period_said_is_told_in_the_next_one(layer):
     assert outcomes(layer, "2026-Q3") == ()
     titles = {"old_rule/two/2026-Q2": {"en": "As it was said.", "fr": "Comme dit alors."}}
-    figure = SaidFigure("net_revenue", Q3.start, Q3.end, 1)
+    figure = PublishedFigure("net_revenue", Q3.start, Q3.end, 1)
     for said in ({}, titles):
         publish(layer, "2026-Q2", [figure], by="ann@example.com", recommendations=said)
     [outcome] = outcomes(layer, "2026-Q3", lang="fr")

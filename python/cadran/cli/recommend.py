@@ -61,7 +61,7 @@ def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
 
 def _list(parsed: argparse.Namespace) -> int:
     from cadran.insight import impact
-    from cadran.reports import recommend
+    from cadran.reports import recommend, recommendation
 
     layer = open_layer(parsed)
     period = recommend.period(layer, parsed.period)
@@ -73,7 +73,7 @@ def _list(parsed: argparse.Namespace) -> int:
         found = tuple(entry for entry in found if entry.status != "held")
     rows = [entry.to_row() for entry in found]
     if parsed.format == "table" and parsed.output is None:
-        print(recommend.text(found, parsed.lang))
+        print(recommendation.text(found, parsed.lang))
     else:
         write_rows(rows, parsed.format, parsed.output)
     return 0

@@ -11,14 +11,14 @@ from cadran.errors import QueryError, UnknownNameError
 from cadran.formats import files
 from cadran.insight.source import Source
 from cadran.reliability.alerts import delivery
-from cadran.reports import forms, said
+from cadran.reports import forms, published
 
 if TYPE_CHECKING:
     import argparse
 
     from cadran.reliability.alerts.policy import Receiver
     from cadran.reports.pack import Pack
-    from cadran.reports.said import SaidPack
+    from cadran.reports.published import PublishedPack
 
 NOTES = """\
 What an executive committee reads, of a month, a quarter or a year: a verdict, the KPIs against
@@ -115,7 +115,7 @@ def _send(receiver: Receiver, root: Path, pack: Pack, written: list[Path]) -> No
     delivery.Chat(receiver, root).send_files(title, body, written)
 
 
-def _published(parsed: argparse.Namespace, source: Source, pack: Pack) -> SaidPack:
+def _published(parsed: argparse.Namespace, source: Source, pack: Pack) -> PublishedPack:
     """The pack as it is kept: its figures, and its recommendations in both languages."""
     from cadran.reports import recommend
 
@@ -127,8 +127,8 @@ def _published(parsed: argparse.Namespace, source: Source, pack: Pack) -> SaidPa
         for entry in found:
             if entry.status != "held":
                 titles.setdefault(entry.id, {})[lang] = entry.title
-    figures = said.said_in(pack, source.layer)
-    return said.publish(source.layer, pack.key, figures, by=by, recommendations=titles)
+    figures = published.figures_in(pack, source.layer)
+    return published.publish(source.layer, pack.key, figures, by=by, recommendations=titles)
 
 
 def _diff(parsed: argparse.Namespace) -> int:
@@ -137,12 +137,12 @@ def _diff(parsed: argparse.Namespace) -> int:
     match parsed.words:
         case ["diff", old, new]:
             layer = open_layer(parsed)
-            before = said.pack(layer, old)
+            before = published.pack(layer, old)
             if new == "now":
                 now = pack_of(Source.of(layer), before.period)
-                after = said.said_in(now, layer)
+                after = published.figures_in(now, layer)
             else:
-                after = said.pack(layer, new).figures
+                after = published.pack(layer, new).figures
         case _:
             raise QueryError(
                 f"'{' '.join(parsed.words)}' is not known here: name a period with --period"
@@ -150,6 +150,6 @@ def _diff(parsed: argparse.Namespace) -> int:
                 " pack-1 now`."
             )
     form = parsed.format if parsed.format in TEXTS else "table"
-    rows = [moved.to_row() for moved in said.diff(before.figures, after)]
+    rows = [moved.to_row() for moved in published.diff(before.figures, after)]
     write_rows(rows, form)
     return 1 if rows else 0

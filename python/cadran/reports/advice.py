@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from cadran.reports.basis import Basis
     from cadran.reports.pack import Block, State
-    from cadran.reports.recommend import Evidence, Outcome, Recommendation
+    from cadran.reports.recommend import Outcome
+    from cadran.reports.recommendation import Evidence, Recommendation
 
 ASKED = 3  # decisions that the summary names
 _A_PAGE = 8  # recommendations on one page

@@ -13,9 +13,10 @@ from cadran.formats.numbers import CURRENCIES, SYMBOLS
 from cadran.insight import service_levels
 from cadran.insight.readings import Reader
 from cadran.insight.scorecard import objectives
-from cadran.insight.view import LANGS, View, period_of, period_text
+from cadran.insight.view import LANGS, View
 from cadran.reports.pack import Figure, Question, Text
-from cadran.reports.say import Speech
+from cadran.reports.period import Period
+from cadran.reports.speech import Speech
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cadran.insight.view import Window
     from cadran.reports.pack import State
 
-GRAINS = ("month", "quarter", "year")
 TILES = 5
 MOST = 12  # KPIs that a page of them holds
 STATES: dict[Status, State] = {
@@ -48,11 +48,13 @@ class Basis:
 
     Attributes:
         reader: of the period, compared with the year before.
+        period: that the pack is of.
         words: of the language.
         name: of the organisation or project.
     """
 
     reader: Reader
+    period: Period
     words: Speech
     name: str
 
@@ -80,13 +82,10 @@ class Basis:
         """
         if lang not in LANGS:
             raise QueryError(f"lang is {lang!r}; it can be {', '.join(LANGS)}.")
-        try:
-            grain, start = period_of(period)
-        except QueryError:
-            raise QueryError(
-                f"'{period}' is no month, quarter or year: write 2026-09, 2026-Q3 or 2026."
-            ) from None
-        return cls.read_by(Reader(source, View(lang, grain, start, "year"), whole), name)
+        chosen = Period.read(period)
+        return cls.read_by(
+            Reader(source, View(lang, chosen.grain, chosen.start, "year"), whole), name
+        )
 
     @classmethod
     def read_by(cls, reader: Reader, name: str = "") -> Basis:
@@ -96,14 +95,12 @@ class Basis:
             QueryError: it names no month, quarter or year, or there is no data of the period.
         """
         view = replace(reader.view, compare="year", filters={}, objective="", team="")
-        if view.grain not in GRAINS or view.start is None:
-            raise QueryError(
-                f"A report is of a month, a quarter or a year, not of a {view.grain}: write"
-                " 2026-09, 2026-Q3 or 2026."
-            )
+        if view.start is None:
+            raise QueryError("No period is named: write 2026-09, 2026-Q3 or 2026.")
+        period = Period.of(view.start, view.grain)
         reader = replace(reader, view=view)
         basis = cls(
-            reader, Speech(view.lang, service_levels.zone(reader)),
+            reader, period, Speech(view.lang, service_levels.zone(reader)),
             name or _project_name(reader.source),
         )  # fmt: skip
         if not basis.cards:
@@ -122,7 +119,7 @@ class Basis:
     @property
     def grain(self) -> str:
         """Of the period."""
-        return self.reader.view.grain
+        return self.period.grain
 
     @property
     def start(self) -> dt.date:
@@ -132,7 +129,7 @@ class Basis:
     @property
     def key(self) -> str:
         """The period as it is asked for."""
-        return period_text(self.reader.view.start or self.start, self.grain)
+        return self.period.text
 
     @cached_property
     def cards(self) -> tuple[Card, ...]:
@@ -234,23 +231,23 @@ class Basis:
 
     def figure(self, reading: Reading, *, brief: bool = False) -> Figure:
         """The value of a KPI in the period."""
-        write = self.words.brief if brief else self.words.value
         window = reading.window
-        return Figure(
-            write(reading.value, reading.card), reading.value, reading.card.unit,
-            Question(reading.card.name, window.first, window.last)
-            if reading.value is not None else None,
-        )  # fmt: skip
+        return self._answer(reading.card, reading.value, window.first, window.last, brief=brief)
 
     def base(self, reading: Reading, *, brief: bool = False) -> Figure:
         """Its value a year before."""
-        write = self.words.brief if brief else self.words.value
         window = reading.window
-        return Figure(
-            write(reading.base, reading.card), reading.base, reading.card.unit,
-            Question(reading.card.name, window.base_first, window.base_last)
-            if reading.base is not None else None,
-        )  # fmt: skip
+        return self._answer(
+            reading.card, reading.base, window.base_first, window.base_last, brief=brief
+        )
+
+    def _answer(
+        self, card: Card, value: Any, first: dt.date, last: dt.date, *, brief: bool
+    ) -> Figure:
+        """The value of a KPI over days, with the question that gives it where there is one."""
+        write = self.words.brief if brief else self.words.value
+        question = None if value is None else Question(card.name, first, last)
+        return Figure(write(value, card), value, card.unit, question)
 
     def change(self, reading: Reading) -> Figure:
         """The change since."""

@@ -305,7 +305,7 @@ def _subtitle(basis: Basis, found: Happened) -> Text:
     return Text(" ".join(parts))
 
 
-def told(basis: Basis, found: Happened, credits_: list[Figure]) -> Text | None:
+def verdict(basis: Basis, found: Happened, credits_: list[Figure]) -> Text | None:
     """The incidents of the period in a few words, for the summary."""
     if not found.sees or found.count is None:
         return None

@@ -50,22 +50,24 @@ def pack_from(basis: Basis) -> Pack:
     """The pack of what is read."""
     w = basis.words
     served, happened = levels.served(basis), incidents.happened(basis)
-    period = recommend.period(basis.source.layer, basis.key)
-    found = recommend.recommendations(
-        basis.source.layer, period, lang=w.lang, source=basis.source, impacts=happened.impacts,
+    recommendations = recommend.recommendations(
+        basis.source.layer, basis.period, lang=w.lang, source=basis.source,
+        impacts=happened.impacts,
         settlements={name: tuple(m.values()) for name, m in served.settlements.items()},
     )  # fmt: skip
-    outcomes = recommend.outcomes(basis.source.layer, period, lang=w.lang, found=found)
-    told = incidents.told(basis, happened, levels.credit_figures(basis, served))
+    outcomes = recommend.outcomes(
+        basis.source.layer, basis.period, lang=w.lang, found=recommendations
+    )
+    verdict = incidents.verdict(basis, happened, levels.credit_figures(basis, served))
     made = (
-        summary.page(basis, (told,) if told else (), advice.asked(basis, found)),
+        summary.page(basis, (verdict,) if verdict else (), advice.asked(basis, recommendations)),
         kpis.page(basis, _notes(basis)),
         levels.page(basis, served),
         incidents.page(basis, happened),
         trends.page(basis),
         costs.page(basis, happened, served),
         outlook.page(basis),
-        *advice.pages(basis, found, outcomes),
+        *advice.pages(basis, recommendations, outcomes),
         *appendix.pages(basis),
     )
     pages = tuple(page for page in made if page is not None)
@@ -80,10 +82,10 @@ def _notes(basis: Basis) -> dict[str, str]:
 
     Only of what whoever asks sees whole.
     """
-    w, found = basis.words, {}
+    w, by_kpi = basis.words, {}
     for note in notes(basis.source.layer, period=basis.key):
         if basis.reader.whole(note.remark.kpi):
             remark = note.remark
-            said = " ".join(filter(None, (remark.text, remark.cause, remark.action)))
-            found[remark.kpi] = w("note_by", by=note.by, text=said)
-    return found
+            text = " ".join(filter(None, (remark.text, remark.cause, remark.action)))
+            by_kpi[remark.kpi] = w("note_by", by=note.by, text=text)
+    return by_kpi

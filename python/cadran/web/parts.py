@@ -13,7 +13,7 @@ from cadran.insight import drivers, forecast
 from cadran.insight.readings import ENDING, SHOWN
 from cadran.insight.scorecard import objectives
 from cadran.insight.view import period_text
-from cadran.reports.basis import GRAINS
+from cadran.reports.period import GRAINS
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -12,14 +12,14 @@ import pytest
 from cadran.cli.app import main
 from cadran.errors import QueryError, UnknownNameError
 from cadran.reports.pack import Figure, Notes, Question, Text
-from cadran.reports.said import SaidFigure, diff, pack, packs, publish, said_in
+from cadran.reports.published import PublishedFigure, diff, figures_in, pack, packs, publish
 
 FIRST, LAST = dt.date(2026, 7, 1), dt.date(2026, 9, 30)
 
 
 def figure(metric="net_revenue", value=Decimal("1234567.80"), **more):
     more = {"unit": "EUR", "version": 1, **more}
-    return SaidFigure(metric, FIRST, LAST, value, **more)
+    return PublishedFigure(metric, FIRST, LAST, value, **more)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_the_figures_of_a_pack_are_its_answers_with_their_versions():
     layer = SimpleNamespace(
         is_kpi=lambda name: name == "net_revenue", card=lambda _: SimpleNamespace(version=3)
     )
-    assert said_in(Notes(texts), layer) == (
+    assert figures_in(Notes(texts), layer) == (
         figure(version=3, where=("a = 1",), grain="quarter"),
         figure("rate", 0.1, unit="%", version=None, dimension="customer__country", member="FR"),
     )

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cadran.insight.drivers import Drivers
     from cadran.insight.impact import Impacts
     from cadran.insight.source import Source
+    from cadran.reports.period import Period
 
 Kind = Literal["slos", "contracts", "incidents", "alerts", "kpis"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -51,34 +52,6 @@ _OF_INCIDENTS = {
     "incidents": "incident_count", "detect_hours": "hours_to_detect_mean",
     "restore_hours": "hours_to_restore_mean", "acknowledge_hours": "hours_to_acknowledge_median",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """The period that is judged: as it is written, its length and its days."""
-
-    text: str
-    grain: str
-    start: dt.date
-    end: dt.date
-
-    @classmethod
-    def of(cls, start: dt.date, grain: str) -> Period:
-        """The period that begins on a day."""
-        text = {"year": f"{start:%Y}", "month": f"{start:%Y-%m}"}.get(
-            grain, f"{start:%Y}-Q{(start.month + 2) // 3}"
-        )
-        return cls(text, grain, start, periods.last_of(start, grain))
-
-    def shifted(self, steps: int) -> Period:
-        """The period so many later, or earlier when negative."""
-        return Period.of(periods.shifted(self.start, self.grain, steps), self.grain)
-
-    def months(self) -> list[dt.date]:
-        """The first days of its months."""
-        return [
-            periods.shifted(self.start, "month", step) for step in range(periods.MONTHS[self.grain])
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +375,7 @@ class Gathering:
             if target_of(goals, card, self.period.grain, self.period.start) is not None
         ]  # fmt: skip
         values = self._values(aimed, steps[-1].start)
-        asked, said = self._asked(cards), self._decisions()
+        asked, decisions = self._asked(cards), self._decisions()
         as_of = max(self.period.end, self.layer.last_day())
         subjects = []
         for card in cards:
@@ -417,7 +390,7 @@ class Gathering:
             figures = {
                 "value": series.get(self.period.start), "target": target.target if target else None,
                 "missed": missed if target and series else None, "asked": asked.get(card.name),
-                "decisions": said.get(card.name, 0), "review_by": card.review_by,
+                "decisions": decisions.get(card.name, 0), "review_by": card.review_by,
                 "review_days": (card.review_by - as_of).days,
                 "is_draft": int(card.status == "draft"),
                 "driver": None, "driver_effect": None, "driver_base": None,

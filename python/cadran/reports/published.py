@@ -29,7 +29,7 @@ Reason = Literal["definition", "data", "added", "removed"]
 
 
 @dataclass(frozen=True, slots=True)
-class SaidFigure:
+class PublishedFigure:
     """One figure of a pack.
 
     Attributes:
@@ -66,7 +66,7 @@ class SaidFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class SaidPack:
+class PublishedPack:
     """A pack as it went out.
 
     Attributes:
@@ -80,7 +80,7 @@ class SaidPack:
 
     id: str
     period: str
-    figures: tuple[SaidFigure, ...]
+    figures: tuple[PublishedFigure, ...]
     recommendations: Mapping[str, Mapping[str, str]]
     by: str
     at: dt.datetime
@@ -99,7 +99,7 @@ class Moved:
         versions: of the definition, then and now.
     """
 
-    figure: SaidFigure
+    figure: PublishedFigure
     before: Any
     after: Any
     change: Decimal | None
@@ -118,7 +118,7 @@ class Moved:
         }  # fmt: skip
 
 
-def said_in(pack: Pack, layer: Layer) -> tuple[SaidFigure, ...]:
+def figures_in(pack: Pack, layer: Layer) -> tuple[PublishedFigure, ...]:
     """The figures of a pack that are answers of the layer, with the versions that they are of."""
     found = []
     for figure in figures_of(pack):
@@ -128,7 +128,7 @@ def said_in(pack: Pack, layer: Layer) -> tuple[SaidFigure, ...]:
         is_plain = value is None or isinstance(value, (int, float, Decimal, str))
         is_kpi = layer.is_kpi(question.metric)
         found.append(
-            SaidFigure(
+            PublishedFigure(
                 question.metric, question.start, question.end, value if is_plain else str(value),
                 figure.unit, layer.card(question.metric).version if is_kpi else None,
                 question.where, question.grain, question.dimension,
@@ -141,11 +141,11 @@ def said_in(pack: Pack, layer: Layer) -> tuple[SaidFigure, ...]:
 def publish(
     layer: Layer,
     period: str,
-    figures: Iterable[SaidFigure],
+    figures: Iterable[PublishedFigure],
     *,
     by: str,
     recommendations: Mapping[str, Mapping[str, str]] | None = None,
-) -> SaidPack:
+) -> PublishedPack:
     """Enter what a pack says into the journal.
 
     Args:
@@ -159,7 +159,7 @@ def publish(
         QueryError: it has no figures, or gives one of them two values.
         JournalError: it cannot be written.
     """
-    by_key: dict[tuple[str, ...], SaidFigure] = {}
+    by_key: dict[tuple[str, ...], PublishedFigure] = {}
     for figure in figures:
         known = by_key.setdefault(figure.key, figure)
         if known != figure:
@@ -176,7 +176,7 @@ def publish(
     return _pack(Journal(folder_of(layer.project.root), "packs").append(content, by=by))
 
 
-def packs(layer: Layer, period: str | None = None) -> tuple[SaidPack, ...]:
+def packs(layer: Layer, period: str | None = None) -> tuple[PublishedPack, ...]:
     """The packs that went out, in order.
 
     Args:
@@ -190,7 +190,7 @@ def packs(layer: Layer, period: str | None = None) -> tuple[SaidPack, ...]:
     return tuple(_pack(e) for e in entries if period is None or e.content["period"] == period)
 
 
-def pack(layer: Layer, name: str) -> SaidPack:
+def pack(layer: Layer, name: str) -> PublishedPack:
     """The pack of an id.
 
     Raises:
@@ -203,7 +203,7 @@ def pack(layer: Layer, name: str) -> SaidPack:
     return by_id[name]
 
 
-def diff(old: Iterable[SaidFigure], new: Iterable[SaidFigure]) -> tuple[Moved, ...]:
+def diff(old: Iterable[PublishedFigure], new: Iterable[PublishedFigure]) -> tuple[Moved, ...]:
     """What moved from one list of figures to another, in the order of metric and period.
 
     A figure of another version of its definition moved by the definition, of the same version by
@@ -252,7 +252,7 @@ def _number(value: Any) -> Decimal | None:
         return None
 
 
-def _written(figure: SaidFigure) -> dict[str, Any]:
+def _written(figure: PublishedFigure) -> dict[str, Any]:
     """A figure as JSON types; a decimal is a text beside its kind, so that no digit is lost."""
     content = {name: value for name, value in asdict(figure).items() if value not in ("", (), None)}
     content |= {"start": figure.start.isoformat(), "end": figure.end.isoformat()}
@@ -263,18 +263,18 @@ def _written(figure: SaidFigure) -> dict[str, Any]:
     return content
 
 
-def _read(content: Mapping[str, Any]) -> SaidFigure:
+def _read(content: Mapping[str, Any]) -> PublishedFigure:
     values = dict(content)
     if values.pop("kind", "") == "decimal":
         values["value"] = Decimal(values["value"])
     values |= {name: dt.date.fromisoformat(values[name]) for name in ("start", "end")}
     values["where"] = tuple(values.get("where", ()))
-    return SaidFigure(**{"value": None, **values})
+    return PublishedFigure(**{"value": None, **values})
 
 
-def _pack(entry: Entry) -> SaidPack:
+def _pack(entry: Entry) -> PublishedPack:
     content = entry.content
-    return SaidPack(
+    return PublishedPack(
         f"pack-{entry.number}", str(content["period"]),
         tuple(_read(figure) for figure in content["figures"]),
         content.get("recommendations", {}), entry.by, entry.at,
