@@ -108,3 +108,9 @@ def test_the_command_tells_what_moved_between_two_packs(layer, monkeypatch, caps
     assert main(["report", "diff", "pack-1", "pack-3"]) == 2
     assert main(["report", "differ"]) == 2
     assert main(["report"]) == 2
+
+
+def test_who_publishes_is_asked_before_the_pack_is_made(monkeypatch, capsys):
+    monkeypatch.setattr("cadran.cli.report.open_layer", lambda _: pytest.fail("a pack is made"))
+    assert main(["report", "--period", "2026-Q3", "--publish", "--by", "ann"]) == 2
+    assert "'ann' is no address" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import add_format, add_project, examples, open_layer, write_rows
+from cadran.cli.common import add_action, add_format, add_project, examples, open_layer, write_rows
 from cadran.core.project import artifacts
 from cadran.errors import CadranError, UnknownNameError
 from cadran.formats import periods
@@ -69,15 +69,12 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
 
 
 def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-    )
+    parser = add_action(actions, name, summary)
     add_project(parser)
     parser.add_argument(
         "--policies", type=Path, metavar="FILE",
         help="what is watched (default: cadran_alerts.yml in the project)",
     )  # fmt: skip
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 

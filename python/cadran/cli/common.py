@@ -155,6 +155,40 @@ def describe(  # noqa: PLR0913 - what a command may take
     parser.set_defaults(run=run)
 
 
+def add_action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
+) -> argparse.ArgumentParser:
+    """Add an action of a command, such as `list` of `cadran note list`.
+
+    Args:
+        actions: of the command.
+        name: of the action.
+        summary: what it is for, in lower case and without a full stop.
+    """
+    parser = actions.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def author(address: str | None, does: str) -> str:
+    """The address that an entry of the journal is by.
+
+    Args:
+        address: that of --by, else that of git.
+        does: what the person does, such as `decides`.
+
+    Raises:
+        QueryError: nobody is named, or not by an address.
+    """
+    if not address:
+        raise QueryError(f"Nobody is named who {does}: give --by EMAIL, or set git's user.email.")
+    if "@" not in address:
+        raise QueryError(f"'{address}' is no address: give --by such as head.of.sales@example.com.")
+    return address
+
+
 def open_layer(parsed: argparse.Namespace) -> Layer:
     """The layer of the project that the flags name."""
     return cadran.open(

@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import add_format, add_project, examples, open_layer, write_rows
+from cadran.cli.common import add_action, add_format, add_project, examples, open_layer, write_rows
 from cadran.errors import QueryError
 from cadran.reliability import incidents
 
@@ -55,11 +55,8 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 def _action(
     actions: Any, name: str, summary: str, *, built: bool = True
 ) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-    )
+    parser = add_action(actions, name, summary)
     add_project(parser, built=built)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 

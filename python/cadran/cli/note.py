@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import TEXTS, describe, examples, open_layer, write_rows
+from cadran.cli.common import TEXTS, add_action, author, describe, examples, open_layer, write_rows
 from cadran.core.project import git
-from cadran.errors import QueryError
 from cadran.governance import notes
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser, _: str) -> None:
     """Describe the command's arguments."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    writing = _action(actions, "add", "say something about a KPI and a period")
+    writing = add_action(actions, "add", "say something about a KPI and a period")
     usage = """
         kpi KPI          such as net_revenue
         period PERIOD    2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31
@@ -33,7 +32,7 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
     texts["action"] = {"default": "", "dest": "act"}
     shown = 'cadran note add net_revenue 2026-10 "The autumn sale began a week later than in 2025."'
     describe(writing, _add, usage, shown=(shown,), **texts)
-    listing = _action(actions, "list", "what was said, the latest first")
+    listing = add_action(actions, "list", "what was said, the latest first")
     usage = """
         kpi KPI            only about this KPI
         --period PERIOD    only of periods that lie in this one
@@ -44,20 +43,8 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
     examples(parser, shown, listed)
 
 
-def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
-    action: argparse.ArgumentParser = actions.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-    )
-    action.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return action
-
-
 def _add(parsed: argparse.Namespace) -> int:
-    by = parsed.by or git.user(parsed.project_dir)
-    if not by:
-        raise QueryError("Nobody is named who says it: give --by EMAIL, or set git's user.email.")
-    if "@" not in by:
-        raise QueryError(f"'{by}' is no address: give --by such as head.of.sales@example.com.")
+    by = author(parsed.by or git.user(parsed.project_dir), "says it")
     remark = notes.Remark(
         parsed.kpi, parsed.period, parsed.text, parsed.cause, parsed.act, parsed.owner, parsed.due,
         parsed.incident,

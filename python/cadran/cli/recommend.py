@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cadran.cli.common import TEXTS, describe, examples, open_layer, write_rows
+from cadran.cli.common import TEXTS, add_action, author, describe, examples, open_layer, write_rows
 from cadran.core.project import git
-from cadran.errors import QueryError
 from cadran.insight.source import Source
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _DECISIONS = {
 def add(parser: argparse.ArgumentParser, _: str) -> None:
     """Describe the command's arguments."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listing = _action(actions, "list", "what is recommended for a period")
+    listing = add_action(actions, "list", "what is recommended for a period")
     usage = """
         --period PERIOD  2026, 2026-Q3 or 2026-10 (default: the last whole quarter)
         --costs          estimate what the incidents behind it cost as well
@@ -31,7 +30,7 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
     shown = ("cadran recommend list", "cadran recommend list --period 2026-Q3 --lang fr")
     describe(listing, _list, usage, formats=TEXTS, language=True, shown=shown)
     for name, (decision, summary) in _DECISIONS.items():
-        action = _action(actions, name, summary)
+        action = add_action(actions, name, summary)
         usage = """
             id ID        of the recommendation, as `cadran recommend list` has it
             --note TEXT  why, or what was done
@@ -40,7 +39,7 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
         example = f"cadran recommend {name} budget_unused/probes_quarter/2026-Q3 --note TEXT"
         describe(action, _decide, usage, shown=(example,), note={"required": True})
         action.set_defaults(decision=decision)
-    history = _action(actions, "history", "every decision that was made")
+    history = add_action(actions, "history", "every decision that was made")
     describe(history, _history, "id ID  only those about it", shown=("cadran recommend history",),
              formats=TEXTS, language=True, id={"nargs": "?"})  # fmt: skip
     examples(
@@ -49,14 +48,6 @@ def add(parser: argparse.ArgumentParser, _: str) -> None:
         'cadran recommend accept budget_unused/probes_quarter/2026-Q3 --note "In January."',
         "cadran recommend history",
     )
-
-
-def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
-    action: argparse.ArgumentParser = actions.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-    )
-    action.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return action
 
 
 def _list(parsed: argparse.Namespace) -> int:
@@ -82,11 +73,7 @@ def _list(parsed: argparse.Namespace) -> int:
 def _decide(parsed: argparse.Namespace) -> int:
     from cadran.reports import recommend
 
-    by = parsed.by or git.user(parsed.project_dir)
-    if not by:
-        raise QueryError("Nobody is named who decides: give --by EMAIL, or set git's user.email.")
-    if "@" not in by:
-        raise QueryError(f"'{by}' is no address: give --by such as head.of.sales@example.com.")
+    by = author(parsed.by or git.user(parsed.project_dir), "decides")
     decided = recommend.decide(
         open_layer(parsed), parsed.id, parsed.decision, note=parsed.note, by=by
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cadran.cli.common import TEXTS, describe, open_layer, write_rows
+from cadran.cli.common import TEXTS, author, describe, open_layer, write_rows
 from cadran.core.project import git
 from cadran.errors import QueryError, UnknownNameError
 from cadran.formats import files
@@ -64,7 +64,8 @@ def _report(parsed: argparse.Namespace) -> int:
     formats = [forms.form_of(text) for text in parsed.format.split(",")]
     if parsed.template is not None and "pptx" not in formats:
         raise QueryError("A template is of slides: write --format pptx with it.")
-    # Whether it can be sent is found out before a minute of work, not after it.
+    # Who publishes, and whether it can be sent, is found out before a minute of work.
+    by = author(parsed.by or git.user(parsed.project_dir), "publishes") if parsed.publish else ""
     receiver = _receiver(parsed) if parsed.send else None
     source = Source.of(open_layer(parsed))
     pack = pack_of(source, parsed.period, parsed.lang, name=parsed.name)
@@ -77,7 +78,7 @@ def _report(parsed: argparse.Namespace) -> int:
         written.append(file)
         print(file)
     if parsed.publish:
-        print(_published(parsed, source, pack).id)
+        print(_published(source, pack, by).id)
     if receiver is not None:
         _send(receiver, parsed.project_dir, pack, written)
         print(f"{receiver.name} has it.")
@@ -115,16 +116,13 @@ def _send(receiver: Receiver, root: Path, pack: Pack, written: list[Path]) -> No
     delivery.Chat(receiver, root).send_files(title, body, written)
 
 
-def _published(parsed: argparse.Namespace, source: Source, pack: Pack) -> PublishedPack:
+def _published(source: Source, pack: Pack, by: str) -> PublishedPack:
     """The pack as it is kept: its figures, and its recommendations in both languages."""
     from cadran.reports import recommend
 
-    by = parsed.by or git.user(parsed.project_dir)
-    if not by:
-        raise QueryError("Nobody is named who publishes: give --by EMAIL, or set git's user.email.")
     titles: dict[str, dict[str, str]] = {}
-    for lang, found in recommend.in_languages(source.layer, pack.key).items():
-        for entry in found:
+    for lang, entries in recommend.in_languages(source.layer, pack.key).items():
+        for entry in entries:
             if entry.status != "held":
                 titles.setdefault(entry.id, {})[lang] = entry.title
     figures = published.figures_in(pack, source.layer)

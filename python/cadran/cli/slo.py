@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import (
+    add_action,
     add_format,
     add_language,
     add_live,
@@ -112,11 +113,8 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-    )
+    parser = add_action(actions, name, summary)
     add_project(parser)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
