@@ -390,7 +390,7 @@ def pack(layer):
     basis = Basis.of(Source.of(layer), "2026-09", "fr")
     w = basis.words
     pages = (
-        summary.page(basis), kpis.page(basis, {}), levels.page(basis, levels.served(basis)),
+        summary.page(basis), kpis.page(basis, {}), levels.page(basis, levels.facts(basis)),
     )  # fmt: skip
     return Pack(basis.name, w("pack_title"), "septembre 2026", basis.key, "fr", LAST,
                 is_running=False, contents=w("contents"), pages=pages)  # fmt: skip

@@ -15,7 +15,7 @@ from cadran.insight.view import View, Window
 from cadran.reliability.sla import Contract, settled
 from cadran.reports import costs, levels, make, summary, trends
 from cadran.reports.basis import Basis
-from cadran.reports.levels import CONSUMED, SLO, Served
+from cadran.reports.levels import CONSUMED, SLO, LevelFacts
 from cadran.reports.pack import Figure
 from cadran.reports.period import Period
 from cadran.reports.speech import Speech
@@ -56,7 +56,7 @@ def test_weeks_at_the_ends_of_a_period_have_its_days_only_and_an_slo_without_eve
     layer = SimpleNamespace(project=SimpleNamespace(root=None))
     source = SimpleNamespace(layer=layer, rows=rows, sees=lambda _: True)
     basis = basis_of(source=source)
-    found = levels.served(basis)
+    found = levels.facts(basis)
     assert found.used == {"s": 0.5}
     assert {start.day: used["s"] for start, used in found.by_part.items()} == {
         29: 1.18, 21: 0.1, 28: 0.5,
@@ -91,7 +91,7 @@ def months():
 def test_a_month_that_runs_owes_nothing_and_is_not_judged(months):
     assert [one.credit for one in months.values()] == [100, 100]
     basis = basis_of(through=dt.date(2026, 8, 8))
-    both = Served({"c": months}, frozenset(), (), {}, {})
+    both = LevelFacts({"c": months}, frozenset(), (), {}, {})
     assert both.credits == {"EUR": 100}
     page = levels.page(basis, both)
     assert "owes nothing yet" in page.subtitle.text
@@ -108,7 +108,7 @@ def test_a_month_that_runs_owes_nothing_and_is_not_judged(months):
 def test_where_no_month_is_over_the_title_says_so(months):
     month = dt.date(2026, 8, 1)
     basis = basis_of("month", month, dt.date(2026, 8, 8))
-    served = Served({"c": {month: months[month]}}, frozenset(), (), {}, {})
+    served = LevelFacts({"c": {month: months[month]}}, frozenset(), (), {}, {})
     page = levels.page(basis, served)
     assert page.title.text.startswith("A contract is judged at the end of a month")
     [table] = page.blocks

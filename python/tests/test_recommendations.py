@@ -318,7 +318,8 @@ def test_a_decision_is_kept_and_comes_back_with_the_recommendation_and_in_the_ne
     assert (found.status, found.decided_by, found.note) == (
         "accepted", "ann@example.com", "Two people until June.",
     )  # fmt: skip
-    [outcome] = outcomes(layer, "2026-Q3", lang="fr")
+    after = recommend.recommendations(layer, Q3, lang="fr")
+    [outcome] = outcomes(layer, Q3, after, lang="fr")
     assert (outcome.id, outcome.status, outcome.is_back) == (ONE, "accepted", True)
     assert outcome.title == "La chose : budget d'erreur dépassé deux périodes de suite"
     decide(layer, ONE, "done", note="It is.", by="ben@example.com")
@@ -327,12 +328,12 @@ def test_a_decision_is_kept_and_comes_back_with_the_recommendation_and_in_the_ne
 
 
 def test_what_the_last_pack_of_a_period_said_is_told_in_the_next_one(layer):
-    assert outcomes(layer, "2026-Q3") == ()
+    assert outcomes(layer, Q3, ()) == ()
     titles = {"old_rule/two/2026-Q2": {"en": "As it was said.", "fr": "Comme dit alors."}}
     figure = PublishedFigure("net_revenue", Q3.start, Q3.end, 1)
     for said in ({}, titles):
         publish(layer, "2026-Q2", [figure], by="ann@example.com", recommendations=said)
-    [outcome] = outcomes(layer, "2026-Q3", lang="fr")
+    [outcome] = outcomes(layer, Q3, (), lang="fr")
     assert (outcome.title, outcome.status, outcome.is_back) == ("Comme dit alors.", "open", False)
 
 

@@ -22,27 +22,29 @@ _EVIDENCE = 3  # figures of each recommendation
 _STATES: dict[str, State] = {"done": "ok", "accepted": "near", "rejected": "", "open": "warn"}
 
 
-def open_of(found: Sequence[Recommendation]) -> list[Recommendation]:
+def open_of(recommendations: Sequence[Recommendation]) -> list[Recommendation]:
     """Those that wait for a decision."""
-    return [one for one in found if one.status == "open"]
+    return [one for one in recommendations if one.status == "open"]
 
 
-def asked(basis: Basis, found: Sequence[Recommendation]) -> Advice | None:
+def waiting(basis: Basis, recommendations: Sequence[Recommendation]) -> Advice | None:
     """The decisions that the summary asks for: the first of what waits."""
-    waiting = open_of(found)
-    if not waiting:
+    undecided = open_of(recommendations)
+    if not undecided:
         return None
     w = basis.words
     texts = tuple(
         Text(w.print(one.action), w.print(f"{one.title.rstrip('.')}."), _figures(one))
-        for one in waiting[:ASKED]
+        for one in undecided[:ASKED]
     )
     return Advice(w("decisions_title"), texts)
 
 
-def pages(basis: Basis, found: Sequence[Recommendation], outcomes: Sequence[Outcome]) -> list[Page]:
+def pages(
+    basis: Basis, recommendations: Sequence[Recommendation], outcomes: Sequence[Outcome]
+) -> list[Page]:
     """The recommendations, as many pages as they take, then what became of the last ones."""
-    shown = [one for one in found if one.status != "held"]
+    shown = [one for one in recommendations if one.status != "held"]
     if not shown and not outcomes:
         return []
     chunks = [shown[at : at + _A_PAGE] for at in range(0, len(shown), _A_PAGE)] or [[]]
@@ -55,11 +57,14 @@ def pages(basis: Basis, found: Sequence[Recommendation], outcomes: Sequence[Outc
     if outcomes:
         contents[-1].append(_outcomes(basis, outcomes))
     w = basis.words
-    title, subtitle = _title(basis, shown), _subtitle(basis, shown, len(found) - len(shown))
-    made = []
+    title, subtitle = (
+        _title(basis, shown),
+        _subtitle(basis, shown, len(recommendations) - len(shown)),
+    )
+    advice_pages = []
     for index, blocks in enumerate(contents):
         is_follow_up = index == len(chunks)
-        made.append(
+        advice_pages.append(
             Page(
                 "advice" if not index else f"advice-{index + 1}",
                 "8" if len(contents) == 1 else f"8.{index + 1}",
@@ -69,7 +74,7 @@ def pages(basis: Basis, found: Sequence[Recommendation], outcomes: Sequence[Outc
                 tuple(blocks), w("foot_advice"),
             )
         )  # fmt: skip
-    return made
+    return advice_pages
 
 
 def _title(basis: Basis, shown: Sequence[Recommendation]) -> Text:
@@ -84,10 +89,10 @@ def _title(basis: Basis, shown: Sequence[Recommendation]) -> Text:
 
 def _subtitle(basis: Basis, shown: Sequence[Recommendation], held: int) -> Text:
     w = basis.words
-    told = [w("advice_ranked")] if shown else []
+    parts = [w("advice_ranked")] if shown else []
     if held:
-        told.append(w.sentence(w.counted("advice_held", held)))
-    return Text(" ".join(told))
+        parts.append(w.sentence(w.counted("advice_held", held)))
+    return Text(" ".join(parts))
 
 
 def _followed(basis: Basis, outcomes: Sequence[Outcome]) -> Text:
@@ -99,7 +104,7 @@ def _followed(basis: Basis, outcomes: Sequence[Outcome]) -> Text:
     return Text(w.sentence(text))
 
 
-def _table(basis: Basis, found: Sequence[Recommendation], before: int) -> Table:
+def _table(basis: Basis, recommendations: Sequence[Recommendation], before: int) -> Table:
     w = basis.words
     columns = (
         Column("", 9), Column(w("advice_what"), 76), Column(w("advice_evidence"), 58),
@@ -107,7 +112,7 @@ def _table(basis: Basis, found: Sequence[Recommendation], before: int) -> Table:
         Column(w("advice_status"), 22),
     )  # fmt: skip
     rows = []
-    for index, one in enumerate(found, start=before + 1):
+    for index, one in enumerate(recommendations, start=before + 1):
         cost: tuple[Figure, ...] = ()
         effect = w.print(one.effect)
         if one.cost is not None:
@@ -127,9 +132,9 @@ def _table(basis: Basis, found: Sequence[Recommendation], before: int) -> Table:
     return Table("", "", columns, tuple(rows), is_dense=True)
 
 
-def _evidence(basis: Basis, found: Sequence[Evidence]) -> Cell:
+def _evidence(basis: Basis, evidence: Sequence[Evidence]) -> Cell:
     w = basis.words
-    shown = found[:_EVIDENCE]
+    shown = evidence[:_EVIDENCE]
     figures = tuple(_figure(one) for one in shown)
     colon = w("colon")
     lines = [w.print(f"{one.label}{colon}{one.text}") for one in shown]

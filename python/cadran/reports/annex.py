@@ -259,14 +259,18 @@ class _Writer:
         rows: list[list[_Entry]] = []
         for page in self._pack.pages:
             for figure in dict.fromkeys(figures_of(page)):
-                asked = figure.question
-                member = f"{asked.dimension} = {asked.member}" if asked and asked.dimension else ""
+                question = figure.question
+                member = (
+                    f"{question.dimension} = {question.member}"
+                    if question and question.dimension
+                    else ""
+                )
                 rows.append([
                     page.folio, figure.text, self._figure(figure) if figure.value is not None
                     else None, scaled(figure)[1],
-                    asked.metric if asked else "", asked.start if asked else None,
-                    asked.end if asked else None, member,
-                    " and ".join(asked.where) if asked else "", figure.origin,
+                    question.metric if question else "", question.start if question else None,
+                    question.end if question else None, member,
+                    " and ".join(question.where) if question else "", figure.origin,
                 ])  # fmt: skip
         self._table(sheet, 0, head, rows)
         sheet.freeze_panes(1, 2)

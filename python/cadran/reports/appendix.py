@@ -28,7 +28,7 @@ _METHODS = ("methods_like", "methods_limits", "methods_budget", "methods_costs")
 
 def pages(basis: Basis) -> list[Page]:
     """Definitions, as many pages as they take, then versions, data and methods."""
-    w, made = basis.words, []
+    w, appendix = basis.words, []
     chunks = [basis.cards[at : at + _A_PAGE] for at in range(0, len(basis.cards), _A_PAGE)]
     hashes = _hashes(basis)
     for index, cards in enumerate(chunks):
@@ -40,13 +40,13 @@ def pages(basis: Basis) -> list[Page]:
         rows = tuple(_definition(basis, card, hashes.get(card.name, "")) for card in cards)
         key = "definitions" if not index else f"definitions-{index + 1}"
         folio = "A" if len(chunks) == 1 else f"A.{index + 1}"
-        made.append(
+        appendix.append(
             Page(key, folio, w("definitions_page"), Text(w("definitions_title")),
                  Text(w("definitions_sub")), (Table("", "", columns, rows),),
                  w("foot_definitions"))
         )  # fmt: skip
-    made.append(_sources(basis))
-    return made
+    appendix.append(_sources(basis))
+    return appendix
 
 
 def _definition(basis: Basis, card: Card, fingerprint: str) -> Row:
@@ -177,7 +177,7 @@ def _rejected(basis: Basis) -> Block:
     """Rows that the build set aside, by table and reason."""
     w = basis.words
     width = 6 * 17.8333 + 5 * 5
-    found: list[tuple[str, str, int]] = []
+    rejected: list[tuple[str, str, int]] = []
     for name, relation in _rejections(basis):
         try:
             rows = basis.source.layer.warehouse.arrow(
@@ -187,9 +187,9 @@ def _rejected(basis: Basis) -> Block:
             raise
         except WarehouseError:
             continue
-        found += [(name, str(row["rejection_reason"]), int(row["n"])) for row in rows]
-    found.sort(key=lambda entry: (-entry[2], entry[:2]))
-    if not found:
+        rejected += [(name, str(row["rejection_reason"]), int(row["n"])) for row in rows]
+    rejected.sort(key=lambda entry: (-entry[2], entry[:2]))
+    if not rejected:
         return Paragraphs(w("quality"), (Text(w("no_rejection")),), span=6, is_small=True)
     columns = (
         Column(w("table"), 40), Column(w("reason"), width - 60), Column(w("rows"), 20, "right"),
@@ -200,7 +200,7 @@ def _rejected(basis: Basis) -> Block:
             Cell(w.print(reason)),
             Cell(figure=Figure(w.number(count), count, "rows", origin=name)),
         ))
-        for name, reason, count in found[:_MOST]
+        for name, reason, count in rejected[:_MOST]
     )  # fmt: skip
     return Table(w("quality"), w("quality_sub"), columns, table_rows, span=6, is_dense=True)
 

@@ -23,45 +23,45 @@ from cadran.reports.pack import (
 if TYPE_CHECKING:
     from cadran.insight.impact import Impact, Impacts, Total
     from cadran.reports.basis import Basis
-    from cadran.reports.incidents import Happened
-    from cadran.reports.levels import Served
+    from cadran.reports.incidents import IncidentFacts
+    from cadran.reports.levels import LevelFacts
     from cadran.reports.pack import Block
 
 _MOST = 10
 
 
-def page(basis: Basis, happened: Happened, served: Served) -> Page | None:
+def page(basis: Basis, incident_facts: IncidentFacts, level_facts: LevelFacts) -> Page | None:
     """The costs; None where there is no estimate, or nobody here may be told one."""
-    found = happened.impacts
-    loss = loss_of(basis, happened)
-    if found is None or not found.impacts or loss is None:
+    impacts = incident_facts.impacts
+    loss = loss_of(basis, incident_facts)
+    if impacts is None or not impacts.impacts or loss is None:
         return None
     w = basis.words
-    credits_ = credit_figures(basis, served)
-    blocks: list[Block] = [_incidents(basis, found)]
-    bars = _by_cause(basis, found)
+    credits_ = credit_figures(basis, level_facts)
+    blocks: list[Block] = [_incidents(basis, impacts)]
+    bars = _by_cause(basis, impacts)
     if bars is not None:
         blocks.append(bars)
-    blocks.append(_beside(basis, served, span=5 if bars is not None else 12))
+    blocks.append(_beside(basis, level_facts, span=5 if bars is not None else 12))
     text = (
         w("costs_title", loss=loss[0].text, low=loss[1].text, high=loss[2].text)
         if loss[1].value > 0
         else w("costs_title_none", high=loss[2].text)
     )
-    told = (
+    subtitle = (
         w("costs_credits", credits=w.listed([one.text for one in credits_]))
         if credits_
         else w("costs_no_credits")
     )
     return Page(
         "costs", "6", w("costs_page"), Text(text, "", tuple(loss)),
-        Text(told, "", tuple(credits_)), tuple(blocks), w("foot_costs"),
+        Text(subtitle, "", tuple(credits_)), tuple(blocks), w("foot_costs"),
     )  # fmt: skip
 
 
-def _incidents(basis: Basis, found: Impacts) -> Table:
+def _incidents(basis: Basis, impacts: Impacts) -> Table:
     w = basis.words
-    ordered = sorted(found.impacts, key=lambda one: -_estimate(one))
+    ordered = sorted(impacts.impacts, key=lambda one: -_estimate(one))
     columns = (
         Column(w("began"), 34), Column(w("service_cause"), 75), Column(w("duration"), 26, "right"),
         Column(w("orders_lost"), 40, "right"), Column(w("tickets_more"), 40, "right"),
@@ -117,10 +117,10 @@ def _effect(basis: Basis, one: Impact, outcome: str) -> Cell:
     )  # fmt: skip
 
 
-def _by_cause(basis: Basis, found: Impacts) -> PictureBlock | None:
+def _by_cause(basis: Basis, impacts: Impacts) -> PictureBlock | None:
     w = basis.words
     totals = [
-        one for one in found.totals("cause")
+        one for one in impacts.totals("cause")
         if one.outcome == "net_revenue" and one.is_measurable
     ]  # fmt: skip
     if not totals:
@@ -159,11 +159,11 @@ def _bar(basis: Basis, one: Total, high: float) -> Bar:
     )  # fmt: skip
 
 
-def _beside(basis: Basis, served: Served, span: int) -> Paragraphs:
+def _beside(basis: Basis, level_facts: LevelFacts, span: int) -> Paragraphs:
     """Credits, by contract: money that is owed, not an estimate."""
     w = basis.words
     texts = []
-    for name, months in served.settlements.items():
+    for name, months in level_facts.settlements.items():
         amount = owed(months)
         if not amount:
             continue

@@ -38,7 +38,7 @@ _STATES: dict[str, State] = {"sev1": "bad", "sev2": "warn"}
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class IncidentFacts:
     """What is known of incidents.
 
     Attributes:
@@ -62,14 +62,14 @@ class Happened:
     impacts: Impacts | None
 
 
-def happened(basis: Basis) -> Happened:
+def facts(basis: Basis) -> IncidentFacts:
     """What is known of the incidents of a pack's period."""
     reader, window = basis.reader, basis.window
     first = periods.shifted(periods.start_of(window.last, "month"), "month", -11)
     year = (first, window.last)
     sees = basis.source.sees(COUNT) and service_levels.sees_incidents(reader)
     if not sees:
-        return Happened(False, (), None, None, year, {}, {}, None)  # noqa: FBT003 - it sees none
+        return IncidentFacts(False, (), None, None, year, {}, {}, None)  # noqa: FBT003 - it sees none
     rows = tuple(
         row for row in reversed(service_levels.incidents(reader, window.first))
         if row["started_at"].date() <= window.last
@@ -88,7 +88,7 @@ def happened(basis: Basis) -> Happened:
     now = _rows(basis, [COUNT], [], (window.first, window.last))
     earlier = reader.compared("previous").readings([reader.card(COUNT)], history=1)[0]
     before = earlier.base
-    return Happened(
+    return IncidentFacts(
         True, rows, int(now[0][COUNT] or 0) if now else 0, None if before is None else int(before),  # noqa: FBT003 - it sees them
         year, delays,
         {str(row[CAUSE]): int(row[COUNT]) for row in _rows(basis, [COUNT], [CAUSE], year)},
@@ -123,41 +123,41 @@ def _rows(
         return []
 
 
-def page(basis: Basis, found: Happened) -> Page | None:
+def page(basis: Basis, facts: IncidentFacts) -> Page | None:
     """The incidents; None where whoever asks may not be told of them, or there never was one."""
-    if not found.sees or not (found.rows or found.delays):
+    if not facts.sees or not (facts.rows or facts.delays):
         return None
     w = basis.words
     blocks: list[Block] = []
-    if found.delays:
-        blocks.append(_delays(basis, found))
-    if found.rows:
-        blocks.append(_list(basis, found))
-    if found.causes:
-        blocks.append(_causes(basis, found))
-    if any(int(row[COUNT] or 0) < FEW for row in found.delays.values()):
+    if facts.delays:
+        blocks.append(_delays(basis, facts))
+    if facts.rows:
+        blocks.append(_list(basis, facts))
+    if facts.causes:
+        blocks.append(_causes(basis, facts))
+    if any(int(row[COUNT] or 0) < FEW for row in facts.delays.values()):
         blocks.append(Notes((Text(w("few_incidents", n=w.number(FEW))),)))
     return Page(
-        "incidents", "4", w("incidents_page"), _title(basis, found), _subtitle(basis, found),
+        "incidents", "4", w("incidents_page"), _title(basis, facts), _subtitle(basis, facts),
         tuple(blocks), w("foot_incidents", zone=w.zone),
     )  # fmt: skip
 
 
-def _delays(basis: Basis, found: Happened) -> Table:
+def _delays(basis: Basis, facts: IncidentFacts) -> Table:
     w = basis.words
     columns = [Column(w("severity"), 53), Column(w("number_short"), 18, "right")]
     columns += [
         Column(w(f"{step}_{part}"), 33, "right") for step in STEPS for part in ("median", "p90")
     ]
     rows = []
-    for severity in sorted(found.delays, key=lambda name: (name is None, name or "")):
-        row = found.delays[severity]
+    for severity in sorted(facts.delays, key=lambda name: (name is None, name or "")):
+        row = facts.delays[severity]
         count = int(row[COUNT] or 0)
         name = w("all_severities") if severity is None else w.sentence(w.name(severity))
-        inside = sum(1 for one in found.rows if severity in (None, one["severity"]))
+        inside = sum(1 for one in facts.rows if severity in (None, one["severity"]))
         cells = [
             Cell(name, small=w("within_period", n=w.number(inside)), weight="strong"),
-            Cell(figure=_figure(basis, found, COUNT, severity, count, w.number(count))),
+            Cell(figure=_figure(basis, facts, COUNT, severity, count, w.number(count))),
         ]
         for step in STEPS:
             for part in ("median", "p90"):
@@ -167,29 +167,29 @@ def _delays(basis: Basis, found: Happened) -> Table:
                 text = w.hours(value) + ("\N{NO-BREAK SPACE}†" if few else "")
                 cells.append(
                     Cell(
-                        figure=_figure(basis, found, metric, severity, value, text),
+                        figure=_figure(basis, facts, metric, severity, value, text),
                         weight="muted" if few else "strong" if part == "median" else "plain",
                     )
                 )
         rows.append(Row(tuple(cells), "total" if severity is None else "body"))
-    sub = w("delays_sub", days=w.days(*found.year))
+    sub = w("delays_sub", days=w.days(*facts.year))
     return Table(w("delays"), sub, tuple(columns), tuple(rows), is_dense=True)
 
 
 def _figure(  # noqa: PLR0913, PLR0917 - a figure in its parts
-    basis: Basis, found: Happened, metric: str, severity: str | None, value: Any, text: str
+    basis: Basis, facts: IncidentFacts, metric: str, severity: str | None, value: Any, text: str
 ) -> Figure:
     unit = basis.reader.card(metric).unit
     question = Question(
-        metric, *found.year, dimension=SEVERITY if severity else "", member=severity
+        metric, *facts.year, dimension=SEVERITY if severity else "", member=severity
     )
     return Figure(text, value, unit, question if value is not None else None)
 
 
-def _list(basis: Basis, found: Happened) -> Table:
+def _list(basis: Basis, facts: IncidentFacts) -> Table:
     """The costliest first; those without an estimate by how long they lasted."""
     w = basis.words
-    of_incident = {one.incident_id: one for one in found.impacts.impacts} if found.impacts else {}
+    of_incident = {one.incident_id: one for one in facts.impacts.impacts} if facts.impacts else {}
 
     @cache
     def weight(name: str) -> float:
@@ -198,7 +198,7 @@ def _list(basis: Basis, found: Happened) -> Table:
         return effect.interval.estimate if effect else 0.0
 
     ordered = sorted(
-        found.rows,
+        facts.rows,
         key=lambda row: (-weight(row["incident_id"]), -float(row["hours_to_restore"] or 1e9)),
     )
     columns = (
@@ -206,7 +206,7 @@ def _list(basis: Basis, found: Happened) -> Table:
         Column(w("duration"), 24, "right"), Column(w("budget_taken_short"), 34, "right"),
     )  # fmt: skip
     rows = tuple(_incident(basis, row) for row in ordered[:_MOST_SHOWN])
-    more = len(found.rows) - len(rows)
+    more = len(facts.rows) - len(rows)
     sub = w.counted("costly_sub", more) if more > 0 else w("costly_sub_all")
     return Table(w("costly"), sub, columns, rows, span=8, is_dense=True)
 
@@ -238,16 +238,16 @@ def _incident(basis: Basis, row: dict[str, Any]) -> Row:
     ))  # fmt: skip
 
 
-def _causes(basis: Basis, found: Happened) -> Table:
+def _causes(basis: Basis, facts: IncidentFacts) -> Table:
     w = basis.words
     inside: dict[str, int] = {}
-    for row in found.rows:
+    for row in facts.rows:
         inside[str(row["cause"])] = inside.get(str(row["cause"]), 0) + 1
-    ordered = sorted(found.causes, key=lambda name: (-found.causes[name], name))[:_MOST_CAUSES]
+    ordered = sorted(facts.causes, key=lambda name: (-facts.causes[name], name))[:_MOST_CAUSES]
     rows = []
     for name in ordered:
-        question = Question(COUNT, *found.year, dimension=CAUSE, member=name)
-        count = found.causes[name]
+        question = Question(COUNT, *facts.year, dimension=CAUSE, member=name)
+        count = facts.causes[name]
         figure = Figure(w.number(count), count, "incidents", question)
         rows.append(
             Row((
@@ -265,37 +265,37 @@ def _causes(basis: Basis, found: Happened) -> Table:
     return Table(w("causes"), "", columns, tuple(rows), span=4, is_dense=True)
 
 
-def _title(basis: Basis, found: Happened) -> Text:
+def _title(basis: Basis, facts: IncidentFacts) -> Text:
     w = basis.words
-    count = found.count or 0
+    count = facts.count or 0
     figure = Figure(
         w.spelled(count), count, "incidents",
         Question(COUNT, basis.window.first, basis.window.last) if count else None,
         origin="" if count else "incidents",
     )  # fmt: skip
     text = w.sentence(w.counted("incidents_said", count))
-    if found.before is not None and not basis.window.is_running:
+    if facts.before is not None and not basis.window.is_running:
         start = periods.shifted(basis.start, basis.grain, -1)
         name = w.short_period(start, basis.grain)
-        text += w(f"against_{basis.grain}", n=w.number(found.before), period=name)
-    every = found.delays.get(None, {})
+        text += w(f"against_{basis.grain}", n=w.number(facts.before), period=name)
+    every = facts.delays.get(None, {})
     median = every.get("hours_to_restore_median")
     if median is None:
         return Text(f"{text}.", "", (figure,))
-    restore = _figure(basis, found, "hours_to_restore_median", None, median, w.hours(median))
+    restore = _figure(basis, facts, "hours_to_restore_median", None, median, w.hours(median))
     return Text(text + w("median_restore", time=restore.text), "", (figure, restore))
 
 
-def _subtitle(basis: Basis, found: Happened) -> Text:
+def _subtitle(basis: Basis, facts: IncidentFacts) -> Text:
     w = basis.words
     parts = []
-    running = [row for row in found.rows if row["restored_at"] is None]
+    running = [row for row in facts.rows if row["restored_at"] is None]
     if running:
         parts.append(w.sentence(w.counted("still_open", len(running))))
-    grave = sum(row["severity"] == "sev1" for row in found.rows)
-    if found.rows:
+    grave = sum(row["severity"] == "sev1" for row in facts.rows)
+    if facts.rows:
         parts.append(w.sentence(w.counted("grave", grave)))
-    repeated = {name: n for name, n in found.causes.items() if n > 1}
+    repeated = {name: n for name, n in facts.causes.items() if n > 1}
     if repeated:
         most = max(repeated.values())
         names = [w.inner(w.name(one)) for one in sorted(repeated) if repeated[one] == most]
@@ -305,31 +305,31 @@ def _subtitle(basis: Basis, found: Happened) -> Text:
     return Text(" ".join(parts))
 
 
-def verdict(basis: Basis, found: Happened, credits_: list[Figure]) -> Text | None:
+def verdict(basis: Basis, facts: IncidentFacts, credits_: list[Figure]) -> Text | None:
     """The incidents of the period in a few words, for the summary."""
-    if not found.sees or found.count is None:
+    if not facts.sees or facts.count is None:
         return None
     w = basis.words
-    lead = w.sentence(w.counted("incidents", found.count))
+    lead = w.sentence(w.counted("incidents", facts.count))
     parts, figures = [], []
-    loss = loss_of(basis, found)
-    if found.rows and loss is not None and loss[1].value <= 0:
+    loss = loss_of(basis, facts)
+    if facts.rows and loss is not None and loss[1].value <= 0:
         parts.append(w("loss_none_told", high=loss[2].text))
         figures.append(loss[2])
-    elif found.rows and loss is not None:
+    elif facts.rows and loss is not None:
         parts.append(w("loss_told", loss=loss[0].text, low=loss[1].text, high=loss[2].text))
         figures += loss
     if credits_:
         parts.append(w("credits_told", credits=w.listed([one.text for one in credits_])))
         figures += credits_
-    return Text(" ".join(parts), lead, tuple(figures)) if parts or not found.rows else None
+    return Text(" ".join(parts), lead, tuple(figures)) if parts or not facts.rows else None
 
 
-def loss_of(basis: Basis, found: Happened) -> list[Figure] | None:
+def loss_of(basis: Basis, facts: IncidentFacts) -> list[Figure] | None:
     """Revenue lost by the incidents of the period with its bounds; None without an estimate."""
-    if not found.impacts:
+    if not facts.impacts:
         return None
-    total = next((t for t in found.impacts.totals() if t.outcome == "net_revenue"), None)
+    total = next((t for t in facts.impacts.totals() if t.outcome == "net_revenue"), None)
     if total is None:
         return None
     w, bounds = basis.words, total.interval

@@ -70,7 +70,7 @@ def _cells(basis: Basis, one: Reading, note: str) -> tuple[Cell, ...]:
     picture, series = course(basis, one)
     before = basis.base(one)
     change = basis.change(one)
-    said = note if len(note) <= _LONGEST else note[: _LONGEST - 1].rsplit(" ", 1)[0] + "…"
+    text = note if len(note) <= _LONGEST else note[: _LONGEST - 1].rsplit(" ", 1)[0] + "…"
     return (
         Cell(w.label(one.card), weight="strong"),
         Cell(figure=basis.figure(one), weight="strong"),
@@ -80,7 +80,7 @@ def _cells(basis: Basis, one: Reading, note: str) -> tuple[Cell, ...]:
         if one.base is not None else Cell(w("not_measured"), weight="muted"),
         Cell(picture=picture, series=series) if picture else Cell(w("none_sign"), weight="muted"),
         Cell(basis.state(one), state=state, has_sign=True, weight="strong" if state else "muted"),
-        Cell("", small=w.print(said)),
+        Cell("", small=w.print(text)),
     )  # fmt: skip
 
 
@@ -107,21 +107,21 @@ def _title(basis: Basis, readings: Sequence[Reading]) -> Text:
 
 def _subtitle(basis: Basis, readings: Sequence[Reading]) -> Text:
     w = basis.words
-    told: list[str] = []
+    gaps: list[str] = []
     figures: list[Figure] = []
     off = sorted((one for one in readings if severity(one)), key=severity, reverse=True)
     for one in off[:3]:
         gap = basis.gap(one)
         if gap is not None:
-            told.append(w("kpi_gap", label=w.inner(w.label(one.card)), gap=gap.text))
+            gaps.append(w("kpi_gap", label=w.inner(w.label(one.card)), gap=gap.text))
             figures.append(gap)
-    parts = [w.sentence(w.listed(told)) + "."] if told else []
+    parts = [w.sentence(w.listed(gaps)) + "."] if gaps else []
     if not any(one.status is Status.CRITICAL for one in readings):
         parts.append(w("none_critical"))
-    untold = [one for one in readings if one.target is None]
-    if untold:
-        names = w.listed([w.inner(w.label(one.card)) for one in untold])
-        parts.append(w.counted("without_target", len(untold), names=names))
+    without_target = [one for one in readings if one.target is None]
+    if without_target:
+        names = w.listed([w.inner(w.label(one.card)) for one in without_target])
+        parts.append(w.counted("without_target", len(without_target), names=names))
     open_ = [one for one in readings if one.target is not None and one.status is Status.NONE]
     if open_:
         parts.append(w("judged_later"))

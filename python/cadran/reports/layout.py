@@ -45,13 +45,13 @@ def faults(document: Document, pages: int) -> list[str]:
         document: as WeasyPrint rendered it.
         pages: how many it is to have.
     """
-    found = []
+    sentences = []
     if len(document.pages) != pages:
-        found.append(f"The document has {len(document.pages)} pages instead of {pages}.")
+        sentences.append(f"The document has {len(document.pages)} pages instead of {pages}.")
     for number, page in enumerate(document.pages, start=1):
         root = page._page_box  # noqa: SLF001 - WeasyPrint offers its boxes nowhere else
-        found += [f"Page {number}: {fault}" for fault in _of_page(root)]
-    return found
+        sentences += [f"Page {number}: {fault}" for fault in _of_page(root)]
+    return sentences
 
 
 def _of_page(root: Any) -> Iterator[str]:

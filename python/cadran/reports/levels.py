@@ -47,7 +47,7 @@ _MOST_CONTRACTS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class LevelFacts:
     """What is known of contracts and SLOs in a period.
 
     Attributes:
@@ -84,7 +84,7 @@ def owed(months: Mapping[dt.date, Settlement]) -> Decimal:
     return sum((one.credit for one in closed(months)), Decimal(0))
 
 
-def served(basis: Basis) -> Served:
+def facts(basis: Basis) -> LevelFacts:
     """What is known of contracts and SLOs in the period of a pack."""
     reader, w = basis.reader, basis.words
     levels = tuple(service_levels.levels(reader, w))
@@ -95,19 +95,19 @@ def served(basis: Basis) -> Served:
     for name, contract in contracts.items():
         if not reader.whole(contract.kpi):
             continue
-        found = {}
+        by_month = {}
         for month in _months(basis):
             one, is_settled = reader.cached_for(
                 ("settlement", name, month), partial(_settlement, basis, contract, month)
             )
             if one is not None:
-                found[month] = one
+                by_month[month] = one
             if is_settled:
                 settled.add((name, month))
-        if found:
-            settlements[name] = found
+        if by_month:
+            settlements[name] = by_month
     used, by_part = _budgets(basis, levels)
-    return Served(settlements, frozenset(settled), levels, used, by_part)
+    return LevelFacts(settlements, frozenset(settled), levels, used, by_part)
 
 
 def _settlement(basis: Basis, contract: Contract, month: dt.date) -> tuple[Settlement | None, bool]:
@@ -162,23 +162,23 @@ def _budgets(
     return whole, dict(by_part)
 
 
-def page(basis: Basis, found: Served) -> Page | None:
+def page(basis: Basis, facts: LevelFacts) -> Page | None:
     """The service levels; None where there are neither contracts nor SLOs."""
-    if not found.settlements and not found.used:
+    if not facts.settlements and not facts.used:
         return None
     w = basis.words
     blocks: list[Block] = []
-    if found.settlements:
-        blocks.append(_contracts(basis, found))
-    if found.used:
-        blocks += _objectives(basis, found)
+    if facts.settlements:
+        blocks.append(_contracts(basis, facts))
+    if facts.used:
+        blocks += _objectives(basis, facts)
     return Page(
-        "levels", "3", w("levels_page"), _title(basis, found), _subtitle(basis, found),
+        "levels", "3", w("levels_page"), _title(basis, facts), _subtitle(basis, facts),
         tuple(blocks), w("foot_levels", zone=w.zone),
     )  # fmt: skip
 
 
-def _contracts(basis: Basis, found: Served) -> Table:
+def _contracts(basis: Basis, facts: LevelFacts) -> Table:
     w, months = basis.words, _months(basis)
     is_short = len(months) <= _SHORT
     name, promise, excluded, credit = (70.0, 24.0, 26.0, 30.0) if is_short else (54, 17, 0, 22)
@@ -190,12 +190,12 @@ def _contracts(basis: Basis, found: Served) -> Table:
     if is_short:
         columns.append(Column(w("excluded"), excluded, "right"))
     columns.append(Column(w("credit"), credit, "right"))
-    ordered = sorted(found.settlements.items(), key=lambda entry: -owed(entry[1]))
+    ordered = sorted(facts.settlements.items(), key=lambda entry: -owed(entry[1]))
     rows = [
         _contract(basis, contract, of_month, months, is_short=is_short)
         for contract, of_month in ordered[:_MOST_CONTRACTS]
     ]
-    for currency, total in found.credits.items():
+    for currency, total in facts.credits.items():
         cells = [Cell(w("credits_total"), weight="strong"), *(Cell() for _ in columns[1:-1])]
         figure = Figure(
             w.money(total, currency, 2), total, currency, origin=f"sla credits {basis.key}"
@@ -266,17 +266,17 @@ def _month(basis: Basis, name: str, one: Settlement, *, is_short: bool) -> Cell:
                 has_sign=bool(state))  # fmt: skip
 
 
-def _objectives(basis: Basis, found: Served) -> list[Block]:
+def _objectives(basis: Basis, facts: LevelFacts) -> list[Block]:
     w = basis.words
-    shown = [one for one in found.levels if one.id in found.used]
-    shown.sort(key=lambda one: -found.used[one.id])
-    above = min(len(found.settlements), _MOST_CONTRACTS)
+    shown = [one for one in facts.levels if one.id in facts.used]
+    shown.sort(key=lambda one: -facts.used[one.id])
+    above = min(len(facts.settlements), _MOST_CONTRACTS)
     # Room that contracts leave; those of a year have narrow columns and so higher rows.
     room = _MOST_LEVELS - 2 * max(above - _SHORT, 0) - (3 if basis.grain == "year" and above else 0)
     most = max(_LEAST_LEVELS, room)
     cut = len(shown) - most
     shown = sorted(shown[:most], key=lambda one: (one.label, one.service))
-    starts = sorted(found.by_part)
+    starts = sorted(facts.by_part)
     grain = _HEAT_GRAIN[basis.grain]
     heads, before = [], 0
     for start in (max(start, basis.start) for start in starts):
@@ -285,13 +285,13 @@ def _objectives(basis: Basis, found: Served) -> list[Block]:
         before = start.month
         heads.append(head)
     rows = [
-        (f"{one.service} · {one.label}", [found.by_part[s].get(one.id) for s in starts])
+        (f"{one.service} · {one.label}", [facts.by_part[s].get(one.id) for s in starts])
         for one in shown
     ]
     title = w("objectives")
     heat = plots.heat(
         [
-            (name, [*values, found.used[one.id]])
+            (name, [*values, facts.used[one.id]])
             for (name, values), one in zip(rows, shown, strict=True)
         ],
         [*heads, w("whole_period")], title=title,
@@ -302,39 +302,39 @@ def _objectives(basis: Basis, found: Served) -> list[Block]:
     return [PictureBlock(title, sub, heat, series)]
 
 
-def used_figures(basis: Basis, found: Served) -> dict[str, Figure]:
+def used_figures(basis: Basis, facts: LevelFacts) -> dict[str, Figure]:
     """What each SLO used of its budget in the period, as figures."""
     w, window = basis.words, basis.window
 
     @cache
     def figure(name: str) -> Figure:
-        share = found.used[name]
+        share = facts.used[name]
         is_close = 0.995 <= share < 1.005  # noqa: PLR2004 - what would read 100 on either side
         question = Question(CONSUMED, window.first, window.last, dimension=SLO, member=name)
         return Figure(w.share(share, 1 if is_close else 0), share, "%", question)
 
-    return {name: figure(name) for name in found.used}
+    return {name: figure(name) for name in facts.used}
 
 
-def credit_figures(basis: Basis, found: Served) -> list[Figure]:
+def credit_figures(basis: Basis, facts: LevelFacts) -> list[Figure]:
     """The credits of the period, one of each currency; none where nothing is owed."""
     return [
         Figure(basis.words.money(total, currency), total, currency,
                origin=f"sla credits {basis.key}")
-        for currency, total in found.credits.items() if total
+        for currency, total in facts.credits.items() if total
     ]  # fmt: skip
 
 
-def _title(basis: Basis, found: Served) -> Text:
+def _title(basis: Basis, facts: LevelFacts) -> Text:
     w = basis.words
-    figures = used_figures(basis, found)
-    over = sorted((n for n in figures if found.used[n] > 1), key=lambda n: -found.used[n])
-    judged = list(filter(None, map(closed, found.settlements.values())))
+    figures = used_figures(basis, facts)
+    over = sorted((n for n in figures if facts.used[n] > 1), key=lambda n: -facts.used[n])
+    judged = list(filter(None, map(closed, facts.settlements.values())))
     if judged:
         kept = [months for months in judged if all(one.is_kept for one in months)]
         if len(kept) == len(judged):
             return Text(w.counted("contracts_kept_all", len(kept)))
-        amounts = credit_figures(basis, found)
+        amounts = credit_figures(basis, facts)
         text = w.counted("contracts_kept_some", len(kept), all=w.spelled(len(judged)))
         listed = w.listed([one.text for one in amounts])
         text += w("credits_follow", credits=listed) if amounts else "."
@@ -345,12 +345,12 @@ def _title(basis: Basis, found: Served) -> Text:
     return Text(w.counted("budgets_held", len(figures)) if figures else w("contracts_open"))
 
 
-def _subtitle(basis: Basis, found: Served) -> Text:
+def _subtitle(basis: Basis, facts: LevelFacts) -> Text:
     w = basis.words
-    figures = used_figures(basis, found)
-    names = {one.id: f"{one.service}, {w.inner(one.label)}" for one in found.levels}
+    figures = used_figures(basis, facts)
+    names = {one.id: f"{one.service}, {w.inner(one.label)}" for one in facts.levels}
     over = sorted(
-        (n for n in figures if found.used[n] > 1 and n in names), key=lambda n: -found.used[n]
+        (n for n in figures if facts.used[n] > 1 and n in names), key=lambda n: -facts.used[n]
     )
     parts: list[str] = []
     used: list[Figure] = []
@@ -363,28 +363,28 @@ def _subtitle(basis: Basis, found: Served) -> Text:
         used.append(first)
     elif figures:
         parts.append(w("budgets_none_over"))
-    worst = _worst(basis, found)
+    worst = _worst(basis, facts)
     if worst is not None:
         parts.append(worst.text)
         used += worst.figures
-    is_open = any(one.is_running for m in found.settlements.values() for one in m.values())
-    if is_open and (figures or any(closed(m) for m in found.settlements.values())):
+    is_open = any(one.is_running for m in facts.settlements.values() for one in m.values())
+    if is_open and (figures or any(closed(m) for m in facts.settlements.values())):
         parts.append(w("contracts_open"))  # else it is the title
-    if any(one.gross != one.net for m in found.settlements.values() for one in m.values()):
+    if any(one.gross != one.net for m in facts.settlements.values() for one in m.values()):
         parts.append(w("exclusions_matter"))
-    elif found.settlements:
+    elif facts.settlements:
         parts.append(w("exclusions_none"))
     return Text(" ".join(parts), "", tuple(used))
 
 
-def _worst(basis: Basis, found: Served) -> Text | None:
+def _worst(basis: Basis, facts: LevelFacts) -> Text | None:
     """The contract that costs most of the credits, where several do."""
     w = basis.words
-    amounts = {name: owed(months) for name, months in found.settlements.items()}
+    amounts = {name: owed(months) for name, months in facts.settlements.items()}
     if sum(amount > 0 for amount in amounts.values()) < 2:  # noqa: PLR2004 - one is all of it
         return None
     name = max(amounts, key=lambda contract: (amounts[contract], contract))
-    contract = next(iter(found.settlements[name].values())).contract
+    contract = next(iter(facts.settlements[name].values())).contract
     figure = Figure(
         w.money(amounts[name], contract.currency), amounts[name], contract.currency,
         origin=f"sla {name} credits",

@@ -49,28 +49,26 @@ def pack_of(
 def pack_from(basis: Basis) -> Pack:
     """The pack of what is read."""
     w = basis.words
-    served, happened = levels.served(basis), incidents.happened(basis)
+    level_facts, incident_facts = levels.facts(basis), incidents.facts(basis)
     recommendations = recommend.recommendations(
         basis.source.layer, basis.period, lang=w.lang, source=basis.source,
-        impacts=happened.impacts,
-        settlements={name: tuple(m.values()) for name, m in served.settlements.items()},
+        impacts=incident_facts.impacts,
+        settlements={name: tuple(m.values()) for name, m in level_facts.settlements.items()},
     )  # fmt: skip
-    outcomes = recommend.outcomes(
-        basis.source.layer, basis.period, lang=w.lang, found=recommendations
-    )
-    verdict = incidents.verdict(basis, happened, levels.credit_figures(basis, served))
-    made = (
-        summary.page(basis, (verdict,) if verdict else (), advice.asked(basis, recommendations)),
+    outcomes = recommend.outcomes(basis.source.layer, basis.period, recommendations, lang=w.lang)
+    verdict = incidents.verdict(basis, incident_facts, levels.credit_figures(basis, level_facts))
+    every = (
+        summary.page(basis, (verdict,) if verdict else (), advice.waiting(basis, recommendations)),
         kpis.page(basis, _notes(basis)),
-        levels.page(basis, served),
-        incidents.page(basis, happened),
+        levels.page(basis, level_facts),
+        incidents.page(basis, incident_facts),
         trends.page(basis),
-        costs.page(basis, happened, served),
+        costs.page(basis, incident_facts, level_facts),
         outlook.page(basis),
         *advice.pages(basis, recommendations, outcomes),
         *appendix.pages(basis),
     )
-    pages = tuple(page for page in made if page is not None)
+    pages = tuple(page for page in every if page is not None)
     return Pack(
         basis.name, w("pack_title"), w.long_period(basis.start, basis.grain), basis.key, w.lang,
         basis.window.last, basis.window.is_running, w("contents"), pages,

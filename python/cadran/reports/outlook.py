@@ -63,22 +63,22 @@ class Risk:
 
 def page(basis: Basis) -> Page | None:
     """The outlook; None where there is neither a forecast nor a risk to tell."""
-    expected, found = _expected(basis), risks(basis)
-    if not any(one.forecast for one in expected) and not found:
+    expected, at_risk = _expected(basis), risks(basis)
+    if not any(one.forecast for one in expected) and not at_risk:
         return None
     w = basis.words
     blocks: list[Any] = []
     if any(one.forecast for one in expected):
         blocks.append(_forecasts(basis, expected))
-    if found:
-        blocks.append(_risks(basis, found))
+    if at_risk:
+        blocks.append(_risks(basis, at_risk))
     through = max(
         (one.forecast.evidence.complete_through or basis.window.last for one in expected
          if one.forecast), default=basis.window.last,
     )  # fmt: skip
     blocks.append(Notes((Text(w("outlook_read")),)))
     return Page(
-        "outlook", "7", w("outlook_page"), _title(basis, expected, found),
+        "outlook", "7", w("outlook_page"), _title(basis, expected, at_risk),
         _subtitle(basis, expected, through), tuple(blocks), w("foot_outlook"),
     )  # fmt: skip
 
@@ -86,7 +86,7 @@ def page(basis: Basis) -> Page | None:
 def _expected(basis: Basis) -> list[Expected]:
     """Each strategic KPI at the end of the year that is running in the data."""
     every = targets(basis.source.layer)
-    found = []
+    expected = []
     for card in basis.cards:
         label = basis.words.label(card)
         try:
@@ -94,7 +94,7 @@ def _expected(basis: Basis) -> list[Expected]:
         except ENDING:
             raise
         except CadranError:
-            found.append(Expected(label, None, None, basis.words("no_forecast")))
+            expected.append(Expected(label, None, None, basis.words("no_forecast")))
             continue
         if one.period.start.year - basis.window.last.year not in (0, 1):
             return []  # the period is long gone: what comes now is no outlook of it
@@ -103,8 +103,8 @@ def _expected(basis: Basis) -> list[Expected]:
             if basis.reader.whole(card.name)
             else None
         )
-        found.append(Expected(label, one, target))
-    return found
+        expected.append(Expected(label, one, target))
+    return expected
 
 
 def risks(basis: Basis) -> list[Risk]:
@@ -113,7 +113,7 @@ def risks(basis: Basis) -> list[Risk]:
               if not one.status.is_composite]  # fmt: skip
     rows = service_levels.months_of(basis.reader, [one.id for one in levels]) if levels else []
     last = basis.window.last
-    found = []
+    at_risk = []
     for level in levels:
         months = [
             row for row in rows
@@ -125,8 +125,8 @@ def risks(basis: Basis) -> list[Risk]:
         )
         if chance is not None:
             over = sum((row["consumed_rate"] or 0) > 1 for row in months)
-            found.append(Risk(level, len(months), over, chance))
-    return sorted(found, key=lambda one: (-one.probability, one.level.id))
+            at_risk.append(Risk(level, len(months), over, chance))
+    return sorted(at_risk, key=lambda one: (-one.probability, one.level.id))
 
 
 def _forecasts(basis: Basis, expected: list[Expected]) -> Table:
@@ -176,7 +176,7 @@ def _forecast(basis: Basis, one: Expected) -> Row:
     ))  # fmt: skip
 
 
-def _risks(basis: Basis, found: list[Risk]) -> Table:
+def _risks(basis: Basis, at_risk: list[Risk]) -> Table:
     w = basis.words
     columns = (
         Column(w("objective_of_service"), 114), Column(w("target_name"), 40, "right"),
@@ -184,7 +184,7 @@ def _risks(basis: Basis, found: list[Risk]) -> Table:
         Column(w("probability"), 40, "right"),
     )  # fmt: skip
     rows = []
-    for one in found[:_MOST]:
+    for one in at_risk[:_MOST]:
         chance = Figure(
             _chance(basis, one.probability), one.probability, "%", origin=f"risk {one.level.id}"
         )
@@ -199,7 +199,7 @@ def _risks(basis: Basis, found: list[Risk]) -> Table:
                      weight="strong" if is_likely else "plain"),
             ))
         )  # fmt: skip
-    more = len(found) - len(rows)
+    more = len(at_risk) - len(rows)
     sub = w.counted("risks_sub", more) if more else w("risks_sub_all")
     return Table(w("risks_title"), sub, columns, tuple(rows), is_dense=True)
 
@@ -214,7 +214,7 @@ def _chance(basis: Basis, probability: float) -> str:
     return w.share(probability)
 
 
-def _title(basis: Basis, expected: list[Expected], found: list[Risk]) -> Text:
+def _title(basis: Basis, expected: list[Expected], at_risk: list[Risk]) -> Text:
     w = basis.words
     judged = [one for one in expected if one.outlook]
     parts = []
@@ -222,8 +222,8 @@ def _title(basis: Basis, expected: list[Expected], found: list[Risk]) -> Text:
         good = sum(one.outlook == "likely" for one in judged)
         parts.append(w.counted("year_likely", good, all=w.spelled(len(judged))))
     figures = []
-    if found:
-        first = found[0]
+    if at_risk:
+        first = at_risk[0]
         chance = Figure(
             _chance(basis, first.probability), first.probability, "%",
             origin=f"risk {first.level.id}",

@@ -26,10 +26,10 @@ class _Warnings(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.told: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.told.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
 def pdf(pack: Pack) -> bytes:
@@ -59,7 +59,7 @@ def pdf_of(page: str, pages: int) -> bytes:
         logger.addHandler(heard)
     try:
         document = HTML(string=page, base_url=None).render()
-        found = faults(document, pages)
+        problems = faults(document, pages)
         identifier = hashlib.sha256(page.encode()).digest()[:16]
         content: bytes = document.write_pdf(
             finisher=counted, pdf_variant=_VARIANT, pdf_tags=True, pdf_identifier=identifier
@@ -67,13 +67,13 @@ def pdf_of(page: str, pages: int) -> bytes:
     finally:
         for logger in loggers:
             logger.removeHandler(heard)
-    found += [f"WeasyPrint warns: {told}." for told in heard.told]
+    problems += [f"WeasyPrint warns: {message}." for message in heard.messages]
     if counted.figures != counted.texts:
-        found.append(f"{counted.figures} figures have {counted.texts} texts instead of them.")
-    if found:
-        more = len(found) - _MOST_TOLD
+        problems.append(f"{counted.figures} figures have {counted.texts} texts instead of them.")
+    if problems:
+        more = len(problems) - _MOST_TOLD
         rest = f" And {more} more." if more > 0 else ""
-        raise ReportError(f"The PDF is not well laid out. {' '.join(found[:_MOST_TOLD])}{rest}")
+        raise ReportError(f"The PDF is not well laid out. {' '.join(problems[:_MOST_TOLD])}{rest}")
     return content
 
 

@@ -120,14 +120,14 @@ class Moved:
 
 def figures_in(pack: Pack, layer: Layer) -> tuple[PublishedFigure, ...]:
     """The figures of a pack that are answers of the layer, with the versions that they are of."""
-    found = []
+    figures = []
     for figure in figures_of(pack):
         question, value = figure.question, figure.value
         if question is None:
             continue
         is_plain = value is None or isinstance(value, (int, float, Decimal, str))
         is_kpi = layer.is_kpi(question.metric)
-        found.append(
+        figures.append(
             PublishedFigure(
                 question.metric, question.start, question.end, value if is_plain else str(value),
                 figure.unit, layer.card(question.metric).version if is_kpi else None,
@@ -135,7 +135,7 @@ def figures_in(pack: Pack, layer: Layer) -> tuple[PublishedFigure, ...]:
                 "" if question.member is None else str(question.member),
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(figures)
 
 
 def publish(

@@ -249,11 +249,7 @@ def decide(layer: Layer, of: str, decision: Decision, *, note: str, by: str) -> 
 
 
 def outcomes(
-    layer: Layer,
-    of: Period | str,
-    *,
-    lang: str = "en",
-    found: Iterable[Recommendation] | None = None,
+    layer: Layer, of: Period, recommendations: Iterable[Recommendation], *, lang: str = "en"
 ) -> tuple[Outcome, ...]:
     """What became of the recommendations of the period before.
 
@@ -262,13 +258,11 @@ def outcomes(
     Args:
         layer: the layer of a built project.
         of: the period after.
+        recommendations: of the period after, in which a finding may be back.
         lang: of the titles.
-        found: the recommendations of that period, where they are known already.
     """
-    after = of if isinstance(of, Period) else period(layer, of)
-    before = after.shifted(-1)
-    now = recommendations(layer, after, lang=lang) if found is None else found
-    again = {(entry.rule, entry.subject) for entry in now if entry.status != "held"}
+    before = of.shifted(-1)
+    again = {(entry.rule, entry.subject) for entry in recommendations if entry.status != "held"}
     last = {entry.id: entry for entry in decisions(layer)}
     published = packs(layer, before.text)
     by_id = published[-1].recommendations if published else {}

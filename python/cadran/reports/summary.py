@@ -39,23 +39,23 @@ _LEVEL = 0.005  # of the base, below which a change is none
 _MOST_DIMENSIONS = 2
 
 
-def page(basis: Basis, told: Iterable[Text] = (), asked: Block | None = None) -> Page:
+def page(basis: Basis, more: Iterable[Text] = (), decisions: Block | None = None) -> Page:
     """The summary.
 
     Args:
         basis: what is read.
-        told: what other pages have to say here.
-        asked: the decisions that the committee is asked for.
+        more: what other pages have to say here.
+        decisions: the decisions that the committee is asked for.
     """
     w = basis.words
     blocks: list[Block] = [Tiles(tuple(tile(basis, one) for one in basis.key_readings))]
     split = main_change(basis)
     if split is not None:
         blocks.append(_waterfall(basis, split))
-    texts = (*_focus_told(basis, split), *_off_told(basis), *told)
+    texts = (*_focus_told(basis, split), *_off_told(basis), *more)
     blocks.append(Paragraphs(w("remember"), texts, span=5 if split is not None else 12))
-    if asked is not None:
-        blocks.append(asked)
+    if decisions is not None:
+        blocks.append(decisions)
     return Page(
         "summary", "1", w("summary"), verdict(basis), _subtitle(basis), tuple(blocks),
         w("foot_summary", day=w.date(basis.window.last)),
@@ -131,16 +131,16 @@ def _moved(basis: Basis, reading: Reading) -> Text:
 def _subtitle(basis: Basis) -> Text:
     w, window = basis.words, basis.window
     state = "running" if window.is_running else "closed"
-    told = [w(f"{state}_{basis.grain}", day=w.date(window.last))]
+    parts = [w(f"{state}_{basis.grain}", day=w.date(window.last))]
     if all(one.base is None for one in basis.readings.values()):
-        told.append(w("first_period"))
+        parts.append(w("first_period"))
     if basis.late:
         names = [
             w("late_kpi", label=w.label(one.card), day=w.date(one.window.last))
             for one in basis.late
         ]
-        told.append(w("late_some", names=w.listed(names)))
-    return Text(" ".join(told))
+        parts.append(w("late_some", names=w.listed(names)))
+    return Text(" ".join(parts))
 
 
 def main_change(basis: Basis) -> Drivers | None:
@@ -216,17 +216,17 @@ def _focus_told(basis: Basis, split: Drivers | None) -> list[Text]:
     size = abs(float(reading.change) / float(reading.base)) if reading.base else 1.0
     key = "lead_level" if size < _LEVEL else "lead_up" if reading.change > 0 else "lead_down"
     figures = [basis.change(reading), basis.figure(reading, brief=True)]
-    told = [w("told_change", change=figures[0].text, value=figures[1].text)]
+    parts = [w("told_change", change=figures[0].text, value=figures[1].text)]
     target, gap = basis.target(reading, brief=True), basis.gap(reading)
     if target is not None and gap is not None:
-        told.append(w("told_above", gap=gap.text, target=target.text))
+        parts.append(w("told_above", gap=gap.text, target=target.text))
         figures += [gap, target]
     if split is not None and split.card.name == card.name and split.contributions:
         first = split.contributions[0]
         amount = _part(basis, split, first)
         share = float(first.amount) / float(split.change) if split.change else 0.0
         if 0 < share <= 1:
-            told.append(
+            parts.append(
                 w("told_driver", name=_member(basis, first), amount=amount.text,
                   share=w.share(share))
             )  # fmt: skip
@@ -236,13 +236,13 @@ def _focus_told(basis: Basis, split: Drivers | None) -> list[Text]:
         ]
         if against:
             other = _part(basis, split, against[0])
-            told.append(
+            parts.append(
                 w("told_driver_against", name=_member(basis, against[0]), amount=other.text)
             )
             figures.append(other)
         elif len(split.contributions) > 1 and split.others is None:
-            told.append(w("told_driver_all"))
-    return [Text(" ".join(told), w(key, label=w.label(card)), tuple(figures))]
+            parts.append(w("told_driver_all"))
+    return [Text(" ".join(parts), w(key, label=w.label(card)), tuple(figures))]
 
 
 def _part(basis: Basis, split: Drivers, part: Contribution) -> Figure:
@@ -262,15 +262,15 @@ def _off_told(basis: Basis) -> list[Text]:
     value, target, gap = basis.figure(worst), basis.target(worst), basis.gap(worst)
     if target is None or gap is None or worst.target is None:
         return []
-    told = [w("told_off", value=value.text, target=target.text, gap=gap.text)]
+    parts = [w("told_off", value=value.text, target=target.text, gap=gap.text)]
     if worst.target.warning is not None:
-        told.append(w("told_off_threshold", threshold=w.value(worst.target.warning, worst.card)))
+        parts.append(w("told_off_threshold", threshold=w.value(worst.target.warning, worst.card)))
     found = basis.courses.get(worst.card.name)
     known = [value for value in found.history.values() if value is not None] if found else []
     if len(known) > 1:
-        told.append(
+        parts.append(
             w("told_off_months", low=w.value(min(known), worst.card),
               high=w.value(max(known), worst.card))
         )  # fmt: skip
     lead = w("told_off_lead", label=w.label(worst.card), state=w(f"in_{worst.status.name.lower()}"))
-    return [Text(" ".join(told), lead, (value, target, gap))]
+    return [Text(" ".join(parts), lead, (value, target, gap))]

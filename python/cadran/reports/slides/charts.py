@@ -97,7 +97,7 @@ def _even(series: Sequence[Series]) -> bool:
 
 
 def panel_rows(panels: Panels, width: float) -> tuple[int, int]:
-    """How many small multiples stand side by side, and in how many rows."""
+    """How many small multiples stand side by side in a width, and in how many rows."""
     count = max(len(panels.panels), 1)
     across = min(max(int((width + _PANEL_GAP) // (_PANEL_LEAST + _PANEL_GAP)), 1), count)
     rows = -(-count // across)
@@ -115,20 +115,25 @@ def grouped(panels: Panels, series: Sequence[Series]) -> list[list[Series]] | No
     return groups if is_whole else None
 
 
+def panel_places(canvas: Canvas, panels: Panels, place: Place) -> Iterator[Place]:
+    """The place of the plot of each small multiple, once its head is written above it."""
+    across, rows = panel_rows(panels, place.width)
+    wide = (place.width - (across - 1) * _PANEL_GAP) / across
+    tall = (place.height - (rows - 1) * 2) / rows
+    for index, panel in enumerate(panels.panels):
+        x = place.x + index % across * (wide + _PANEL_GAP)
+        y = place.y + index // across * (tall + 2)
+        canvas.text(x, y, wide, _PANEL_HEAD, [line(panel.name, 8, bold=True)])
+        canvas.text(x, y, wide, _PANEL_HEAD, [line(panel.value, 8, bold=True, align="right")])
+        yield Place(x, y + _PANEL_HEAD, wide, tall - _PANEL_HEAD)
+
+
 def _panels(canvas: Canvas, panels: Panels, series: Sequence[Series], place: Place) -> bool:
     groups = grouped(panels, series)
     if groups is None:
         return False
-    across, rows = panel_rows(panels, place.width)
-    wide = (place.width - (across - 1) * _PANEL_GAP) / across
-    tall = (place.height - (rows - 1) * 2) / rows
-    for index, (panel, group) in enumerate(zip(panels.panels, groups, strict=True)):
-        x = place.x + index % across * (wide + _PANEL_GAP)
-        y = place.y + index // across * (tall + 2)
-        head = line(panel.name, 8, bold=True)
-        canvas.text(x, y, wide, _PANEL_HEAD, [head])
-        canvas.text(x, y, wide, _PANEL_HEAD, [line(panel.value, 8, bold=True, align="right")])
-        inner = Place(x, y + _PANEL_HEAD, wide, tall - _PANEL_HEAD)
+    places = panel_places(canvas, panels, place)
+    for panel, group, inner in zip(panels.panels, groups, places, strict=True):
         plot = panel.plot if panel.plot.title else replace(
             panel.plot, title=f"{panel.name}: {panel.value}"
         )  # fmt: skip
@@ -218,10 +223,10 @@ def _category_axis(chart: Any, labels: Sequence[str], width: float) -> None:
 
 def _bounds(axis: Any, values: Sequence[float], *, zero: bool, most: int = 5) -> None:
     """Set an axis from and to round numbers, whatever the reader's program would choose."""
-    found = scale(values, zero=zero, most=most)
-    axis.minimum_scale, axis.maximum_scale = found.low, found.high
-    if len(found.ticks) > 1:
-        axis.major_unit = found.ticks[1] - found.ticks[0]
+    bounds = scale(values, zero=zero, most=most)
+    axis.minimum_scale, axis.maximum_scale = bounds.low, bounds.high
+    if len(bounds.ticks) > 1:
+        axis.major_unit = bounds.ticks[1] - bounds.ticks[0]
 
 
 def _lines(  # noqa: PLR0913 - what is drawn, where, and how large
@@ -472,17 +477,17 @@ def _waterfall(canvas: Canvas, title: str, one: Series, place: Place) -> None:
         "\N{MINUS SIGN}": steps.falls, "+ <0": steps.rises_below,
         "\N{MINUS SIGN} <0": steps.falls_below,
     }  # fmt: skip
-    kept = {role: found for role, found in roles.items() if any(found)}
+    columns = {role: amounts for role, amounts in roles.items() if any(amounts)}
     named = [
-        (one.name if role == "total" else role, [value or None for value in found])
-        for role, found in kept.items()
+        (one.name if role == "total" else role, [value or None for value in amounts])
+        for role, amounts in columns.items()
     ]
     data = _data(one.labels, named, code)
     chart = _chart(canvas, XL_CHART_TYPE.COLUMN_STACKED, place, data, title)
     plot = chart.plots[0]
     plot.gap_width, plot.overlap = 35, 100
     colours: dict[str, Colour] = {"total": "calm", "+": "rise", "+ <0": "rise"}
-    for role, shown in zip(kept, plot.series, strict=True):
+    for role, shown in zip(columns, plot.series, strict=True):
         shown.invert_if_negative = False
         if role == "hidden":
             shown.format.fill.background()
@@ -514,7 +519,5 @@ def _code_of(role: str, code: str, signed: str) -> str:
     if role == "total":
         return code
     sign = '"+"' if role.startswith("+") else '"\N{MINUS SIGN}"'
-    parts = signed.split(";")
-    return next(part for part in parts if sign in part).replace(sign, sign, 1) + (
-        ";" + next(part for part in parts if sign in part)
-    )
+    part = next(part for part in signed.split(";") if sign in part)
+    return f"{part};{part}"

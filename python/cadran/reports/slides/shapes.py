@@ -10,7 +10,7 @@ from pptx.util import Pt
 from cadran.charts.picture import Bars, Panels, Plot, stepped
 from cadran.charts.svg import cut
 from cadran.reports.slides.canvas import MILLIMETRES, fill, line
-from cadran.reports.slides.charts import Place, panel_rows
+from cadran.reports.slides.charts import Place, panel_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,15 +36,9 @@ def drawn(canvas: Canvas, picture: Picture, place: Place) -> None:
     elif isinstance(picture, Bars):
         _bars(canvas, picture, place)
     elif isinstance(picture, Panels):
-        across, rows = panel_rows(picture, place.width)
-        wide = (place.width - (across - 1) * 5) / across
-        tall = (place.height - (rows - 1) * 2) / rows
-        for index, panel in enumerate(picture.panels):
-            x = place.x + index % across * (wide + 5)
-            y = place.y + index // across * (tall + 2)
-            canvas.text(x, y, wide, _LINE, [line(panel.name, 8, bold=True)])
-            canvas.text(x, y, wide, _LINE, [line(panel.value, 8, bold=True, align="right")])
-            _plot(canvas, panel.plot, Place(x, y + 5, wide, tall - 5))
+        places = panel_places(canvas, picture, place)
+        for panel, inner in zip(picture.panels, places, strict=True):
+            _plot(canvas, panel.plot, inner)
 
 
 def _plot(canvas: Canvas, plot: Plot, place: Place) -> None:
