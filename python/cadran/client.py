@@ -146,7 +146,7 @@ class RemoteLayer:
         Raises:
             CadranError: as `query`.
         """
-        return str(self._ask("POST", "/sql", json=_body(ask(*args, **kwargs))).json()["sql"])
+        return self._compiled(ask(*args, **kwargs))
 
     def kpis(self) -> list[Card]:
         """The cards that the caller may see, strategic ones first, then by name."""
@@ -206,10 +206,7 @@ class RemoteLayer:
             UnknownNameError: the metrics have no such dimension.
             NotGovernedError: it is not on the card of a KPI among them.
         """
-        query = ask(metrics, [dimension])
-        table = self._result(query, self._ask(
-            "POST", "/query", json=_body(query) | {"format": "arrow"}
-        ).content).to_arrow()  # fmt: skip
+        table = self.query(metrics, [dimension]).to_arrow()
         return sorted({value for value in table.column(0).to_pylist() if value is not None})
 
     def complete_through(self, name: str) -> dt.date | None:
@@ -219,6 +216,9 @@ class RemoteLayer:
             UnknownNameError: there is no such metric.
         """
         return self.query([name], limit=0).complete_through.get(name)
+
+    def _compiled(self, query: Query) -> str:
+        return str(self._ask("POST", "/sql", json=_body(query)).json()["sql"])
 
     def _about(self, kpi: str) -> dict[str, Any]:
         from urllib.parse import quote
@@ -252,7 +252,7 @@ class RemoteLayer:
         }
         by_name = self._known(about["state"].partition("-")[0]) if about["units"] else {}
         result = Result(
-            table, lambda: self.sql(**_arguments(query)), query,
+            table, lambda: self._compiled(query), query,
             {name: by_name[name] for name in about["units"] if name in by_name},
             governed=about["governed"],
             history=Told(
@@ -348,10 +348,6 @@ def connect(
 
 def _body(query: Query) -> dict[str, Any]:
     """A question as JSON."""
-    return {name: value for name, value in _arguments(query).items() if value not in (None, [])}
-
-
-def _arguments(query: Query) -> dict[str, Any]:
     groups = [
         {"name": group.name, "grain": group.grain, "date_part": group.date_part}
         if group.grain or group.date_part
@@ -359,7 +355,7 @@ def _arguments(query: Query) -> dict[str, Any]:
         for group in query.group_by
     ]
     known_at = query.known_at
-    return {
+    arguments = {
         "metrics": list(query.metrics), "group_by": groups, "where": list(map(str, query.where)),
         "order_by": list(query.order_by), "limit": query.limit,
         "start": _time(query.start, dt.time.min), "end": _time(query.end, dt.time.max),
@@ -367,6 +363,7 @@ def _arguments(query: Query) -> dict[str, Any]:
         "known_at": known_at.isoformat() if isinstance(known_at, dt.date) else known_at,
         "complete": query.complete or None, "compare": query.compare,
     }  # fmt: skip
+    return {name: value for name, value in arguments.items() if value not in (None, [])}
 
 
 def _time(at: dt.datetime | None, whole: dt.time) -> str | None:

@@ -67,8 +67,8 @@ def test_a_question_gives_the_same_result_connected(shop, remote, question):
             assert far.card(name) == near.card(name)
 
 
-def test_frames_and_sql_are_those_of_the_project(shop, remote):
-    question = QUESTIONS[0]
+@pytest.mark.parametrize("question", QUESTIONS[:3])
+def test_frames_and_sql_are_those_of_the_project(shop, remote, question):
     near, far = shop.query(**question), remote.query(**question)
     assert far.to_pandas().equals(near.to_pandas())
     assert far.to_polars().equals(near.to_polars())
