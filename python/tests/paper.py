@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from cadran.core.project import cards
 from cadran.core.semantics.metrics import MetricGraph
 from cadran.formats import periods
-from cadran.insight.source import Numbers, Source
+from cadran.insight.source import Source
 
 CARD = {
     "tier": "strategic", "objective": "grow", "scope": "global", "status": "certified",
@@ -22,6 +23,15 @@ CARD = {
     "fr": {"label": "Montant", "description": "Montant.", "formula": "somme"},
 }  # fmt: skip
 RATIO = CARD | {"additivity": "not_additive"}
+
+
+@dataclass
+class Rows:
+    """An answer on paper."""
+
+    table: pa.Table
+    breaks: tuple = ()
+    note: str = ""
 
 
 def metric(name, kind="simple", card=None, **params):
@@ -132,7 +142,7 @@ def source(lines, through=None, breaks=(), hidden=()):
             found = values([] if set(hidden) & set(key) else entries)
             metrics = {name: found.get(name) for name in query.metrics}
             rows.append(dict(zip(query.columns, key, strict=True)) | metrics)
-        return Numbers(pa.Table.from_pylist(rows), tuple(breaks), "")
+        return Rows(pa.Table.from_pylist(rows), tuple(breaks))
 
     def sides(query):
         (kpi,), rows = query.metrics, []

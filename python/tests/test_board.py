@@ -18,6 +18,7 @@ import duckdb
 import httpx
 import pyarrow as pa
 import pytest
+from paper import Rows
 
 from cadran.access import authorize, tokens
 from cadran.charts import page, plots
@@ -25,7 +26,7 @@ from cadran.charts.picture import End, Plot, apart, scale
 from cadran.core.targets import Status, Target
 from cadran.formats.numbers import short
 from cadran.insight.readings import Reader
-from cadran.insight.source import Numbers, Source
+from cadran.insight.source import Source
 from cadran.insight.view import View, Window, period_of, period_text
 from cadran.insight.wording import Words
 from cadran.web.parts import Controls
@@ -136,7 +137,7 @@ def test_what_divides_by_nothing_has_no_value_and_what_adds_up_tells_how_much_of
         rows = [{"net_revenue": float("nan")}]
         if query.group_by:
             rows = [{"metric_time__month": _day("2026-10-01"), "net_revenue": float("inf")}]
-        return Numbers(pa.Table.from_pylist(rows), (), "")
+        return Rows(pa.Table.from_pylist(rows))
 
     reader = Reader(Source(layer, answer, (card,)), View(), lambda _: True)
     (reading,) = reader.readings([card])

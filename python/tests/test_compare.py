@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 import httpx
 import pyarrow as pa
 import pytest
+from paper import Rows
 
 import cadran
 from cadran.access.authorize import PolicyGate
@@ -31,15 +32,6 @@ from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
 
 JANUARY, FEBRUARY, MARCH = (dt.date(2026, month, 1) for month in (1, 2, 3))
-
-
-@dataclass
-class Rows:
-    """An answer on paper."""
-
-    table: pa.Table
-    breaks: tuple = ()
-    note: str = ""
 
 
 def on_paper(  # noqa: PLR0913 - an answer in its parts

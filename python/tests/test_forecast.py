@@ -8,12 +8,12 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from paper import line, source
+from paper import Rows, line, source
 
 from cadran.core.days import Days
 from cadran.errors import NotGovernedError, QueryError, UnknownNameError
 from cadran.insight.forecast import to_end
-from cadran.insight.source import Numbers, Source
+from cadran.insight.source import Source
 
 LAST = dt.date(2026, 8, 20)  # a Thursday; eleven days of August are left
 
@@ -112,4 +112,4 @@ def test_what_days_do_not_add_up_to_is_refused():
 
 
 def _of(count):
-    return Numbers(pa.Table.from_pylist([{"order_count": count}]), (), "")
+    return Rows(pa.Table.from_pylist([{"order_count": count}]))

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from mcp import Client
+from paper import Rows
 
 from cadran.access import policy as policies
 from cadran.access.authorize import PolicyGate
@@ -25,7 +26,7 @@ from cadran.formats.encoding import plain
 from cadran.insight import counterfactual, dose, impact
 from cadran.insight.counterfactual import Calm, Series, Stretch, Timeline, expect
 from cadran.insight.harm import OUTCOMES, Ground
-from cadran.insight.source import Numbers, Source
+from cadran.insight.source import Source
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
 
@@ -99,7 +100,7 @@ class Shop:
         minutes, counts = tables[metric]
         at = np.datetime64(FIRST, "us") + minutes.astype("timedelta64[m]")
         (time,) = query.group_by
-        return Numbers(pa.table({time.column: at, metric: counts}), (), "")
+        return Rows(pa.table({time.column: at, metric: counts}))
 
     def daily(self):
         return self.orders.reshape(-1, 1440).sum(axis=1)

@@ -10,7 +10,7 @@ import datetime as dt
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cadran.core.days import Days, base_of, check, is_same_dates
 from cadran.core.query.request import DAY_OR_COARSER, Field, GroupBy
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cadran.core.project.cards import Card
     from cadran.core.query.request import Fields, Query
-    from cadran.core.result import Break
+    from cadran.core.result import Break, Rows
     from cadran.core.semantics.model import SemanticModel
 
 # What stands beside the column of a metric, after two underscores, which no metric's name holds.
@@ -54,22 +54,6 @@ def unit_of(side: str | None, unit: str) -> str:
     if side == PERCENT:
         return "percent"
     return POINTS if side == CHANGE and unit == "%" else unit
-
-
-class Rows(Protocol):
-    """What is needed of each answer."""
-
-    @property
-    def table(self) -> pa.Table:
-        """The rows."""
-
-    @property
-    def breaks(self) -> tuple[Break, ...]:
-        """Where a KPI changed its meaning within them."""
-
-    @property
-    def note(self) -> str:
-        """What has to be said beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +128,8 @@ class Comparison:
             model: the definitions that it names.
             answer: answers a question without `compare`, as whoever asks may see it.
             through: the last day that is whole in the sources of a metric; None where unknown.
-            begins_within: whether a source of a metric begins too late to compare with days from
-                one on.
+            begins_within: whether a source of a metric is known to begin too late to compare with
+                days from one on.
 
         Raises:
             QueryError: it cannot be compared.
@@ -300,18 +284,12 @@ class Comparison:
         """Say where the sources of a metric begin within the days that it is compared with."""
         for metric in metrics:
             cells = [cell for cell in self._cells(at, [metric]) if cell.base is not None]
-            if not cells or not self._begins_late(metric, base.start):
+            if not cells or not self._begins_within(metric, base.start):
                 continue
             for cell in cells:
                 cell.is_alike = False
             note = f"The data of {metric} begin after {base.start}, the first day of its base."
             self._sides.notes[note] = None
-
-    def _begins_late(self, metric: str, first: dt.date) -> bool:
-        try:
-            return self._begins_within(self._model.metric(metric)["name"], first)
-        except QueryError:  # the manifest does not say by which time it is counted
-            return False
 
     def _cells(self, at: _Key, metrics: Iterable[str]) -> list[_Cell]:
         keys = [key for key in self._sides.cells if key[: len(at)] == at]

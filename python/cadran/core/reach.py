@@ -101,8 +101,16 @@ class Reaches:
         return (until + self.allowance(metric)).date() - _DAY
 
     def begins_within(self, metric: str, first: dt.date) -> bool:
-        """Whether a source of a metric begins too late to compare with days from this one on."""
-        return any(reach.first.date() > first + _LATE_START for reach in self.of(metric))
+        """Whether a source of a metric begins too late to compare with days from this one on.
+
+        False where it is not known when: the manifest does not say by which time it is counted.
+        """
+        name = self._model.metric(metric)["name"]
+        try:
+            reaches = self.of(name)
+        except QueryError:
+            return False
+        return any(reach.first.date() > first + _LATE_START for reach in reaches)
 
     def allowance(self, metric: str) -> dt.timedelta:
         """How much of a day's end may be missing of a metric that counts as complete."""

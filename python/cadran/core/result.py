@@ -30,6 +30,8 @@ Decimals = Literal["float", "exact"]
 # Kinds of versions by which every value stays what it was: no series breaks at them.
 KEEPING = ("equivalent", "wording", "renamed")
 
+COMPLETE = "is_complete"  # the column that says whether the period of a row is whole
+
 
 @dataclass(frozen=True, slots=True)
 class Break:
@@ -84,6 +86,22 @@ class Told:
 
     versions: dict[str, tuple[int, ...]]
     breaks: tuple[Break, ...] = ()
+
+
+class Rows(Protocol):
+    """What those who work with an answer need of it: `Result` has it, and `Answer` of a server."""
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows."""
+
+    @property
+    def breaks(self) -> tuple[Break, ...]:
+        """Where a KPI changed its meaning within them."""
+
+    @property
+    def note(self) -> str:
+        """What has to be said beside them."""
 
 
 class Result:
@@ -182,15 +200,8 @@ class Result:
     @cached_property
     def running_note(self) -> str:
         """Which metrics are not complete in the last period of the answer; empty where all are."""
-        groups = self.query.group_by
-        grains = {
-            g.column: g.asked_grain for g in groups if g.base == "metric_time" and not g.date_part
-        }
-        column, grain = next(
-            ((c, g) for c, g in grains.items() if g in periods.GRAINS and c in self.columns),
-            (None, None),
-        )
-        if column is None or grain is None or not self._reach:
+        column, grain = self.query.period or ("", "")
+        if column not in self.columns or not self._reach:
             return ""
         import pyarrow.compute as pc
 
@@ -333,9 +344,6 @@ def arranged(table: pa.Table, query: Query) -> pa.Table:
     return _finite(table if columns == table.column_names else table.select(columns))
 
 
-COMPLETE = "is_complete"
-
-
 def with_complete(table: pa.Table, query: Query, through: Mapping[str, dt.date | None]) -> pa.Table:
     """Rows by a period with whether it is whole in the data of every metric, as the last column.
 
@@ -349,20 +357,16 @@ def with_complete(table: pa.Table, query: Query, through: Mapping[str, dt.date |
     import pyarrow as pa
 
     known = [day for day in through.values() if day is not None]
+    column, grain = query.period or ("", "")
     if len(known) < max(1, len(through)) or COMPLETE in table.column_names:
         return table
-    for group in query.group_by:
-        grain, column = group.asked_grain, group.column
-        if group.base != "metric_time" or group.date_part or grain not in periods.GRAINS:
-            continue
-        if column in table.column_names:
-            ends = [
-                None if start is None else periods.last_of(start, grain)
-                for start in table.column(column).to_pylist()
-            ]
-            whole = [None if end is None else end <= min(known) for end in ends]
-            return table.append_column(COMPLETE, pa.array(whole, pa.bool_()))
-    return table
+    if column not in table.column_names:
+        return table
+    whole = [
+        None if start is None else periods.last_of(start, grain) <= min(known)
+        for start in table.column(column).to_pylist()
+    ]
+    return table.append_column(COMPLETE, pa.array(whole, pa.bool_()))
 
 
 def _finite(table: pa.Table) -> pa.Table:

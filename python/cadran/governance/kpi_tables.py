@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cadran.core.query.request import DAY_OR_COARSER, ask
+from cadran.core.result import COMPLETE
 from cadran.core.semantics.metrics import ADDITIVE, NOT_ADDITIVE
 from cadran.errors import CardError, ProjectError
 from cadran.formats import strict_yaml
-from cadran.formats.periods import GRAINS
 
 if TYPE_CHECKING:
     from cadran.core.layer import Layer
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from cadran.core.query.request import Query
 
 FOLDER = Path("models") / "kpis"
-COMPLETE = "is_complete"
 MATERIALIZATIONS = ("table", "view", "incremental")
 INTEGERS = {"HUGEINT", "UHUGEINT", "BIGINT", "UBIGINT", "INTEGER", "SMALLINT", "TINYINT"}
 
@@ -260,13 +259,9 @@ _COMPLETE = Column(
 
 def _completeness(layer: Layer, dbt: dict[str, Any], query: Query) -> str:
     """The call that says whether the period of a row is complete; empty where rows have none."""
-    times = [g for g in query.group_by if g.base == "metric_time" and not g.date_part]
-    grains = [(group.column, group.asked_grain) for group in times]
-    column, grain = next(
-        ((column, grain) for column, grain in grains if grain in GRAINS), (None, None)
-    )
-    if column is None:
+    if query.period is None:
         return ""
+    column, grain = query.period
     models = _models(dbt)
     minutes: dict[tuple[str, str], int] = {}
     for metric in query.metrics:

@@ -151,7 +151,7 @@ def compared(  # noqa: PLR0913 - the ways to say which days are meant
 
 def _known_whole(source: Source, kpi: str, base: Days) -> Days:
     """Days that something is compared with, unless the data of the KPI begin within them."""
-    if source.layer.reaches.begins_within(source.layer.metric(kpi)["name"], base.start):
+    if source.layer.reaches.begins_within(kpi, base.start):
         raise QueryError(
             f"The data of {kpi} begin after {base.start}, the first day that it would be compared"
             " with: name later days, or another comparison."

@@ -15,7 +15,6 @@ from cadran.errors import (
     CadranError,
     ClosingError,
     LimitError,
-    QueryError,
     StoppedError,
     UnknownNameError,
 )
@@ -294,7 +293,8 @@ class Reader:
             series = {row[time]: row.get(card.name) for row in by_start if row[time] is not None}
             value = now[0].get(card.name) if now else None
             base = before[0].get(card.name) if before else None
-            if base is not None and self._begins_late(card.name, window.base_first):
+            reaches = self.source.layer.reaches
+            if base is not None and reaches.begins_within(card.name, window.base_first):
                 base = None
             if card.name in ends:
                 value, base = ends[card.name]
@@ -315,13 +315,6 @@ class Reader:
                 problem=problems.get(card.name, "") if value is None else "",
             )  # fmt: skip
         return readings
-
-    def _begins_late(self, kpi: str, first: dt.date) -> bool:
-        layer = self.source.layer
-        try:
-            return layer.reaches.begins_within(layer.metric(kpi)["name"], first)
-        except QueryError:  # the manifest does not say by which time it is counted
-            return False
 
     def _at_ends(
         self, cards: list[Card], window: Window, where: tuple[str, ...]

@@ -7,7 +7,7 @@ every figure in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cadran.core.components import Sides
 from cadran.core.query.request import ask
@@ -22,32 +22,7 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
     from cadran.core.query.request import Query
-    from cadran.core.result import Break
-
-
-class Rows(Protocol):
-    """What an analysis needs of an answer: `Answer` of the server has it, as `Numbers` has."""
-
-    @property
-    def table(self) -> pa.Table:
-        """The rows."""
-
-    @property
-    def breaks(self) -> tuple[Break, ...]:
-        """Where a KPI changed its meaning within them."""
-
-    @property
-    def note(self) -> str:
-        """What has to be said beside them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """The rows of an answer of the layer itself."""
-
-    table: pa.Table
-    breaks: tuple[Break, ...]
-    note: str
+    from cadran.core.result import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +49,6 @@ class Source:
     @classmethod
     def of(cls, layer: Layer) -> Source:
         """The layer for its own user, who sees everything."""
-
-        def answer(query: Query) -> Numbers:
-            result = layer.answer(query)
-            return Numbers(result.to_arrow(), result.breaks, result.note)
-
         sides: list[Sides] = []  # made when the first is asked: the definitions are read again
 
         def with_sides(query: Query) -> pa.Table:
@@ -89,7 +59,7 @@ class Source:
         def finer(_: Query, metric: str, time: str) -> pa.Table:
             return layer.answer(ask(metric, [time], governed=False, ordered=False)).to_arrow()
 
-        return cls(layer, answer, tuple(layer.kpis()), with_sides, finer)
+        return cls(layer, layer.answer, tuple(layer.kpis()), with_sides, finer)
 
     def ask(self, *args: Any, **kwargs: Any) -> Rows:
         """The answer to a question in the arguments of `Layer.query`.

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from cadran.access.caller import Caller
     from cadran.core.query.request import Query
-    from cadran.insight.source import Rows
+    from cadran.core.result import Rows
     from cadran.server.http import ServerContext
 
 COOKIE = "cadran_token"

@@ -21,8 +21,8 @@ from cadran.serving.service import RequestContext
 if TYPE_CHECKING:
     from cadran.access.caller import Caller
     from cadran.core.query.request import Query
-    from cadran.insight.source import Rows
-from cadran.serving.service import QueryService
+    from cadran.core.result import Rows
+    from cadran.serving.service import QueryService
 
 MOST = 2  # packs that are made at the same time
 SECONDS = 90.0  # in which one has to be made

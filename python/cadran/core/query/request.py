@@ -131,6 +131,15 @@ class Query:
         """The columns that it is grouped by."""
         return tuple(group.column for group in self.group_by)
 
+    @property
+    def period(self) -> tuple[str, str] | None:
+        """The column and the grain of its rows' periods; None where they have none of days."""
+        for group in self.group_by:
+            grain = group.asked_grain
+            if group.base == "metric_time" and not group.date_part and grain in DAY_OR_COARSER:
+                return group.column, grain
+        return None
+
 
 def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
     metrics: str | Iterable[str] = (),
