@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from cadran.core.project.cards import LANGUAGES
 from cadran.core.warehouse.dialects import literal
 from cadran.errors import QueryError
 from cadran.formats import periods
@@ -15,7 +16,6 @@ from cadran.formats import periods
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-LANGS = ("en", "fr")
 GRAINS = ("week", "month", "quarter", "year")
 COMPARISONS = ("previous", "year")
 _MARK = "f."
@@ -81,7 +81,7 @@ class View:
             elif name == "grain":
                 view = replace(view, grain=_one_of(name, value, GRAINS))
             elif name == "lang":
-                view = replace(view, lang=_one_of(name, value, LANGS))
+                view = replace(view, lang=_one_of(name, value, LANGUAGES))
             elif name == "compare":
                 view = replace(view, compare=_one_of(name, value, COMPARISONS))
             elif name == "objective":

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.project.cards import LANGUAGES
 from cadran.core.targets import Status
 from cadran.errors import QueryError
 from cadran.formats import periods
@@ -13,7 +14,7 @@ from cadran.formats.numbers import CURRENCIES, SYMBOLS
 from cadran.insight import service_levels
 from cadran.insight.readings import Reader
 from cadran.insight.scorecard import objectives
-from cadran.insight.view import LANGS, View
+from cadran.insight.view import View
 from cadran.reports.pack import Figure, Question, Text
 from cadran.reports.period import Period
 from cadran.reports.speech import Speech
@@ -80,8 +81,8 @@ class Basis:
         Raises:
             QueryError: the period or the language is not known, or there is no data of the period.
         """
-        if lang not in LANGS:
-            raise QueryError(f"lang is {lang!r}; it can be {', '.join(LANGS)}.")
+        if lang not in LANGUAGES:
+            raise QueryError(f"lang is {lang!r}; it can be {', '.join(LANGUAGES)}.")
         chosen = Period.read(period)
         return cls.read_by(
             Reader(source, View(lang, chosen.grain, chosen.start, "year"), whole), name

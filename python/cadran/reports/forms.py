@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cadran.errors import QueryError
+from cadran.reports.html import html
+from cadran.reports.pdf import pdf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,12 +55,8 @@ def content(
         ReportError: the pack cannot be laid out, or the template cannot be used.
     """
     if form == "html":
-        from cadran.reports.html import html
-
         return html(pack).encode()
     if form == "pdf":
-        from cadran.reports.pdf import pdf
-
         return pdf(pack)
     if form == "pptx":
         from cadran.reports.slides import slides

@@ -7,13 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cadran import shell
 from cadran.charts.still import still
 from cadran.reports.pack import COLUMNS, rows_of
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from cadran.charts.picture import Picture
     from cadran.reports.pack import Block, Pack
 
@@ -37,7 +39,7 @@ def html(pack: Pack, *, for_screen: bool = True) -> str:
     """
     files = ("pack.css", "screen.css") if for_screen else ("pack.css",)
     css = "".join((_HOME / "templates" / file).read_text(encoding="utf-8") for file in files)
-    return _environment().get_template("pack.html").render(
+    return _templates().get_template("pack.html").render(
         pack=pack, css=css,
         fonts=_fonts(), signs=SIGNS, rows_of=rows_of, kind=_kind, width=width, draw=_draw,
     )  # fmt: skip
@@ -58,11 +60,8 @@ def _draw(picture: Picture, across: float, high: float = 0) -> Markup:
 
 
 @cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_HOME / "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+def _templates() -> Environment:
+    return shell.environment(_HOME / "templates")
 
 
 @cache

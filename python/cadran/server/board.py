@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from cadran.core import journal
+from cadran.core.project.cards import LANGUAGES
 from cadran.core.recent import Recent
 from cadran.errors import (
     CadranError,
@@ -31,7 +32,7 @@ from cadran.errors import (
 from cadran.governance.notes import Remark, due_of
 from cadran.insight import service_levels
 from cadran.insight.readings import MOST_KEPT, Reader
-from cadran.insight.view import LANGS, View
+from cadran.insight.view import View
 from cadran.insight.wording import Words
 from cadran.server.packs import Packs
 from cadran.server.problems import problem_of
@@ -373,11 +374,11 @@ async def _form(request: Request) -> dict[str, str]:
 def language(request: Request) -> str:
     """The language of a request: of its address, else the first that the browser prefers."""
     named = request.query_params.get("lang")
-    if named in LANGS:
+    if named in LANGUAGES:
         return named
     for part in request.headers.get("accept-language", "").split(","):
         name = part.partition(";")[0].strip()[:2].lower()
-        if name in LANGS:
+        if name in LANGUAGES:
             return name
     return "en"
 
