@@ -361,10 +361,7 @@ def apart(ends: Iterable[End], least: float) -> tuple[End, ...]:
         places[index] -= over
         if index:
             over = places[index - 1] + least - places[index]
-    return tuple(
-        End(y, end.value, end.name, end.tone, end.style)
-        for y, end in zip(places, ordered, strict=True)
-    )
+    return tuple(replace(end, y=y) for y, end in zip(places, ordered, strict=True))
 
 
 def thinned(ticks: list[Tick], most: int) -> tuple[Tick, ...]:

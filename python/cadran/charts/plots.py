@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
 
 _MOST_LABELS = 8
-_END_PIXELS = 18
+END_PIXELS = 18  # between two labels at the ends of lines
 LEVELS = (50, 75, 101, 150)  # from which per cent of a budget a cell has the next colour
 
 
@@ -158,7 +158,7 @@ def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
     return Plot(
         title,
         x=_time_ticks(starts, places, grain, lang),
-        y=_value_ticks(axis, card, lang),
+        y=value_ticks(axis, card.unit, card.decimals, lang),
         bands=bands,
         curves=tuple(reversed(curves)),
         dots=tuple(dots),
@@ -172,7 +172,7 @@ def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
             for mark in events
             if stamp(starts[0]) <= stamp(mark.at)
         ),
-        ends=apart(ends, _END_PIXELS / height),
+        ends=apart(ends, END_PIXELS / height),
         table=_figures(series, card, starts, grain, head, lang) if head else None,
         height=height,
     )
@@ -365,12 +365,13 @@ def _time_ticks(
     return tuple(ticks)
 
 
-def _value_ticks(axis: Scale, card: Card, lang: str) -> tuple[Tick, ...]:
+def value_ticks(axis: Scale, unit: str, decimals: int, lang: str) -> tuple[Tick, ...]:
+    """The ticks of an axis of values, all written in the step of its largest."""
     top = max(abs(axis.low), abs(axis.high))
     return tuple(
         Tick(
             axis.from_top(value),
-            short(round(value, 12), card.unit, top=top, decimals=card.decimals, lang=lang),
+            short(round(value, 12), unit, top=top, decimals=decimals, lang=lang),
         )
         for value in axis.ticks
     )

@@ -84,8 +84,8 @@ def line(  # noqa: PLR0913 - what is marked
         members.setdefault(member, {})[row[time]] = row[card.name]
     drawn = sorted(members, key=lambda member: -_size(members[member]))[: len(SERIES)]
     aims = {start: goal for start, goal in (goals or {}).items() if start in starts}
-    label, said = card.localized(lang).label, words("chart", lang)
-    name = said["actual"] if published or aims else label
+    label, labels = card.localized(lang).label, words("chart", lang)
+    name = labels["actual"] if published or aims else label
     series = [
         Series(
             (_NO_MEMBER if member is None else str(member)) if names else name,
@@ -97,9 +97,9 @@ def line(  # noqa: PLR0913 - what is marked
     ]
     if published:
         values = {row[time]: row[card.name] for row in _rows(published)}
-        series.append(Series(said["published"], values, "purple", "dashed", cuts=cuts))
+        series.append(Series(labels["published"], values, "purple", "dashed", cuts=cuts))
     if aims:
-        series.append(Series(said["target"], aims, "orange", "dotted", stepped=True))
+        series.append(Series(labels["target"], aims, "orange", "dotted", stepped=True))
     return plots.trend(
         series, card, grain, title=label, lang=lang, breaks=marks, events=events, head=head,
         height=height,
@@ -146,9 +146,8 @@ def ranked(data: Any, card: Card, *, title: str, lang: str = "en") -> Bars:
         title: what a screen reader says.
         lang: language of the figures.
     """
-    rows = [row for row in _rows(data) if row[card.name] is not None]
+    rows = _greatest(data, card)
     by = next((name for name in (rows[0] if rows else ()) if name != card.name), "")
-    rows = sorted(rows, key=lambda row: -row[card.name])[:MOST_BARS]
     values = [float(row[card.name]) for row in rows]
     low, high = min([0.0, *values]), max([0.0, *values])
     zero = -low / ((high - low) or 1.0)
@@ -183,8 +182,8 @@ def histogram(data: Any, card: Card, *, lang: str = "en", height: int = 200) -> 
         height: of the plot in pixels.
     """
     known = [float(row[card.name]) for row in _rows(data) if row[card.name] is not None]
-    said = words("chart", lang)["days"]
-    title = f"{card.localized(lang).label}, {said}"
+    days = words("chart", lang)["days"]
+    title = f"{card.localized(lang).label}, {days}"
     if not known:
         return Plot(title, height=height)
     steps = scale(known, zero=False, most=min(max(len(known) // 3, 2), _MOST_STEPS))
@@ -215,7 +214,7 @@ def histogram(data: Any, card: Card, *, lang: str = "en", height: int = 200) -> 
             if count
         ),
         table=Table(
-            (card.localized(lang).label, said),
+            (card.localized(lang).label, days),
             tuple(
                 (f"{low} \N{EN DASH} {high}", short(count, "", lang=lang))
                 for (low, high), count in zip(pairwise(edges), counts, strict=True)
@@ -236,9 +235,7 @@ def dots(data: Any, card: Card, *, title: str, lang: str = "en") -> Bars:
         lang: language of the figures.
     """
     bars = ranked(data, card, title=title, lang=lang)
-    values = sorted(
-        (float(row[card.name]) for row in _rows(data) if row[card.name] is not None), reverse=True
-    )[:MOST_BARS]
+    values = [float(row[card.name]) for row in _greatest(data, card)]
     axis = scale(values, zero=False)
     marked = [
         replace(row, segments=(), dots=(Dot(axis.at(value), 0.5, "blue", title=row.value),))
@@ -252,6 +249,12 @@ def _rows(data: Any) -> list[dict[str, Any]]:
     if hasattr(data, "to_arrow"):
         data = data.to_arrow()
     return list(data.to_pylist() if hasattr(data, "to_pylist") else data)
+
+
+def _greatest(data: Any, card: Card) -> list[dict[str, Any]]:
+    """The rows with the greatest values, the greatest first; those without a value are left out."""
+    rows = [row for row in _rows(data) if row[card.name] is not None]
+    return sorted(rows, key=lambda row: -row[card.name])[:MOST_BARS]
 
 
 def _time(rows: list[dict[str, Any]]) -> str:

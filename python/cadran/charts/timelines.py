@@ -20,8 +20,9 @@ from cadran.charts.picture import (
     scale,
     thinned,
 )
+from cadran.charts.plots import END_PIXELS, value_ticks
 from cadran.formats import periods
-from cadran.formats.numbers import measure, short
+from cadran.formats.numbers import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _QUARTER = 0.25
 _DEEPEST = -1.0  # of a budget, below which its scale takes steps of its own
-_END_PIXELS = 18
 _MOST_DAYS = 8
 _STEPS = tuple(dt.timedelta(minutes=minutes) for minutes in (15, 30, 60, 120, 180, 360, 720, 1440))
 _MOST_INSTANTS = 7
@@ -91,7 +91,7 @@ def burndown(  # noqa: PLR0913 - values, their words and what is marked
         ),
         dots=(Dot(*points[-1], tone, title=ends[0].value),),
         rules=tuple(rules),
-        ends=apart(ends, _END_PIXELS / height),
+        ends=apart(ends, END_PIXELS / height),
         table=Table(
             (head, left),
             tuple(
@@ -152,14 +152,10 @@ def course(  # noqa: PLR0913 - values, their axis and what is marked on it
     if stretch is not None:
         left, right = (min(max((at - first) / span, 0.0), 1.0) for at in stretch)
         tinted = (Column(left, 0.0, max(right - left, 0.002), 1.0, "bad", soft=True),)
-    top = max(abs(axis.low), abs(axis.high))
     return Plot(
         title,
         x=_clock_ticks(first, last, clock),
-        y=tuple(
-            Tick(axis.from_top(v), short(round(v, 12), unit, top=top, decimals=decimals, lang=lang))
-            for v in axis.ticks
-        ),
+        y=value_ticks(axis, unit, decimals, lang),
         columns=tinted,
         curves=(Curve((points,), tone, filled=True),) if points else (),
         rules=tuple(
