@@ -17,7 +17,7 @@ from cadran.core.query.request import DAY_OR_COARSER, GRAINS
 from cadran.core.semantics import privacy
 from cadran.core.semantics.metrics import NOT_ADDITIVE
 from cadran.errors import ProjectError, QueryError
-from cadran.formats import files, strict_yaml, yaml_text
+from cadran.formats import files, yaml_text
 from cadran.governance import starting
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def new_card(layer: Layer, metric: str, objective: str = "", owner: str = "") ->
     block = card_text(layer, metric, objective, owner)
     text = files.read_text(path) if path.suffix in {".yml", ".yaml"} else ""
     node = next((n for n in _metric_nodes(text) if yaml_text.text_of(n, "name") == metric), None)
-    test = root / _test_folder(root) / f"{metric}__known_value.sql"
+    test = root / starting.folder_of(root, "test-paths", "tests") / f"{metric}__known_value.sql"
     written, lines, unplaced = [], 0, ""
     try:
         changed = yaml_text.with_key(text, node, ("config", "meta", "kpi"), block)
@@ -184,7 +184,8 @@ def new_metric(layer: Layer, draft: MetricDraft) -> Written:
     fault = _fault(layer, draft)
     if fault:
         raise QueryError(fault)
-    path = root / _model_folder(root) / "metrics" / f"{draft.name}.yml"
+    models = root / starting.folder_of(root, "model-paths", "models")
+    path = models / "metrics" / f"{draft.name}.yml"
     is_simple = draft.kind == "simple"
     if path.exists() and (not is_simple or _has_measures(layer)):
         raise QueryError(f"{path} is there already.")
@@ -344,19 +345,6 @@ def _root(layer: Layer) -> Path:
     return root
 
 
-def _folder(root: Path, key: str, default: str) -> str:
-    settings = strict_yaml.read(root / "dbt_project.yml", ProjectError) or {}
-    return str((settings.get(key) or [default])[0])
-
-
-def _model_folder(root: Path) -> str:
-    return _folder(root, "model-paths", "models")
-
-
-def _test_folder(root: Path) -> str:
-    return _folder(root, "test-paths", "tests")
-
-
 def _words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
@@ -406,20 +394,17 @@ def _dimensions(layer: Layer, metric: str) -> list[str]:
 
 def _formula(layer: Layer, metric: dict[str, Any]) -> str:
     """How a metric is made, by the names of what it reads."""
-    params, names = (
-        metric["type_params"],
-        [p.name for p in layer.metric_graph.inputs(metric["name"])],
-    )
-    said = [name.replace("_", " ") for name in names]
+    params = metric["type_params"]
+    texts = [p.name.replace("_", " ") for p in layer.metric_graph.inputs(metric["name"])]
     kind = metric["type"]
     if kind == "simple":
         aggregation = params.get("metric_aggregation_params") or {}
         return f"{aggregation.get('agg')} of {params.get('expr') or metric['name']}"
     if kind == "ratio":
-        return f"{said[0]} divided by {said[1]}"
+        return f"{texts[0]} divided by {texts[1]}"
     if kind == "conversion":
-        return f"{said[1]} among {said[0]}"
-    return str(params.get("expr")) if kind == "derived" else f"{said[0]} added up"
+        return f"{texts[1]} among {texts[0]}"
+    return str(params.get("expr")) if kind == "derived" else f"{texts[0]} added up"
 
 
 def _known_value(layer: Layer, metric: str) -> str:

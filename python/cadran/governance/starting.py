@@ -107,18 +107,18 @@ def start(
             f"There is no dbt_project.yml in {root.resolve()}: run `dbt init` first, or"
             " `cadran init --demo FOLDER` for the demo company."
         )
-    settings = strict_yaml.read(root / "dbt_project.yml", ProjectError) or {}
-    models = str((settings.get("model-paths") or ["models"])[0])
-    cards = list(_cards(root))
+    models = folder_of(root, "model-paths", "models")
+    documents = list(_documents(root))
+    cards = list(_cards(documents))
     steps = []
-    if _has_spine(root):
+    if _has_spine(root, documents):
         steps.append(Step(root / models, "as it is", "it declares a time spine"))
     else:
         folder = root / models / "utilities"
         steps.append(_new(folder / "time_spine_daily.sql", _SPINE_SQL.format(first=first_day)))
         steps.append(_new(folder / "time_spine_daily.yml", _SPINE_YML))
     steps += [
-        _new(root / checks.FILE, _checks(root, cards, languages)),
+        _new(root / checks.FILE, _checks(root, documents, cards, languages)),
         _new(root / seed(root, "objectives"), _OBJECTIVES + _rows(cards)),
         _new(root / seed(root, "targets"), _TARGETS),
         _lines(root / ".gitignore", _IGNORED),
@@ -169,7 +169,9 @@ def _hook(path: Path) -> Step:
     return Step(path, "more lines")
 
 
-def _checks(root: Path, cards: list[dict[str, Any]], languages: tuple[str, ...]) -> str:
+def _checks(
+    root: Path, documents: list[Any], cards: list[dict[str, Any]], languages: tuple[str, ...]
+) -> str:
     """The settings of the gate, of the size of the project."""
     strategic = sum(card.get("tier") == "strategic" for card in cards)
     least, most = _STRATEGIC
@@ -195,7 +197,7 @@ def _checks(root: Path, cards: list[dict[str, Any]], languages: tuple[str, ...])
         "# At least and at most so many strategic KPIs; 5 to 10 once the company has chosen them.",
         f"strategic_kpis: {limits}",
     ]
-    has_saved = any(isinstance(d, dict) and d.get("saved_queries") for d in _documents(root))
+    has_saved = any(isinstance(d, dict) and d.get("saved_queries") for d in documents)
     if has_saved and not (root / "models" / "kpis").exists():
         lines += [
             "",
@@ -225,10 +227,15 @@ def objective_row(objective: str, owner: str) -> str:
 
 def seed(root: Path, kind: str) -> Path:
     """The file of the seed of `objectives` or `targets`, from the project's folder on."""
-    settings = strict_yaml.read(root / "dbt_project.yml", ProjectError) or {}
-    folder = str((settings.get("seed-paths") or ["seeds"])[0])
+    folder = folder_of(root, "seed-paths", "seeds")
     default = {"objectives": "objective_definitions", "targets": "target_values"}[kind]
     return Path(folder) / f"{dbt.variables(root).get(f'cadran_{kind}') or default}.csv"
+
+
+def folder_of(root: Path, key: str, default: str) -> str:
+    """The first folder that `dbt_project.yml` names under a key, such as `model-paths`."""
+    settings = strict_yaml.read(root / "dbt_project.yml", ProjectError) or {}
+    return str((settings.get(key) or [default])[0])
 
 
 def _repository(root: Path) -> Path:
@@ -246,8 +253,8 @@ def _documents(root: Path) -> Iterator[Any]:
                 continue
 
 
-def _has_spine(root: Path) -> bool:
-    for document in _documents(root):
+def _has_spine(root: Path, documents: list[Any]) -> bool:
+    for document in documents:
         models = document.get("models") if isinstance(document, dict) else None
         if isinstance(models, list) and any(
             isinstance(m, dict) and m.get("time_spine") for m in models
@@ -256,9 +263,9 @@ def _has_spine(root: Path) -> bool:
     return any(path.stem == "metricflow_time_spine" for path in dbt.project_files(root))
 
 
-def _cards(root: Path) -> Iterator[dict[str, Any]]:
+def _cards(documents: list[Any]) -> Iterator[dict[str, Any]]:
     """The cards that the project's YAML holds already."""
-    for document in _documents(root):
+    for document in documents:
         for metric in _metrics(document):
             card = carried_by(metric)
             if isinstance(card, dict):
