@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from cadran.core.project.cards import LANGUAGES
@@ -31,12 +31,10 @@ _ENDINGS = (
     "ements", "ement", "ments", "ment", "ations", "ation", "ions", "ing", "ies", "ees", "ers",
     "eurs", "eur", "ion", "ed", "es", "ee", "er", "ez", "s", "x", "e", "y",
 )  # fmt: skip
-# Words of questions that say nothing of what is asked.
-_SILENT = frozenset(word for lang in LANGUAGES for word in words("search", lang)["silent"].split())
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Match:
     """A KPI that answers to words of a question.
 
     Attributes:
@@ -50,7 +48,7 @@ class Found:
     words: tuple[str, ...]
 
 
-def search(cards: Iterable[Card], question: str, shown: int = SHOWN) -> tuple[Found, ...]:
+def search(cards: Iterable[Card], question: str, shown: int = SHOWN) -> tuple[Match, ...]:
     """The KPIs whose cards have most of a question's words, the best first.
 
     Args:
@@ -60,10 +58,10 @@ def search(cards: Iterable[Card], question: str, shown: int = SHOWN) -> tuple[Fo
     """
     documents = [(card, _document(card)) for card in cards]
     spread = Counter(stem for _, document in documents for stem in document.weights)
-    asked = _stems(question)
-    found = []
+    stems = _stems(question)
+    matches = []
     for card, document in documents:
-        weights = {stem: document.weights[stem] for stem in asked if stem in document.weights}
+        weights = {stem: document.weights[stem] for stem in stems if stem in document.weights}
         if not weights:
             continue
         score = sum(
@@ -72,11 +70,11 @@ def search(cards: Iterable[Card], question: str, shown: int = SHOWN) -> tuple[Fo
         score += sum(
             _WHOLE * len(phrase) * max(math.log(1 + len(documents) / spread[s]) for s in phrase)
             for phrase in document.phrases
-            if phrase <= asked.keys()
+            if phrase <= stems.keys()
         )
-        found.append(Found(card, score, tuple(asked[stem] for stem in weights)))
-    found.sort(key=lambda one: (-one.score, one.card.tier != "strategic", one.card.name))
-    return tuple(found[:shown])
+        matches.append(Match(card, score, tuple(stems[stem] for stem in weights)))
+    matches.sort(key=lambda m: (-m.score, m.card.tier != "strategic", m.card.name))
+    return tuple(matches[:shown])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,13 @@ def _stems(text: str) -> Mapping[str, str]:
         for letter in unicodedata.normalize("NFKD", text.casefold())
         if not unicodedata.combining(letter)
     )
-    return {_stem(word): word for word in _WORD.findall(plain) if word not in _SILENT}
+    return {_stem(word): word for word in _WORD.findall(plain) if word not in _silent()}
+
+
+@cache
+def _silent() -> frozenset[str]:
+    """Words of questions that say nothing of what is asked."""
+    return frozenset(word for lang in LANGUAGES for word in words("search", lang)["silent"].split())
 
 
 def _stem(word: str) -> str:

@@ -328,11 +328,11 @@ def _list_kpis(service: QueryService, context: RequestContext, arguments: ListTo
 def _search_kpis(
     service: QueryService, context: RequestContext, arguments: SearchTool
 ) -> ToolResult:
-    found = search(service.kpis(context.caller), arguments.question, arguments.top)
-    cards = [(one.card.to_dict(arguments.lang), one.words) for one in found]
+    matches = search(service.kpis(context.caller), arguments.question, arguments.top)
+    cards = [(match.card.to_dict(arguments.lang), match.words) for match in matches]
     payload: dict[str, Any] = {
         "kpis": [{key: card[key] for key in _CARD_KEYS} | {"words": [*w]} for card, w in cards],
-        "warnings": [] if found else [_NOTHING],
+        "warnings": [] if matches else [_NOTHING],
     }
     return payload, found_text(payload)
 

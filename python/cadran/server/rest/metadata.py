@@ -45,7 +45,7 @@ class MetadataHandlers:
         def work(caller: Caller) -> list[dict[str, Any]]:
             cards = self._service.kpis(caller)
             if request.search is not None:
-                cards = [found.card for found in search(cards, request.search, len(cards))]
+                cards = [match.card for match in search(cards, request.search, len(cards))]
             return [
                 card.to_dict(request.lang)
                 for card in cards
