@@ -78,10 +78,10 @@ def load_ipython_extension(ipython: Any) -> None:
     which the result is kept, `--chart`, and `--layer NAME` for another layer than `layer`; where
     there is none of that name, the project of this folder is opened.
     """
-    ipython.register_magic_function(partial(_asked, ipython.user_ns), "cell", "cadran")
+    ipython.register_magic_function(partial(_magic, ipython.user_ns), "cell", "cadran")
 
 
-def _asked(variables: dict[str, Any], line: str, cell: str) -> Result | Drawing:
+def _magic(variables: dict[str, Any], line: str, cell: str) -> Result | Drawing:
     words = line.split()
     is_chart = "--chart" in words
     name = "layer"
@@ -97,13 +97,13 @@ def _asked(variables: dict[str, Any], line: str, cell: str) -> Result | Drawing:
             raise QueryError(f"There is no layer '{name}': make it with cadran.open or connect.")
         variables[name] = open_layer(".")
     try:
-        asked = yaml.safe_load(cell)
+        arguments = yaml.safe_load(cell)
     except yaml.YAMLError as problem:
         raise QueryError(f"The cell is no YAML: {problem}") from None
-    if not isinstance(asked, dict):
+    if not isinstance(arguments, dict):
         raise QueryError("The cell holds arguments of query as YAML, such as metrics: [name].")
-    Query.of(asked)  # says what is no argument
-    result: Result = variables[name].query(**asked)
+    Query.of(arguments)  # says what is no argument
+    result: Result = variables[name].query(**arguments)
     for word in names:
         variables[word] = result
     return chart(result) if is_chart else result

@@ -262,14 +262,16 @@ def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none
     ]  # fmt: skip
     slow = {Key("budget_burn", "a:b", "slow"): SimpleNamespace(facts={"kpi": "hidden"})}
     store = SimpleNamespace(history=lambda most: rows[::-1][:most], standings=lambda: slow)
-    fired = alerts.firings(Reader(None, View(), lambda _: True), store, Words("en"), {"a:b": "B"})
+    source = SimpleNamespace(layer=SimpleNamespace(is_kpi=lambda _: False))
+    whole = Reader(source, View(), lambda _: True)
+    fired = alerts.firings(whole, store, Words("en"), {"a:b": "B"})
     assert [(one.subject, one.began.minute, one.ended and one.ended.minute) for one in fired] == [
         ("B", 30, None), ("B", 5, 40),
     ]  # fmt: skip
-    assert alerts.firings(Reader(None, View(), lambda _: False), store, Words("en"), {}) == []
-    sees = Reader(None, View(), lambda kpi: kpi != "hidden")
+    assert alerts.firings(Reader(source, View(), lambda _: False), store, Words("en"), {}) == []
+    sees = Reader(source, View(), lambda kpi: kpi != "hidden")
     assert [one.began.minute for one in alerts.firings(sees, store, Words("en"), {})] == [30]
-    assert alerts.firings(Reader(None, View(), lambda _: True), None, Words("en"), {}) is None
+    assert alerts.firings(whole, None, Words("en"), {}) is None
 
 
 def test_a_project_without_service_levels_and_incidents_says_so(demo, tmp_path):

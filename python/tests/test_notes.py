@@ -159,11 +159,11 @@ def test_a_page_shows_notes_to_who_sees_the_whole_kpi_and_of_an_incident_those_a
         cached=lambda _, read: read(),
     )  # fmt: skip
     of_kpi = pages.of_kpi(reader, w, "net_revenue")
-    assert [note.text for note in of_kpi.said] == ["net_revenue", "net_revenue i0001"]
+    assert [note.text for note in of_kpi.texts] == ["net_revenue", "net_revenue i0001"]
     assert of_kpi.may_add
-    assert of_kpi.said[0].fields == [("Échéance", "31 déc. 2026")]
+    assert of_kpi.texts[0].fields == [("Échéance", "31 déc. 2026")]
     assert pages.of_kpi(reader, w, "order_count") == pages.Notes([])
-    [note] = pages.of_incident(reader, w, "i0001").said
+    [note] = pages.of_incident(reader, w, "i0001").texts
     assert (note.text, note.about) == ("net_revenue i0001", "Net_Revenue, 2026-08")
     marks = pages.marks(reader, w, "net_revenue", dt.date(2026, 9, 30))
     assert [mark.text for mark in marks] == ["Note : net_revenue i0001", "Note : net_revenue"]

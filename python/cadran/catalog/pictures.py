@@ -26,14 +26,14 @@ def over_time(kpi: KpiFacts, w: Words) -> Markup:
     if not kpi.series:
         return Markup()
     # The months shown are of one version; only what was published may be of several.
-    said = [
+    published = [
         {"metric_time__month": month, kpi.card.name: value}
         for month, value in sorted(kpi.published.items())
     ]
     picture = rows.line(
         kpi.series, kpi.card, lang=w.lang, breaks=marks(kpi.breaks, kpi.card.name, w.lang),
         goals={goal.start: goal.target for goal in kpi.targets if goal.grain == "month"},
-        published=said, head=w("month"),
+        published=published, head=w("month"),
     )  # fmt: skip
     return page(picture, more=w("figures"))
 

@@ -148,7 +148,7 @@ def _kpi(parsed: argparse.Namespace) -> int:
         print(drafting.card_text(layer, parsed.metric, parsed.objective or "", parsed.owner or ""))
         return 0
     written = drafting.new_card(layer, parsed.metric, parsed.objective or "", parsed.owner or "")
-    _told(written)
+    _print_written(written)
     if written.unplaced:
         return 1
     again = _parsed_layer(parsed)
@@ -175,7 +175,7 @@ def _metric(parsed: argparse.Namespace) -> int:
         agg=parsed.agg or "", expr=parsed.expr or "", metrics=tuple(parsed.of),
         window=parsed.window or "", to_date=parsed.to_date or "", entity=parsed.entity or "",
     )  # fmt: skip
-    _told(drafting.new_metric(layer, draft))
+    _print_written(drafting.new_metric(layer, draft))
     try:
         _parsed_layer(parsed).metric(parsed.name)
     except CadranError as problem:
@@ -190,7 +190,7 @@ def _parsed_layer(parsed: argparse.Namespace) -> Layer:
     return open_layer(parsed)
 
 
-def _told(written: Written) -> None:
+def _print_written(written: Written) -> None:
     for path in written.paths:
         print(path)
     if written.paths:

@@ -11,14 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cadran.core.recent import Recent
 from cadran.core.targets import Status, target_of, targets
-from cadran.errors import (
-    CadranError,
-    ClosingError,
-    LimitError,
-    StoppedError,
-    UnknownNameError,
-)
+from cadran.errors import CadranError, ClosingError, LimitError, StoppedError
 from cadran.formats import periods
+from cadran.insight.evidence import card_of
 from cadran.insight.view import Window
 
 if TYPE_CHECKING:
@@ -167,25 +162,25 @@ class Reader:
     def readings(self, cards: Sequence[Card], *, history: int = SHOWN) -> list[Reading]:
         """Each KPI in its window; questions are shared by those of the same days and filters."""
         groups: dict[tuple[Window, tuple[str, ...]], list[Card]] = defaultdict(list)
-        done: dict[str, Reading] = {}
+        readings: dict[str, Reading] = {}
         for card in cards:
             through = self.through(card.name)
             if through is None or self.view.grain not in card.grains:
                 window = Window.of(self.view, through or dt.date.today())  # noqa: DTZ011 - a frame
                 problem = "empty" if through is None else "grain"
-                done[card.name] = Reading(card, window, problem=problem)
+                readings[card.name] = Reading(card, window, problem=problem)
                 continue
             window = Window.of(self.view, through)
             if through < window.first:
-                done[card.name] = Reading(card, window, problem="empty")
+                readings[card.name] = Reading(card, window, problem="empty")
                 continue
-            held = tuple(sorted(self.view.filters)) if self._takes_filters(card) else ()
-            groups[window, held].append(card)
-        for (window, held), group in groups.items():
-            where = self.view.where if held else ()
-            is_filtered = bool(held) or not self.view.filters
-            done |= self._of_group(group, window, where, history, is_filtered=is_filtered)
-        return [done[card.name] for card in cards]
+            filters = tuple(sorted(self.view.filters)) if self._takes_filters(card) else ()
+            groups[window, filters].append(card)
+        for (window, filters), group in groups.items():
+            where = self.view.where if filters else ()
+            is_filtered = bool(filters) or not self.view.filters
+            readings |= self._of_group(group, window, where, history, is_filtered=is_filtered)
+        return [readings[card.name] for card in cards]
 
     def card(self, name: str) -> Card:
         """A KPI that whoever asks may see.
@@ -193,10 +188,7 @@ class Reader:
         Raises:
             UnknownNameError: there is none of that name, or not for whoever asks.
         """
-        cards = {card.name: card for card in self.source.kpis}
-        if name not in cards:
-            raise UnknownNameError("KPI", name, cards)
-        return cards[name]
+        return card_of(self.source, name)
 
     def compared(self, compare: str) -> Reader:
         """The same reader with another comparison."""
@@ -233,11 +225,11 @@ class Reader:
                 [card.name], [time, *([by] if by else [])], where=where, start=first, end=last
             )
         )
-        found: dict[Any, dict[dt.date, Any]] = defaultdict(dict)
+        courses: dict[Any, dict[dt.date, Any]] = defaultdict(dict)
         for row in rows:
             if row[time] is not None:
-                found[row[by] if by else None][row[time]] = row[card.name]
-        return dict(found)
+                courses[row[by] if by else None][row[time]] = row[card.name]
+        return dict(courses)
 
     def where_of(self, reading: Reading) -> tuple[str, ...]:
         """The filters of the page as far as they hold for a KPI."""
@@ -275,7 +267,7 @@ class Reader:
         closed = window.first - _DAY if window.is_running else end
         for first, last in [(begin, closed)] + [(window.first, end)] * window.is_running:
             if first <= last:
-                rows, more = self._asked(names, [time], where, first, last, problems)
+                rows, more = self._rows(names, [time], where, first, last, problems)
                 by_start, breaks = by_start + rows, breaks + more
         # What means something only by time has no value over days.
         needs_time = self.source.layer.metric_graph.needs_time
@@ -283,10 +275,10 @@ class Reader:
         plain = [name for name in names if name not in timed]
         now: list[dict[str, Any]] = [row for row in by_start if row[time] == window.first]
         if window.is_running and plain:
-            now, _ = self._asked(plain, [], where, window.first, window.last, problems)
+            now, _ = self._rows(plain, [], where, window.first, window.last, problems)
         before: list[dict[str, Any]] = []
         if plain:
-            before, _ = self._asked(plain, [], where, window.base_first, window.base_last, problems)
+            before, _ = self._rows(plain, [], where, window.base_first, window.base_last, problems)
         ends = self._at_ends([c for c in cards if c.name in timed], window, where)
         readings = {}
         for card in cards:
@@ -320,7 +312,7 @@ class Reader:
         self, cards: list[Card], window: Window, where: tuple[str, ...]
     ) -> dict[str, tuple[Any, Any]]:
         """KPIs that have a value at a day and none over days: that of the last day of each."""
-        found = {}
+        ends = {}
         for card in cards:
             is_cumulative = self.source.layer.metric(card.name)["type"] == "cumulative"
             if not is_cumulative or "day" not in card.grains:
@@ -328,13 +320,13 @@ class Reader:
             values: list[Any] = []
             faults: dict[str, str] = {}
             for day in (window.last, window.base_last):
-                rows, _ = self._asked([card.name], ["metric_time__day"], where, day, day, faults)
+                rows, _ = self._rows([card.name], ["metric_time__day"], where, day, day, faults)
                 values.append(rows[0][card.name] if rows else None)
             if not faults:
-                found[card.name] = values[0], values[1]
-        return found
+                ends[card.name] = values[0], values[1]
+        return ends
 
-    def _asked(  # noqa: PLR0913, PLR0917 - a question and where its faults go
+    def _rows(  # noqa: PLR0913, PLR0917 - a question and where its faults go
         self,
         names: list[str],
         group_by: list[str],
@@ -345,7 +337,7 @@ class Reader:
     ) -> tuple[list[dict[str, Any]], tuple[Break, ...]]:
         """Rows of all KPIs at once; one by one where that fails, so that one spoils no other."""
         try:
-            answer = self.source.ask(names, group_by, where=where, start=first, end=last)
+            result = self.source.ask(names, group_by, where=where, start=first, end=last)
         except ENDING:
             raise
         except CadranError as problem:
@@ -353,11 +345,11 @@ class Reader:
                 problems.setdefault(names[0], str(problem))
                 return [], ()
         else:
-            return _finite(answer.table.to_pylist()), answer.breaks
+            return _finite(result.table.to_pylist()), result.breaks
         merged: dict[Any, dict[str, Any]] = {}
         breaks: tuple[Break, ...] = ()
         for name in names:
-            rows, more = self._asked([name], group_by, where, first, last, problems)
+            rows, more = self._rows([name], group_by, where, first, last, problems)
             breaks += more
             for row in rows:
                 key = tuple(row.get(column) for column in group_by)

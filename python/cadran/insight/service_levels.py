@@ -127,11 +127,11 @@ class Heat:
     sub: str
 
 
-def heat(reader: Reader, w: Words, found: list[Level]) -> Heat | None:
+def heat(reader: Reader, w: Words, levels: list[Level]) -> Heat | None:
     """Budget used by SLO and month over thirteen months; None without a month."""
-    if not found:
+    if not levels:
         return None
-    rows = months_of(reader, [level.id for level in found])
+    rows = months_of(reader, [level.id for level in levels])
     months = sorted({row["period_start"] for row in rows})[-_MONTHS:]
     if not months:
         return None
@@ -145,7 +145,7 @@ def heat(reader: Reader, w: Words, found: list[Level]) -> Heat | None:
     grid = plots.heat(
         [
             (f"{level.service} · {level.label}", [by_cell.get((level.id, m)) for m in months])
-            for level in sorted(found, key=lambda one: (one.label, one.service))
+            for level in sorted(levels, key=lambda one: (one.label, one.service))
             if any((level.id, month) in by_cell for month in months)
         ],
         columns,

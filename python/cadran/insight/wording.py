@@ -45,13 +45,13 @@ class Words:
 
     def names(self, names: Iterable[str]) -> dict[str, str]:
         """Dimensions in words; two of the same word are told apart by what they are of."""
-        found = {name: self.name(name) for name in names}
-        texts = list(found.values())
+        labels = {name: self.name(name) for name in names}
+        texts = list(labels.values())
         return {
             name: f"{text} ({self.name(name.split('__')[-2]).lower()})"
             if texts.count(text) > 1 and "__" in name
             else text
-            for name, text in found.items()
+            for name, text in labels.items()
         }
 
     def count(self, key: str, number: int, **places: Any) -> str:

@@ -70,22 +70,22 @@ def open_alerts(reader: Reader, store: Store | None, w: Words) -> list[OpenAlert
 def _at_stake(reader: Reader, subject: str, began: dt.datetime, w: Words) -> str:
     """What the failing requests of a service put at stake; empty where nothing can be said."""
     source = reader.source
-    if source is None or not all(map(reader.whole, EXPOSED)):
+    if not all(map(reader.whole, EXPOSED)):
         return ""
     name = reader.cached(("service", subject), lambda: service_name(source.layer, subject))
     if name is None:
         return ""
     try:
-        found = reader.cached(("exposure", name, began), lambda: exposure(source, name, began))
+        stake = reader.cached(("exposure", name, began), lambda: exposure(source, name, began))
     except ENDING:
         raise
     except CadranError:
         return ""  # an alert is worth more than what is said beside it
-    if found is None or found.revenue is None:
+    if stake is None or stake.revenue is None:
         return ""
-    if round(found.orders) < 1:
+    if round(stake.orders) < 1:
         return w("at_stake_less")
-    return w.count("at_stake", round(found.orders), amount=w.short(found.revenue, found.unit))
+    return w.count("at_stake", round(stake.orders), amount=w.short(stake.revenue, stake.unit))
 
 
 def _order(alert: OpenAlert) -> tuple[bool, str, str]:
@@ -158,6 +158,6 @@ def _instant(text: str) -> dt.datetime:
 def _may_see(reader: Reader, facts: dict[str, Any], subject: str) -> bool:
     """Whether whoever asks sees what an alert is about: its KPI, else every incident."""
     kpi = facts.get("kpi")
-    if kpi is None and reader.source is not None and reader.source.layer.is_kpi(subject):
+    if kpi is None and reader.source.layer.is_kpi(subject):
         kpi = subject
     return reader.whole(str(kpi or "incident_count"))

@@ -49,12 +49,12 @@ class Axis:
 def page(reader: Reader, w: Words) -> dict[str, Any]:
     """What the page of impact holds."""
     first, last = incidents.span(reader)
-    found = incidents.entries(reader, w, first, last)
-    told = [one for one in found if one.cost is not None]
+    entries = incidents.entries(reader, w, first, last)
+    estimated = [one for one in entries if one.cost is not None]
     every = costs.impacts(reader) or {}
-    some = Impacts(tuple(every[one.id] for one in told))
+    some = Impacts(tuple(every[one.id] for one in estimated))
     costly = sorted(
-        (one for one in told if one.cost and one.cost.is_measurable),
+        (one for one in estimated if one.cost and one.cost.is_measurable),
         key=lambda one: -(one.cost.amount or 0.0 if one.cost else 0.0),
     )
     month = _month(reader)
@@ -64,14 +64,14 @@ def page(reader: Reader, w: Words) -> dict[str, Any]:
         "days": w.days(first, last),
         "months": incidents.months(reader),
         "costly": costly,
-        "others": [one for one in told if one not in costly],
+        "others": [one for one in estimated if one not in costly],
         "total": _total(reader, some, w),
-        "counted": len(told),
-        "share": w("of_all", n=w.number(len(costly)), all=w.number(len(told))),
+        "counted": len(estimated),
+        "share": w("of_all", n=w.number(len(costly)), all=w.number(len(estimated))),
         "month": w.period(month, "month"),
         "worst": _worst(reader, w, month),
         "bars": [(w(f"by_{by}"), bars) for by in _ORDER if (bars := _bars(reader, some, by, w))],
-        "axis": _axis(reader, w, found),
+        "axis": _axis(reader, w, entries),
         "actions": actions(reader, w, some, costly),
         "is_told": bool(every),
         "sees": service_levels.sees_incidents(reader),
@@ -88,9 +88,9 @@ def _month(reader: Reader) -> dt.date:
 
 def _worst(reader: Reader, w: Words, month: dt.date) -> Entry | None:
     """The incident of a month that cost most; where none did, that took most of a budget."""
-    found = incidents.entries(reader, w, month, periods.last_of(month, "month"))
+    entries = incidents.entries(reader, w, month, periods.last_of(month, "month"))
     return max(
-        found,
+        entries,
         key=lambda one: (
             one.cost.amount or 0.0 if one.cost else 0.0,
             one.row["worst_consumed_rate"] or 0.0,
@@ -166,7 +166,7 @@ def _bars(reader: Reader, some: Impacts, by: By, w: Words) -> Bars | None:
     return Bars(w(f"by_{by}"), tuple(rows))
 
 
-def _axis(reader: Reader, w: Words, found: list[Entry]) -> Axis | None:
+def _axis(reader: Reader, w: Words, entries: list[Entry]) -> Axis | None:
     """A measure of the platform above one of the business, by day, with incidents below."""
     cards = {card.name: card for card in reader.source.kpis if "day" in card.grains}
     chosen = [
@@ -188,7 +188,7 @@ def _axis(reader: Reader, w: Words, found: list[Entry]) -> Axis | None:
             f"{one.id}, {one.service}, {w.day(one.row['started_at'], year=False)}",
             "bad" if one.tone == "bad" else "near" if one.tone == "near" else "muted",
         )
-        for one in found
+        for one in entries
         if first <= one.row["started_at"].date() <= last
     ]
     drawn = [
@@ -219,7 +219,7 @@ def _by_day(
 
 def actions(reader: Reader, w: Words, some: Impacts, costly: list[Entry]) -> list[tuple[str, str]]:
     """What follows from the figures: an address, and a sentence with its reason."""
-    told: list[tuple[str, str]] = []
+    sentences: list[tuple[str, str]] = []
     link = reader.view.link
     cause = next(
         iter(sorted((t for t in _of_money(reader, some, "cause") if t.is_measurable),
@@ -231,12 +231,14 @@ def actions(reader: Reader, w: Words, some: Impacts, costly: list[Entry]) -> lis
         sentence = w("act_cause", cause=w.name(cause.name), n=w.number(count),
                      all=w.number(len(costly)), loss=loss)  # fmt: skip
         first = next((one.id for one in costly if one.row["cause"] == cause.name), costly[0].id)
-        told.append((link(f"/board/incidents/{first}"), sentence))
+        sentences.append((link(f"/board/incidents/{first}"), sentence))
     levels = service_levels.levels(reader, w)
     for level in [one for one in levels if one.tone == "bad"]:
         name = f"{level.service}, {level.label}"
-        told.append((link(f"/board/levels/{level.id}"), w("act_slo", slo=name)))
+        sentences.append((link(f"/board/levels/{level.id}"), w("act_slo", slo=name)))
     for level in [one for one in levels if one.tone == "near"][:_MOST_WATCHED]:
         name = f"{level.service}, {level.label}"
-        told.append((link(f"/board/levels/{level.id}"), w("act_watch", slo=name, left=level.left)))
-    return told
+        sentences.append(
+            (link(f"/board/levels/{level.id}"), w("act_watch", slo=name, left=level.left))
+        )
+    return sentences

@@ -107,29 +107,29 @@ def months(reader: Reader) -> list[dt.date]:
 def entries(reader: Reader, w: Words, first: dt.date, last: dt.date) -> list[Entry]:
     """The incidents that began on these days, the latest first."""
     names = _slo_names(reader, w)
-    found = costs.impacts(reader) or {}
+    impacts = costs.impacts(reader) or {}
     rows = [
         row for row in service_levels.incidents(reader, first) if row["started_at"].date() <= last
     ]
-    return [_entry(row, names, found, w) for row in rows]
+    return [_entry(row, names, impacts, w) for row in rows]
 
 
 def listing(reader: Reader, w: Words) -> dict[str, Any]:
     """What the list of incidents holds."""
     first, last = span(reader)
-    found = entries(reader, w, first, last)
-    longest = max(found, key=lambda one: one.row["hours_to_restore"] or 0.0, default=None)
-    hardest = max(found, key=lambda one: one.row["worst_consumed_rate"] or 0.0, default=None)
+    shown = entries(reader, w, first, last)
+    longest = max(shown, key=lambda one: one.row["hours_to_restore"] or 0.0, default=None)
+    hardest = max(shown, key=lambda one: one.row["worst_consumed_rate"] or 0.0, default=None)
     return {
         "title": w("incidents"),
         "until": reader.last_day(),
         "days": w.days(first, last),
         "months": months(reader),
-        "entries": found,
-        "grave": sum(one.row["severity"] == "sev1" for one in found),
+        "entries": shown,
+        "grave": sum(one.row["severity"] == "sev1" for one in shown),
         "longest": longest,
         "hardest": hardest if hardest and hardest.worst else None,
-        "has_costs": any(one.cost is not None for one in found),
+        "has_costs": any(one.cost is not None for one in shown),
         "sees": service_levels.sees_incidents(reader),
     }
 
@@ -164,10 +164,10 @@ def one(reader: Reader, w: Words, incident_id: str) -> dict[str, Any]:
     }
 
 
-def _entry(row: dict[str, Any], names: dict[str, str], found: dict[str, Any], w: Words) -> Entry:
+def _entry(row: dict[str, Any], names: dict[str, str], impacts: dict[str, Any], w: Words) -> Entry:
     severity, running = str(row["severity"]), row["restored_at"] is None
     used, worst = row["worst_consumed_rate"], names.get(row["worst_slo"], "")
-    impact = found.get(row["incident_id"])
+    impact = impacts.get(row["incident_id"])
     return Entry(
         row,
         w.name(row["service"]),

@@ -236,15 +236,15 @@ def published(reader: Reader, reading: Reading, w: Words) -> list[Published]:
         return []
     told = []
     for row in sorted(rows, key=lambda one: str(one[time]), reverse=True):
-        said, now = row.get(f"{name}_published"), row.get(name)
-        if said is None or row[time] is None:
+        before, now = row.get(f"{name}_published"), row.get(name)
+        if before is None or row[time] is None:
             continue
         told.append(
             Published(
                 w.period(row[time], window.grain),
-                w.value(said, card),
+                w.value(before, card),
                 w.value(now, card),
-                w.value(0, card) if now == said else w.amount(now - said, card),
+                w.value(0, card) if now == before else w.amount(now - before, card),
             )
         )
     return told

@@ -200,12 +200,12 @@ def _contracts(reader: Reader, w: Words, month: dt.date | None) -> dict[str, Any
         every = reader.cached("contracts", lambda: sla.read_contracts(folder))
     except QueryError:
         return {"month": month, "rows": [], "kept": "", "credit": "", "is_broken": True}
-    seen = [one for one in every.values() if reader.whole(one.kpi)]
-    if not seen:
+    contracts = [one for one in every.values() if reader.whole(one.kpi)]
+    if not contracts:
         return None
     month = month or periods.start_of(reader.last_day(), "month")
-    held = [one for one in seen if _is_in_force(one, month)]
-    settled = [(one, _settlement(reader, one, month)) for one in held]
+    in_force = [one for one in contracts if _is_in_force(one, month)]
+    settled = [(one, _settlement(reader, one, month)) for one in in_force]
     kept = sum(one is not None and one.is_kept for _, one in settled)
     due: dict[str, Decimal] = defaultdict(Decimal)
     for contract, settlement in settled:

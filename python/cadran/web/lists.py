@@ -70,16 +70,16 @@ def team(reader: Reader, name: str, w: Words) -> dict[str, Any]:
 def _tree(reader: Reader, w: Words, names: Sequence[str], goals: Sequence[Card]) -> Graph:
     """The ways from the KPIs of a team to the strategic ones, each box with its value."""
     links = reader.cached("tree", lambda: tree.read(reader.source.layer))
-    seen = {card.name: card for card in reader.source.kpis}
+    cards = {card.name: card for card in reader.source.kpis}
     ways = [way for name in names for way in links.ways_up(name, [c.name for c in goals]).values()]
     steps = {(link.tail, link.head): link for way in ways for link in way}
-    used = dict.fromkeys(name for pair in steps for name in pair if name in seen)
-    values = {one.card.name: one for one in reader.readings([seen[name] for name in used])}
+    used = dict.fromkeys(name for pair in steps for name in pair if name in cards)
+    values = {one.card.name: one for one in reader.readings([cards[name] for name in used])}
     boxes = [
         graph.Node(
-            name, w.label(seen[name]),
-            "" if values[name].value is None else w.value(values[name].value, seen[name]),
-            "strong" if seen[name].tier == "strategic" else "plain",
+            name, w.label(cards[name]),
+            "" if values[name].value is None else w.value(values[name].value, cards[name]),
+            "strong" if cards[name].tier == "strategic" else "plain",
         )
         for name in used
     ]  # fmt: skip
@@ -118,8 +118,8 @@ def _moved(reader: Reader, names: Sequence[str]) -> list[Card]:
     except CadranError:
         return []
     goals = {card.name: card for card in reader.source.kpis if card.tier == "strategic"}
-    found = {goal for name in names for goal in every.ways_up(name, goals) if goal not in names}
-    return [goals[name] for name in sorted(found)]
+    moved = {goal for name in names for goal in every.ways_up(name, goals) if goal not in names}
+    return [goals[name] for name in sorted(moved)]
 
 
 def search(reader: Reader, question: str, w: Words) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _SHOWN = 80  # characters of a note on a chart
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class NoteText:
     """A note in words: who and when, about what, the text, and its other fields by their names."""
 
     by: str
@@ -37,12 +37,12 @@ class Notes:
     """The notes of a page, the latest first.
 
     Attributes:
-        said: what was said.
+        texts: what was said.
         may_add: whether whoever asks may be offered to say more, if the token lets it.
         is_broken: whether the journal cannot be read.
     """
 
-    said: list[Said]
+    texts: list[NoteText]
     may_add: bool = False
     is_broken: bool = False
 
@@ -54,8 +54,8 @@ def of_kpi(reader: Reader, w: Words, kpi: str) -> Notes:
     every = _every(reader)
     if every is None:
         return Notes([], is_broken=True)
-    found = [note for note in reversed(every) if note.remark.kpi == kpi]
-    return Notes([_said(note, w, note.remark.period) for note in found[:_MOST]], may_add=True)
+    latest = [note for note in reversed(every) if note.remark.kpi == kpi]
+    return Notes([_text(note, w, note.remark.period) for note in latest[:_MOST]], may_add=True)
 
 
 def of_incident(reader: Reader, w: Words, incident: str) -> Notes:
@@ -66,7 +66,7 @@ def of_incident(reader: Reader, w: Words, incident: str) -> Notes:
     cards = {card.name: card for card in reader.source.kpis}
     return Notes(
         [
-            _said(note, w, f"{w.label(cards[note.remark.kpi])}, {note.remark.period}")
+            _text(note, w, f"{w.label(cards[note.remark.kpi])}, {note.remark.period}")
             for note in reversed(every)
             if note.remark.incident == incident
             and note.remark.kpi in cards
@@ -79,13 +79,13 @@ def marks(reader: Reader, w: Words, kpi: str, last: dt.date) -> list[Mark]:
     """The notes on a KPI as signs below its chart, at the first day that each is about."""
     if not reader.whole(kpi):
         return []
-    found = []
+    signs = []
     for note in _every(reader) or ():
         first = note.days[0]
         if note.remark.kpi == kpi and first <= last:
             text = " ".join(note.remark.text.split())
             short = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-            found.append(
+            signs.append(
                 Mark(
                     dt.datetime.combine(first, dt.time()),
                     w("note_on", text=short),
@@ -93,7 +93,7 @@ def marks(reader: Reader, w: Words, kpi: str, last: dt.date) -> list[Mark]:
                     "square",
                 )
             )
-    return found
+    return signs
 
 
 def _every(reader: Reader) -> tuple[Note, ...] | None:
@@ -104,11 +104,11 @@ def _every(reader: Reader) -> tuple[Note, ...] | None:
             return None
 
     # What is kept of a state of the data may be older by a second than a note.
-    said = journal.mark(reader.source.layer.project.root, "notes")
-    return reader.cached(("notes", said), read)
+    state = journal.mark(reader.source.layer.project.root, "notes")
+    return reader.cached(("notes", state), read)
 
 
-def _said(note: Note, w: Words, about: str) -> Said:
+def _text(note: Note, w: Words, about: str) -> NoteText:
     remark = note.remark
     fields = [
         (w("note_cause"), remark.cause),
@@ -116,7 +116,7 @@ def _said(note: Note, w: Words, about: str) -> Said:
         (w("note_owner"), remark.owner),
         (w("note_due"), w.day(remark.due) if remark.due else ""),
     ]
-    return Said(
+    return NoteText(
         note.by, w.instant(note.at), about, remark.text,
         [(name, text) for name, text in fields if text], remark.incident,
     )  # fmt: skip

@@ -73,15 +73,15 @@ def overview(reader: Reader, w: Words) -> dict[str, Any]:
 def with_outlook(reader: Reader, reading: Reading) -> Reading:
     """A reading of a running period, with what is to be expected where it has a target."""
     is_open = reading.target is not None and reading.status is Status.NONE
-    found = forecast_of(reader, reading) if is_open else None
-    if found is None:
+    expected = forecast_of(reader, reading) if is_open else None
+    if expected is None:
         return reading
-    return replace(reading, outlook=outlook(reading, found), expected=found.value)
+    return replace(reading, outlook=outlook(reading, expected), expected=expected.value)
 
 
 def sentences(readings: Sequence[Reading], w: Words) -> list[str]:
     """What changed, the largest changes first, each in one sentence with its exact amount."""
-    told = []
+    moved = []
     for one in readings:
         change = one.change
         if change is None or not one.base:
@@ -89,9 +89,9 @@ def sentences(readings: Sequence[Reading], w: Words) -> list[str]:
         size = abs(float(change) / float(one.base))
         if size < _MOVED and one.card.unit != "%":
             continue
-        told.append((size, one))
-    told.sort(key=lambda entry: -entry[0])
-    return [_sentence(one, w) for _, one in told[:_SENTENCES]]
+        moved.append((size, one))
+    moved.sort(key=lambda entry: -entry[0])
+    return [_sentence(one, w) for _, one in moved[:_SENTENCES]]
 
 
 def _sentence(one: Reading, w: Words) -> str:
@@ -124,14 +124,14 @@ def course_by(reader: Reader, reading: Reading, w: Words) -> Course | None:
         return None
     first = periods.shifted(window.first, window.grain, 1 - SHOWN)
     last = window.last if window.is_running else periods.last_of(window.first, window.grain)
-    found = reader.course(card, window.grain, first, last, by=by, where=reader.where_of(reading))
+    courses = reader.course(card, window.grain, first, last, by=by, where=reader.where_of(reading))
     largest = sorted(
-        found,
-        key=lambda member: (-float(found[member].get(window.first) or 0), str(member)),
+        courses,
+        key=lambda member: (-float(courses[member].get(window.first) or 0), str(member)),
     )[:_MEMBERS]
     title = w("by", label=w.label(card), dimension=w.names(card.dimensions)[by].lower())
     plot = plots.trend(
-        [Series(str(member), found[member]) for member in largest],
+        [Series(str(member), courses[member]) for member in largest],
         card,
         window.grain,
         title=title,

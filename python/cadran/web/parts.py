@@ -65,7 +65,7 @@ class Breakdown:
 def pack_links(reader: Reader, window: Window | None) -> list[tuple[str, str]]:
     """The forms of the board pack of what a page shows, with their addresses.
 
-    None where a page is of days or weeks, and for who does not see all that a pack is of.
+    None of them where a page is of weeks, and for who does not see all that a pack is of.
     """
     if window is None or window.grain not in GRAINS:
         return []
@@ -88,11 +88,11 @@ def controls(
         offered = [periods.shifted(start, view.grain, -back) for back in range(_PERIODS)]
         if view.start is not None and view.start not in offered:
             offered.append(view.start)
-    held = {card.objective for card in reader.source.kpis}
+    served = {card.objective for card in reader.source.kpis}
     goals = [
         (row["objective"], row[f"label_{w.lang}"])
         for row in reader.cached("objectives", lambda: objectives(reader.source.layer))
-        if row["objective"] in held
+        if row["objective"] in served
     ]
     if of:
         goals = []
@@ -110,8 +110,8 @@ def controls(
 def objective_label(reader: Reader, card: Card, w: Words) -> str:
     """The objective that a KPI serves, in words."""
     rows = reader.cached("objectives", lambda: objectives(reader.source.layer))
-    found = {row["objective"]: str(row[f"label_{w.lang}"]) for row in rows}
-    return found.get(card.objective, w.name(card.objective))
+    labels = {row["objective"]: str(row[f"label_{w.lang}"]) for row in rows}
+    return labels.get(card.objective, w.name(card.objective))
 
 
 def _filters(reader: Reader, cards: Sequence[Card]) -> list[tuple[str, list[str]]]:
@@ -158,20 +158,20 @@ def forecast_of(reader: Reader, reading: Reading) -> Forecast | None:
         return None
     where = reader.where_of(reading)
     try:
-        found = forecast.to_end(reader.source, card.name, window.grain, where=where)
+        expected = forecast.to_end(reader.source, card.name, window.grain, where=where)
     except ENDING:
         raise
     except CadranError:
         return None
-    return found if found.period.start == window.first else None
+    return expected if expected.period.start == window.first else None
 
 
-def outlook(reading: Reading, found: Forecast) -> str:
+def outlook(reading: Reading, expected: Forecast) -> str:
     """Whether the target of a running period is likely to be reached: likely, open or unlikely."""
     if reading.target is None or reading.card.direction not in {"up", "down"}:
         return ""
     goal, sign = float(reading.target.target), 1 if reading.card.direction == "up" else -1
-    worst, best = sorted((found.low * sign, found.high * sign))
+    worst, best = sorted((expected.low * sign, expected.high * sign))
     if worst >= goal * sign:
         return "likely"
     return "unlikely" if best < goal * sign else "open"
@@ -182,25 +182,25 @@ def breakdown(reader: Reader, reading: Reading, w: Words) -> Breakdown | None:
     card, window = reading.card, reading.window
     if reading.change is None:
         return None
-    found = _contributions(reader, reading)
-    if found is None:
+    change = _contributions(reader, reading)
+    if change is None:
         return None
     steps = [
-        (_factor(reader, part, w), part.amount, _from_to(reader, part, found.by is None, w))
-        for part in found.contributions
+        (_factor(reader, part, w), part.amount, _from_to(reader, part, change.by is None, w))
+        for part in change.contributions
     ]
-    if found.others is not None:
-        steps.append((w("others"), found.others.amount, ""))
+    if change.others is not None:
+        steps.append((w("others"), change.others.amount, ""))
     title = w("contributions")
-    if found.by is not None:
-        title = f"{title} · {w.names(card.dimensions)[found.by].lower()}"
+    if change.by is not None:
+        title = f"{title} · {w.names(card.dimensions)[change.by].lower()}"
     days = w.days(window.base_first, window.base_last)
     picture = plots.waterfall(
-        (days, found.base), steps, (w.days(window.first, window.last), found.value), card,
+        (days, change.base), steps, (w.days(window.first, window.last), change.value), card,
         title=title, lang=w.lang,
     )  # fmt: skip
-    sub = w("contributions_sub", amount=w.amount(found.change, card), days=days)
-    return Breakdown(title, sub, picture, found.notes(w.lang)[1:])
+    sub = w("contributions_sub", amount=w.amount(change.change, card), days=days)
+    return Breakdown(title, sub, picture, change.notes(w.lang)[1:])
 
 
 def _contributions(reader: Reader, reading: Reading) -> drivers.Drivers | None:
