@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _ROOT = "/api/v1"
 _TOKEN = "CADRAN_TOKEN"  # noqa: S105 - the name of a variable, as the command line reads it
-_AGAIN = (429, 503)
+_RETRIED = (429, 503)
 _TYPES = ("application/json", "application/vnd.apache.arrow.stream")
 _LONGEST_WAIT = 30.0  # seconds that one Retry-After is heeded
 _ERRORS: dict[str, type[CadranError]] = {
@@ -250,7 +250,7 @@ class RemoteLayer:
             name: dt.date.fromisoformat(day) if day else None
             for name, day in about["complete_through"].items()
         }
-        by_name = self._known(about["state"].partition("-")[0]) if about["units"] else {}
+        by_name = self._cards_at(about["state"].partition("-")[0]) if about["units"] else {}
         result = Result(
             table, lambda: self._compiled(query), query,
             {name: by_name[name] for name in about["units"] if name in by_name},
@@ -268,7 +268,7 @@ class RemoteLayer:
         result.note = result.note.replace(result.running_note, "").strip()
         return result
 
-    def _known(self, state: str) -> dict[str, Card]:
+    def _cards_at(self, state: str) -> dict[str, Card]:
         """The cards by name, which are read once for each state of the data."""
         if self._cards[0] != state:
             self._cards = state, {card.name: card for card in self.kpis()}
@@ -305,7 +305,7 @@ class RemoteLayer:
             except httpx.HTTPError as problem:
                 raise ServiceError(f"{self.url} cannot be reached: {problem}.") from None
             wait = reply.headers.get("retry-after", "")
-            if reply.status_code not in _AGAIN or attempt == self._retries or not wait.isdigit():
+            if reply.status_code not in _RETRIED or attempt == self._retries or not wait.isdigit():
                 break
             if float(wait) > _LONGEST_WAIT:
                 break

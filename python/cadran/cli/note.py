@@ -58,6 +58,6 @@ def _list(parsed: argparse.Namespace) -> int:
     layer = open_layer(parsed)
     if parsed.kpi is not None:
         layer.card(parsed.kpi)
-    found = notes.notes(layer, parsed.kpi, parsed.period, incident=parsed.incident)
-    write_rows([note.to_dict() for note in reversed(found)], parsed.format, parsed.output)
+    matching = notes.notes(layer, parsed.kpi, parsed.period, incident=parsed.incident)
+    write_rows([note.to_dict() for note in reversed(matching)], parsed.format, parsed.output)
     return 0

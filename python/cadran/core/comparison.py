@@ -106,8 +106,8 @@ class _Sides:
         self.breaks |= dict.fromkeys(rows.breaks)
         for part in rows.table.schema:
             self.types.setdefault(part.name, part.type)
-        found: list[dict[str, Any]] = rows.table.to_pylist()
-        return found
+        records: list[dict[str, Any]] = rows.table.to_pylist()
+        return records
 
 
 class Comparison:
@@ -143,7 +143,7 @@ class Comparison:
         self._begins_within = begins_within
         self._grain = self._checked()
         names = {name: model.metric(name)["name"] for name in self.query.metrics}
-        self._through = {name: _known(through, names[name]) for name in names}
+        self._through = {name: _last_whole(through, names[name]) for name in names}
         self._dimensions = tuple(g for g in self._plain.group_by if g.base != _TIME)
         self._sides = _Sides()
 
@@ -210,13 +210,13 @@ class Comparison:
         first = periods.start_of(start, grain) if start else None
         one_by_one = self._kind == "same_days" and grain in periods.MONTHS
         earliest = first if one_by_one or first is None else self._base(first, grain).start
-        asked = self._plain
+        query = self._plain
         if earliest is not None:
-            asked = replace(asked, start=dt.datetime.combine(earliest, dt.time.min))
+            query = replace(query, start=_first(earliest))
         column = GroupBy(_TIME, grain).column
         series: dict[dt.date, list[dict[str, Any]]] = defaultdict(list)
         # Widened here, once for all: two ranges would be told of in two notes.
-        for row in self._sides.read(self._answer(self._model.widened(asked))):
+        for row in self._sides.read(self._answer(self._model.widened(query))):
             day = row.pop(column)
             if day is not None:
                 series[day].append(row)
@@ -309,23 +309,23 @@ class Comparison:
         last = end.date() if end else min(whole)
         if begin.time() != dt.time.min or (end and end.time() != dt.time.max):
             raise QueryError("compare takes whole days as start and end, such as 2026-01-31.")
-        asked = Days(begin.date(), last)
-        grain = asked.grain
+        span = Days(begin.date(), last)
+        grain = span.grain
         by_end: dict[dt.date, list[str]] = defaultdict(list)
         for metric, through in self._through.items():
             by_end[min(last, through or last)].append(metric)
         for closing, metrics in by_end.items():
-            days = Days(asked.start, closing)
+            days = Days(span.start, closing)
             if days.end < days.start:
                 raise QueryError(
-                    f"{', '.join(metrics)} is whole until {closing}, and {asked.start} is asked:"
+                    f"{', '.join(metrics)} is whole until {closing}, and {span.start} is asked:"
                     " there is no whole day to compare."
                 )
             base = base_of(days, self._kind, grain)
             self._fill((), self._over(days, metrics), "value", metrics)
             self._fill((), self._over(base, metrics), "base", metrics)
             self._note_days(days, base, metrics, "")
-            is_period = days == asked and grain is not None
+            is_period = days == span and grain is not None
             for cell in self._cells((), metrics):
                 is_same = is_same_dates(days, base) or days.length == base.length
                 cell.is_alike = is_period or is_same
@@ -349,19 +349,19 @@ class Comparison:
 
     def _over(self, days: Days, metrics: Iterable[str]) -> list[dict[str, Any]]:
         """The rows of a range of days, by no time; metric by metric where they go not together."""
-        asked = replace(
+        query = replace(
             self._plain, metrics=tuple(metrics), group_by=self._dimensions, complete=False,
             start=_first(days.start), end=_last(days.end),
         )  # fmt: skip
         try:
-            return self._sides.read(self._answer(asked))
+            return self._sides.read(self._answer(query))
         except QueryError:
-            if len(asked.metrics) == 1:
+            if len(query.metrics) == 1:
                 raise
         return [
             row
-            for metric in asked.metrics
-            for row in self._sides.read(self._answer(replace(asked, metrics=(metric,))))
+            for metric in query.metrics
+            for row in self._sides.read(self._answer(replace(query, metrics=(metric,))))
         ]
 
     def _note_days(self, days: Days, base: Days, metrics: list[str], before: str) -> None:
@@ -489,7 +489,7 @@ def _as(amount: Decimal | None, kind: pa.DataType) -> Any:
     return int(amount) if pa.types.is_integer(kind) else float(amount)
 
 
-def _known(through: Callable[[str], dt.date | None], metric: str) -> dt.date | None:
+def _last_whole(through: Callable[[str], dt.date | None], metric: str) -> dt.date | None:
     try:
         return through(metric)
     except StoppedError:

@@ -151,7 +151,7 @@ def notes(
         JournalError: the journal was changed.
     """
     within = period_of(period)[1:] if period else None
-    found = []
+    matching = []
     for entry in entries_of(layer.project.root, "notes"):
         note = _note(entry)
         first, last = note.days
@@ -160,8 +160,8 @@ def notes(
             and (incident is None or note.remark.incident == incident)
             and (within is None or (within[0] <= first and last < within[1]))
         ):
-            found.append(note)
-    return tuple(found)
+            matching.append(note)
+    return tuple(matching)
 
 
 def due_of(text: str) -> dt.date | None:

@@ -131,12 +131,12 @@ class Board:
         except UnauthenticatedError:
             return self._to_sign_in(request)
         try:
-            made = self._kept_page(request, caller, lang)
-            if made is None:
-                made = await self._server_context.run(self._page, request, caller, lang)
+            response = self._kept_page(request, caller, lang)
+            if response is None:
+                response = await self._server_context.run(self._page, request, caller, lang)
         except CadranError as problem:
-            made = self._refused(problem, View(lang=lang))
-        return made
+            response = self._refused(problem, View(lang=lang))
+        return response
 
     async def pack(self, request: Request) -> Response:
         """The board pack of a period as a file, or why there is none."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cadran.core.query.request import Query
 from cadran.errors import NotAllowedError, UnknownNameError
-from cadran.governance import notes as kept
+from cadran.governance import notes as governance
 from cadran.serving.entitlements import entitled
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def notes(
 
     def work(state: Snapshot, _: Allowed) -> tuple[Note, ...]:
         _refuse_part(service, context, kpi)
-        return kept.notes(state.layer, kpi, period)
+        return governance.notes(state.layer, kpi, period)
 
     return service.recorded(context, "notes", Query(metrics=(kpi,)), work)
 
@@ -64,7 +64,7 @@ def add(service: QueryService, context: RequestContext, remark: Remark) -> Note:
             # Those there are are told to nobody else, nor whether this is one of them.
             hint = f"{context.caller.name} may see no incidents."
             raise UnknownNameError("incident", incident, (), hint=hint)
-        return kept.add(state.layer, remark, by=context.caller.name)
+        return governance.add(state.layer, remark, by=context.caller.name)
 
     return service.recorded(context, "note", Query(metrics=(remark.kpi,)), work)
 

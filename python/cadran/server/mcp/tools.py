@@ -122,7 +122,7 @@ def kpis(payload: ToolPayload) -> str:
     return "\n".join([*lines, *saved]) or "There is no KPI that you may see."
 
 
-def found_text(payload: ToolPayload) -> str:
+def search_text(payload: ToolPayload) -> str:
     """A line for each KPI that was found: what it is, and how it may be asked."""
     lines = [
         f"{entry['name']}: {entry['label']}, in {entry['unit']}. {entry['description']} By"
@@ -334,7 +334,7 @@ def _search_kpis(
         "kpis": [{key: card[key] for key in _CARD_KEYS} | {"words": [*w]} for card, w in cards],
         "warnings": [] if matches else [_NOTHING],
     }
-    return payload, found_text(payload)
+    return payload, search_text(payload)
 
 
 def _kpi_card(service: QueryService, context: RequestContext, arguments: CardTool) -> ToolResult:

@@ -119,14 +119,14 @@ class MetadataHandlers:
         """What people said about a KPI."""
         context = RequestContext(_caller(call), "rest")
         kpi, period = call.request.kpi, call.request.period
-        found = await self._server_context.run(notes.notes, self._service, context, kpi, period)
-        items = [note.to_dict() for note in found]
+        noted = await self._server_context.run(notes.notes, self._service, context, kpi, period)
+        items = [note.to_dict() for note in noted]
         return self._page(call, "notes", items, {})
 
     async def note(self, call: Call) -> Response:
         """Say something about a KPI and a period."""
-        said = call.request.model_dump()
-        remark = Remark(**{**said, "due": due_of(said["due"] or "")})
+        fields = call.request.model_dump()
+        remark = Remark(**{**fields, "due": due_of(fields["due"] or "")})
         context = RequestContext(_caller(call), "rest")
         note = await self._server_context.run(notes.add, self._service, context, remark)
         return response(json_text(note.to_dict()).encode())
