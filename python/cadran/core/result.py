@@ -357,9 +357,9 @@ def with_complete(table: pa.Table, query: Query, through: Mapping[str, dt.date |
     import pyarrow as pa
 
     known = [day for day in through.values() if day is not None]
-    column, grain = query.period or ("", "")
     if len(known) < max(1, len(through)) or COMPLETE in table.column_names:
         return table
+    column, grain = query.period or ("", "")
     if column not in table.column_names:
         return table
     whole = [
