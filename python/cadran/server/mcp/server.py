@@ -22,11 +22,11 @@ from mcp_types import (
 from starlette.responses import JSONResponse
 
 from cadran.errors import LimitError, NotAllowedError, UnauthenticatedError, UnknownNameError
+from cadran.server.arguments import from_json
 from cadran.server.http import Call
 from cadran.server.http import host_names as names
 from cadran.server.mcp.tools import TOOLS
 from cadran.server.problems import problem_of
-from cadran.server.requests import from_json
 from cadran.server.run import prepare
 from cadran.serving.service import RequestContext
 

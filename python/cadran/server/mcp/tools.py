@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.formats.encoding import csv_cell, plain
 from cadran.insight import impact
 from cadran.insight.search import search
+from cadran.server.arguments import properties, required
 from cadran.server.requests import (
     AnomaliesTool,
     CardTool,
@@ -20,8 +21,6 @@ from cadran.server.requests import (
     Request,
     SearchTool,
     ValuesTool,
-    properties,
-    required,
 )
 from cadran.serving import analyses
 from cadran.serving.metadata import about, defined, explained

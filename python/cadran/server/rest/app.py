@@ -18,10 +18,12 @@ from cadran.access.caller import LOCAL, Caller
 from cadran.core.query.request import ask
 from cadran.errors import NotAllowedError, QueryError, UnauthenticatedError
 from cadran.formats.encoding import json_text
-from cadran.server import http, requests
+from cadran.server import http
+from cadran.server.arguments import from_json, from_link
 from cadran.server.http import ROOT, Call, ClientGoneError, response
 from cadran.server.operations import OPERATIONS
 from cadran.server.problems import RefusedError, problem_of
+from cadran.server.requests import ShapedQueryRequest
 from cadran.server.rest import metadata
 from cadran.server.rest.openapi import Description
 from cadran.serving import analyses
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
     from cadran.core.query.request import Query
     from cadran.server.http import ServerContext
     from cadran.server.operations import Operation
-    from cadran.server.requests import ShapedQueryRequest
     from cadran.serving.response import Answer
 
 _ANY = {"json": ("*/*", "application/*", "application/json")}
@@ -231,9 +232,9 @@ class QueryHandlers:
 
     def _shaped(self, text: bytes, accept: str | None, in_body: bool) -> ShapedQuery:  # noqa: FBT001
         if in_body:
-            request = requests.from_json(requests.ShapedQueryRequest, http.json_document(text))
+            request = from_json(ShapedQueryRequest, http.json_document(text))
         else:
-            request = requests.from_link(requests.ShapedQueryRequest, http.pairs(text))
+            request = from_link(ShapedQueryRequest, http.pairs(text))
         return shaped(request, accept, self._most)
 
     def _context(self, call: Call, query: Query, *, read_cache: bool = True) -> RequestContext:
@@ -382,9 +383,7 @@ class Rest:
         if operation.id in ("query", "query_body"):
             return await self._query_handlers.query(call, in_body=operation.in_body)
         if operation.in_body:
-            call.request = requests.from_json(
-                operation.takes, http.json_document(await call.body())
-            )
+            call.request = from_json(operation.takes, http.json_document(await call.body()))
         else:
             also = (
                 ("token",)
@@ -396,7 +395,7 @@ class Rest:
                 if name in call.in_path:
                     raise QueryError(f"There is no parameter '{name}' here: it stands in the path.")
             pairs += call.in_path.items()
-            call.request = requests.from_link(operation.takes, pairs, also)
+            call.request = from_link(operation.takes, pairs, also)
         return await self._handlers[operation.id](call)
 
     def _refuse_linked_token(self, operation: Operation, call: Call) -> None:

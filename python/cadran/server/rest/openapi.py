@@ -8,10 +8,10 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from cadran.server.arguments import REPEATED, properties, required
 from cadran.server.http import conditional
 from cadran.server.operations import OPERATIONS, SCHEMAS
 from cadran.server.problems import TITLES
-from cadran.server.requests import REPEATED, properties, required
 from cadran.server.rest import explorer
 from cadran.serving.response import MEDIA
 
