@@ -14,9 +14,9 @@ from cadran.core.layer import open_layer
 from cadran.core.query.request import Query
 from cadran.errors import QueryError
 from cadran.formats import periods
+from cadran.formats.periods import read as read_period
 from cadran.governance import notes
 from cadran.governance.bridge import Bridge, bridge, revisions
-from cadran.governance.close import period as read_period
 from cadran.insight import anomalies, drivers, forecast
 from cadran.insight.breaks import marks
 from cadran.insight.evidence import compared

@@ -73,6 +73,7 @@ def test_notes_are_found_by_kpi_and_by_the_period_in_which_theirs_lies(layer):
         ({"text": "bell \x07"}, "text holds a sign"),
         ({"owner": "from right to left \u202e"}, "owner holds a sign"),
         ({"period": "soon"}, "is no period"),
+        ({"period": "9999-12-31"}, "is no period"),
         ({"kpi": "revenue"}, "There is no KPI 'revenue'"),
     ],
 )

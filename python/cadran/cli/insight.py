@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from cadran.cli.common import TEXTS, describe, open_layer, write_rows
 from cadran.core.days import COMPARISONS
 from cadran.formats import files, numbers, periods
+from cadran.formats.periods import read as read_period
 from cadran.formats.words import words
-from cadran.governance.close import period as read_period
 from cadran.insight import anomalies, drivers, forecast
 from cadran.insight.evidence import compared
 from cadran.insight.source import Source

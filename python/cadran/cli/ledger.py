@@ -11,6 +11,7 @@ from cadran.core import journal
 from cadran.core.ledger.verify import verify
 from cadran.core.project import lock
 from cadran.errors import QueryError
+from cadran.formats import periods
 from cadran.formats.encoding import json_text
 
 if TYPE_CHECKING:
@@ -161,11 +162,10 @@ def _day(text: str | None) -> dt.date | None:
 
 def _restatement(parsed: argparse.Namespace) -> Restatement | None:
     from cadran.governance.approval import Restatement
-    from cadran.governance.close import period
 
     if not parsed.restate:
         return None
-    _, start, end = period(parsed.restate)
+    _, start, end = periods.read(parsed.restate)
     return Restatement(
         start, end, parsed.kind or "", parsed.reason or "", parsed.approver or "", parsed.ticket
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+
+from cadran.errors import QueryError
 
 GRAINS = ("day", "week", "month", "quarter", "year")
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
@@ -13,6 +16,48 @@ _LENGTHS = {
     "minute": dt.timedelta(minutes=1), "hour": dt.timedelta(hours=1), "day": dt.timedelta(days=1),
     "week": dt.timedelta(weeks=1), "month": dt.timedelta(days=31),
 }  # fmt: skip
+
+
+_FORMS = {
+    "year": re.compile(r"([0-9]{4})"),
+    "quarter": re.compile(r"([0-9]{4})-Q([1-4])", re.IGNORECASE),
+    "month": re.compile(r"([0-9]{4})-([0-9]{2})"),
+    "week": re.compile(r"([0-9]{4})-W([0-9]{2})", re.IGNORECASE),
+    "day": re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})"),
+}
+_YEARS = range(1900, 3000)
+
+
+def read(text: str) -> tuple[str, dt.date, dt.date]:
+    """The grain of a period that people wrote, its first day, and the day after its last.
+
+    Raises:
+        QueryError: it is not written as 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31.
+    """
+    for grain, form in _FORMS.items():
+        match = form.fullmatch(text.strip())
+        if match is None:
+            continue
+        year, *rest = (int(number) for number in match.groups())
+        if year not in _YEARS:
+            break
+        try:
+            start = _start(grain, year, rest)
+        except ValueError:
+            break
+        return grain, start, shifted(start, grain, 1)
+    raise QueryError(
+        f"'{text}' is no period: write 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31."
+    )
+
+
+def _start(grain: str, year: int, rest: list[int]) -> dt.date:
+    if grain == "week":
+        return dt.date.fromisocalendar(year, rest[0], 1)
+    if grain == "quarter":
+        return dt.date(year, 3 * rest[0] - 2, 1)
+    month, day = [*rest, 1, 1][:2]
+    return dt.date(year, month, day)
 
 
 def length(duration: str) -> dt.timedelta:

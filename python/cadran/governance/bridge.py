@@ -23,8 +23,8 @@ from cadran.core.warehouse.dialects import literal
 from cadran.errors import QueryError
 from cadran.formats import periods
 from cadran.formats import words as texts
+from cadran.formats.periods import read as read_period
 from cadran.governance.approval import approval_of
-from cadran.governance.close import period as read_period
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal
 from cadran.core.warehouse.ledger_sql import within
 from cadran.errors import QueryError
-from cadran.formats.periods import shifted
+from cadran.formats.periods import read as read_period
 from cadran.governance.approval import check_approver, current_author, revision
 from cadran.governance.comparison import COLUMNS, closed
 from cadran.governance.publish import WAIT
@@ -31,13 +30,6 @@ if TYPE_CHECKING:
     from cadran.core.layer import Layer
 
 _DAY = dt.timedelta(days=1)
-_FORMS = (
-    (r"(\d{4})", "year"),
-    (r"(\d{4})-Q([1-4])", "quarter"),
-    (r"(\d{4})-(\d{2})", "month"),
-    (r"(\d{4})-W(\d{2})", "week"),
-    (r"(\d{4}-\d{2}-\d{2})", "day"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +44,6 @@ class Closed:
     kpi: str
     rows: int = 0
     refused: str = ""
-
-
-def period(text: str) -> tuple[str, dt.date, dt.date]:
-    """The grain of a period, its first day, and the day after its last.
-
-    Raises:
-        QueryError: it is not written as 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31.
-    """
-    for form, grain in _FORMS:
-        match = re.fullmatch(form, text.strip(), re.IGNORECASE)
-        if not match:
-            continue
-        try:
-            start = _start(grain, match)
-        except ValueError:
-            break
-        return grain, start, shifted(start, grain, 1)
-    raise QueryError(
-        f"'{text}' is no period: write 2026, 2026-Q4, 2026-10, 2026-W44 or 2026-10-31."
-    )
-
-
-def _start(grain: str, match: re.Match[str]) -> dt.date:
-    if grain == "day":
-        return dt.date.fromisoformat(match[1])
-    if grain == "week":
-        return dt.date.fromisocalendar(int(match[1]), int(match[2]), 1)
-    month = {"year": 1, "quarter": 3 * int(match[match.lastindex or 1]) - 2}
-    return dt.date(int(match[1]), month.get(grain, int(match[match.lastindex or 1])), 1)
 
 
 def close(  # noqa: PLR0913 - each is one decision of who closes
@@ -117,7 +80,7 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
             closed before is.
         ProjectError: a witness cannot be asked.
     """
-    _, start, end = period(text)
+    _, start, end = read_period(text)
     if end > dt.datetime.now(dt.UTC).date():
         raise QueryError(f"{text} is not over: it can be closed from {end} on.")
     chosen = [layer.card(name).name for name in kpis]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.journal import Journal, folder_of
 from cadran.core.journal import entries as entries_of
 from cadran.errors import QueryError
-from cadran.governance.close import period as period_of
+from cadran.formats.periods import read as read_period
 from cadran.reliability.incidents import incident as incident_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Remark:
         Raises:
             QueryError: a field says what it must not.
         """
-        period_of(self.period)
+        read_period(self.period)
         texts = {name: _text(name, getattr(self, name)) for name in _TEXTS}
         if not texts["text"]:
             raise QueryError("A note needs a text: what there is to say about the KPI.")
@@ -89,7 +89,7 @@ class Note:
     @property
     def days(self) -> tuple[dt.date, dt.date]:
         """The first and the last day that it is about."""
-        _, start, after = period_of(self.remark.period)
+        _, start, after = read_period(self.remark.period)
         return start, after - _DAY
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def notes(
         QueryError: the period is none.
         JournalError: the journal was changed.
     """
-    within = period_of(period)[1:] if period else None
+    within = read_period(period)[1:] if period else None
     matching = []
     for entry in entries_of(layer.project.root, "notes"):
         note = _note(entry)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -14,19 +13,13 @@ from cadran.errors import QueryError
 from cadran.formats import periods
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Mapping
 
 GRAINS = ("week", "month", "quarter", "year")
 COMPARISONS = ("previous", "year")
 _MARK = "f."
 _PLAIN = ("objective", "team")
-_PERIODS = {
-    "year": re.compile(r"(\d{4})"),
-    "quarter": re.compile(r"(\d{4})-Q([1-4])"),
-    "month": re.compile(r"(\d{4})-(0[1-9]|1[0-2])"),
-    "week": re.compile(r"(\d{4})-W(0[1-9]|[1-4]\d|5[0-3])"),
-}
-_YEARS = (1900, 2999)
 _MOST = 40  # parameters of an address
 _LONGEST = 200  # characters of a value
 
@@ -134,20 +127,10 @@ def period_of(text: str) -> tuple[str, dt.date]:
     Raises:
         QueryError: it is none of these.
     """
-    for grain, pattern in _PERIODS.items():
-        match = pattern.fullmatch(text)
-        if match is None:
-            continue
-        year, *rest = (int(number) for number in match.groups())
-        if not _YEARS[0] <= year <= _YEARS[1]:
-            break
-        try:
-            if grain == "week":
-                return grain, dt.date.fromisocalendar(year, rest[0], 1)
-            month = 1 if not rest else rest[0] if grain == "month" else rest[0] * 3 - 2
-            return grain, dt.date(year, month, 1)
-        except ValueError:
-            break
+    with suppress(QueryError):
+        grain, start, _ = periods.read(text)
+        if grain in GRAINS:
+            return grain, start
     raise QueryError(f"{text!r} is no period: write 2026, 2026-Q3, 2026-11 or 2026-W48.")
 
 

@@ -47,7 +47,7 @@ class Period:
             QueryError: it is no month, quarter or year.
         """
         try:
-            grain, start = period_of(text.strip().upper())
+            grain, start = period_of(text)
         except QueryError:
             raise QueryError(f"'{text}' is no month, quarter or year: {_EXAMPLES}") from None
         return cls.of(start, grain)

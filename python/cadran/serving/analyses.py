@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from cadran.governance.close import period as read_period
+from cadran.formats.periods import read as read_period
 from cadran.insight import anomalies as unusual
 from cadran.insight import drivers as attribution
 from cadran.insight import forecast as ahead

@@ -10,8 +10,8 @@ from cadran.core.query.request import GroupBy, Query
 from cadran.core.targets import targets
 from cadran.core.versions.record import records
 from cadran.errors import CadranError, NotAllowedError, ProjectError, UnknownNameError
+from cadran.formats.periods import read as read_period
 from cadran.governance.bridge import bridge, revisions
-from cadran.governance.close import period as read_period
 from cadran.serving.response import broken
 
 if TYPE_CHECKING:
