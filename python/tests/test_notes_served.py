@@ -114,6 +114,14 @@ def test_a_form_of_another_site_or_of_who_may_not_write_keeps_nothing(client, jo
     assert back.headers["location"] == "/board#notes"
 
 
+def test_a_fault_of_the_server_is_told_on_a_page_by_its_number(client, monkeypatch):
+    monkeypatch.setattr("cadran.serving.notes.add", lambda *_: 1 / 0)
+    form = {"kpi": "net_revenue", "period": "2026-10", "text": "Lost."}
+    reply = client.post("/board/notes", data=form, headers=bearer("writer") | OWN)
+    assert (reply.status_code, reply.headers["content-type"][:9]) == (500, "text/html")
+    assert "it is recorded as" in reply.text
+
+
 def test_a_journal_that_was_changed_is_told_and_not_added_to(client, journal):
     path = journal / "notes.jsonl"
     kept = path.read_bytes()

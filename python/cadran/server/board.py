@@ -268,16 +268,17 @@ class Board:
             caller = await self._caller(request)
         except UnauthenticatedError:
             return RedirectResponse("/board/sign-in", 303)
+        if not _is_own(request):
+            foreign = NotAllowedError("A note is written on a page of this site.")
+            return self._refused(foreign, View(lang=lang))
         try:
-            if not _is_own(request):
-                raise NotAllowedError("A note is written on a page of this site.")
             form = await _form(request)
             texts = {name: form.get(name, "") for name in _NOTE}
             remark = Remark(**texts, due=due_of(form.get("due", "")))
             context = RequestContext(caller, "board")
             service = self._server_context.service
             await self._server_context.run(notes.add, service, context, remark)
-        except CadranError as problem:
+        except Exception as problem:  # noqa: BLE001 - told on a page, recorded under a number
             return self._refused(problem, View(lang=lang))
         return RedirectResponse(f"{_own_path(form.get('to', ''))}#notes", 303)
 
