@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.project import artifacts, contracts
+from cadran.core.warehouse import Address
 from cadran.core.warehouse.duckdb_local import NoSuchTableError, Scratch
 from cadran.doctor.findings import Finding, Level, Report
 from cadran.doctor.staging import Models, NotRenderableError
@@ -317,9 +318,12 @@ def _attach(scratch: Scratch, loaded: Contracts, database: Path | None) -> str |
         return None
     if database is None:
         try:
-            database = artifacts.find(loaded.project_dir, None, None).database
+            of_project = artifacts.find(loaded.project_dir, None, None).database
         except ProjectError:
-            database = loaded.project_dir / "warehouse.duckdb"
+            of_project = loaded.project_dir / "warehouse.duckdb"
+        if isinstance(of_project, Address):
+            return f"what lies in {of_project} is not read here: sources are examined as files"
+        database = of_project
     if not database.is_file():
         return f"there is no warehouse {database}"
     try:

@@ -446,7 +446,7 @@ def _refuse_published(layer: Layer, record: VersionRecord, *, replaces: bool) ->
         record: what would be written.
         replaces: there is a record of that number, which the ledger names.
     """
-    if not layer.project.database.exists() or not has_ledger(layer.warehouse):
+    if layer.project.is_unbuilt or not has_ledger(layer.warehouse):
         return
     statement = ledger_sql.defined(record.kpi, record.version)
     for row in layer.warehouse.arrow(statement).to_pylist():

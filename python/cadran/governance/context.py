@@ -302,7 +302,7 @@ class Context:
     def last_day(self) -> dt.date | None:
         """The last day of the data; None without a built warehouse."""
         try:
-            if not self.layer.project.database.exists():
+            if self.layer.project.is_unbuilt:
                 return None
             return self.layer.last_day()
         except CadranError:

@@ -26,7 +26,7 @@ from cadran.core.layer import Layer
 from cadran.core.project import dbt
 from cadran.core.project.artifacts import Project
 from cadran.core.semantics.governed import TIME
-from cadran.core.warehouse import snapshot
+from cadran.core.warehouse import Address, snapshot
 from cadran.errors import ProjectError, WarehouseError
 from cadran.formats import periods
 
@@ -220,6 +220,13 @@ class SnapshotStore:
             yield state.layer
 
     @property
+    def _file(self) -> Path:
+        database = self._project.database
+        if isinstance(database, Address):
+            raise WarehouseError(f"{database} is not served yet: serve a DuckDB file.")
+        return database
+
+    @property
     def current(self) -> Snapshot:
         """The state of now, for what needs no data."""
         if self._current is None:
@@ -237,7 +244,7 @@ class SnapshotStore:
             WarehouseError: it is being written, or did not end well; the state of now stays.
         """
         with self._making:
-            stamp = snapshot.stamp(self._project.database)
+            stamp = snapshot.stamp(self._file)
             if stamp == self._stamp and self._current is not None:
                 return False
             fresh = self._make(unfinished=force)
@@ -332,7 +339,7 @@ class SnapshotStore:
         while not self._closing:
             self._wake.wait(self._every)
             self._wake.clear()
-            stamp = snapshot.stamp(self._project.database)
+            stamp = snapshot.stamp(self._file)
             settled, last_stamp = stamp == last_stamp or self._forced, stamp
             if self._closing or stamp is None or stamp == self._stamp or not settled:
                 continue
@@ -356,7 +363,7 @@ class SnapshotStore:
         )
         parsed_at = dbt.parsed_at(fresh)
         try:
-            snapshot.copy(fresh.database, fresh.database_alias, target, unfinished=unfinished)
+            snapshot.copy(self._file, fresh.database_alias, target, unfinished=unfinished)
             for name in _ARTEFACTS:
                 source = fresh.semantic_manifest_path.with_name(name)
                 with contextlib.suppress(FileNotFoundError):
@@ -364,7 +371,7 @@ class SnapshotStore:
             copied = Project(
                 folder / _ARTEFACTS[0], target, self._project.root, plans=self._project.plans
             )
-            stamp = snapshot.stamp(self._project.database)
+            stamp = snapshot.stamp(self._file)
             text = f"{copied.fingerprint} {stamp}"
             identity = hashlib.sha256(text.encode()).hexdigest()[:16]
             confined = self._confined and replace(self._confined, spill=folder / "spill")

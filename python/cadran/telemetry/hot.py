@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from cadran.core.layer import Layer, open_layer
 from cadran.core.project import dbt, live
+from cadran.core.warehouse import Address
 from cadran.core.warehouse.duckdb_live import LiveDuckDB
 from cadran.errors import ProjectError
 from cadran.telemetry import compaction, parts, settings
@@ -67,15 +68,21 @@ def opened(
             changed since the build.
         WarehouseError: the warehouse cannot be read, or lacks a table.
     """
+    database = built.database
+    if isinstance(database, Address):
+        raise ProjectError(
+            f"Nothing is live on PostgreSQL ({database}): what lands is read by the next build, so"
+            " serve without --landed."
+        )
     compiled = dbt.compiled(project)
-    alias = built.database_alias or built.database.stem
+    alias = built.database_alias or database.stem
     timed = {
         "requests": _ddl(compaction.minutes(parts.CELLS.empty_table()).schema),
         "probes": _ddl(parts.PROBES),
     }
     plan = live.plan(compiled, alias, "telemetry", timed, {"services": _ddl(compaction.SERVICES)})
     _refuse_changed(plan.tables, compiled, built)
-    warehouse = LiveDuckDB(built.database, alias, plan, confined=confined)
+    warehouse = LiveDuckDB(database, alias, plan, confined=confined)
     store = HotStore(folder, warehouse)
     store.fill()
     return store

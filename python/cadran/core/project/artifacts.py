@@ -10,31 +10,35 @@ from pathlib import Path
 from typing import Any
 
 from cadran.core.project.measures import in_one_specification
-from cadran.core.warehouse import dialects
+from cadran.core.warehouse import Address, dialects
+from cadran.core.warehouse.postgres import PREFIXES, PROFILE_KEYS, address, address_of_profile
 from cadran.errors import ProjectError
 
 
 class Project:
     """The artefacts of one project. Every file is read when it is first needed, once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where a part of it lies elsewhere
         self,
         semantic_manifest: Path,
-        database: Path | None,
+        database: Path | Address | None,
         root: Path | None,
         *,
         plans: Path | None = None,
         text: bytes | None = None,
+        dialect: str | None = None,
     ) -> None:
         """Name the files; nothing is read yet.
 
         Args:
             semantic_manifest: MetricFlow's artefact, or where it would be.
-            database: the DuckDB file; None for that of the profile.
+            database: the DuckDB file, or where PostgreSQL is; None for that of the profile.
             root: the folder of the dbt project; None where there is none.
             plans: the folder for compiled questions, where it is another than `plans` would find.
             text: the semantic manifest itself, where it stands in no file of its own.
+            dialect: in which its questions are compiled, where it is not the warehouse's.
         """
+        self._dialect = dialect
         self._manifest_text = text
         self.semantic_manifest_path = semantic_manifest
         self.root = root
@@ -79,8 +83,14 @@ class Project:
 
     @cached_property
     def dialect(self) -> str:
-        """The dialect of the warehouse's SQL; every profile that `database` takes is DuckDB's."""
-        return dialects.DUCKDB
+        """The dialect of the warehouse's SQL; that of a manifest alone is DuckDB's."""
+        if self._dialect is not None:
+            return self._dialect
+        try:
+            database = self.database
+        except ProjectError:
+            return dialects.DEFAULT  # whoever asks the warehouse is told then
+        return dialects.POSTGRES if isinstance(database, Address) else dialects.DUCKDB
 
     @cached_property
     def dbt_manifest(self) -> dict[str, Any]:
@@ -117,16 +127,34 @@ class Project:
         return files[0] if files else str(self.semantic_manifest_path)
 
     @cached_property
-    def database(self) -> Path:
-        """The DuckDB file: the one named, else the one of the profile."""
+    def database(self) -> Path | Address:
+        """The DuckDB file or the database of PostgreSQL: the one named, else the profile's.
+
+        A profile of type postgres is connected to as CADRAN_POSTGRES says, where that is set: by a
+        user who only reads, for example.
+        """
         if self._database is not None:
             return self._database
         path = os.environ.get("CADRAN_DATABASE")
+        if path and path.startswith(PREFIXES):
+            return address(path)
         if path:
             return (self.root or Path()) / path  # relative to the project, as dbt reads it
+        named = os.environ.get("CADRAN_POSTGRES")
         if self.root is None:
-            raise ProjectError("A manifest alone names no warehouse: give database= as well.")
-        return _profile_database(self.root)
+            if not named:
+                raise ProjectError("A manifest alone names no warehouse: give database= as well.")
+            return address(named)
+        output, target = _profile_output(self.root)
+        if output["type"] == dialects.POSTGRES:
+            return address(named) if named else address_of_profile(output)
+        # dbt-duckdb builds in memory where its profile names no path.
+        return self.root / _file_of(output.get("path", ":memory:"), target)
+
+    @property
+    def is_unbuilt(self) -> bool:
+        """Whether it is seen without asking the warehouse that nothing was built."""
+        return isinstance(self.database, Path) and not self.database.exists()
 
     @cached_property
     def database_alias(self) -> str | None:
@@ -163,7 +191,7 @@ def find(
     Raises:
         ProjectError: there is neither a project nor a manifest there.
     """
-    path = Path(database) if database is not None else None
+    path = _named(database)
     if manifest is not None:
         return Project(Path(manifest), path, None)
     root = located(Path(project_dir or "."))
@@ -174,6 +202,12 @@ def find(
         )
     target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     return Project(root / target / "semantic_manifest.json", path, root)
+
+
+def _named(database: Path | str | None) -> Path | Address | None:
+    if database is None:
+        return None
+    return address(str(database)) if str(database).startswith(PREFIXES) else Path(database)
 
 
 def located(folder: Path) -> Path:
@@ -212,7 +246,12 @@ def _file_of(path: str, target: str) -> str:
     return path
 
 
-def _profile_database(root: Path) -> Path:
+# What an output of type postgres says of the connection; the rest is dbt's own.
+_READ = {*PROFILE_KEYS, "role"}
+
+
+def _profile_output(root: Path) -> tuple[dict[str, str], str]:
+    """What the profile says of the target, rendered, and the target's name."""
     from cadran.formats import strict_yaml
 
     name = (strict_yaml.read(root / "dbt_project.yml", ProjectError) or {}).get("profile")
@@ -253,9 +292,11 @@ def _profile_database(root: Path) -> Path:
     output = profile.get("outputs", {}).get(target)
     if output is None:
         raise ProjectError(f"{path}: the profile '{name}' has no output '{target}'.")
-    if output.get("type") != dialects.DUCKDB:
+    if output.get("type") not in {dialects.DUCKDB, dialects.POSTGRES}:
         raise ProjectError(
-            f"{path}: the output '{target}' is of type {output.get('type')}; Cadran reads duckdb."
+            f"{path}: the output '{target}' is of type {output.get('type')}; Cadran reads duckdb"
+            " and postgres."
         )
-    # dbt-duckdb builds in memory where its profile names no path.
-    return root / _file_of(rendered(output.get("path", ":memory:")), target)
+    read = _READ if output["type"] == dialects.POSTGRES else {"path"}
+    keys = [key for key in output if key in read and output[key] is not None]
+    return {"type": output["type"]} | {key: rendered(output[key]) for key in keys}, target

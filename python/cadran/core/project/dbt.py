@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cadran.core.project.artifacts import Project
+from cadran.core.warehouse import Address
 from cadran.core.warehouse.dialects import DUCKDB
 from cadran.errors import ProjectError
 from cadran.formats import strict_yaml
@@ -148,7 +149,9 @@ def compiled(project: Project) -> Project:
         return project
     folder = project.semantic_manifest_path.parent / "cadran" / "meaning"
     mark, stamp = folder / "compiled_from", fingerprint(project.root)
-    copy = Project(folder / "semantic_manifest.json", project.database, None)
+    # Whatever engine builds a project, what it means is told in DuckDB's SQL: so it means the same
+    # wherever it is built.
+    copy = Project(folder / "semantic_manifest.json", project.database, None, dialect=DUCKDB)
     if not (mark.exists() and mark.read_text(encoding="utf-8") == stamp):
         mark.unlink(missing_ok=True)
         _compile(project, folder)
@@ -212,15 +215,16 @@ def _compile(project: Project, folder: Path) -> None:
     root = project.root
     assert root is not None  # noqa: S101 - `compiled` asks before
     with tempfile.TemporaryDirectory() as scratch:
-        failures = []
+        failures, is_elsewhere = [], isinstance(project.database, Address)
         # Where a build holds the warehouse, or none was made, an empty one does: the SQL of a
         # model seldom depends on what the warehouse holds.
         for database in _databases(project, Path(scratch)):
-            _write_profile(root, Path(scratch), database)
+            target = _write_profile(root, Path(scratch), database)
             command = [
                 sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-use-colors",
                 "--quiet", "compile", "--full-refresh", "--project-dir", str(root),
-                "--profiles-dir", scratch, "--target-path", str(folder.resolve()),
+                "--profiles-dir", scratch, *(["--target", target] if is_elsewhere else []),
+                "--target-path", str(folder.resolve()),
                 "--log-path", scratch, "--no-populate-cache", "--select",
                 "resource_type:model", "resource_type:snapshot",
                 "--vars", json.dumps(_placed(root)),
@@ -242,11 +246,15 @@ def _compile(project: Project, folder: Path) -> None:
 
 
 def _databases(project: Project, scratch: Path) -> list[tuple[Path, bool]]:
-    empty = (scratch / project.database.name, False)
-    return [(project.database.resolve(), True), empty] if project.database.exists() else [empty]
+    database = project.database
+    if isinstance(database, Address):
+        return [(scratch / "warehouse.duckdb", False)]
+    empty = (scratch / database.name, False)
+    return [(database.resolve(), True), empty] if database.exists() else [empty]
 
 
-def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> None:
+def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> str:
+    """Write the profile of a compilation by DuckDB; returns its first target of that type."""
     name = _yaml(root / "dbt_project.yml").get("profile")
     places = [os.environ.get("DBT_PROFILES_DIR"), root, Path.home() / ".dbt"]
     paths = [Path(place) / "profiles.yml" for place in places if place]
@@ -254,7 +262,13 @@ def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> No
     if path is None:
         raise ProjectError(f"No profiles.yml for the profile '{name}' of {root}.")
     profile = _yaml(path).get(str(name)) or {}
-    for output in profile.get("outputs", {}).values():
+    outputs = profile.setdefault("outputs", {})
+    of_duckdb = [key for key, output in outputs.items() if output.get("type") == DUCKDB]
+    if not of_duckdb:
+        schema = next((output["schema"] for output in outputs.values() if "schema" in output), None)
+        outputs[DUCKDB] = {"type": DUCKDB, "schema": schema or "main"}
+        of_duckdb = [DUCKDB]
+    for output in outputs.values():
         if output.get("type") == DUCKDB:
             output["path"] = str(database[0])
             if database[1]:
@@ -262,6 +276,7 @@ def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> No
                     **(output.get("config_options") or {}), "access_mode": "READ_ONLY",
                 }  # fmt: skip
     (scratch / "profiles.yml").write_text(yaml.safe_dump({name: profile}), encoding="utf-8")
+    return str(of_duckdb[0])
 
 
 def _placed(root: Path) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def frozen_model(project: Project, semantics: dict[str, Any]) -> SemanticModel:
     """Frozen definitions of a project as a model that compiles questions over frozen models."""
     text = json.dumps(semantics | {"saved_queries": []}).encode()
     place = project.semantic_manifest_path, project.database, None
-    return SemanticModel(Project(*place, text=text), plan_cache=False)
+    return SemanticModel(Project(*place, text=text, dialect=DIALECT), plan_cache=False)
 
 
 def recompiled(project: Project, definition: Definition) -> Definition:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from cadran.core.warehouse.duckdb import DuckDB
+from cadran.core.warehouse.postgres import Address, Postgres
 from cadran.core.warehouse.protocol import Confinement, Warehouse, Writing
 
-__all__ = ["Confinement", "Warehouse", "Writing", "connect"]
+__all__ = ["Address", "Confinement", "Warehouse", "Writing", "connect"]
 
 
 def connect(
-    database: Path | str, alias: str | None, *, confined: Confinement | None = None
+    database: Path | Address, alias: str | None, *, confined: Confinement | None = None
 ) -> Warehouse:
-    """The warehouse behind a path; the engine's driver is imported at the first question."""
+    """The warehouse behind a path or an address; its driver is imported at the first question."""
+    if isinstance(database, Address):
+        return Postgres(database, alias, confined=confined)
     return DuckDB(Path(database), alias, confined=confined)

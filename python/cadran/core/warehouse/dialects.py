@@ -7,6 +7,7 @@ the project or from the warehouse; only what always runs in a local DuckDB names
 from __future__ import annotations
 
 DUCKDB = "duckdb"
+POSTGRES = "postgres"
 # Of a manifest that stands alone, and of records of versions, which name none.
 DEFAULT = DUCKDB
 

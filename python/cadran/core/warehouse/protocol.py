@@ -80,8 +80,12 @@ class Confinement:
         memory: most memory of all statements together, such as "4GB"; None for the engine's own.
         threads: most threads; None for one a core.
         spill: the folder for what does not fit into memory; None for the engine's own.
+        connections: most connections to a server; None for the engine's own.
+        seconds: for which a statement may run at a server; None for as long as it lets it.
     """
 
     memory: str | None = None
     threads: int | None = None
     spill: Path | None = None
+    connections: int | None = None
+    seconds: float | None = None
