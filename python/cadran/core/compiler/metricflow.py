@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from metricflow.engine.metricflow_engine import (
@@ -17,10 +18,19 @@ from metricflow.engine.metricflow_engine import (
     OutputColumnOrderMode,
 )
 from metricflow.protocols.sql_client import SqlEngine
+from metricflow.sql.render.big_query import BigQuerySqlPlanRenderer
+from metricflow.sql.render.databricks import (
+    DatabricksSqlExpressionRenderer,
+    DatabricksSqlPlanRenderer,
+)
 from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
+from metricflow.sql.render.redshift import RedshiftSqlPlanRenderer
+from metricflow.sql.render.snowflake import SnowflakeSqlPlanRenderer
+from metricflow.sql.render.trino import TrinoSqlPlanRenderer
 from metricflow_semantic_interfaces.references import MetricReference
 from metricflow_semantic_interfaces.type_enums import TimeGranularity
 from metricflow_semantic_interfaces.type_enums.date_part import DatePart
+from metricflow_semantics.errors.error_classes import UnsupportedEngineFeatureError
 from metricflow_semantics.filters.time_constraint import TimeRangeConstraint
 from metricflow_semantics.model.dbt_manifest_parser import (
     parse_manifest_from_dbt_generated_manifest,
@@ -33,6 +43,7 @@ from metricflow_semantics.specs.query_param_implementations import (
     OrderByParameter,
     TimeDimensionParameter,
 )
+from metricflow_semantics.sql.sql_exprs import SqlPercentileFunctionType
 from metricflow_semantics.time.dateutil_adjuster import DateutilTimePeriodAdjuster
 
 from cadran.core.compiler.corrections import corrected
@@ -80,8 +91,39 @@ def gist(error: Exception) -> str:
     return " ".join(words) or type(error).__name__
 
 
+class _SparkExpressions(DatabricksSqlExpressionRenderer):  # type: ignore[misc] # untyped here
+    """Expressions as Databricks takes them, and the discrete percentile, which Spark has too."""
+
+    @property
+    def supported_percentile_function_types(self) -> set[Any]:
+        return {SqlPercentileFunctionType.DISCRETE, *super().supported_percentile_function_types}
+
+    def visit_percentile_expr(self, node: Any) -> Any:
+        arguments = node.percentile_args
+        if arguments.function_type is not SqlPercentileFunctionType.DISCRETE:
+            return super().visit_percentile_expr(node)
+        column = self.render_sql_expr(node.order_by_arg)
+        sql = f"PERCENTILE_DISC({arguments.percentile}) WITHIN GROUP (ORDER BY ({column.sql}))"
+        return replace(column, sql=sql)
+
+
+class _SparkPlans(DatabricksSqlPlanRenderer):  # type: ignore[misc] # MetricFlow is untyped here
+    EXPR_RENDERER = _SparkExpressions()
+
+
 # What MetricFlow calls the engine of a dialect, and how it writes for it.
-_ENGINES = {dialects.DUCKDB: (SqlEngine.DUCKDB, DuckDbSqlPlanRenderer)}
+_ENGINES = {
+    dialects.DUCKDB: (SqlEngine.DUCKDB, DuckDbSqlPlanRenderer),
+    dialects.SPARK: (SqlEngine.DATABRICKS, _SparkPlans),
+}
+# The same of engines that nothing here runs.
+_RENDERED = {
+    "bigquery": (SqlEngine.BIGQUERY, BigQuerySqlPlanRenderer),
+    "databricks": (SqlEngine.DATABRICKS, DatabricksSqlPlanRenderer),
+    "redshift": (SqlEngine.REDSHIFT, RedshiftSqlPlanRenderer),
+    "snowflake": (SqlEngine.SNOWFLAKE, SnowflakeSqlPlanRenderer),
+    "trino": (SqlEngine.TRINO, TrinoSqlPlanRenderer),
+}
 # The years that MetricFlow can constrain. UTC without a zone, as all times here.
 _FIRST, _LAST = TimeRangeConstraint.ALL_TIME_BEGIN(), TimeRangeConstraint.ALL_TIME_END()
 _SUB_DAILY = frozenset(grain.value for grain in TimeGranularity if grain < TimeGranularity.DAY)
@@ -131,8 +173,12 @@ class Compiler:
         self._periods = _WholePeriods()
         parser = MetricFlowQueryParser(semantic_manifest_lookup=self._lookup)
         parser._time_period_adjuster = self._periods  # noqa: SLF001 - it takes none
-        client: Any = _CompileOnly(project.dialect)
-        self._engine = MetricFlowEngine(self._lookup, client, query_parser=parser)
+        self._client = self._client_of(project.dialect)
+        self._engine = MetricFlowEngine(self._lookup, self._client, query_parser=parser)
+
+    @staticmethod
+    def _client_of(dialect: str) -> Any:
+        return _CompileOnly(dialect)
 
     def sql(self, query: Query, columns: Columns | None = None, *, same_days: bool = False) -> str:
         """The SQL of a question, in the shape that is quickest to run.
@@ -239,6 +285,52 @@ class Compiler:
             not _SUB_DAILY.isdisjoint(self._known([metric]).get("metric_time", ()))
             for metric in metrics
         )
+
+
+class Renderings(Compiler):
+    """Writes questions for engines that nothing here runs. Of one thread."""
+
+    @staticmethod
+    def _client_of(dialect: str) -> Any:  # noqa: ARG004 - it writes for other engines than the own
+        return _EachEngine()
+
+    def of(self, query: Query) -> dict[str, str | QueryError]:
+        """The SQL of a question by sqlglot's names of the dialects, or why there is none of it.
+
+        Raises:
+            CadranError: as `plain_sql`, where no engine is to blame.
+        """
+        answers = self._client.answers = {}
+        # MetricFlow plans for all engines alike, but for how BigQuery groups.
+        for engine in (SqlEngine.BIGQUERY, SqlEngine.DUCKDB):
+            self._client.sql_engine_type = engine
+            self.plain_sql(query)
+        return {
+            dialect: answer
+            if isinstance(answer, str)
+            else QueryError(f"Not on {dialect}, {', '.join(query.metrics)}: {gist(answer)}")
+            for dialect, answer in sorted(answers.items())
+        }
+
+
+class _EachEngine:
+    """A client and renderer in one that writes each plan for every engine of `_RENDERED`."""
+
+    def __init__(self) -> None:
+        self.sql_engine_type = SqlEngine.DUCKDB
+        self.sql_plan_renderer = self
+        self.answers: dict[str, str | Exception] = {}
+        self._own = DuckDbSqlPlanRenderer()
+        self._renderers = {name: (kind, made()) for name, (kind, made) in _RENDERED.items()}
+
+    def render_sql_plan(self, plan: Any) -> Any:
+        for name, (engine, renderer) in self._renderers.items():
+            if (engine is SqlEngine.BIGQUERY) is (self.sql_engine_type is SqlEngine.BIGQUERY):
+                try:
+                    self.answers[name] = renderer.render_sql_plan(plan).sql
+                except (UnsupportedEngineFeatureError, RuntimeError) as error:
+                    self.answers[name] = error
+        return self._own.render_sql_plan(plan)
 
 
 class _CompileOnly:

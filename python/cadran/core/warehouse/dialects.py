@@ -8,6 +8,7 @@ from __future__ import annotations
 
 DUCKDB = "duckdb"
 POSTGRES = "postgres"
+SPARK = "spark"
 # Of a manifest that stands alone, and of records of versions, which name none.
 DEFAULT = DUCKDB
 
