@@ -103,7 +103,17 @@ def open(  # noqa: A001 - `cadran.open` reads as it should
     else:
         opener = import_module("cadran.core.layer").open_layer
     layer: Layer = opener(project_dir, manifest=manifest, database=database, plan_cache=plan_cache)
+    _hand_pictures()
     return layer
+
+
+def _draw(result: Result, kpi: str | None, lang: str) -> Any:
+    return import_module("cadran.notebook").chart(result, kpi, lang)
+
+
+def _hand_pictures() -> None:
+    """Let answers be drawn; pictures are loaded with the first one."""
+    import_module("cadran.core.result").Result.drawer = staticmethod(_draw)
 
 
 def __getattr__(name: str) -> Any:
@@ -111,6 +121,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'cadran' has no attribute {name!r}")
     module, attribute = _HOMES.get(name, ("errors", name))
     value = globals()[name] = getattr(import_module(f"cadran.{module}"), attribute)
+    if name in {"Layer", "RemoteLayer", "connect"}:
+        _hand_pictures()
     return value
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from cadran.core.query.request import DAY_OR_COARSER
 from cadran.errors import CadranError, QueryError, StoppedError, UnknownNameError
@@ -114,7 +113,11 @@ class Result:
         note: what a reader must know of where the numbers come from; mostly empty.
         watermark: the instant (UTC) up to which what landed is in a live answer; None where the
             numbers are those of the last build.
+        drawer: what draws answers, of an answer, a KPI and a language; pictures stand above
+            answers, so that who opens a layer hands it down.
     """
+
+    drawer: ClassVar[Callable[[Result, str | None, str], Any] | None] = None
 
     def __init__(  # noqa: PLR0913 - an answer carries what it was asked and by what it is judged
         self,
@@ -238,13 +241,17 @@ class Result:
         return {name: card.unit for name, card in self._cards.items()}
 
     def chart(self, kpi: str | None = None, lang: str = "en") -> Any:
-        """Its picture; see `cadran.notebook.chart`, which is looked for when it is asked.
+        """Its picture; see `cadran.notebook.chart`.
 
         Raises:
-            QueryError: no chart shows such an answer.
+            QueryError: no chart shows such an answer, or its layer was opened without pictures.
         """
-        # By name: pictures stand above answers, and an answer without one needs none of them.
-        return import_module("cadran.notebook").chart(self, kpi, lang)
+        draw = type(self).drawer
+        if draw is None:
+            raise QueryError(
+                "This layer draws no charts: cadran.open and cadran.connect give one that does."
+            )
+        return draw(self, kpi, lang)
 
     def to_arrow(self) -> pa.Table:
         """The rows: DECIMAL exact, counts int64, grains date32 (day and up) or timestamp."""
