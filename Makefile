@@ -9,7 +9,7 @@ QUESTIONS ?= 20000
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-random test-walkthrough bench bench-server bench-board bench-collector bench-live bench-reliability test-kills clean FORCE
+.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-clients test-random test-walkthrough bench bench-server bench-board bench-collector bench-live bench-reliability test-kills clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -90,6 +90,9 @@ test: lint ## Lint, then dbt build with its tests and unit tests on a small demo
 
 test-superset: .venv/.stamp ## The Superset export in a real Superset (2 to 5 minutes, own environment)
 	@CADRAN_TEST_SUPERSET=1 .venv/bin/python -m pytest python/tests/test_superset_server.py
+
+test-clients: .venv/.stamp ## The real dbt-mcp against `cadran serve` (own environment; needs Python 3.12 or 3.13)
+	@CADRAN_TEST_CLIENTS=1 .venv/bin/python -m pytest python/tests/test_dbt_mcp.py
 
 test-walkthrough: .venv/.stamp ## Every command of docs/walkthrough.md (6 minutes)
 	@CADRAN_TEST_WALKTHROUGH=1 .venv/bin/python -m pytest python/tests/test_walkthrough.py

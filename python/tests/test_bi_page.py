@@ -60,7 +60,7 @@ def test_the_programs_of_the_page_on_tools_run(everything, layer, block, tmp_pat
 
 
 def test_the_configuration_of_agents_on_the_page_is_json_and_starts_a_command():
-    (block,) = [b for kind, b in BLOCKS if kind == "json"]
+    block = next(b for kind, b in BLOCKS if kind == "json" and '"kpis"' in b)
     local = json.loads(block)["mcpServers"]["kpis"]
     assert local["command"] == "cadran"
     assert parser_of("mcp").parse_args(local["args"]).project_dir == Path("/srv/kpis")
