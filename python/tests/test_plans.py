@@ -74,12 +74,12 @@ def test_a_card_that_was_read_once_needs_no_pydantic(tiny, manifest):
     assert second == first.removesuffix("True") + "False"
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"key": 1}', b"\xff\xfe"])
-def test_a_damaged_plan_is_compiled_again(ask, manifest, damage):
+def test_a_damaged_plan_is_compiled_again(ask, manifest):
     ask()
-    for path in plans(manifest):
-        path.write_bytes(damage)
-    assert ask() == f"{RIGHT} True True"
+    for damage in (b"", b"{", b"[]", b"null", b'{"key": 1}', b"\xff\xfe"):
+        for path in plans(manifest):
+            path.write_bytes(damage)
+        assert ask() == f"{RIGHT} True True", damage
     assert ask() == f"{RIGHT} False False"
 
 

@@ -31,15 +31,16 @@ NARROWED = [
 ]
 
 
-@pytest.fixture
-def both(tiny, shop, monkeypatch):
-    plain = cadran.open(manifest=tiny, database=shop.project.database, plan_cache=False)
-    mine = cadran.open(manifest=tiny, database=shop.project.database, plan_cache=False)
+@pytest.fixture(scope="module")
+def both(tiny):
+    database = tiny.parents[1] / "tiny.duckdb"
+    plain = cadran.open(manifest=tiny, database=database, plan_cache=False)
+    mine = cadran.open(manifest=tiny, database=database, plan_cache=False)
 
     def ask(metrics, group_by, **narrowed):
         asked = {"metrics": metrics, "group_by": group_by, "governed": False, **narrowed}
         fast = mine.query(**asked)
-        with monkeypatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(metricflow, "faster", lambda sql, *_: sql)
             slow = plain.query(**asked)
         return fast, slow
