@@ -24,6 +24,10 @@ from metricflow.sql.render.databricks import (
     DatabricksSqlPlanRenderer,
 )
 from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
+from metricflow.sql.render.postgres import (
+    PostgresSqlExpressionRenderer,
+    PostgresSQLSqlPlanRenderer,
+)
 from metricflow.sql.render.redshift import RedshiftSqlPlanRenderer
 from metricflow.sql.render.snowflake import SnowflakeSqlPlanRenderer
 from metricflow.sql.render.trino import TrinoSqlPlanRenderer
@@ -43,7 +47,13 @@ from metricflow_semantics.specs.query_param_implementations import (
     OrderByParameter,
     TimeDimensionParameter,
 )
-from metricflow_semantics.sql.sql_exprs import SqlPercentileFunctionType
+from metricflow_semantics.sql.sql_exprs import (
+    SqlAddTimeExpression,
+    SqlArithmeticExpression,
+    SqlArithmeticOperator,
+    SqlIntegerExpression,
+    SqlPercentileFunctionType,
+)
 from metricflow_semantics.time.dateutil_adjuster import DateutilTimePeriodAdjuster
 
 from cadran.core.compiler.corrections import corrected
@@ -111,9 +121,29 @@ class _SparkPlans(DatabricksSqlPlanRenderer):  # type: ignore[misc] # MetricFlow
     EXPR_RENDERER = _SparkExpressions()
 
 
+class _PostgresExpressions(PostgresSqlExpressionRenderer):  # type: ignore[misc] # untyped here
+    """Expressions as PostgreSQL takes them; MetricFlow adds a month where it means a quarter."""
+
+    def visit_add_time_expr(self, node: Any) -> Any:
+        if node.granularity is TimeGranularity.QUARTER:
+            three = SqlIntegerExpression.create(3)
+            months = SqlArithmeticExpression.create(
+                left_expr=node.count_expr,
+                operator=SqlArithmeticOperator.MULTIPLY,
+                right_expr=three,
+            )
+            node = SqlAddTimeExpression.create(node.arg, months, TimeGranularity.MONTH)
+        return super().visit_add_time_expr(node)
+
+
+class _PostgresPlans(PostgresSQLSqlPlanRenderer):  # type: ignore[misc] # MetricFlow is untyped here
+    EXPR_RENDERER = _PostgresExpressions()
+
+
 # What MetricFlow calls the engine of a dialect, and how it writes for it.
 _ENGINES = {
     dialects.DUCKDB: (SqlEngine.DUCKDB, DuckDbSqlPlanRenderer),
+    dialects.POSTGRES: (SqlEngine.POSTGRES, _PostgresPlans),
     dialects.SPARK: (SqlEngine.DATABRICKS, _SparkPlans),
 }
 # The same of engines that nothing here runs.
