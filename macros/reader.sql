@@ -1,3 +1,0 @@
-{% macro reader(name) -%}
-    {{ target.schema }}.cadran_{{ name }}
-{%- endmacro %}
