@@ -10,6 +10,8 @@ import pytest
 import cadran
 from cadran.core.project.artifacts import Project
 from cadran.core.versions.compare import between
+from cadran.core.versions.definition import Definition
+from cadran.core.versions.fingerprint import Fingerprint
 from cadran.core.versions.meaning import SemanticFingerprints
 
 PROJECT = Path(__file__).parent / "fixtures" / "meanings"
@@ -410,3 +412,42 @@ def test_where_meanings_cannot_be_compared_texts_are_and_a_note_says_so(
         assert {name for name, change in changes.items() if change.changed} == kpis, file
         assert all(note in changes[name].note for name in kpis)
         assert {change.note for name, change in changes.items() if name not in kpis} == {""}
+
+
+STEP = """select o.id, o.a, o.b, c.country from "source"."shop"."orders" as o
+left join "seed"."shop"."countries" as c on o.code = c.code"""
+
+
+def paper(step=STEP, country="1", columns=("id", "a", "b", "code")):
+    return Definition(
+        "sum", (), {"shop____orders": step},
+        {"source.shop.orders": list(columns), "seed.shop.countries": ["code", "country"]},
+        seeds={"seed.shop.countries": {"": "3", "code": "0", "country": country}},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("after", "alike"),
+    [
+        (paper(STEP + " where true"), ["a", "b", "country"]),
+        (paper(STEP.replace("o.id,", "o.id, upper(o.a) as nobody_reads,")), ["a", "b", "country"]),
+        (paper(STEP.replace("o.b,", "o.b + 1 as b,")), ["a", "country"]),
+        (paper(STEP.replace("o.a, o.b", "o.b as a, o.a as b")), ["country"]),
+        (paper(STEP.replace("o.a,", "")), ["b", "country"]),
+        (paper(STEP + " where o.a > 0"), []),
+        (paper(STEP.replace("left join", "inner join")), []),
+        (paper(country="2"), ["a", "b"]),
+    ],
+)
+def test_what_a_question_reads_is_proved_the_same_for_many_columns_at_once(after, alike):
+    fingerprint = Fingerprint("duckdb")
+    asked = {
+        name: f'select {name}, count(distinct id) from "shop____orders" group by {name}'
+        for name in ("b", "a", "country")
+    }
+    before = paper()
+    found = [name for name, sql in asked.items() if fingerprint.is_alike(sql, before, after)]
+    assert sorted(found) == sorted(alike)
+    for name, sql in asked.items():
+        if name in alike:  # never more than both hashes say
+            assert fingerprint.hash(sql, before) == fingerprint.hash(sql, after)

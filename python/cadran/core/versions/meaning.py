@@ -56,7 +56,7 @@ class SemanticFingerprints:
         self.root = model.project.root
         folder = model.project.plans
         self._cache = PlanCache(folder.with_name("meanings") if folder else None)
-        self._fingerprint = Fingerprint(DIALECT)
+        self._fingerprint = Fingerprint(DIALECT, self._cache)
         self._definitions: dict[str, Definition] = {}
         self._opened: dict[str, Definition] = {}
         self._tools = tools()
@@ -124,6 +124,11 @@ class SemanticFingerprints:
             digest = self._hash(definition, question)
             self._cache.put(key, digest)
         return digest
+
+    def asks_alike(self, sql: str, before: Definition, after: Definition) -> bool:
+        """Whether it is proved that what a question reads is the same in two definitions."""
+        by_text = before.by_text or after.by_text
+        return not by_text and self._fingerprint.is_alike(sql, before, after)
 
     def is_alike(self, step: str, before: Definition, after: Definition) -> bool:
         """Whether a step makes the same of what it reads, in two definitions that both have it."""
