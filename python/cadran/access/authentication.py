@@ -50,6 +50,13 @@ class Authenticator(Protocol):
     def waits(self, bearer: str | None) -> bool:
         """Whether `caller` may wait for another machine to say who bears this token."""
 
+    def identified(self, id_token: str, nonce: str) -> Caller:
+        """Who signed in to the board at the provider; it may wait for the provider's keys.
+
+        Raises:
+            UnauthenticatedError: the ID token is not for this sign-in.
+        """
+
 
 class Bearers:
     """Knows callers by tokens of a file and by logins. Thread-safe.
@@ -110,6 +117,16 @@ class Bearers:
             return False
         return not bearer.startswith(tokens.PREFIX) and not self._logins.knows(bearer)
 
+    def identified(self, id_token: str, nonce: str) -> Caller:
+        """Who signed in to the board at the provider; it may wait for the provider's keys.
+
+        Raises:
+            UnauthenticatedError: the ID token is not for this sign-in, or nobody signs in here.
+        """
+        if self._logins is None or len(id_token) > _LONGEST:
+            raise UnauthenticatedError("The token is not known here.")
+        return self._logins.identified(id_token, nonce)
+
     def _look(self) -> None:
         """Read the file again if it changed; it is looked at once a second at most."""
         if time.monotonic() - self._looked < _LOOK:
@@ -155,6 +172,28 @@ def _secret(url: str) -> str:
     return url
 
 
+_Url = Annotated[Text, Takes("an address that begins with https://", _secret)]
+
+
+@dataclass(frozen=True, slots=True)
+class Client(Strict):
+    """The board as a client of the provider, by which people sign in with a browser.
+
+    Attributes:
+        id: of the client, as `aud` of its ID tokens says.
+        address: of this server as browsers know it; the provider sends them back to
+            `/board/sign-in/back` below it.
+        secret: the environment variable with the client's secret; without it the client is a
+            public one, which PKCE alone proves.
+        scopes: what is asked of the provider.
+    """
+
+    id: Text
+    address: _Url
+    secret: Text | None = None
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+
+
 @dataclass(frozen=True, slots=True)
 class Provider(Strict):
     """An identity provider, and where its tokens say what.
@@ -166,16 +205,20 @@ class Provider(Strict):
         roles_claim: the claim with the roles, as a list or as words.
         name_claim: the claim with the name of who logs in.
         roles: the policy's name of a role by the provider's; where empty they are the same.
+        writers: the policy's names of roles whose logins may write notes.
+        client: by which people sign in to the board; without it they paste a token.
     """
 
     issuer: Text
     audience: Text
-    jwks_url: Annotated[Text, Takes("an address that begins with https://", _secret)]
+    jwks_url: _Url
     roles_claim: Text = "roles"
     name_claim: Text = "email"
     roles: Annotated[dict[str, str], Takes("the provider's names, each with the policy's")] = field(
         default_factory=dict
     )
+    writers: tuple[str, ...] = ()
+    client: Client | None = None
 
 
 class Logins:
@@ -213,7 +256,7 @@ class Logins:
             known = None
         if known is not None and known[1] > time.time():
             return known[0]
-        caller, until = self._checked(bearer)
+        caller, until = self._checked(bearer, self._provider.audience)
         with self._lock:
             # Checked with keys that were replaced meanwhile, it is checked again the next time.
             if self._keys == keys:
@@ -222,7 +265,22 @@ class Logins:
                 self._callers.popitem(last=False)
         return caller
 
-    def _checked(self, bearer: str) -> tuple[Caller, float]:
+    def identified(self, id_token: str, nonce: str) -> Caller:
+        """Who signed in to the board, by the ID token of one sign-in.
+
+        Raises:
+            UnauthenticatedError: it is not one of the provider, not for the board, or not of this
+                sign-in.
+        """
+        client = self._provider.client
+        if client is None:
+            raise UnauthenticatedError("Nobody signs in at a provider here.")
+        return self._checked(id_token, client.id, nonce)[0]
+
+    def _checked(
+        self, bearer: str, audience: str, nonce: str | None = None
+    ) -> tuple[Caller, float]:
+        """Who bears a token and until when; an ID token has a nonce too."""
         import jwt
 
         provider = self._provider
@@ -235,7 +293,7 @@ class Logins:
             if key.algorithm_name != algorithm:
                 raise UnauthenticatedError("The login is signed with another kind of key.")
             claims = jwt.decode(
-                bearer, key.key, algorithms=[algorithm], audience=provider.audience,
+                bearer, key.key, algorithms=[algorithm], audience=audience,
                 issuer=provider.issuer, leeway=_LEEWAY,
                 options={"require": ["exp", "iss", "aud"]},
             )  # fmt: skip
@@ -244,6 +302,10 @@ class Logins:
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as problem:
             _LOG.info("refused a login: %s", type(problem).__name__)
             raise UnauthenticatedError("The token is not known here.") from None
+        if nonce is not None:
+            own = hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode())
+            if not own or claims.get("azp", audience) != audience:
+                raise UnauthenticatedError("The login is not of this sign-in: begin it again.")
         if float(claims["exp"]) > time.time() + _LONGEST_LOGIN:
             raise UnauthenticatedError("The login holds for more than a year: log in for less.")
         name = _claim(claims, provider.name_claim) or claims.get("sub")
@@ -256,7 +318,9 @@ class Logins:
             role_names = [provider.roles[word] for word in role_names if word in provider.roles]
         # The same person in two browsers spends from one purse.
         subject = f"oidc:{claims.get('sub') or name}"
-        caller = Caller(name, tuple(dict.fromkeys(role_names)), _SCOPES, token=subject)
+        writes = not set(role_names).isdisjoint(provider.writers)
+        scopes = _SCOPES | {"write"} if writes else _SCOPES
+        caller = Caller(name, tuple(dict.fromkeys(role_names)), scopes, token=subject)
         return caller, float(claims["exp"])
 
     def _key(self, kid: str) -> Any:

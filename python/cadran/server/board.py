@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from cadran.core import journal
-from cadran.core.project.cards import LANGUAGES
 from cadran.core.recent import Recent
 from cadran.errors import (
     CadranError,
-    LimitError,
     NotAllowedError,
     UnauthenticatedError,
     UnknownNameError,
@@ -34,8 +31,10 @@ from cadran.insight import service_levels
 from cadran.insight.readings import MOST_KEPT, Reader
 from cadran.insight.view import View
 from cadran.insight.wording import Words
+from cadran.server.browsers import HEADERS, form_of, html, is_own, language, own_path
 from cadran.server.packs import Packs
 from cadran.server.problems import problem_of
+from cadran.server.sign_in import SignIn, to_sign_in
 from cadran.serving import notes
 from cadran.serving.service import RequestContext
 from cadran.web import pages
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from cadran.core.result import Rows
     from cadran.server.http import ServerContext
 
-COOKIE = "cadran_token"
 _HEARTBEAT = 15.0  # seconds
 _LOOK = 0.25  # seconds between two looks at what moved
 _APART = 1.0  # seconds between two changes that are told, and for which live facts are kept
@@ -59,22 +57,9 @@ _MOST_STREAMS = 200
 _MOST_OF_ONE = 20  # streams of one caller, so that none shuts the others out
 _MOST_BYTES = 20_000_000  # of pages that are kept
 _KEPT = 60.0  # seconds for which a page is kept: "late" and "so far" go on with the clock
-_LONGEST = 4096  # characters of a token
-_MOST_FORM = 32_768  # bytes of a form: a note whose letters take twelve bytes each
 _NOTE = ("kpi", "period", "text", "cause", "action", "owner", "incident")
 _MONTH = 30 * 86400
 _MEDIA = {"css": "text/css", "js": "text/javascript"}
-_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; img-src 'self'"
-        " data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none';"
-        " frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "cache-control": "no-store",
-    "vary": "Cookie, Authorization, Accept-Language",
-}
 
 
 def routes(server_context: ServerContext) -> list[Route]:
@@ -83,8 +68,7 @@ def routes(server_context: ServerContext) -> list[Route]:
     return [
         Route("/board/assets/{digest}/{name}", board.asset),
         Route("/board/events", board.events),
-        Route("/board/sign-in", board.sign_in, methods=["GET", "POST"]),
-        Route("/board/sign-out", board.sign_out, methods=["POST"]),
+        *board.sign_in.routes(),
         Route("/board/notes", board.note, methods=["POST"]),
         Route("/board/pack.{form:str}", board.pack),
         Route("/board", board.page),
@@ -108,6 +92,7 @@ class Board:
     def __init__(self, server_context: ServerContext) -> None:
         """Take what answers questions."""
         self._server_context = server_context
+        self.sign_in = SignIn(server_context)
         self._packs = Packs(server_context.service, server_context.ending)
         self._streams: Counter[str] = Counter()
         self._pages: Recent[_Page] = Recent(_MOST_BYTES, lambda page: len(page.text))
@@ -127,9 +112,9 @@ class Board:
         """A page, or the way to sign in."""
         lang = language(request)
         try:
-            caller = await self._caller(request)
+            caller = await self.sign_in.caller(request)
         except UnauthenticatedError:
-            return self._to_sign_in(request)
+            return to_sign_in(request)
         try:
             response = self._kept_page(request, caller, lang)
             if response is None:
@@ -142,21 +127,16 @@ class Board:
         """The board pack of a period as a file, or why there is none."""
         lang = language(request)
         try:
-            caller = await self._caller(request)
+            caller = await self.sign_in.caller(request)
         except UnauthenticatedError:
-            return self._to_sign_in(request)
+            return to_sign_in(request)
         form, period = request.path_params["form"], request.query_params.get("period", "")
         try:
             file = await self._packs.file(caller, period, lang, form)
         except Exception as problem:  # noqa: BLE001 - told on a page, recorded under a number
             return self._refused(problem, View(lang=lang))
-        headers = {**_HEADERS, "content-disposition": f'attachment; filename="{file.name}"'}
+        headers = {**HEADERS, "content-disposition": f'attachment; filename="{file.name}"'}
         return Response(file.content, media_type=file.media, headers=headers)
-
-    @staticmethod
-    def _to_sign_in(request: Request) -> Response:
-        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"/board/sign-in?{urlencode({'to': here})}", 303)
 
     def _key(self, request: Request, caller: Caller, lang: str) -> Hashable:
         edition = self._server_context.service.gate.edition
@@ -172,7 +152,7 @@ class Board:
             return None
         context = RequestContext(caller, "board")
         self._server_context.service.shown(context, kept.metrics)
-        return self._html(kept.text, 200)
+        return html(kept.text, 200)
 
     def _page(self, request: Request, caller: Caller, lang: str) -> Response:
         key, mark = self._key(request, caller, lang), self._mark()
@@ -182,7 +162,7 @@ class Board:
         service = self._server_context.service
         try:
             view = View.read(parameters, lang)
-            context = RequestContext(caller, "board")
+            context = RequestContext(caller, "board", is_page=True)
             facts = self._facts()  # before the data are taken: newer ones may be kept as older
             with service.source(context) as source:
                 answer = source.answer
@@ -211,7 +191,7 @@ class Board:
             service.shown(context, ())
         if self._of_state[0] == mark and service.snapshots.current.hot is None:
             self._pages.put(key, _Page(text, mark, tuple(asked), time.monotonic()))
-        return self._html(text, 200)
+        return html(text, 200)
 
     def _facts(self) -> tuple[Recent[tuple[Any]], Recent[tuple[float, Any]]]:
         """What was read of the state that the data is in now, and what took long of the build."""
@@ -232,47 +212,20 @@ class Board:
             events="", until=None, signed_in=False, sentence=fault.sentence,
             title=words("not_there" if is_missing else "refused"),
         )  # fmt: skip
-        return self._html(text, fault.status, fault.headers)
-
-    async def sign_in(self, request: Request) -> Response:
-        """The form that takes a token, and the cookie that keeps it."""
-        lang = language(request)
-        to = request.query_params.get("to", "/board")
-        if request.method == "GET":
-            return self._sign_in_form(lang, to, 200)
-        if not _is_own(request):
-            return self._sign_in_form(lang, to, 403)
-        try:
-            form = await _form(request)
-        except LimitError:
-            return self._sign_in_form(lang, to, 413)
-        token = form.get("token", "").strip()
-        to = _own_path(form.get("to", ""))
-        try:
-            if not token or len(token) > _LONGEST:
-                raise UnauthenticatedError("The token is empty or too long.")
-            await self._server_context.identify(f"Bearer {token}")
-        except CadranError as problem:
-            return self._sign_in_form(lang, to, 401, str(problem))
-        reply = RedirectResponse(to, 303)
-        reply.set_cookie(
-            COOKIE, token, max_age=_MONTH, path="/board", httponly=True, samesite="lax",
-            secure=self._server_context.settings.tls is not None,
-        )  # fmt: skip
-        return reply
+        return html(text, fault.status, fault.headers)
 
     async def note(self, request: Request) -> Response:
         """Keep a note that a reader wrote on a page, and go back there."""
         lang = language(request)
         try:
-            caller = await self._caller(request)
+            caller = await self.sign_in.caller(request)
         except UnauthenticatedError:
             return RedirectResponse("/board/sign-in", 303)
-        if not _is_own(request):
+        if not is_own(request):
             foreign = NotAllowedError("A note is written on a page of this site.")
             return self._refused(foreign, View(lang=lang))
         try:
-            form = await _form(request)
+            form = await form_of(request)
             texts = {name: form.get(name, "") for name in _NOTE}
             remark = Remark(**texts, due=due_of(form.get("due", "")))
             context = RequestContext(caller, "board")
@@ -280,29 +233,12 @@ class Board:
             await self._server_context.run(notes.add, service, context, remark)
         except Exception as problem:  # noqa: BLE001 - told on a page, recorded under a number
             return self._refused(problem, View(lang=lang))
-        return RedirectResponse(f"{_own_path(form.get('to', ''))}#notes", 303)
-
-    async def sign_out(self, request: Request) -> Response:
-        """Forget the token."""
-        if not _is_own(request):
-            return Response(status_code=403)
-        reply = RedirectResponse("/board/sign-in", 303)
-        reply.delete_cookie(COOKIE, path="/board")
-        return reply
-
-    def _sign_in_form(self, lang: str, to: str, status: int, sentence: str = "") -> Response:
-        words = Words(lang)
-        text = rendered(
-            "sign_in.html", words, view=View(lang=lang), pages=(), here="", path="/board/sign-in",
-            events="", until=None, signed_in=False, title=words("sign_in"), to=_own_path(to),
-            sentence=sentence,
-        )  # fmt: skip
-        return self._html(text, status)
+        return RedirectResponse(f"{own_path(form.get('to', ''))}#notes", 303)
 
     async def events(self, request: Request) -> Response:
         """A stream that says when what pages show may have moved; it carries no figure."""
         try:
-            caller = await self._caller(request)
+            caller = await self.sign_in.caller(request)
         except UnauthenticatedError:
             return Response(status_code=401)
         is_known = not self._server_context.who.open
@@ -310,7 +246,7 @@ class Board:
             is_known and self._streams[caller.name] >= _MOST_OF_ONE
         ):
             return Response(status_code=503, headers={"retry-after": "30"})
-        headers = {**_HEADERS, "x-accel-buffering": "no"}
+        headers = {**HEADERS, "x-accel-buffering": "no"}
         return StreamingResponse(
             self._told(request, caller.name), media_type="text/event-stream", headers=headers
         )
@@ -344,57 +280,3 @@ class Board:
         said = journal.mark(state.layer.project.root, "notes")
         mark = f"{state.id}-{turn}-{alerts.number if alerts else 0}-{said}"
         return hashlib.sha256(mark.encode()).hexdigest()[:16]
-
-    async def _caller(self, request: Request) -> Caller:
-        authorization = request.headers.get("authorization")
-        token = request.cookies.get(COOKIE)
-        if authorization is None and token:
-            authorization = f"Bearer {token}"
-        return await self._server_context.identify(authorization)
-
-    @staticmethod
-    def _html(text: str, status: int, headers: dict[str, str] | None = None) -> Response:
-        every = {**_HEADERS, **(headers or {})}
-        return Response(text, status, media_type="text/html", headers=every)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """What a form holds.
-
-    Raises:
-        LimitError: it is longer than any form here.
-    """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_FORM:
-            raise LimitError(f"A form has at most {_MOST_FORM:,} bytes.")
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-
-
-def language(request: Request) -> str:
-    """The language of a request: of its address, else the first that the browser prefers."""
-    named = request.query_params.get("lang")
-    if named in LANGUAGES:
-        return named
-    for part in request.headers.get("accept-language", "").split(","):
-        name = part.partition(";")[0].strip()[:2].lower()
-        if name in LANGUAGES:
-            return name
-    return "en"
-
-
-def _is_own(request: Request) -> bool:
-    """Whether a form was sent from a page of this site, as the browser says."""
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site in {"same-origin", "none"}
-    origin = request.headers.get("origin")
-    host = request.headers.get("host", "")
-    return origin is None or origin.partition("://")[2] == host
-
-
-def _own_path(to: str) -> str:
-    """A way back that stays on the board."""
-    is_own = re.fullmatch(r"/board(?:[/?][^\\\s]*)?", to) and ".." not in to
-    return to if is_own else "/board"

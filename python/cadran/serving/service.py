@@ -71,12 +71,22 @@ _Done = TypeVar("_Done")
 
 @dataclass(slots=True)
 class RequestContext:
-    """How a question came in."""
+    """How a question came in.
+
+    Attributes:
+        caller: who asks.
+        protocol: by which way.
+        read_cache: whether an answer that is kept will do.
+        stop: ends the question.
+        is_page: whether a page or a digest is made of the answer: it shows as many figures as its
+            own layout has, so the most rows and megabytes that the caller may take do not hold.
+    """
 
     caller: Caller
     protocol: str
     read_cache: bool = True
     stop: Cancellation = field(default_factory=Cancellation)
+    is_page: bool = False
 
 
 class QueryService(MetadataService):
@@ -121,7 +131,7 @@ class QueryService(MetadataService):
         Raises:
             CadranError: as `Layer.query`; and `NotAllowedError`, `LimitError`, `StoppedError`.
         """
-        caller = self.spender(context.caller)
+        caller = self._taker(context)
         if query.compare is not None:
             plain = replace(query, compare=None, order_by=(), limit=None)
             # Judged before anything is read of it: its refusal must not name what is hidden.
@@ -253,7 +263,7 @@ class QueryService(MetadataService):
 
         `is_limited` holds its rows to what the caller may take at once.
         """
-        caller = self.spender(context.caller)
+        caller = self._taker(context)
 
         def work(state: Snapshot, allowed: Allowed) -> Answer:
             key = state.edition(allowed), (*name, allowed)
@@ -491,6 +501,13 @@ class QueryService(MetadataService):
     def spender(self, caller: Caller) -> Caller:
         """The caller with the limits of its roles beside its own."""
         return self._limits(caller, self.gate.edition)
+
+    def _taker(self, context: RequestContext) -> Caller:
+        """The caller with the limits that hold for what it takes."""
+        caller = self.spender(context.caller)
+        if not context.is_page:
+            return caller
+        return replace(caller, limits=replace(caller.limits, rows=None, megabytes=None))
 
     def _limited(self, caller: Caller, _: str) -> Caller:
         """The caller with the limits of its roles beside its own."""
