@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from contextlib import closing
+from dataclasses import replace
 from types import SimpleNamespace
 
 import duckdb
@@ -13,6 +14,7 @@ import pytest
 import cadran
 from cadran.core.recent import Recent
 from cadran.errors import UnknownNameError
+from cadran.formats import numbers
 from cadran.insight import service_levels
 from cadran.insight.exposure import exposure
 from cadran.insight.readings import MOST_KEPT, Reader
@@ -99,6 +101,11 @@ def test_the_month_of_a_contract_is_what_its_minutes_say(layer, project_root):
     october = (31 * 24 + 1) * 60  # the clock goes back
     assert row.gross == f"{int((1 - found['down'] / october) * 1_000_000) / 10_000:.4f}%"
     assert row.credit == f"€{settlement.credit:,.2f}"
+    # The same figures of a month that is not over: minutes left, and nothing owed yet.
+    running = replace(settlement, last_instant=settlement.ends_at - dt.timedelta(days=1))
+    row = levels.contract_row(contract, running, Words("en"))
+    assert (row.credit, row.state) == (numbers.DASH, "month so far")
+    assert row.left not in {"", numbers.DASH}
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +141,36 @@ def test_incidents_are_listed_with_a_page_of_each(read, grave, lang):
     assert all(marks(text))
 
 
+def test_deployments_are_marks_of_a_chart_and_steps_of_an_incident(read, layer, grave):
+    (row,) = layer.warehouse.arrow(
+        "select count(*) as deployments, count(*) filter (is_failed) as failed"
+        " from marts.fct_deployments where deployed_at >= '2026-10-01'"
+        " and deployed_at < '2026-11-01'"
+    ).to_pylist()
+    month = dt.date(2026, 10, 1)
+    _, content = read("kpis/net_revenue", start=month)
+    texts = [mark.title for mark in content["trend"].events]
+    (october,) = [text for text in texts if "October 2026" in text and "deployment" in text]
+    assert october.startswith(f"{row['deployments']} deployments")
+    assert (f"{row['failed']} failed" in october) == (row["failed"] > 0)
+    assert content["marks"].startswith("Below: deployments")
+    _, content = read("kpis/net_revenue", start=month, whole=lambda kpi: kpi == "net_revenue")
+    assert "deployment" not in " ".join(mark.title for mark in content["trend"].events)
+    # Of an incident: the last one of its service before it, and those until it was over.
+    around = layer.warehouse.arrow(
+        "select deployment_id, deployed_at < started_at as is_before"
+        " from marts.fct_deployments inner join marts.fct_incidents using (service_id)"
+        f" where incident_id = '{grave['incident_id']}'"
+        " and deployed_at between started_at - interval 6 hour and restored_at"
+        " order by deployed_at"
+    ).to_pylist()
+    known = [one["deployment_id"] for one in around if one["is_before"]][-1:]
+    known += [one["deployment_id"] for one in around if not one["is_before"]]
+    _, content = read(f"incidents/{grave['incident_id']}")
+    steps = [step.text.partition(",")[0] for step in content["steps"] if step.title == "Deployment"]
+    assert steps == known
+
+
 def test_an_incident_that_runs_has_a_page_up_to_now(read, kept, grave):
     read("incidents")
     at, rows = kept[1].get("incidents")
@@ -146,7 +183,12 @@ def test_an_incident_that_runs_has_a_page_up_to_now(read, kept, grave):
         text, content = read(f"incidents/{grave['incident_id']}")
     finally:
         kept[1].put("incidents", (at, rows))
-    assert [step.title for step in content["steps"]][-2:] == ["Detected", "still running"]
+    titles = [step.title for step in content["steps"]]
+    assert [title for title in titles if title != "Deployment"][-2:] == [
+        "Detected",
+        "still running",
+    ]
+    assert titles[-1] == "still running"
     assert "acknowledged in" not in text
     assert "Restored" not in text
     assert all(marks(text))

@@ -20,7 +20,7 @@ from cadran.charts.picture import (
     scale,
     thinned,
 )
-from cadran.charts.plots import END_PIXELS, value_ticks
+from cadran.charts.plots import END_PIXELS, stamp, value_ticks
 from cadran.formats import periods
 from cadran.formats.numbers import measure
 
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from cadran.charts.picture import Point, Tone
+    from cadran.charts.plots import Mark
 
 _QUARTER = 0.25
+_DAY = 86400.0  # seconds
 _DEEPEST = -1.0  # of a budget, below which its scale takes steps of its own
 _MOST_DAYS = 8
 _STEPS = tuple(dt.timedelta(minutes=minutes) for minutes in (15, 30, 60, 120, 180, 360, 720, 1440))
@@ -42,6 +44,7 @@ def burndown(  # noqa: PLR0913 - values, their words and what is marked
     title: str,
     words: tuple[str, str, str],
     limits: Sequence[tuple[float, str]] = (),
+    events: Sequence[Mark] = (),
     lang: str = "en",
     height: int = 280,
 ) -> Plot:
@@ -52,6 +55,7 @@ def burndown(  # noqa: PLR0913 - values, their words and what is marked
         title: what a screen reader says.
         words: of the column of days, of what is left, and of the even pace.
         limits: shares of the budget below which something holds, with what.
+        events: what happened, in the lane below.
         lang: of labels and figures.
         height: of the plot in pixels.
     """
@@ -90,6 +94,12 @@ def burndown(  # noqa: PLR0913 - values, their words and what is marked
             Curve((tuple(points),), tone, filled=axis.low == 0),
         ),
         dots=(Dot(*points[-1], tone, title=ends[0].value),),
+        events=tuple(
+            Dot((stamp(mark.at) - stamp(days[0])) / (count * _DAY), 0.5, mark.tone, mark.shape,
+                mark.text)
+            for mark in events
+            if stamp(days[0]) <= stamp(mark.at) < stamp(days[0]) + count * _DAY
+        ),
         rules=tuple(rules),
         ends=apart(ends, END_PIXELS / height),
         table=Table(

@@ -116,7 +116,8 @@ def _status(parsed: argparse.Namespace) -> int:
                 "contract": name, "customer": contract.customer, "month": f"{month:%Y-%m}",
                 "promised": percent(contract.promise, parsed.lang, 3),
                 "net": percent(now.net, parsed.lang), "gross": percent(now.gross, parsed.lang),
-                "minutes_left": now.minutes_left, "credit": amount(now, parsed.lang),
+                "minutes_left": now.minutes_left,
+                "credit": None if now.is_running else amount(now, parsed.lang),
                 "settled_until": f"{settled[-1].settlement.month:%Y-%m}" if settled else None,
             }
         )  # fmt: skip

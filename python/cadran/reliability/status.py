@@ -444,6 +444,19 @@ def last_deployment(
     return rows[0] if rows else None
 
 
+def deployments(layer: Layer) -> list[dict[str, Any]]:
+    """Every deployment by its instant; none where the project has no such model."""
+    try:
+        return read(
+            layer,
+            "select deployment_id, service_id, deployed_at, is_failed"
+            f" from {relation(layer, 'fct_deployments', 'marts')}"
+            " where deployed_at is not null order by deployed_at, deployment_id",
+        )
+    except QueryError:
+        return []
+
+
 def team(layer: Layer, subject: str) -> str | None:
     """Who runs a service, as the services' own table says."""
     return _of_service(layer, subject, "team")

@@ -12,9 +12,8 @@ from cadran.errors import CadranError
 from cadran.formats import numbers, periods
 from cadran.insight import costs, service_levels
 from cadran.insight.impact import Impacts
-from cadran.insight.occasions import occasions
 from cadran.insight.readings import ENDING
-from cadran.web import incidents
+from cadran.web import incidents, marks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from cadran.insight.readings import Reader
     from cadran.insight.wording import Words
     from cadran.web.incidents import Entry
+    from cadran.web.marks import Lane
 
 _MONEY = "net_revenue"
 _TECHNICAL = ("platform_availability", "error_rate")
@@ -71,7 +71,7 @@ def page(reader: Reader, w: Words) -> dict[str, Any]:
         "month": w.period(month, "month"),
         "worst": _worst(reader, w, month),
         "bars": [(w(f"by_{by}"), bars) for by in _ORDER if (bars := _bars(reader, some, by, w))],
-        "axis": _axis(reader, w, entries),
+        "axis": _axis(reader, w),
         "actions": actions(reader, w, some, costly),
         "is_told": bool(every),
         "sees": service_levels.sees_incidents(reader),
@@ -166,7 +166,7 @@ def _bars(reader: Reader, some: Impacts, by: By, w: Words) -> Bars | None:
     return Bars(w(f"by_{by}"), tuple(rows))
 
 
-def _axis(reader: Reader, w: Words, entries: list[Entry]) -> Axis | None:
+def _axis(reader: Reader, w: Words) -> Axis | None:
     """A measure of the platform above one of the business, by day, with incidents below."""
     cards = {card.name: card for card in reader.source.kpis if "day" in card.grains}
     chosen = [
@@ -182,26 +182,18 @@ def _axis(reader: Reader, w: Words, entries: list[Entry]) -> Axis | None:
     if reader.view.start is not None:
         first = reader.view.start
         last = min(last, periods.last_of(first, reader.view.grain))
-    marks = [
-        plots.Mark(
-            one.row["started_at"],
-            f"{one.id}, {one.service}, {w.day(one.row['started_at'], year=False)}",
-            "bad" if one.tone == "bad" else "near" if one.tone == "near" else "muted",
-        )
-        for one in entries
-        if first <= one.row["started_at"].date() <= last
-    ]
+    happened = marks.lane(reader, w, first, last, "day")
     drawn = [
         (w.label(card), plot)
         for card in chosen
-        if card is not None and (plot := _by_day(reader, w, card, (first, last), marks))
+        if card is not None and (plot := _by_day(reader, w, card, (first, last), happened))
     ]
-    sub = w("one_axis_sub") if marks else w("one_axis_none")
-    return Axis(f"{w.days(first, last)}. {sub}", drawn) if drawn else None
+    sub = f"{w.days(first, last)}. {w('one_axis_sub')} {happened.legend}"
+    return Axis(sub.strip(), drawn) if drawn else None
 
 
 def _by_day(
-    reader: Reader, w: Words, card: Card, days: tuple[dt.date, dt.date], marks: list[plots.Mark]
+    reader: Reader, w: Words, card: Card, days: tuple[dt.date, dt.date], happened: Lane
 ) -> Plot | None:
     try:
         values = reader.course(card, "day", *days).get(None, {})
@@ -212,8 +204,7 @@ def _by_day(
     tone: Any = "teal" if card.name in _TECHNICAL else "blue"
     return plots.trend(
         [plots.Series("", values, tone)], card, "day", title=w.label(card), lang=w.lang,
-        head=w("day_head"), height=150,
-        events=[*marks, *occasions(reader.source.layer, *days, w.lang)],
+        head=w("day_head"), height=150, events=happened.marks,
     )  # fmt: skip
 
 

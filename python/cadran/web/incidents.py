@@ -15,7 +15,7 @@ from cadran.insight import costs, service_levels
 from cadran.insight.readings import ENDING
 from cadran.reliability import incidents as incident_rows
 from cadran.reliability import status
-from cadran.web import notes
+from cadran.web import marks, notes
 
 if TYPE_CHECKING:
     from cadran.charts.picture import Plot, Tone
@@ -30,7 +30,7 @@ _AROUND = dt.timedelta(hours=1), dt.timedelta(hours=2)
 _SHOWN_BEFORE = dt.timedelta(hours=2)  # a deployment so long before is on the plots too
 _BY_MINUTE = dt.timedelta(hours=8)  # what is longer is drawn by hour
 _TRAFFIC, _ERRORS = "request_count", "error_rate"
-_MOST_BUDGETS = 8
+_MOST_BUDGETS, _MOST_DEPLOYMENTS = 8, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +144,14 @@ def one(reader: Reader, w: Words, incident_id: str) -> dict[str, Any]:
     if incident_id not in rows:
         raise UnknownNameError("incident", incident_id, rows)
     row = rows[incident_id]
-    layer = reader.source.layer
-    deployment = reader.cached(
-        ("deployment", incident_id),
-        lambda: status.last_deployment(
-            layer, row["service"], row["started_at"] - _BEFORE, row["started_at"]
-        ),
-    )
+    deployments = _deployments(reader, row)
     entry = _entry(row, _slo_names(reader, w), costs.impacts(reader) or {}, w)
     return {
         "title": f"{entry.service}{w('colon')}{entry.cause.lower()}",
         "until": reader.last_day(),
         "entry": entry,
-        "steps": _steps(row, deployment, entry, w),
-        "saw": _saw(reader, row, deployment, entry, w),
+        "steps": _steps(row, deployments, entry, w),
+        "saw": _saw(reader, row, deployments, entry, w),
         "budgets": _budgets(reader, row, w),
         "acknowledged": w.hours(row["hours_to_acknowledge"]),
         "notes": notes.of_incident(reader, w, incident_id),
@@ -189,30 +183,38 @@ def _slo_names(reader: Reader, w: Words) -> dict[str, str]:
     }
 
 
-def _steps(
-    row: dict[str, Any], deployment: dict[str, Any] | None, entry: Entry, w: Words
-) -> list[Step]:
-    """From the deployment before it to recovery, each with how long after the start."""
+def _deployments(reader: Reader, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The last deployment of the service before it, and the latest until it was restored."""
     began = row["started_at"]
-    steps = []
-    if deployment is not None:
-        before = (began - deployment["deployed_at"]).total_seconds() / 3600
-        failed = w("deployment_failed") if deployment["is_failed"] else w("deployment_fine")
-        steps.append(
-            Step(
-                w.clock(deployment["deployed_at"]), w("deployed"),
-                w("before_it", time=w.hours(before)),
-                f"{deployment['deployment_id']}, {failed}", "ring",
-            )
-        )  # fmt: skip
-    steps.append(Step(w.clock(began), w("starts"), "", entry.cause, "bad"))
+    ended = row["restored_at"] or dt.datetime.combine(reader.last_day(), dt.time.max)
+    every = marks.deployments(reader, began - _BEFORE, ended, row["service"])
+    before = [one for one in every if one["deployed_at"] < began]
+    since = [one for one in every if one["deployed_at"] >= began]
+    return [*before[-1:], *since[-_MOST_DEPLOYMENTS:]]
+
+
+def _steps(
+    row: dict[str, Any], deployments: list[dict[str, Any]], entry: Entry, w: Words
+) -> list[Step]:
+    """From the deployment before it to recovery, each with how long before or after the start."""
+    began = row["started_at"]
+    timed = []
+    for one in deployments:
+        at = one["deployed_at"]
+        hours = abs((began - at).total_seconds()) / 3600
+        after = w("before_it" if at < began else "after_it", time=w.hours(hours))
+        failed = w("deployment_failed") if one["is_failed"] else w("deployment_fine")
+        timed.append((at, Step(w.clock(at), w("deployed"), after,
+                               f"{one['deployment_id']}, {failed}", "ring")))  # fmt: skip
+    timed.append((began, Step(w.clock(began), w("starts"), "", entry.cause, "bad")))
     for name, tone in (("detect", "near"), ("acknowledge", "near"), ("restore", "ok")):
         hours = row[f"hours_to_{name}"]
         if hours is None:
             continue
         at = began + dt.timedelta(hours=float(hours))
-        steps.append(Step(w.clock(at), w(f"{name}_step"), w("after_it", time=w.hours(hours)),
-                          w(f"{name}_text"), tone))  # fmt: skip
+        timed.append((at, Step(w.clock(at), w(f"{name}_step"), w("after_it", time=w.hours(hours)),
+                               w(f"{name}_text"), tone)))  # fmt: skip
+    steps = [step for _, step in sorted(timed, key=lambda one: one[0])]
     if row["restored_at"] is None:
         steps.append(Step("", w("still_running"), "", "", "bad"))
     return steps
@@ -221,7 +223,7 @@ def _steps(
 def _saw(
     reader: Reader,
     row: dict[str, Any],
-    deployment: dict[str, Any] | None,
+    deployments: list[dict[str, Any]],
     entry: Entry,
     w: Words,
 ) -> Saw | None:
@@ -233,8 +235,9 @@ def _saw(
         return None
     began, ended = row["started_at"], row["restored_at"]
     first = began - _AROUND[0]
-    if deployment is not None and began - deployment["deployed_at"] <= _SHOWN_BEFORE:
-        first = min(first, deployment["deployed_at"] - dt.timedelta(minutes=10))
+    for one in deployments[:1]:
+        if began - one["deployed_at"] <= _SHOWN_BEFORE:
+            first = min(first, one["deployed_at"] - dt.timedelta(minutes=10))
     first = first.replace(second=0, microsecond=0)
     last = (ended or began + _AROUND[1]) + _AROUND[1]
     grain = "minute" if last - first <= _BY_MINUTE else "hour"
@@ -252,7 +255,7 @@ def _saw(
     except CadranError:
         return None
     rows = [one for one in rows if first <= one[time] <= last]
-    marks = [(deployment["deployed_at"], deployment["deployment_id"])] if deployment else []
+    upright = [(one["deployed_at"], one["deployment_id"]) for one in deployments]
     plots: list[tuple[str, Plot]] = []
     tones: tuple[tuple[str, Tone], ...] = ((_TRAFFIC, "blue"), (_ERRORS, "bad"))
     for key, tone in tones:
@@ -267,7 +270,7 @@ def _saw(
                     {one[time]: one[key] for one in rows}, first, last,
                     title=f"{title}, {entry.service}", clock=w.clock,
                     unit="%" if card.unit == "%" else "", tone=tone,
-                    stretch=(began, ended or last), marks=[] if plots else marks, lang=w.lang,
+                    stretch=(began, ended or last), marks=[] if plots else upright, lang=w.lang,
                 ),
             )
         )  # fmt: skip

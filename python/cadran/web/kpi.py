@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from cadran.charts import plots
-from cadran.charts.plots import Expected, Mark, Series
+from cadran.charts.plots import Expected, Series
 from cadran.core.semantics import tree
 from cadran.errors import CadranError
 from cadran.formats import periods
-from cadran.insight import service_levels
 from cadran.insight.readings import ENDING, Reading
 from cadran.insight.view import period_text
-from cadran.web import notes
+from cadran.web import marks, notes
 from cadran.web.parts import (
     break_marks,
     breakdown,
@@ -35,12 +34,12 @@ if TYPE_CHECKING:
     from cadran.insight.readings import Reader
     from cadran.insight.view import Window
     from cadran.insight.wording import Words
+    from cadran.web.marks import Lane
 
 HISTORY = 25
 _MOST_DIMENSIONS = 3
 _MOST_MEMBERS = 8
 _MOST_PUBLISHED = 6
-_GRAVE = {"sev1", "critical", "major"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +81,7 @@ def kpi(reader: Reader, name: str, w: Words) -> dict[str, Any]:
     reading = reader.readings([card], history=HISTORY)[0]
     window, where = reading.window, reader.where_of(reading)
     expected = forecast_of(reader, reading)
+    happened = lane_of(reader, reading, w)
     return {
         "title": w.label(card),
         "card": card,
@@ -93,7 +93,8 @@ def kpi(reader: Reader, name: str, w: Words) -> dict[str, Any]:
         "objective": objective_label(reader, card, w),
         "forecast": expected and _outlook(reading, expected, w),
         "comparisons": _comparisons(reader, reading),
-        "trend": trend(reader, reading, w, expected),
+        "trend": trend(reader, reading, w, expected, happened),
+        "marks": happened.legend,
         "breakdown": breakdown(reader, reading, w),
         "splits": splits(reader, reading, w, where),
         "published": published(reader, reading, w),
@@ -140,10 +141,23 @@ def _outlook(reading: Reading, expected: Forecast, w: Words) -> Outlook:
     )  # fmt: skip
 
 
+def lane_of(reader: Reader, reading: Reading, w: Words) -> Lane:
+    """What happened in the twenty-five periods of a KPI: of incidents, the grave ones."""
+    window = reading.window
+    first = min(reading.history, default=window.first)
+    return marks.lane(
+        reader, w, first, window.last, window.grain, severities=marks.GRAVE, kpi=reading.card.name
+    )
+
+
 def trend(
-    reader: Reader, reading: Reading, w: Words, expected: Forecast | None = None
+    reader: Reader,
+    reading: Reading,
+    w: Words,
+    expected: Forecast | None = None,
+    happened: Lane | None = None,
 ) -> Plot | None:
-    """The KPI over twenty-five periods, with targets, breaks of definition and grave incidents."""
+    """The KPI over twenty-five periods, with targets, breaks of definition and what happened."""
     card, window = reading.card, reading.window
     if not any(value is not None for value in reading.history.values()):
         return None
@@ -156,16 +170,10 @@ def trend(
     series = [Series(w("achieved"), reading.history, filled=True)]
     if goals:
         series.append(Series(w("target").lower(), goals, "orange", "dotted", stepped=True))
-    since = starts[0]
-    events = [
-        Mark(row["started_at"], f"{row['incident_id']}, {w.name(row['service'])}", "bad")
-        for row in service_levels.incidents(reader, since)
-        if row["severity"] in _GRAVE and row["started_at"].date() <= window.last
-    ]
     return plots.trend(
         series, card, window.grain, title=w.label(card), lang=w.lang, head=w("period_head"),
         running=window.first if window.is_running else None, breaks=break_marks(reading, w),
-        events=[*events, *notes.marks(reader, w, card.name, window.last)], height=280,
+        events=() if happened is None else happened.marks, height=280,
         expected=None
         if expected is None
         else Expected(

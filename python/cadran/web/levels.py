@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from cadran.charts import timelines
 from cadran.errors import QueryError, UnknownNameError
 from cadran.formats import numbers, periods
+from cadran.governance.settlement import settled_months
 from cadran.insight import service_levels
 from cadran.reliability import sla, status
 from cadran.reliability.sla_statement import amount, percent
 from cadran.web import alerts as alert_pages
+from cadran.web import marks
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -105,7 +107,7 @@ def page(reader: Reader, w: Words, alerts: Store | None, slo_id: str = "") -> di
         else None,
         "firings": None if firings is None else firings[:_MOST_FIRINGS],
         "heat": service_levels.heat(reader, w, levels),
-        "contracts": _contracts(reader, w, month) if is_known else None,
+        "contracts": contracts(reader, w, month) if is_known else None,
         "sees_incidents": service_levels.sees_incidents(reader),
     }
 
@@ -179,18 +181,23 @@ def _burn_down(  # noqa: PLR0913 - an SLO, its month and its words
     if not days:
         return BurnDown(level, title, w("burndown_none"), None, [])
     has_policy = level.id in reader.cached("tiers", lambda: status.tiers(layer))
+    happened = marks.lane(
+        reader, w, days[0]["local_date"], days[-1]["local_date"], "day",
+        service=level.status.subject,
+    )  # fmt: skip
     plot = timelines.burndown(
         {row["local_date"]: row["remaining_rate"] for row in days},
         title=title,
         words=(w("day_head"), w("left_now"), w("even")),
         limits=[(share, w.share(share)) for share in _LIMITS] if has_policy else (),
+        events=happened.marks,
         lang=w.lang,
     )
-    sub = w("burndown_sub", target=level.target)
+    sub = f"{w('burndown_sub', target=level.target)} {happened.legend}".strip()
     return BurnDown(level, title, sub, plot, [])
 
 
-def _contracts(reader: Reader, w: Words, month: dt.date | None) -> dict[str, Any] | None:
+def contracts(reader: Reader, w: Words, month: dt.date | None) -> dict[str, Any] | None:
     """The contracts in force in a month; None where there are none, or none may be seen."""
     root = reader.source.layer.project.root
     if root is None:
@@ -200,17 +207,17 @@ def _contracts(reader: Reader, w: Words, month: dt.date | None) -> dict[str, Any
         every = reader.cached("contracts", lambda: sla.read_contracts(folder))
     except QueryError:
         return {"month": month, "rows": [], "kept": "", "credit": "", "is_broken": True}
-    contracts = [one for one in every.values() if reader.whole(one.kpi)]
-    if not contracts:
+    seen = [one for one in every.values() if reader.whole(one.kpi)]
+    if not seen:
         return None
     month = month or periods.start_of(reader.last_day(), "month")
-    in_force = [one for one in contracts if _is_in_force(one, month)]
+    in_force = [one for one in seen if _is_in_force(one, month)]
     settled = [(one, _settlement(reader, one, month)) for one in in_force]
-    kept = sum(one is not None and one.is_kept for _, one in settled)
+    judged = [one for _, one in settled if one is None or not one.is_running]
+    over = [one for one in judged if one is not None]
     due: dict[str, Decimal] = defaultdict(Decimal)
-    for contract, settlement in settled:
-        if settlement is not None:
-            due[contract.currency] += settlement.credit
+    for one in over:
+        due[one.contract.currency] += one.credit
     credit = " + ".join(
         numbers.measure(amount, currency, decimals=2, lang=w.lang)
         for currency, amount in sorted(due.items())
@@ -218,8 +225,11 @@ def _contracts(reader: Reader, w: Words, month: dt.date | None) -> dict[str, Any
     return {
         "month": month,
         "rows": [contract_row(contract, settlement, w) for contract, settlement in settled],
-        "kept": w("of_all", n=w.number(kept), all=w.number(len(settled))),
+        "kept": w(
+            "of_all", n=w.number(sum(one.is_kept for one in over)), all=w.number(len(judged))
+        ),
         "credit": credit,
+        "is_running": not judged,
         "is_broken": False,
     }
 
@@ -231,19 +241,23 @@ def _is_in_force(contract: Contract, month: dt.date) -> bool:
 
 
 def _settlement(reader: Reader, contract: Contract, month: dt.date) -> Settlement | None:
-    """A month of a contract; None where there is no data of it."""
+    """A month of a contract, as the ledger has it once it is settled; None without data of it."""
 
     def settle() -> Settlement | None:
+        layer = reader.source.layer
+        of_ledger = settled_months(layer, contract.contract, month, newest=True)
+        if of_ledger:
+            return of_ledger[0].settlement
         try:
-            return sla.settle(reader.source.layer, contract, month)
+            return sla.settle(layer, contract, month)
         except QueryError:
             return None
 
-    return reader.cached_for(("settlement", contract.contract, month), settle)
+    return reader.cached_for(("board_settlement", contract.contract, month), settle)
 
 
 def contract_row(contract: Contract, settlement: Settlement | None, w: Words) -> ContractRow:
-    """A month of a contract in words."""
+    """A month of a contract in words; one that is not over is not judged and owes nothing yet."""
     title = contract.fr.title if w.lang == "fr" else contract.title
     commitment = w.target(contract.target)
     if settlement is None or settlement.net is None:
@@ -251,13 +265,7 @@ def contract_row(contract: Contract, settlement: Settlement | None, w: Words) ->
         return ContractRow(
             title, contract.customer, "", w("state_none"), commitment, dash, dash, dash, "", dash
         )
-    tone, state = (
-        ("bad", w("credit_due"))
-        if settlement.credit
-        else ("ok", w("kept"))
-        if settlement.is_kept
-        else ("near", w("below_promise"))
-    )
+    tone, state = _standing(settlement, w)
     ahead = [tier for tier in contract.tiers if settlement.net >= tier.below]
     left = settlement.minutes_left
     return ContractRow(
@@ -270,5 +278,13 @@ def contract_row(contract: Contract, settlement: Settlement | None, w: Words) ->
         percent(settlement.net, w.lang),
         w("last_tier") if left is None else w.hours(left / 60),
         w("until_tier", share=w.target(ahead[0].below)) if ahead else "",
-        amount(settlement, w.lang),
+        numbers.DASH if settlement.is_running else amount(settlement, w.lang),
     )
+
+
+def _standing(settlement: Settlement, w: Words) -> tuple[str, str]:
+    if settlement.is_running:
+        return ("ok" if settlement.is_kept else "near"), w("running_month")
+    if settlement.credit:
+        return "bad", w("credit_due")
+    return ("ok", w("kept")) if settlement.is_kept else ("near", w("below_promise"))

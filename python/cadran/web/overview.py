@@ -12,6 +12,7 @@ from cadran.formats import periods
 from cadran.formats.numbers import CURRENCIES, SYMBOLS
 from cadran.insight import service_levels
 from cadran.insight.readings import SHOWN
+from cadran.web import marks
 from cadran.web.parts import (
     break_marks,
     breakdown,
@@ -36,11 +37,12 @@ _MEMBERS = 6
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A chart with its title and what has to be said of it."""
+    """A chart with its title, what has to be said of it, and what its marks mean."""
 
     title: str
     sub: str
     plot: Plot
+    marks: str
 
 
 def overview(reader: Reader, w: Words) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def overview(reader: Reader, w: Words) -> dict[str, Any]:
     readings = [with_outlook(reader, one) for one in reader.readings(cards)]
     window = reader.window(cards)
     levels = service_levels.levels(reader, w)
-    focus = _focus(readings)
+    focused = focus(readings)
     until = max(filter(None, (reader.through(card.name) for card in cards)), default=None)
     return {
         "title": w("overview"),
@@ -64,9 +66,9 @@ def overview(reader: Reader, w: Words) -> dict[str, Any]:
             row for row in service_levels.incidents(reader) if row["restored_at"] is None
         ],
         "sentences": sentences(readings, w),
-        "focus": focus,
-        "course": course_by(reader, focus, w) if focus else None,
-        "breakdown": breakdown(reader, focus, w) if focus else None,
+        "focus": focused,
+        "course": course_by(reader, focused, w) if focused else None,
+        "breakdown": breakdown(reader, focused, w) if focused else None,
     }  # fmt: skip
 
 
@@ -109,7 +111,7 @@ def _sentence(one: Reading, w: Words) -> str:
     )  # fmt: skip
 
 
-def _focus(readings: Sequence[Reading]) -> Reading | None:
+def focus(readings: Sequence[Reading]) -> Reading | None:
     """The KPI that the charts of the overview are of: the first that is money, else the first."""
     shown = [one for one in readings if one.value is not None and one.card.dimensions]
     money = [one for one in shown if SYMBOLS.get(one.card.unit) in CURRENCIES]
@@ -130,6 +132,7 @@ def course_by(reader: Reader, reading: Reading, w: Words) -> Course | None:
         key=lambda member: (-float(courses[member].get(window.first) or 0), str(member)),
     )[:_MEMBERS]
     title = w("by", label=w.label(card), dimension=w.names(card.dimensions)[by].lower())
+    happened = marks.lane(reader, w, first, last, window.grain, severities=marks.GRAVE)
     plot = plots.trend(
         [Series(str(member), courses[member]) for member in largest],
         card,
@@ -139,9 +142,10 @@ def course_by(reader: Reader, reading: Reading, w: Words) -> Course | None:
         head=w("period_head"),
         running=window.first if window.is_running else None,
         breaks=break_marks(reading, w),
+        events=happened.marks,
         height=340,
     )
     sub = w("thirteen")
     if window.is_running:
         sub += " " + w("running_dotted", day=w.day(window.last))
-    return Course(title, sub, plot)
+    return Course(title, sub, plot, happened.legend)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cadran.charts import plots
 from cadran.core.days import Days
+from cadran.core.targets import Status
 from cadran.errors import CadranError
 from cadran.formats import periods
 from cadran.insight import drivers, forecast
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from cadran.insight.view import Window
     from cadran.insight.wording import Words
 
+_TONES = {
+    Status.ON_TARGET: "ok",
+    Status.NEAR: "near",
+    Status.WARNING: "near",
+    Status.CRITICAL: "bad",
+}
+_OUTLOOKS = {"likely": "ok", "open": "near", "unlikely": "bad"}
 PACKS = ("pdf", "pptx", "xlsx", "html")  # forms of a board pack
 _MOST_MEMBERS = 8
 _PERIODS = 24
@@ -131,6 +139,47 @@ def _filters(reader: Reader, cards: Sequence[Card]) -> list[tuple[str, list[str]
         if len(members) > 1:
             filters.append((name, members[:100]))
     return filters
+
+
+def standing(reading: Reading, w: Words) -> tuple[str, str, str]:
+    """Where a value stands against its target: tone, words, and the figure behind them.
+
+    Of a period that is not over it is what is to be expected, or the share that is reached.
+    """
+    card, target = reading.card, reading.target
+    if target is not None and reading.status is not Status.NONE:
+        tone = _TONES.get(reading.status, "")
+        return tone, w(reading.status.value), w.value(target.target, card)
+    if reading.outlook:
+        end = periods.last_of(reading.window.first, reading.window.grain)
+        expected = w.value(reading.expected, card)
+        detail = w("expected_at", value=expected, day=w.day(end, year=False))
+        return _OUTLOOKS[reading.outlook], w(reading.outlook), detail
+    if target is not None and target.target and reading.value is not None:
+        share = float(reading.value) / float(target.target)
+        return "", w("acquired", share=w.share(share)), w.value(target.target, card)
+    return "", w("no target"), ""
+
+
+def basis(reading: Reading, w: Words) -> str:
+    """The days that a value is compared with; of a sum, also how many more or fewer they are."""
+    window = reading.window
+    text = w("on_days", days=w.days(window.base_first, window.base_last))
+    more = (window.base_last - window.base_first) - (window.last - window.first)
+    if not more or reading.card.additivity != "additive":
+        return text
+    return f"{text}, {w.count('days_more' if more.days > 0 else 'days_fewer', abs(more.days))}"
+
+
+def absence(reading: Reading, w: Words) -> tuple[str, str]:
+    """Why a reading has no value, and more of it."""
+    if reading.problem == "empty":
+        return w("no_data"), ""
+    if reading.problem == "grain":
+        return w("no_grain", grain=w(reading.window.grain)), ""
+    if reading.problem:
+        return w("cannot"), ""
+    return w("hidden"), w("hidden_why")
 
 
 def tile_plot(reading: Reading) -> Plot:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran import shell
 from cadran.charts.page import page, spark
-from cadran.formats import periods
+from cadran.web import parts
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -26,7 +26,9 @@ def _templates() -> Environment:
         "draw": page,
         "spark": spark,
         "style": style,
-        "last_day": periods.last_of,
+        "standing": parts.standing,
+        "absence": parts.absence,
+        "basis": parts.basis,
     }
     return environment
 

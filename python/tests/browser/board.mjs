@@ -39,7 +39,8 @@ for (const [width, colorScheme, lang] of VIEWS) {
   await context.close();
 }
 
-// The keyboard alone: to the content, to a tile, to its page; "/" leads to the search.
+// The keyboard alone: to the content, to a tile, to its page; "/" leads to the search, the arrows
+// through what it found and back to its box.
 const page = await browser.newPage();
 await page.goto(`${url}/board?lang=en`);
 await page.keyboard.press("Tab");
@@ -48,6 +49,17 @@ if (skip !== "skip") found.push({ page: "/board", rule: "keyboard", what: skip }
 await page.focus("a.tile");
 await Promise.all([page.waitForURL("**/board/kpis/**"), page.keyboard.press("Enter")]);
 await Promise.all([page.waitForURL("**/board/search**"), page.keyboard.press("/")]);
+await page.keyboard.type("reven");
+await Promise.all([page.waitForURL("**q=reven**"), page.keyboard.press("Enter")]);
+await page.waitForFunction(() => document.documentElement.dataset.ready === "1");
+const walked = [];
+for (const key of ["ArrowDown", "ArrowDown", "ArrowUp", "ArrowUp", "ArrowDown", "End", "Home"]) {
+  await page.keyboard.press(key);
+  walked.push(await page.evaluate(() => [...document.querySelectorAll("[data-hits] a")].indexOf(document.activeElement)));
+}
+const hits = await page.evaluate(() => document.querySelectorAll("[data-hits] a").length);
+if (hits < 2 || JSON.stringify(walked) !== JSON.stringify([0, 1, 0, -1, 0, hits - 1, 0])) found.push({ page: "/board/search", rule: "keyboard", what: [hits, walked] });
+await Promise.all([page.waitForURL("**/board/kpis/**"), page.keyboard.press("Enter")]);
 
 // An update replaces what changed in place: no reload, and what was opened stays open.
 await page.goto(`${url}/board?lang=en`);

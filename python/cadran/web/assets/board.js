@@ -11,6 +11,19 @@
     const box = document.querySelector("[data-search]");
     if (box) { event.preventDefault(); location.href = box.href; }
   });
+  // Up and down go through what a search found, from its box and back to it.
+  const box = document.querySelector("input[type=search]");
+  const hits = [...document.querySelectorAll("[data-hits] a")];
+  document.addEventListener("keydown", (event) => {
+    const at = hits.indexOf(document.activeElement);
+    if (!hits.length || (at < 0 && document.activeElement !== box)) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const ends = at < 0 ? {} : { Home: 0, End: hits.length - 1, Escape: -1 };
+    const to = { ArrowDown: at + 1, ArrowUp: at < 0 ? -1 : at - 1, ...ends }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    (to < 0 ? box : hits[Math.min(to, hits.length - 1)]).focus();
+  });
   let working = false, again = false;
   async function update() {
     if (working) { again = true; return; }
