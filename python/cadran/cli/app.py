@@ -44,6 +44,7 @@ COMMANDS = {
         "report",
         "the board pack of a month, quarter or year, as HTML, PDF, slides, workbook",
     ),
+    "digest": ("digest", "what a board shows of a period, as a mail, for chats, or as text"),
     "recommend": ("recommend", "what to do next and why, and what was decided about it"),
     "note": ("note", "what people say about a KPI and a period"),
     "catalog": ("export", "the catalogue of all KPIs as a site that opens from disk"),

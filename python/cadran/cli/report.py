@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cadran.cli.common import TEXTS, author, describe, open_layer, write_rows
 from cadran.core.project import git
-from cadran.errors import QueryError, UnknownNameError
+from cadran.errors import QueryError
 from cadran.formats import files
 from cadran.insight.source import Source
 from cadran.reliability.alerts import delivery
@@ -55,6 +55,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _report(parsed: argparse.Namespace) -> int:
+    from cadran.reliability.alerts import policy
     from cadran.reports.make import pack_of
 
     if parsed.words:
@@ -66,7 +67,7 @@ def _report(parsed: argparse.Namespace) -> int:
         raise QueryError("A template is of slides: write --format pptx with it.")
     # Who publishes, and whether it can be sent, is found out before a minute of work.
     by = author(parsed.by or git.user(parsed.project_dir), "publishes") if parsed.publish else ""
-    receiver = _receiver(parsed) if parsed.send else None
+    receiver = policy.chat(parsed.project_dir, parsed.send) if parsed.send else None
     source = Source.of(open_layer(parsed))
     pack = pack_of(source, parsed.period, parsed.lang, name=parsed.name)
     parsed.out.mkdir(parents=True, exist_ok=True)
@@ -83,27 +84,6 @@ def _report(parsed: argparse.Namespace) -> int:
         _send(receiver, parsed.project_dir, pack, written)
         print(f"{receiver.name} has it.")
     return 0
-
-
-def _receiver(parsed: argparse.Namespace) -> Receiver:
-    """Who the files go to.
-
-    Raises:
-        UnknownNameError: nobody of that name is told anything.
-        QueryError: it is reached by something else than Apprise.
-    """
-    from cadran.reliability.alerts import policy
-
-    receivers = {one.name: one for one in policy.read(parsed.project_dir).receivers}
-    if parsed.send not in receivers:
-        none = "cadran_alerts.yml has no receiver yet: add one with `apprise` (docs/slides.md)."
-        raise UnknownNameError("receiver", parsed.send, receivers, hint="" if receivers else none)
-    receiver = receivers[parsed.send]
-    if receiver.apprise is None:
-        raise QueryError(
-            f"Receiver '{receiver.name}' takes no files: --send needs one with `apprise`."
-        )
-    return receiver
 
 
 def _send(receiver: Receiver, root: Path, pack: Pack, written: list[Path]) -> None:

@@ -55,6 +55,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     from cadran.reports.rules import RecommendationSettings
     from cadran.server.settings import ServerFile
     from cadran.telemetry import settings as collector
+    from cadran.web.subscriptions import Subscriptions
 
     kinds = {
         "card": (CardBlock, "A KPI card: what stands under config.meta.kpi of a metric"),
@@ -62,6 +63,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "cadran_calendar": (Calendar, "cadran_calendar.yml: holidays and promotions"),
         "cadran_checks": (Settings, "cadran_checks.yml: what a project decides about its checks"),
         "cadran_collect": (collector.Settings, "cadran_collect.yml: how a collector runs"),
+        "cadran_digests": (Subscriptions, "cadran_digests.yml: who gets which digest"),
         "cadran_ledger": (LedgerSettings, "cadran_ledger.yml: what is published of which KPI"),
         "cadran_policy": (PolicySettings, "cadran_policy.yml: what each role may see"),
         "cadran_recommendations": (

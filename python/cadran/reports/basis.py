@@ -102,7 +102,7 @@ class Basis:
         reader = replace(reader, view=view)
         basis = cls(
             reader, period, Speech(view.lang, service_levels.zone(reader)),
-            name or _project_name(reader.source),
+            name or reader.source.layer.project.title,
         )  # fmt: skip
         if not basis.cards:
             raise QueryError("A report is of KPIs, and there is none that you may see.")
@@ -292,8 +292,3 @@ class Basis:
 
 def _is_money(card: Card) -> bool:
     return SYMBOLS.get(card.unit) in CURRENCIES
-
-
-def _project_name(source: Source) -> str:
-    metadata = source.layer.project.dbt_manifest["metadata"]
-    return str(metadata.get("project_name") or "Cadran").replace("_", " ").capitalize()

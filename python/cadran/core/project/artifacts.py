@@ -108,6 +108,12 @@ class Project:
             ) from None
         return manifest
 
+    @property
+    def title(self) -> str:
+        """The project's name as a title has it."""
+        name = self.dbt_manifest["metadata"].get("project_name")
+        return str(name or "Cadran").replace("_", " ").capitalize()
+
     def switched_off(self, kind: str) -> dict[str, dict[str, Any]]:
         """What the project has of a kind and does not enable, by name: `metric`, `saved_query`."""
         return {

@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import json
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cadran.errors import AlertsError, ServiceError
@@ -32,6 +33,25 @@ _PREFIX = "whsec_"
 _OK = range(200, 300)
 RESEND = dt.timedelta(minutes=1)  # how often Alertmanager hears that an alert still fires
 _HOLDS = 4 * RESEND  # and for how long it believes so
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message in each form that a service may take.
+
+    Attributes:
+        title: of it.
+        text: in words.
+        marked: as Markdown, for chats.
+        html: as a mail, whose pictures are named `cid:<name>`.
+        pictures: PNG by name.
+    """
+
+    title: str
+    text: str
+    marked: str
+    html: str
+    pictures: Mapping[str, bytes]
 
 
 class Sender(Protocol):
@@ -164,6 +184,45 @@ class Chat:
         attached = [str(file) for file in files]
         if not chat.notify(title=title, body=body, notify_type="info", attach=attached):
             raise ServiceError(f"Receiver '{self._receiver.name}' did not take the files.")
+
+    def send_letter(self, letter: Letter) -> None:
+        """Send a letter in the form that each service takes: a mail, Markdown or words.
+
+        Raises:
+            ServiceError: a service did not take it.
+            AlertsError: as `send`.
+        """
+        chat = self._chat()
+        from apprise import Apprise, AppriseAttachment
+        from apprise.attachment.memory import AttachMemory
+
+        every_one_took_it = True
+        for service in chat:
+            attached = None
+            # Mail alone can show attached pictures within its text.
+            if hasattr(service, "inline") and service.resolve_format("html") == "html":
+                service.inline = True
+                form, body = "html", letter.html
+                attached = AppriseAttachment(
+                    [
+                        AttachMemory(content=content, name=name, mimetype="image/png")
+                        for name, content in letter.pictures.items()
+                    ]
+                )
+            elif service.resolve_format("markdown") == "markdown":
+                form, body = "markdown", letter.marked
+            else:
+                form, body = "text", letter.text
+            alone = Apprise()
+            alone.add(service)
+            every_one_took_it &= bool(
+                alone.notify(
+                    title=letter.title, body=body, body_format=form, notify_type="info",
+                    attach=attached,
+                )
+            )  # fmt: skip
+        if not every_one_took_it:
+            raise ServiceError(f"Receiver '{self._receiver.name}' did not take the message.")
 
     def _chat(self) -> Any:
         """Apprise with the receiver's URL."""

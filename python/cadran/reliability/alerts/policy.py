@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from cadran.core.project.cards import Duration, Email  # noqa: TC001 - pydantic reads them
-from cadran.errors import AlertsError, listing
+from cadran.errors import AlertsError, QueryError, UnknownNameError, listing
 from cadran.formats import periods, strict_yaml
 
 if TYPE_CHECKING:
@@ -410,6 +410,24 @@ class Policies(_Strict):
             if receiver.takes(observation, names)
             and (rule is None or not rule.to or receiver.name in rule.to)
         ]
+
+
+def chat(root: Path, name: str) -> Receiver:
+    """The receiver of a project by its name, which is to be reached by Apprise.
+
+    Raises:
+        UnknownNameError: nobody of that name is told anything.
+        QueryError: it is reached by something else than Apprise.
+    """
+    receivers = {one.name: one for one in read(root).receivers}
+    if name not in receivers:
+        none = "cadran_alerts.yml has no receiver yet: add one with `apprise` (docs/alerts.md)."
+        raise UnknownNameError("receiver", name, receivers, hint="" if receivers else none)
+    if receivers[name].apprise is None:
+        raise QueryError(
+            f"Receiver '{name}' takes no mail, chat or file: --send needs one with `apprise`."
+        )
+    return receivers[name]
 
 
 def read(root: Path, file: Path | None = None) -> Policies:
