@@ -23,7 +23,7 @@ from cadran.insight.view import View
 from cadran.insight.wording import Words
 from cadran.reliability import sla
 from cadran.reliability.alerts.machine import Key, State
-from cadran.web import alerts, levels, pages
+from cadran.web import alerts, kpi, levels, pages
 from cadran.web.render import rendered
 
 
@@ -141,26 +141,30 @@ def test_incidents_are_listed_with_a_page_of_each(read, grave, lang):
     assert all(marks(text))
 
 
-def test_deployments_are_marks_of_a_chart_and_steps_of_an_incident(read, layer, grave):
+def test_deployments_are_marks_of_a_chart_and_steps_of_an_incident(read, layer, grave, kept):
+    def drawn(whole):
+        view = View(start=dt.date(2026, 10, 1))
+        content = kpi.kpi(Reader(Source.of(layer), view, whole, *kept), "net_revenue", Words("en"))
+        return [mark.title for mark in content["trend"].events], content["marks"]
+
     (row,) = layer.warehouse.arrow(
         "select count(*) as deployments, count(*) filter (is_failed) as failed"
         " from marts.fct_deployments where deployed_at >= '2026-10-01'"
         " and deployed_at < '2026-11-01'"
     ).to_pylist()
-    month = dt.date(2026, 10, 1)
-    _, content = read("kpis/net_revenue", start=month)
-    texts = [mark.title for mark in content["trend"].events]
+    texts, legend = drawn(lambda _: True)
     (october,) = [text for text in texts if "October 2026" in text and "deployment" in text]
     assert october.startswith(f"{row['deployments']} deployments")
     assert (f"{row['failed']} failed" in october) == (row["failed"] > 0)
-    assert content["marks"].startswith("Below: deployments")
-    _, content = read("kpis/net_revenue", start=month, whole=lambda kpi: kpi == "net_revenue")
-    assert "deployment" not in " ".join(mark.title for mark in content["trend"].events)
+    assert legend.startswith("Below: deployments")
+    texts, legend = drawn(lambda name: name == "net_revenue")
+    assert "eployment" not in " ".join([*texts, legend])
     # Of an incident: the last one of its service before it, and those until it was over.
     around = layer.warehouse.arrow(
         "select deployment_id, deployed_at < started_at as is_before"
-        " from marts.fct_deployments inner join marts.fct_incidents using (service_id)"
-        f" where incident_id = '{grave['incident_id']}'"
+        " from marts.fct_deployments as deployments"
+        " inner join marts.fct_incidents as incidents using (service_id)"
+        f" where incidents.incident_id = '{grave['incident_id']}'"
         " and deployed_at between started_at - interval 6 hour and restored_at"
         " order by deployed_at"
     ).to_pylist()

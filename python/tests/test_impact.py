@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import anyio
+import duckdb
+import forked
 import httpx
 import numpy as np
 import pyarrow as pa
@@ -17,6 +22,7 @@ from paper import Rows
 from cadran.access import policy as policies
 from cadran.access.authorize import PolicyGate
 from cadran.access.caller import Caller
+from cadran.cli import main
 from cadran.core.project import artifacts
 from cadran.core.project import calendar as calendars
 from cadran.core.query.request import ask
@@ -31,6 +37,7 @@ from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
 
 pytest_plugins = ("rest_fixtures",)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def utc(*parts):
@@ -265,6 +272,53 @@ def test_sums_have_bounds_of_their_own_and_one_incident_keeps_its_own(monkeypatc
     )
     later = impact.of_all(shop.source(monkeypatch), start=starts[2].date(), end=starts[2].date())
     assert [told.incident_id for told in later.impacts] == ["i2"]
+
+
+def test_what_is_published_is_a_relation_of_the_project_and_nothing_is_written_anew(
+    monkeypatch, tmp_path, capsys
+):
+    shop = Shop([incident(n, STARTED + dt.timedelta(weeks=n), 120) for n in range(2)])
+    lost = shop.lose(STARTED, 120, 0.7)
+    every = impact.of_all(shop.source(monkeypatch))
+    monkeypatch.setattr(impact, "of_all", lambda _: every)
+    monkeypatch.setattr("cadran.cli.impact.open_layer", lambda _: None)
+    monkeypatch.setattr("cadran.cli.impact.Source", SimpleNamespace(of=lambda _: None))
+    root = tmp_path / "project"
+    ignored = shutil.ignore_patterns(".*", "target", "data", "*.duckdb*", "logs", "python", "docs")
+    shutil.copytree(ROOT, root, ignore=ignored)
+    variables = (root / "vars.yml").read_text()
+    variables = variables.replace("cadran_impacts: false", "cadran_impacts: true")
+    (root / "vars.yml").write_text(variables.replace("data/demo", str(tmp_path)))
+    for at in ("2026-08-01 06:00", "2026-08-02 06:00"):
+        now = dt.datetime.fromisoformat(f"{at}+00:00")
+        clock = SimpleNamespace(now=lambda _, now=now: now)
+        monkeypatch.setattr("cadran.cli.impact.dt", SimpleNamespace(datetime=clock, UTC=dt.UTC))
+        assert main(["impact", "--publish", "--project-dir", str(root)]) == 0
+        assert main(["impact", "--publish", "--project-dir", str(root)]) == 2
+    assert "publish again" in capsys.readouterr().err
+    assert main(["impact", "--publish", "--by", "cause", "--project-dir", str(root)]) == 2
+    assert "leave out --by" in capsys.readouterr().err
+    database = tmp_path / "warehouse.duckdb"
+    done = forked.run(
+        ["dbt", "--no-use-colors", "build", "--project-dir", root, "--profiles-dir", root,
+         "--target-path", tmp_path / "target", "--log-path", tmp_path / "logs",
+         "--select", "+fct_incident_impacts"],
+        env=os.environ | {"CADRAN_DATABASE": str(database), "DO_NOT_TRACK": "1"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    with duckdb.connect(str(database), read_only=True) as warehouse:
+        rows = warehouse.execute(
+            "select incident_id, estimate, lower_bound, upper_bound, is_measurable, published_at"
+            " from reliability.fct_incident_impacts where outcome = 'orders' order by incident_id"
+        ).fetchall()
+        said = warehouse.execute(
+            "select count(*) from staging.stg_impact__incident_impacts where outcome = 'orders'"
+        ).fetchone()
+    (_, estimate, low, high, is_measurable, at), (_, _, _, _, is_other, _) = rows
+    assert float(estimate) == pytest.approx(every.impacts[0].effects["orders"].interval.estimate)
+    assert low <= lost <= high
+    assert (is_measurable, is_other, at, said) == (True, False, utc(2026, 8, 2, 6), (4,))
 
 
 def test_a_running_incident_counts_to_the_end_of_the_data(monkeypatch):

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import secrets
+import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from guarded import PROJECT
 
 from cadran.access.authentication import Client, Provider
 from cadran.core.project import artifacts
@@ -114,6 +116,7 @@ def address(provider, guarded, tmp_path_factory):
     """The address of a board that knows the provider."""
     home = tmp_path_factory.mktemp("sign_in")
     (home / "policy.yml").write_text(POLICY)
+    shutil.copy2(PROJECT / "dbt_project.yml", home)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOARD_SECRET", SECRET)
         patch.setenv("CADRAN_JOURNAL", str(home / "journal"))
@@ -175,7 +178,7 @@ def test_a_reader_signs_in_reads_writes_a_note_and_signs_out(browser, provider):
     assert "ana@example.com" not in cookie
     page = browser.get("/board/kpis/revenue?lang=en")
     assert page.status_code == 200
-    assert 'action="/board/notes"' in page.text
+    assert 'action="/board/notes?' in page.text
     note = {"kpi": "revenue", "period": "2026-02", "text": "Said by a login.", "to": "/board"}
     foreign = {"sec-fetch-site": "cross-site"}
     assert browser.post("/board/notes", data=note, headers=foreign).status_code == 403
@@ -197,7 +200,7 @@ def test_who_has_another_role_sees_what_it_says_and_writes_nothing(browser, prov
     page = browser.get("/board/kpis?lang=en").text
     assert "Revenue" in page
     assert "Satisfaction" not in page
-    assert 'action="/board/notes"' not in browser.get("/board/kpis/revenue").text
+    assert 'action="/board/notes?' not in browser.get("/board/kpis/revenue").text
     note = {"kpi": "revenue", "period": "2026-02", "text": "No.", "to": "/board"}
     assert browser.post("/board/notes", data=note).status_code == 403
 

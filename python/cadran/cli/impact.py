@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import FORMATS, describe, open_layer, write_rows
+from cadran.core.project import contracts
 from cadran.errors import QueryError
 from cadran.formats import numbers, periods
 from cadran.formats.words import words
@@ -26,6 +28,7 @@ Where they hold zero, no loss can be measured. Other incidents, and the promotio
 cadran_calendar.yml, are left out of what is compared. Money is an estimate, and is never added to
 the credits of a contract.
 """
+SOURCE, TABLE = "impact", "incident_impacts"  # of the dbt project, which reads what is published
 _DECIMALS = {"orders": 1, "net_revenue": 0, "conversion": 2, "satisfaction": 1, "tickets": 1}
 
 
@@ -39,11 +42,14 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         --end DATE      only those that began on this day or before
         --dose KPI      instead: conversion by buckets of a KPI by the hour, such as error_rate
         --service NAME  of the dose: only of one service, such as Checkout
+        --publish       add what every incident cost, as estimated now, to the source `impact`,
+                        which the model fct_incident_impacts reads
     """
     shown = (
         "cadran impact i0025 --lang fr",
         "cadran impact --by cause --start 2026-01-01",
         "cadran impact --dose response_ms_p95 --service Checkout",
+        "cadran impact --publish && dbt build --select +fct_incident_impacts",
     )
     describe(
         parser, _impact, usage, formats=FORMATS, language=True, shown=shown,
@@ -52,6 +58,8 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _impact(parsed: argparse.Namespace) -> int:
+    if parsed.publish:
+        return _publish(parsed)
     source = Source.of(open_layer(parsed))
     if parsed.dose:
         return _dose(dose.response(source, parsed.dose, parsed.service), parsed)
@@ -70,6 +78,45 @@ def _impact(parsed: argparse.Namespace) -> int:
     if parsed.format == "table":
         rows = _sums(every, parsed.by, parsed.lang) if parsed.by else _listed(every, parsed.lang)
     write_rows(rows, parsed.format, parsed.output)
+    return 0
+
+
+def _publish(parsed: argparse.Namespace) -> int:
+    """Write the estimates of every incident where the source `impact` has its files.
+
+    Raises:
+        QueryError: a part is asked for, or the source is tables of the warehouse.
+    """
+    chosen = [
+        f"--{name}"
+        for name in ("incident", "by", "start", "end", "dose", "service")
+        if getattr(parsed, name)
+    ]
+    if chosen or parsed.output:
+        raise QueryError(
+            f"A publication has every incident and a place of its own: leave out"
+            f" {' and '.join(chosen) or '--output'}."
+        )
+    loaded = contracts.load(parsed.project_dir)
+    place = loaded.place(SOURCE)
+    if place is None or place.startswith("schema:"):
+        raise QueryError(
+            f"cadran_sources names no folder for the source {SOURCE}: write the estimates with"
+            " --format parquet --output, and load them into its table incident_impacts."
+        )
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
+    file = parsed.project_dir / place / SOURCE / TABLE / f"{now:%Y%m%dT%H%M%SZ}.parquet"
+    if file.exists():
+        raise QueryError(f"{file} was published within this second: publish again.")
+    every = impact.of_all(Source.of(open_layer(parsed)))
+    rows = [{"published_at": now, **row} for row in every.to_rows()]
+    if not rows:
+        raise QueryError("No incident is known, so there is nothing to publish.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_rows(rows, "parquet", file)
+    print(file)
+    if str(loaded.variables.get("cadran_impacts", "")).lower() != "true":
+        print("cadran: models read it once vars.yml says cadran_impacts: true", file=sys.stderr)
     return 0
 
 
