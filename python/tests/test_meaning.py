@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import cadran
 from cadran.core.project.artifacts import Project
+from cadran.core.project.graph import Graph
 from cadran.core.versions.compare import between
 from cadran.core.versions.definition import Definition
 from cadran.core.versions.fingerprint import Fingerprint
 from cadran.core.versions.meaning import SemanticFingerprints
+from cadran.core.versions.side_effects import side_effects
 
 PROJECT = Path(__file__).parent / "fixtures" / "meanings"
 REVENUES = {
@@ -451,3 +454,17 @@ def test_what_a_question_reads_is_proved_the_same_for_many_columns_at_once(after
     for name, sql in asked.items():
         if name in alike:  # never more than both hashes say
             assert fingerprint.hash(sql, before) == fingerprint.hash(sql, after)
+
+
+def test_marks_of_builds_are_no_side_effect_until_somebody_edits_them(layer, project_root):
+    project = layer.project
+    assert side_effects(Graph(project, project_root), []) == {}
+    macro = project.dbt_manifest["macros"]["macro.cadran.mark_build"]
+    edited = {**macro, "macro_sql": macro["macro_sql"].replace("delete from", "truncate", 1)}
+    macros = {**project.dbt_manifest["macros"], "macro.cadran.mark_build": edited}
+    other = SimpleNamespace(
+        dbt_manifest={**project.dbt_manifest, "macros": macros},
+        semantic_manifest=project.semantic_manifest,
+    )
+    found = side_effects(Graph(other, project_root), [])
+    assert set(found) == {"on-run-start of project cadran", "on-run-end of project cadran"}

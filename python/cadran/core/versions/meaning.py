@@ -30,7 +30,7 @@ from cadran.core.versions.definition import (
 from cadran.core.versions.expand import Expansion, with_steps
 from cadran.core.versions.fingerprint import Fingerprint, fingerprint
 from cadran.core.versions.questions import CompiledQueries, semantics_of
-from cadran.core.versions.side_effects import side_effects
+from cadran.core.versions.side_effects import bearing, side_effects
 from cadran.core.versions.wording import changed_words
 from cadran.errors import CadranError
 
@@ -221,8 +221,9 @@ class SemanticFingerprints:
     def recorded(self, record: VersionRecord) -> Definition:
         """The definition of a version, with what the lock noted later of its side effects."""
         locked = self._locked.get(record.kpi)
-        if record.definition.side_effects is None and locked and locked.version == record.version:
-            return replace(record.definition, side_effects=locked.side_effects)
+        noted = locked.side_effects if locked and locked.version == record.version else None
+        if record.definition.side_effects is None and noted is not None:
+            return replace(record.definition, side_effects=bearing(noted))
         return record.definition
 
     def changed_words(self, record: VersionRecord) -> dict[str, tuple[str, str]]:

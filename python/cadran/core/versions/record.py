@@ -13,6 +13,7 @@ from cadran.core.project.graph import Node, checksum
 from cadran.core.project.lock import FOLDER
 from cadran.core.versions.definition import CompiledQuery, Definition
 from cadran.core.versions.expand import with_steps
+from cadran.core.versions.side_effects import bearing
 from cadran.core.versions.steps import Dumper, Sql, StepStore
 from cadran.errors import CardError, QueryError
 from cadran.formats import files, strict_yaml
@@ -308,7 +309,7 @@ class RecordFile(Strict):
             columns=self.columns,
             nodes=tuple(Node(*line.split(" | ")) for line in self.came_from),
             rules=self.rules,
-            side_effects=self.side_effects,
+            side_effects=None if self.side_effects is None else bearing(self.side_effects),
             seeds=self.seeds,
             semantics=self.semantics,
             note=self.note,

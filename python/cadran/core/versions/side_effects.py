@@ -28,6 +28,18 @@ _PLACE = re.compile(r"\{\{\s*(this|target)(\.\w+)?\s*\}\}")
 # Beginnings of what may change the rows of a model, and that running its SELECT does not repeat.
 UNREPEATED = ("pre-hook", "post-hook", "SQL header", "materialization")
 _LOADED = ("column_types", "delimiter")
+# Hooks of this package, by the checksums of their texts with all that they call, that were read and
+# change no row of a model: they keep marks of builds. Another character, and they are side effects
+# as all others are.
+_REVIEWED = frozenset({
+    "2fb29eb922df889d",  # on-run-start: mark_build
+    "6e990a1c98f44f94",  # on-run-end: mark_build_end
+})  # fmt: skip
+
+
+def bearing(effects: dict[str, str]) -> dict[str, str]:
+    """Those of `side_effects` that bear on rows: all but the package's own marks of builds."""
+    return {name: digest for name, digest in effects.items() if digest not in _REVIEWED}
 
 
 def side_effects(graph: Graph, nodes: Iterable[str]) -> dict[str, str]:
@@ -50,7 +62,7 @@ def side_effects(graph: Graph, nodes: Iterable[str]) -> dict[str, str]:
     for operation in graph.operations:
         place = f"{operation['tags'][0]} of project {operation['package_name']}"
         texts.setdefault(place, []).append(plain(operation["raw_code"]))
-    return {name: _checksum(graph, content) for name, content in sorted(texts.items())}
+    return bearing({name: _checksum(graph, content) for name, content in sorted(texts.items())})
 
 
 def _of_node(graph: Graph, node: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
