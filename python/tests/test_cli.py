@@ -101,8 +101,10 @@ APART = {
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in APART])
 def test_the_examples_of_the_help_run(command, project, built):
-    # What is settled or imported is there for good: their own tests do it in copies.
-    writing = {"sla": "settle", "incidents": "import"}.get(command)
+    # What is settled, imported, published or sent is there for good: their own tests do it in copies.
+    writing = {
+        "sla": "settle", "incidents": "import", "impact": "--publish", "digest": "--send",
+    }.get(command)  # fmt: skip
     # Numbers up to the last second compile the project first; their own tests do.
     for example in (words for words in examples(command) if not {writing, "--live"} & {*words}):
         done = run(*example, cwd=project, environment=built)

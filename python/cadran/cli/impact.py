@@ -49,7 +49,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         "cadran impact i0025 --lang fr",
         "cadran impact --by cause --start 2026-01-01",
         "cadran impact --dose response_ms_p95 --service Checkout",
-        "cadran impact --publish && dbt build --select +fct_incident_impacts",
+        "cadran impact --publish",
     )
     describe(
         parser, _impact, usage, formats=FORMATS, language=True, shown=shown,
