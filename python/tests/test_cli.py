@@ -101,7 +101,7 @@ APART = {
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in APART])
 def test_the_examples_of_the_help_run(command, project, built):
-    # What is settled, imported, published or sent is there for good: their own tests do it in copies.
+    # What is settled, published or sent is there for good: their own tests do it in copies.
     writing = {
         "sla": "settle", "incidents": "import", "impact": "--publish", "digest": "--send",
     }.get(command)  # fmt: skip
