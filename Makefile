@@ -4,12 +4,13 @@ PYTHON ?= python3
 SCALE ?= 1
 SOAK ?= 10
 QUESTIONS ?= 20000
+PREAGGREGATED ?= 2000
 
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-clients test-random test-walkthrough bench bench-server bench-board bench-collector bench-live bench-reliability test-kills clean FORCE
+.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-clients test-random test-preaggregates test-walkthrough bench bench-server bench-board bench-collector bench-live bench-reliability test-kills clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -106,6 +107,10 @@ bench-server: .venv/.stamp ## Speed of `cadran serve` against the layer in proce
 
 test-random: .venv/.stamp ## Random questions against MetricFlow's own rows (QUESTIONS=20000)
 	@.venv/bin/python python/tests/random_questions.py --questions $(QUESTIONS) \
+		--database warehouse.duckdb target/semantic_manifest.json
+
+test-preaggregates: .venv/.stamp ## Random questions with and without pre-aggregates (PREAGGREGATED=2000)
+	@.venv/bin/python python/tests/preaggregated.py --questions $(PREAGGREGATED) \
 		--database warehouse.duckdb target/semantic_manifest.json
 
 bench-board: .venv/.stamp ## Speed of the board's pages: first, warm, 50 readers (needs `make demo`)

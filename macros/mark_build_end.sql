@@ -17,5 +17,6 @@
             {%- do bad.append(name) -%}
         {%- endif -%}
     {%- endfor -%}
+    {{ cadran.mark_times(results) }}
     {{ cadran.mark_build("failed" if bad else "finished", bad) }}
 {%- endmacro -%}

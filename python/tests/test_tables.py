@@ -85,7 +85,8 @@ def test_the_tables_in_the_project_are_those_of_their_definitions(layer, project
 
 
 def test_a_table_that_was_edited_by_hand_is_shown_and_mended(layer, project_root, tmp_path):
-    shutil.copytree(project_root / "models" / "kpis", tmp_path / "models" / "kpis")
+    for folder in ("kpis", "preaggregates"):
+        shutil.copytree(project_root / "models" / folder, tmp_path / "models" / folder)
     # With fewer domains MetricFlow gives its steps other numbers.
     for path in (tmp_path / "models" / "kpis").rglob("*.sql"):
         path.write_text(re.sub(r"\b(subq|sma)_(\d+)", r"\1_9\2", path.read_text()))

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from typing import TYPE_CHECKING
 
 from cadran.cli.common import add_language, add_project, describe, examples, open_layer
+
+if TYPE_CHECKING:
+    from cadran.core.layer import Layer
 
 # Target: the module that makes it, with `add(parser)`, `run(parsed)` and an EXAMPLE; what it makes.
 TARGETS = {
@@ -83,15 +87,22 @@ def _catalog(parsed: argparse.Namespace) -> int:
 def add_tables(parser: argparse.ArgumentParser, _name: str) -> None:
     """Describe the command's arguments."""
     usage = """
-        --check  write nothing; show where models/kpis differs from its definitions, and exit 1
+        --check  write nothing; show where models/kpis and models/preaggregates differ from their
+                 definitions, and exit 1
+        --suggest  write nothing; print the pre-aggregates that recorded questions would have been
+                   answered from, with the time saved and the room taken
+        --audit FOLDER  the record of questions that --suggest reads
     """
-    describe(parser, _tables, usage, shown=("cadran tables", "cadran tables --check"))
+    shown = ("cadran tables", "cadran tables --check", "cadran tables --suggest")
+    describe(parser, _tables, usage, shown=shown)
 
 
 def _tables(parsed: argparse.Namespace) -> int:
     from cadran.governance import kpi_tables
 
     layer = open_layer(parsed)
+    if parsed.suggest:
+        return _suggest(parsed, layer)
     if parsed.check:
         different = kpi_tables.differences(layer, parsed.project_dir)
         for difference in different.values():
@@ -108,4 +119,24 @@ def _tables(parsed: argparse.Namespace) -> int:
         print(path)
     if not paths:
         print("cadran: the KPI tables are as they are defined", file=sys.stderr)
+    return 0
+
+
+def _suggest(parsed: argparse.Namespace, layer: Layer) -> int:
+    from cadran.audit import log, usage
+    from cadran.governance import suggestions
+
+    folder = parsed.audit or usage.folder_of(layer.project.root or parsed.project_dir)
+    record = log.read(folder)
+    for place in record.torn[:10]:
+        print(f"cadran: {place} is torn and was skipped", file=sys.stderr)
+    found = suggestions.suggested(layer, record.entries)
+    for suggestion in found:
+        print(suggestion.yaml)
+    if not found:
+        print(
+            f"cadran: {len(record.entries):,} questions are recorded in {folder}, and no"
+            " pre-aggregate would have saved half of their time",
+            file=sys.stderr,
+        )
     return 0

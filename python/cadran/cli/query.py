@@ -18,6 +18,7 @@ from cadran.cli.common import (
     write_rows,
 )
 from cadran.core.days import COMPARISONS
+from cadran.core.query.request import ask
 from cadran.core.result import with_complete
 
 if TYPE_CHECKING:
@@ -110,7 +111,16 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
             "cadran query --saved-query kpi_daily_commerce --format parquet --output daily.parquet",
         )
     else:
-        examples(parser, "cadran sql net_revenue --group-by metric_time__month")
+        parser.add_argument(
+            "--explain",
+            action="store_true",
+            help="say what is read, facts or pre-aggregates, and why; not the statement",
+        )
+        examples(
+            parser,
+            "cadran sql net_revenue --group-by metric_time__month",
+            "cadran sql net_revenue --group-by customer__country --explain",
+        )
     add_project(parser)
     parser.set_defaults(run=_query if name == "query" else _sql)
 
@@ -175,7 +185,14 @@ def _query(parsed: argparse.Namespace) -> int:
 
 
 def _sql(parsed: argparse.Namespace) -> int:
-    print(open_layer(parsed).sql(**_question(parsed)))
+    layer = open_layer(parsed)
+    if not parsed.explain:
+        print(layer.sql(**_question(parsed)))
+        return 0
+    route = layer.route(ask(**_question(parsed)))
+    print(f"Reads {route.source or 'no fact'}.")
+    for reason in route.reasons or ("No pre-aggregate sums what it asks.",):
+        print(f"- {reason}")
     return 0
 
 

@@ -15,6 +15,7 @@ from cadran.core.project import artifacts
 from cadran.core.query.request import DAY_OR_COARSER, GroupBy, Query, ask
 from cadran.core.reach import Reaches
 from cadran.core.result import Result, Told, arranged, dates
+from cadran.core.routing import Route, Router
 from cadran.core.semantics.governed import TIME
 from cadran.core.semantics.model import SemanticModel
 from cadran.errors import ProjectError, QueryError, UnknownNameError, WarehouseError
@@ -45,6 +46,7 @@ class Layer(SemanticModel):
         plan_cache: bool = True,
         confined: warehouse.Confinement | None = None,
         opened: warehouse.Warehouse | None = None,
+        is_routed: bool = True,
     ) -> None:
         """Take a project; nothing is read until it is needed.
 
@@ -53,8 +55,10 @@ class Layer(SemanticModel):
             plan_cache: False keeps compiled questions in memory only.
             confined: what the warehouse may use; None where it answers its own user.
             opened: the warehouse, where it is open already.
+            is_routed: whether pre-aggregates are read where they answer exactly.
         """
         super().__init__(built, plan_cache=plan_cache)
+        self._is_routed = is_routed
         self._confined = confined
         self._opened = opened
         self._has_ledger = False
@@ -155,7 +159,10 @@ class Layer(SemanticModel):
         if query.known_at is not None or query.view is not None:
             return self._as_published(of_now, sql, cards, query.known_at, query.view)
         governed = query.governed or not cards
-        return self._answer(of_now, sql, cards, governed=governed, note=note)
+        route = self._routed(of_now, sql)
+        return self._answer(
+            of_now, route.sql, cards, governed=governed, note=note, source=route.source
+        )
 
     def sql(self, *args: Any, **kwargs: Any) -> str:
         """The SQL of a question; takes the arguments of `query`, and runs nothing.
@@ -177,7 +184,24 @@ class Layer(SemanticModel):
         Raises:
             CadranError: as `plan`.
         """
-        return super().compiled(self._of_complete_periods(query))
+        return self.route(query).sql
+
+    def route(self, query: Query) -> Route:
+        """From which rows a question about the values of now is answered, and why.
+
+        Raises:
+            CadranError: as `plan`.
+        """
+        sql, of_now = self.plan(self.resolved(self._of_complete_periods(query)).of_now)
+        return self._routed(of_now, sql)
+
+    def _routed(self, query: Query, sql: str) -> Route:
+        return self.router.route(query, sql) if self._is_routed else Route(sql, "")
+
+    @cached_property
+    def router(self) -> Router:
+        """What chooses between facts and pre-aggregates."""
+        return Router(self, lambda: self.warehouse, self.over)
 
     @cached_property
     def warehouse(self) -> warehouse.Warehouse:
@@ -236,7 +260,7 @@ class Layer(SemanticModel):
 
     def over(self, project: artifacts.Project) -> Layer:
         """A layer of other definitions, which answers by the same connection."""
-        return Layer(project, opened=self.warehouse)
+        return Layer(project, opened=self.warehouse, is_routed=self._is_routed)
 
     def close(self) -> None:
         """Let go of the warehouse file; the next question opens it again."""
@@ -326,13 +350,14 @@ class Layer(SemanticModel):
         governed: bool = True,
         reader: Reader | None = None,
         note: str = "",
+        source: str = "",
     ) -> Result:
         watermark = self.warehouse.watermark(sql)  # before: what lands meanwhile may be missing
         table = arranged(self.warehouse.arrow(sql, dates(query)), query)
         history = History(self.warehouse, query, cards, reader)
         return Result(
             table, sql, query, cards, governed=governed, history=history, note=note,
-            watermark=watermark,
+            watermark=watermark, source=source,
             # What was published was complete.
             reach=None if reader else self.complete_through,
         )  # fmt: skip
@@ -353,6 +378,7 @@ class Layer(SemanticModel):
         return Result(
             both.table, first.sql, both.query, self.cards_of(both.query),
             governed=first.governed, history=Told(first.versions, both.breaks), note=both.note,
+            source="; ".join(dict.fromkeys(result.source for result in results)),
             watermark=min(marks, default=None), reach=self.complete_through,
         )  # fmt: skip
 
@@ -360,7 +386,7 @@ class Layer(SemanticModel):
         """Which values of the filters of an empty answer do not exist, with those near them."""
         table, query = result.to_arrow(), result.query
         if not query.metrics or any(
-            value for name in query.metrics for value in table.column(name).to_pylist()
+            value.as_py() for name in query.metrics for value in table.column(name)
         ):
             return ""
         notes = []
@@ -403,7 +429,7 @@ class Layer(SemanticModel):
         published = reader.sql()
         if view == "both":
             published = with_published(sql, published, query)
-        return self._answer(query, published, cards, reader=reader)
+        return self._answer(query, published, cards, reader=reader, source="ledger")
 
 
 def open_layer(
@@ -412,6 +438,7 @@ def open_layer(
     manifest: Path | str | None = None,
     database: Path | str | None = None,
     plan_cache: bool = True,
+    is_routed: bool = True,
 ) -> Layer:
     """The layer of a built dbt project, or of a semantic manifest and a warehouse.
 
@@ -420,6 +447,7 @@ def open_layer(
         manifest: a `semantic_manifest.json`, instead of a project.
         database: the DuckDB file; by default the one of the project's profile.
         plan_cache: False keeps compiled questions in memory only.
+        is_routed: False reads facts alone, and no pre-aggregate.
 
     Definitions that are older than a file of the project are parsed again.
 
@@ -432,4 +460,4 @@ def open_layer(
         from cadran.core.project import dbt
 
         dbt.refresh(project)
-    return Layer(project, plan_cache=plan_cache)
+    return Layer(project, plan_cache=plan_cache, is_routed=is_routed)

@@ -115,6 +115,8 @@ class Result:
             numbers are those of the last build.
         drawer: what draws answers, of an answer, a KPI and a language; pictures stand above
             answers, so that who opens a layer hands it down.
+        source: what was read: facts by their names, a pre-aggregate or the ledger; empty where
+            that is the frozen SQL of a version.
     """
 
     drawer: ClassVar[Callable[[Result, str | None, str], Any] | None] = None
@@ -130,12 +132,14 @@ class Result:
         history: Provenance | None = None,
         note: str = "",
         watermark: dt.datetime | None = None,
+        source: str = "",
         reach: Callable[[str], dt.date | None] | None = None,
     ) -> None:
         """Wrap rows that the layer has computed."""
         self._reach = reach
         self.note = note
         self.watermark = watermark
+        self.source = source
         self._history = history
         self._table = table
         self._cards = cards

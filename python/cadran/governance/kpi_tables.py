@@ -10,6 +10,9 @@ says whether that period is complete. A saved query chooses how it is materialis
         config:
           meta:
             table: {materialized: incremental}   # table | view | incremental
+
+One that is marked `table: {preaggregate: true}` becomes a pre-aggregate instead, which questions
+are answered from by themselves: see `cadran.core.semantics.preaggregates`.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cadran.core.project import generated
 from cadran.core.query.request import DAY_OR_COARSER, ask
 from cadran.core.result import COMPLETE
+from cadran.core.semantics import preaggregates
 from cadran.core.semantics.metrics import ADDITIVE, NOT_ADDITIVE
 from cadran.errors import CardError, ProjectError
 from cadran.formats import strict_yaml
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from cadran.core.query.request import Query
 
 FOLDER = Path("models") / "kpis"
+PREAGGREGATES = Path("models") / preaggregates.FOLDER
 MATERIALIZATIONS = ("table", "view", "incremental")
 INTEGERS = {"HUGEINT", "UHUGEINT", "BIGINT", "UBIGINT", "INTEGER", "SMALLINT", "TINYINT"}
 
@@ -76,7 +82,7 @@ def write(layer: Layer, project_dir: Path | str = ".") -> list[Path]:
     changed = []
     expected = _expected_files(layer, root, as_built=True)
     for path, text in expected.items():
-        if not path.exists() or not _is_same(path.read_text(encoding="utf-8"), text):
+        if not path.exists() or not generated.is_same(path.read_text(encoding="utf-8"), text):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             changed.append(path)
@@ -102,26 +108,12 @@ def differences(
     messages = {}
     for path, text in expected.items():
         present = path.read_text(encoding="utf-8") if path.exists() else ""
-        if not _is_same(present, text):
+        if not generated.is_same(present, text):
             messages[path.relative_to(root)] = _difference(path.relative_to(root), present, text)
     for path in _stale(layer, root, expected):
         text = path.read_text(encoding="utf-8")
         messages[path.relative_to(root)] = _difference(path.relative_to(root), text, "")
     return messages
-
-
-# MetricFlow numbers its steps as they come, over all semantic models that are switched on.
-_NUMBERED = re.compile(r"\b(subq|sma|cm|rss|nr_subq|\w+_src)_\d+")
-
-
-def _is_same(present: str, text: str) -> bool:
-    """Whether two files say the same; the numbers of steps are no more than names."""
-    return present == text or _renumbered(present) == _renumbered(text)
-
-
-def _renumbered(text: str) -> str:
-    numbers: dict[str, int] = {}
-    return _NUMBERED.sub(lambda m: f"{m[1]}_{numbers.setdefault(m[0], len(numbers))}", text)
 
 
 def _difference(name: Path, present: str, expected: str) -> str:
@@ -142,13 +134,18 @@ def _expected_files(layer: Layer, root: Path, *, as_built: bool) -> dict[Path, s
 
 def _stale(layer: Layer, root: Path, expected: dict[Path, str]) -> list[Path]:
     """Files whose saved query is gone; what is switched off stays as it is."""
-    present = {path for ending in ("sql", "yml") for path in (root / FOLDER).rglob(f"*.{ending}")}
+    present = {
+        path
+        for folder in (FOLDER, PREAGGREGATES)
+        for ending in ("sql", "yml")
+        for path in (root / folder).rglob(f"*.{ending}")
+    }
     switched_off = layer.project.switched_off("saved_query")
     return sorted(path for path in present - set(expected) if path.stem not in switched_off)
 
 
 def tables(layer: Layer, root: Path | None = None) -> list[KpiTable]:
-    """One KPI table per saved query of the project itself, in the order of their names.
+    """One model per saved query of the project itself, in the order of their names.
 
     Args:
         layer: the layer of a project.
@@ -157,7 +154,84 @@ def tables(layer: Layer, root: Path | None = None) -> list[KpiTable]:
     dbt = layer.project.dbt_manifest
     own = dbt["metadata"]["project_name"]
     saved = [query for query in dbt["saved_queries"].values() if query["package_name"] == own]
-    return [_kpi_table(layer, dbt, query, root) for query in sorted(saved, key=lambda q: q["name"])]
+    return [
+        _preaggregate(layer, query, root)
+        if preaggregates.is_marked(query)
+        else _kpi_table(layer, dbt, query, root)
+        for query in sorted(saved, key=lambda q: q["name"])
+    ]
+
+
+def _preaggregate(layer: Layer, saved: dict[str, Any], root: Path | None) -> KpiTable:
+    """The model of a pre-aggregate."""
+    options = set(saved["config"]["meta"]["table"]) - {"preaggregate"}
+    if options or saved["config"]["meta"]["table"]["preaggregate"] is not True:
+        raise CardError(
+            f"{saved['original_file_path']}: saved query '{saved['name']}', config.meta.table:"
+            " a pre-aggregate is `{preaggregate: true}` and nothing else."
+        )
+    item = preaggregates.of(layer, saved)
+    path = PREAGGREGATES / Path(saved["path"]).parent / item.name
+    names = [item.period, *item.dimensions]
+    sums = [component.column for component in item.components]
+    file = root / path.with_suffix(".yml") if root else None
+    statement = preaggregates.sql_of(layer, item)
+    types = _types(layer, statement, [*names, *sums, preaggregates.ROWS], file)
+    leaf = sums[0]
+    described = {d["name"]: d["description"] for d in layer.dimensions(leaf, governed=False)}
+    columns: list[dict[str, Any]] = [
+        {"name": item.period, "description": f"Start of the {item.grain}."},
+        *(
+            {"name": name, "description": " ".join((described.get(name) or name).split())}
+            for name in item.dimensions
+        ),
+        *(
+            {
+                "name": component.column,
+                "description": _words(layer, component.column),
+                "config": {"meta": {"aggregate": component.agg}},
+            }
+            for component in item.components
+        ),
+        {
+            "name": preaggregates.ROWS,
+            "description": f"Rows of {item.fact.model} that are in the group.",
+            "data_tests": ["not_null"],
+        },
+    ]
+    for column in columns:
+        column["data_type"] = types[column["name"]].lower()
+    entry: dict[str, Any] = {
+        "name": item.name,
+        "description": " ".join((saved.get("description") or f"Saved query {item.name}.").split())
+        + f" One row per {', '.join(names)}; questions that it answers exactly are read from it.",
+        "columns": columns,
+    }
+    macros = layer.project.dbt_manifest["macros"]
+    tests: list[dict[str, Any]] = []
+    if "macro.cadran.test_unique_combination" in macros:
+        tests.append({"cadran.unique_combination": {"arguments": {"columns": names}}})
+    if "macro.cadran.test_counts_rows_of" in macros:
+        fact = f"ref('{_model_of(layer, item.fact.model)}')"
+        tests.append({"cadran.counts_rows_of": {"arguments": {"fact": fact}}})
+    if tests:
+        entry["data_tests"] = tests
+    return KpiTable(path, preaggregates.model_text(layer, item), _patch(entry))
+
+
+def _words(layer: Layer, metric: str) -> str:
+    definition = layer.metric(metric)
+    return " ".join((definition["description"] or definition["label"] or metric).split())
+
+
+def _model_of(layer: Layer, semantic_model: str) -> str:
+    """The dbt model that a semantic model reads."""
+    relation = next(
+        model["node_relation"]["relation_name"]
+        for model in layer.project.semantic_manifest["semantic_models"]
+        if model["name"] == semantic_model
+    )
+    return generated.models(layer.project.dbt_manifest)[relation]
 
 
 def _types(layer: Layer, sql: str, names: list[str], file: Path | None) -> dict[str, str]:
@@ -192,7 +266,13 @@ def _kpi_table(
     columns = [_column(layer, column, kind, parts, groups) for column, kind in types.items()]
     return KpiTable(
         path=folder / name,
-        sql=_model(_with_refs(sql, layer, dbt), columns, list(groups), options, complete),
+        sql=_model(
+            generated.with_refs(sql, layer.project.relations, dbt),
+            columns,
+            list(groups),
+            options,
+            complete,
+        ),
         documentation=_documentation(
             layer, name, saved, [*columns, *([_COMPLETE] if complete else [])], list(groups)
         ),
@@ -242,7 +322,7 @@ def _column(
     return Column(
         name,
         data_type,
-        " ".join((metric["description"] or metric["label"] or name).split()),
+        _words(layer, name),
         _additivity(layer, name),
         kpi=name if card else None,
         part_of=tuple(parts.get(name, ())),
@@ -262,7 +342,7 @@ def _completeness(layer: Layer, dbt: dict[str, Any], query: Query) -> str:
     if query.period is None:
         return ""
     column, grain = query.period
-    models = _models(dbt)
+    models = generated.models(dbt)
     minutes: dict[tuple[str, str], int] = {}
     for metric in query.metrics:
         allowance = layer.reaches.allowance(metric)
@@ -279,32 +359,6 @@ def _completeness(layer: Layer, dbt: dict[str, Any], query: Query) -> str:
         for (model, expr), covered in sorted(minutes.items())
     )
     return f"{{{{ cadran.is_complete('{column}', '{grain}', [\n{sources}    ]) }}}}"
-
-
-def _models(dbt: dict[str, Any]) -> dict[str, str]:
-    """The name of the model that makes each relation."""
-    return {
-        node["relation_name"]: node["name"]
-        for node in dbt["nodes"].values()
-        if node["resource_type"] == "model"
-    }
-
-
-def _with_refs(sql: str, layer: Layer, dbt: dict[str, Any]) -> str:
-    """Replace each physical relation by the `ref()` of its dbt model."""
-    models = _models(dbt)
-    for relation in layer.project.relations:
-        if relation in models:
-            sql = re.sub(
-                rf"(?<![\w.\"]){re.escape(relation)}(?![\w.\"])",
-                f"{{{{ ref('{models[relation]}') }}}}",
-                sql,
-            )
-        elif relation in sql:
-            raise ProjectError(
-                f"{relation} stands in a metric's SQL and is no model of the project"
-            )
-    return sql
 
 
 def _model(
@@ -366,6 +420,11 @@ def _documentation(
     if "macro.cadran.test_unique_combination" in layer.project.dbt_manifest["macros"]:
         test = {"cadran.unique_combination": {"arguments": {"columns": groups}}}
         entry["data_tests"] = [test]
+    return _patch(entry)
+
+
+def _patch(entry: dict[str, Any]) -> str:
+    """The documentation of a model as a file of YAML."""
     head = "# Generated by `cadran tables`; never edited by hand.\n"
     text = yaml.safe_dump({"models": [entry]}, sort_keys=False, allow_unicode=True, width=100)
     return head + text

@@ -30,7 +30,7 @@ from cadran.errors import CadranError, CardError, QueryError, UnknownNameError, 
 from cadran.formats import periods
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cadran.core.compiler.metricflow import Compiler
     from cadran.core.project.artifacts import Project
@@ -638,6 +638,15 @@ class SemanticModel:
         from cadran.core.compiler.metricflow import Compiler
 
         return Compiler(self.project)
+
+    def kept(self, key: Iterable[object], make: Callable[[], Any]) -> Any:
+        """What is made of the definitions, kept with their plans; of JSON types."""
+        name = self._key(*key)
+        value = self._plans.get(name)
+        if value is None:
+            value = make()
+            self._plans.put(name, value)
+        return value
 
     def _key(self, *parts: object) -> str:
         return plans.key_of(self._identity, *parts)

@@ -146,6 +146,14 @@ class DuckDB:
         """Nothing: rows are those of the last build."""
         return None
 
+    def stamp(self) -> object | None:
+        """When the file was written, and which one it is.
+
+        Raises:
+            WarehouseError: it is not there.
+        """
+        return self._stamp_now()
+
     def stopper(self) -> Callable[[], None]:
         """What stops the statement of this thread, to be called from another one.
 

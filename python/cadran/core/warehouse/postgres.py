@@ -227,6 +227,10 @@ class Postgres:
         """Nothing: rows are those of the last build."""
         return None
 
+    def stamp(self) -> object | None:
+        """Nothing: a server does not say when rows changed."""
+        return None
+
     def stopper(self) -> Callable[[], None]:
         """What stops the statement of this thread, to be called from another one."""
         return self._turn().stop

@@ -62,6 +62,9 @@ class Warehouse(Protocol):
     def distinct_values(self, relation: str, column: str) -> int | None:
         """About how many values a column has, as far as that is known without reading it."""
 
+    def stamp(self) -> object | None:
+        """What changes whenever built rows do; None where the engine has no such thing."""
+
     def writing(self, wait: float) -> AbstractContextManager[Writing]:
         """A connection that may write, for a batch of the ledger."""
 
