@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from cadran.audit import log, usage
+from cadran.audit import log
 from cadran.cli.common import add_language, add_project, describe, examples, open_layer
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def _tables(parsed: argparse.Namespace) -> int:
 
 
 def _suggest(parsed: argparse.Namespace, layer: Layer) -> int:
+    from cadran.audit import usage
     from cadran.governance import suggestions
 
     folder = parsed.audit or usage.folder_of(layer.project.root or parsed.project_dir)
