@@ -26,7 +26,7 @@ class LabLayer:
     """As much of a layer as SLOs need, over the laboratory's warehouse."""
 
     def __init__(self, lab):
-        self.lab, self.problem = lab, None
+        self.lab, self.problem, self.root = lab, None, None
         self.warehouse, self.project = SimpleNamespace(arrow=self._arrow), self
 
     def _arrow(self, sql):

@@ -246,12 +246,12 @@ def test_a_message_says_in_french_what_burns_and_since_which_deployment(quiet):
     title, text = message.title_and_text(facts, "firing", "fr")
     plain = text.replace("\N{NARROW NO-BREAK SPACE}", " ").replace("\N{NO-BREAK SPACE}", " ")
     assert title == (
-        "ALERTE (astreinte): Disponibilité\N{NO-BREAK SPACE}: loud consomme son budget 14,3 fois"
+        "ALERTE (astreinte): Disponibilité\N{NO-BREAK SPACE}: Loud consomme son budget 14,3 fois"
         " trop vite"
     )
     assert plain.splitlines() == [
         (
-            "Disponibilité : loud consomme son budget d'erreur 14,3 fois trop vite sur 1 h et 20,0"
+            "Disponibilité : Loud consomme son budget d'erreur 14,3 fois trop vite sur 1 h et 20,0"
             " fois sur 5 min ; l'alerte commence au-dessus de 13,4."
         ),
         "Depuis le 1 mars 2026, 12:09 (UTC).", "Reste du budget : -100,0 %.",

@@ -42,7 +42,7 @@ def test_the_status_of_an_slo_is_the_same_in_every_form_and_language(cadran):
     assert code == 0
     assert len(re.findall("28 days: ", out)) == 5
     english = f"{row['remaining_rate']:.1%}"
-    assert english in next(line for line in out.splitlines() if "checkout" in line)
+    assert english in next(line for line in out.splitlines() if "Checkout" in line)
     french = cadran("slo", "status", CHECKOUT, "--lang", "fr")[1]
     assert english.replace(".", ",").removesuffix("%") in french
     assert "dans le budget" in french

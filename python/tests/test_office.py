@@ -11,7 +11,7 @@ import re
 import subprocess
 import threading
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -327,7 +327,7 @@ def test_a_page_that_has_no_room_on_its_slide_is_refused(drawn):
     rows = tuple(Row((Cell(f"Row {number}"),)) for number in range(60))
     long = Table("Long", "", (Column("Name", 60),), rows)
     page = Page("long", "3", "Long", Text("Too long."), Text(""), (long,), "")
-    pack = Pack(*(getattr(drawn, name) for name in drawn.__slots__[:-1]), (page,))
+    pack = replace(drawn, pages=(page,))
     with pytest.raises(ReportError, match=r"Page 3 \(Long\) does not fit .* mm more"):
         slides(pack)
 

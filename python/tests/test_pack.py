@@ -10,6 +10,7 @@ import string
 import subprocess
 from collections import defaultdict
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,8 +32,10 @@ from cadran.reports.pack import (
     Tiles,
     figures_of,
     rows_of,
+    stated_by,
 )
 from cadran.reports.pdf import pdf, pdf_of
+from cadran.reports.published import diff, figures_in, publish
 from cadran.reports.speech import FILE, Speech, texts
 from cadran.reports.trends import limits
 
@@ -82,27 +85,53 @@ def test_every_page_is_there_in_both_languages(packs, lang):
 
 
 def test_every_figure_that_has_a_question_is_what_the_layer_answers_to_it(packs, layer):
-    asked = defaultdict(dict)
-    for pack in packs.values():
-        for figure in figures_of(pack.pages):
-            if figure.question is not None:
-                question = figure.question
-                by = question.dimension
-                asked[question.start, question.end, by].setdefault(question.metric, []).append(
-                    figure
-                )
+    asked = defaultdict(lambda: defaultdict(list))
+    for figure in (one for pack in packs.values() for one in stated_by(pack.pages)):
+        question = figure.question
+        if question is not None and question.grain:  # rows of a grain are asked at once
+            asked[None, None, question.dimension, question.grain][question.metric].append(figure)
+        elif question is not None:
+            days = question.start, question.end
+            asked[(*days, question.dimension, "")][question.metric].append(figure)
     count = 0
-    for (start, end, by), metrics in asked.items():
-        rows = layer.query(list(metrics), [by] if by else [], start=start, end=end).to_arrow()
-        answers = {row[by] if by else None: row for row in rows.to_pylist()}
+    for (start, end, by, grain), metrics in asked.items():
+        time = f"metric_time__{grain}"
+        every = [figure.question for figures in metrics.values() for figure in figures]
+        rows = layer.query(
+            list(metrics), [*filter(None, (by, grain and time))],
+            start=start or min(one.start for one in every),
+            end=end or max(one.end for one in every),
+        ).to_arrow()  # fmt: skip
+        answers = {(row.get(by), row.get(time)): row for row in rows.to_pylist()}
         for metric, figures in metrics.items():
             for figure in figures:
-                assert answers[figure.question.member][metric] == figure.value, figure
+                question = figure.question
+                key = question.member, question.start if grain else None
+                assert answers[key][metric] == figure.value, figure
                 count += 1
-    assert count > 100
+    assert count > 400
     assert {"net_revenue", "platform_availability", "incident_count"} <= {
         metric for metrics in asked.values() for metric in metrics
     }
+
+
+def test_all_that_a_pack_says_is_published_the_same_of_both_languages(packs, layer, tmp_path):
+    silent = [
+        figure for figure in figures_of(packs["en"].pages)
+        if figure.value is not None and figure.question is None and not figure.origin
+    ]  # fmt: skip
+    assert silent == []
+    said = {lang: figures_in(pack, layer) for lang, pack in packs.items()}
+    assert diff(said["en"], said["fr"]) == ()
+    journal = SimpleNamespace(project=SimpleNamespace(root=tmp_path))
+    kept = publish(journal, "2026-10", said["en"], by="ann@example.com",
+                   recommendations=packs["en"].recommended)  # fmt: skip
+    assert diff(kept.figures, said["fr"]) == ()
+    assert all(titles.keys() == {"en", "fr"} for titles in kept.recommendations.values())
+    kinds = {figure.metric.split(" ")[0] for figure in kept.figures}
+    assert {"incident", "impact", "forecast", "risk", "error_budget_consumed_rate"} <= kinds
+    ends = {figure.metric.rpartition(" ")[2] for figure in kept.figures}
+    assert {"estimate", "low", "high"} <= ends
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
 
+from cadran.core.project import names
+from cadran.errors import CardError
 from cadran.governance.notes import Note, Remark
 from cadran.insight.drivers import Contribution
 from cadran.insight.readings import Reading
 from cadran.insight.view import View, Window
 from cadran.reliability.sla import Contract, settled
-from cadran.reports import costs, levels, make, summary, trends
+from cadran.reports import appendix, costs, levels, make, summary, trends
 from cadran.reports.basis import Basis
 from cadran.reports.levels import CONSUMED, SLO, LevelFacts
-from cadran.reports.pack import Figure
+from cadran.reports.pack import Figure, stated_by
 from cadran.reports.period import Period
+from cadran.reports.published import PublishedFigure, publish
 from cadran.reports.speech import Speech
 
 QUARTER = dt.date(2026, 7, 1)
-CARD = SimpleNamespace(name="orders", unit="", additivity="additive", grains=("month",))
+CARD = SimpleNamespace(name="orders", unit="", additivity="additive", grains=("month",), version=1)
 WEEK = "metric_time__week"
 
 
@@ -51,7 +56,10 @@ def test_weeks_at_the_ends_of_a_period_have_its_days_only_and_an_slo_without_eve
         used = 1.18 if end == dt.date(2026, 7, 5) else 0.5
         return [{SLO: "s", CONSUMED: used}, {SLO: "none", CONSUMED: None}]
 
-    one, none = (SimpleNamespace(id=name, service="Shop", label=name) for name in ("s", "none"))
+    aim = SimpleNamespace(target=Decimal("0.999"))
+    one, none = (
+        SimpleNamespace(id=name, service="Shop", label=name, status=aim) for name in ("s", "none")
+    )
     monkeypatch.setattr("cadran.insight.service_levels.levels", lambda *_: [one, none])
     layer = SimpleNamespace(project=SimpleNamespace(root=None))
     source = SimpleNamespace(layer=layer, rows=rows, sees=lambda _: True)
@@ -68,6 +76,14 @@ def test_weeks_at_the_ends_of_a_period_have_its_days_only_and_an_slo_without_eve
     assert page.title.text == "The internal objective holds its error budget."
     [heat] = page.blocks
     assert [series.name for series in heat.series] == ["Shop · s"]
+    stated = [(figure.question.start, figure.question.end, figure.question.grain, figure.value)
+              for figure in stated_by(heat)]  # fmt: skip
+    assert stated == [
+        (QUARTER, dt.date(2026, 7, 5), "", 1.18),
+        (dt.date(2026, 9, 21), dt.date(2026, 9, 27), "week", 0.1),
+        (dt.date(2026, 9, 28), dt.date(2026, 9, 30), "", 0.5),
+    ]
+    assert {figure.definition for figure in stated_by(heat)} == {"target 0.999"}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +119,21 @@ def test_a_month_that_runs_owes_nothing_and_is_not_judged(months):
     assert table.rows[1].cells[-1].figure.value == 100
     beside = costs._beside(basis, both, 5)
     assert [figure.value for text in beside.texts for figure in text.figures] == [100]
+
+
+def test_what_a_contract_came_to_is_stated_net_gross_and_credited_with_its_text(months):
+    basis = basis_of(through=dt.date(2026, 8, 8))
+    # A month whose exclusions make a difference.
+    one = replace(months[QUARTER], gross=Fraction(1, 2))
+    page = levels.page(basis, LevelFacts({"c": {QUARTER: one}}, frozenset(), (), {}, {}))
+    stated = {figure.origin: figure for figure in stated_by(page)}
+    assert {name: figure.value for name, figure in stated.items()} == {
+        "sla credits EUR": 100, "sla c 2026-07 net": one.net, "sla c 2026-07 gross": one.gross,
+        "sla c excluded minutes": 0, "sla c credits": 100,
+    }  # fmt: skip
+    [definition] = {figure.definition for figure in stated.values()}
+    other = one.contract.model_copy(update={"base_amount": Decimal(2000)})
+    assert definition == levels.contracted(one.contract) != levels.contracted(other)
 
 
 def test_where_no_month_is_over_the_title_says_so(months):
@@ -166,3 +197,46 @@ def test_a_note_names_who_said_it(monkeypatch):
         basis = basis_of(lang=lang, source=source, whole=lambda _: True)
         said = make._notes(basis)
         assert said == {"orders": f"ann@example.com{colon}Bad weather. Wait."}
+
+
+# Appendix and names -------------------------------------------------------------------------
+
+
+def test_restatements_are_told_since_the_last_pack_of_an_earlier_period(monkeypatch, tmp_path):
+    asked = []
+    rows = [{"kpi": "orders", "published_at": dt.datetime(2026, 10, 2), "details": "{}"}] * 8  # noqa: DTZ001 - UTC without zone
+    table = SimpleNamespace(to_pylist=lambda: rows)
+    monkeypatch.setattr(appendix, "has_ledger", lambda _: True)
+    project = SimpleNamespace(root=tmp_path)
+    warehouse = SimpleNamespace(arrow=lambda sql: asked.append(sql) or table)
+    layer = SimpleNamespace(project=project, warehouse=warehouse)
+    basis = basis_of(source=SimpleNamespace(layer=layer))
+    basis.cards = (CARD,)
+    basis.words.label = lambda _: "Orders"
+    texts = [text.text for text in appendix._changes(basis)]
+    assert "No pack of an earlier period was published" in texts[1]
+    assert "timestamp '2026-07-01'" in asked[-1]
+    said = [PublishedFigure("orders", QUARTER, QUARTER, 1)]
+    before = publish(layer, "2026-08", said, by="ann@example.com")
+    publish(layer, "2026-Q3", said, by="ann@example.com")
+    publish(layer, "2026-10", said, by="ann@example.com")
+    texts = [text.text for text in appendix._changes(basis)]
+    assert "since the last pack (pack-1, 2026-08)" in texts[1]
+    assert f"timestamp '{before.at.replace(tzinfo=None)}'" in asked[-1]
+    assert texts[-1] == "Two further restatements are not shown."
+
+
+def test_a_project_says_what_its_services_are_called(tmp_path):
+    file = tmp_path / names.FILE
+    assert names.words(tmp_path, "fr") == {}
+    file.write_text("names:\n  mkt_2: {en: Market two, fr: Marché deux}\n")
+    for lang, name, of_checkout in (
+        ("en", "Market two", "Checkout"),
+        ("fr", "Marché deux", "Paiement"),
+    ):
+        speech = Speech(lang, more=names.words(tmp_path, lang))
+        assert (speech.name("mkt_2"), speech.name("checkout")) == (name, of_checkout)
+        assert speech.name("back_office") == "Back office"
+    file.write_text("names:\n  mkt_2: {en: Market two}\n")
+    with pytest.raises(CardError, match="fr"):
+        names.read(tmp_path)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
 
 from cadran.cli.app import main
 from cadran.errors import QueryError, UnknownNameError
-from cadran.reports.pack import Figure, Notes, Question, Text
+from cadran.reports.pack import Figure, Notes, PictureBlock, Question, Series, Text
 from cadran.reports.published import PublishedFigure, diff, figures_in, pack, packs, publish
 
 FIRST, LAST = dt.date(2026, 7, 1), dt.date(2026, 9, 30)
@@ -80,21 +82,49 @@ def test_what_moved_is_told_with_its_reason():
     assert moved["a"].to_row()["change"] == -10
 
 
-def test_the_figures_of_a_pack_are_its_answers_with_their_versions():
+def test_what_a_pack_says_is_its_figures_and_the_values_of_its_charts_with_their_definitions():
     asked = Question("net_revenue", FIRST, LAST, where=("a = 1",), grain="quarter")
     of_member = Question("rate", FIRST, LAST, dimension="customer__country", member="FR")
     texts = (
         Text("", figures=(Figure("1.2 M", Decimal("1234567.80"), "EUR", asked),)),
         Text("", figures=(Figure("10 %", 0.1, "%", of_member),)),
-        Text("", figures=(Figure("99 %", 0.99, "%", origin="sla"),)),
+        Text("", figures=(Figure("99 %", Fraction(999, 1000), "%", origin="sla a 2026-07 net",
+                                 definition="contract a 1"),)),
     )  # fmt: skip
+    months = Series("r", ("Jul", "Aug"), (5, None), "orders", sources=(Question("n", FIRST, LAST),
+                    "limit high n"), definition="n version 3")  # fmt: skip
     layer = SimpleNamespace(
         is_kpi=lambda name: name == "net_revenue", card=lambda _: SimpleNamespace(version=3)
     )
-    assert figures_in(Notes(texts), layer) == (
+    drawn = PictureBlock("", "", None, (months,))
+    said = SimpleNamespace(key="2026-Q3", pages=(Notes(texts), drawn))
+    assert figures_in(said, layer) == (
         figure(version=3, where=("a = 1",), grain="quarter"),
         figure("rate", 0.1, unit="%", version=None, dimension="customer__country", member="FR"),
-    )
+        figure("sla a 2026-07 net", Fraction(999, 1000), unit="%", version=None,
+               definition="contract a 1"),
+        figure("n", 5, unit="orders", version=None, definition="n version 3"),
+        figure("limit high n", None, unit="orders", version=None, definition="n version 3"),
+    )  # fmt: skip
+
+
+def test_a_contract_a_target_or_a_method_that_changed_is_a_definition_and_a_fraction_stays_exact(
+    layer,
+):
+    net, cost = "sla a 2026-07 net", "impact i1 net_revenue low"
+    old = [
+        figure(net, Fraction(999, 1000), unit="%", version=None, definition="contract a 1"),
+        figure(cost, 10.5, version=None, definition="impact 1"),
+    ]
+    new = [replace(old[0], value=Fraction(998, 1000), definition="contract a 2"),
+           replace(old[1], value=11.0)]  # fmt: skip
+    said = publish(layer, "2026-Q3", old, by="ann@example.com")
+    assert {one.metric: one.value for one in said.figures}[net] == Fraction(999, 1000)
+    moved = {one.figure.metric: one for one in diff(said.figures, new)}
+    assert (moved[net].reason, moved[net].change) == ("definition", Decimal("-0.001"))
+    assert moved[net].definitions == ("contract a 1", "contract a 2")
+    assert (moved[cost].reason, moved[cost].change) == ("data", Decimal("0.5"))
+    assert moved[net].to_row()["before"] == Decimal("0.999")
 
 
 def test_the_command_tells_what_moved_between_two_packs(layer, monkeypatch, capsys):

@@ -9,6 +9,7 @@ import subprocess
 import venv
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -257,7 +258,8 @@ def test_a_replay_fires_when_both_windows_burn_and_resolves_with_the_short_one(d
         status, "relation",
         lambda _layer, model, schema="reliability": f"warehouse.{schema}.{model}",
     )  # fmt: skip
-    replay = simulate(None, "a", days=7)
+    layer = SimpleNamespace(project=SimpleNamespace(root=None))
+    replay = simulate(layer, "a", days=7)
     fast = [f for f in replay.firings if f.tier == "fast"]
     # Above 13.44 in an hour: more than 8.064 bad minutes of 60, so nine; above it in five minutes
     # while one of them is bad (20): until 12:14.
@@ -267,9 +269,9 @@ def test_a_replay_fires_when_both_windows_burn_and_resolves_with_the_short_one(d
                    for f in replay.firings)),
     ]  # fmt: skip
     assert (replay.caught, replay.false_alarms) == (1, 0)
-    stricter = simulate(None, "a", target=Decimal("0.999"), days=7)
+    stricter = simulate(layer, "a", target=Decimal("0.999"), days=7)
     assert [f"{f.fired_at:%H:%M}" for f in stricter.firings if f.tier == "fast"] == ["12:01"]
-    laxer = simulate(None, "a", target=Decimal("0.9"), days=7)
+    laxer = simulate(layer, "a", target=Decimal("0.9"), days=7)
     assert [f for f in laxer.firings if f.tier == "fast"] == []
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from cadran.reliability.alerts.policy import Receiver
     from cadran.reports.pack import Pack
-    from cadran.reports.published import PublishedPack
 
 NOTES = """\
 What an executive committee reads, of a month, a quarter or a year: a verdict, the KPIs against
@@ -79,7 +78,11 @@ def _report(parsed: argparse.Namespace) -> int:
         written.append(file)
         print(file)
     if parsed.publish:
-        print(_published(source, pack, by).id)
+        figures = published.figures_in(pack, source.layer)
+        kept = published.publish(
+            source.layer, pack.key, figures, by=by, recommendations=pack.recommended
+        )
+        print(kept.id)
     if receiver is not None:
         _send(receiver, parsed.project_dir, pack, written)
         print(f"{receiver.name} has it.")
@@ -94,19 +97,6 @@ def _send(receiver: Receiver, root: Path, pack: Pack, written: list[Path]) -> No
         part for text in (first.title, first.subtitle) for part in (text.lead, text.text) if part
     )
     delivery.Chat(receiver, root).send_files(title, body, written)
-
-
-def _published(source: Source, pack: Pack, by: str) -> PublishedPack:
-    """The pack as it is kept: its figures, and its recommendations in both languages."""
-    from cadran.reports import recommend
-
-    titles: dict[str, dict[str, str]] = {}
-    for lang, entries in recommend.in_languages(source.layer, pack.key).items():
-        for entry in entries:
-            if entry.status != "held":
-                titles.setdefault(entry.id, {})[lang] = entry.title
-    figures = published.figures_in(pack, source.layer)
-    return published.publish(source.layer, pack.key, figures, by=by, recommendations=titles)
 
 
 def _diff(parsed: argparse.Namespace) -> int:

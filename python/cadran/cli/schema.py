@@ -50,6 +50,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     from cadran.core.ledger.settings import LedgerSettings
     from cadran.core.project.calendar import Calendar
     from cadran.core.project.checks import Settings
+    from cadran.core.project.names import Names
     from cadran.core.versions.record import RecordFile
     from cadran.reliability.alerts.policy import Policies
     from cadran.reports.rules import RecommendationSettings
@@ -61,6 +62,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "card": (CardBlock, "A KPI card: what stands under config.meta.kpi of a metric"),
         "cadran_alerts": (Policies, "cadran_alerts.yml: what is watched and who is told"),
         "cadran_calendar": (Calendar, "cadran_calendar.yml: holidays and promotions"),
+        "cadran_names": (Names, "cadran_names.yml: what services and members are called"),
         "cadran_checks": (Settings, "cadran_checks.yml: what a project decides about its checks"),
         "cadran_collect": (collector.Settings, "cadran_collect.yml: how a collector runs"),
         "cadran_digests": (Subscriptions, "cadran_digests.yml: who gets which digest"),

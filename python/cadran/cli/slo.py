@@ -143,7 +143,8 @@ def _is_coloured(parsed: argparse.Namespace) -> bool:
 
 
 def _row(slo: Status) -> dict[str, Any]:
-    return {name: getattr(slo, name) for name in slo.__slots__} | {"state": slo.state}
+    names = (name for name in slo.__slots__ if name != "subject_labels")
+    return {name: getattr(slo, name) for name in names} | {"state": slo.state}
 
 
 def text(slos: list[Status], lang: str = "en", *, is_coloured: bool = False) -> str:

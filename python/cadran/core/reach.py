@@ -72,11 +72,14 @@ class Reaches:
         self._model = model
         self._query = query
         self._reaches: dict[str, Reach | None] = {}
+        self._leaves: dict[tuple[str, ...], list[str]] = {}
         self._now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
     def of(self, *metrics: str) -> list[Reach]:
         """The reach of each source of some metrics that is not empty."""
-        leaves = sorted(self._model.metric_graph.leaves(*metrics))
+        if metrics not in self._leaves:
+            self._leaves[metrics] = sorted(self._model.metric_graph.leaves(*metrics))
+        leaves = self._leaves[metrics]
         return [reach for leaf in leaves if (reach := self._reach(leaf))]
 
     def stalest(self, metric: str) -> Reach | None:

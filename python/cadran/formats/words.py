@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cadran.errors import CadranError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FILE = Path(__file__).with_name("words.yml")
 
@@ -14,6 +18,20 @@ FILE = Path(__file__).with_name("words.yml")
 def words(section: str, lang: str) -> dict[str, str]:
     """The words of a section by their keys: `words("board", "fr")["target"]`."""
     return {key: entry[lang] for key, entry in _sections()[section].items()}
+
+
+def named(name: str, lang: str, own: Mapping[str, str] | None = None) -> str:
+    """A dimension, service or member in words.
+
+    Args:
+        name: as the data have it.
+        lang: en or fr.
+        own: names that come before those of every project, each under `name_` and the name.
+    """
+    last = name.rpartition("__")[2]
+    key, text = f"name_{last}", last.replace("_", " ")
+    every = words("pages", lang) if own is None or key not in own else own
+    return every.get(key, text[:1].upper() + text[1:])
 
 
 @cache

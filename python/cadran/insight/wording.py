@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from cadran.formats import numbers, periods
-from cadran.formats.words import words
+from cadran.formats.words import named, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,9 +39,7 @@ class Words:
 
     def name(self, name: str) -> str:
         """A dimension, scope or service in words: those there are for it, else the name itself."""
-        last = name.rpartition("__")[2]
-        text = last.replace("_", " ")
-        return self._words.get(f"name_{last}", text[:1].upper() + text[1:])
+        return named(name, self.lang, self._words)
 
     def names(self, names: Iterable[str]) -> dict[str, str]:
         """Dimensions in words; two of the same word are told apart by what they are of."""

@@ -28,7 +28,7 @@ from cadran.formats import periods, strict_yaml
 from cadran.reliability import status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -38,6 +38,8 @@ MINUTE = dt.timedelta(minutes=1)
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CENT = Decimal("0.01")
+_QUARTER = 15  # minutes
+_NONE = (0, 0)
 
 
 def _clock(value: object) -> object:
@@ -253,11 +255,7 @@ def settle(layer: Layer, contract: Contract, month: dt.date) -> Settlement:
     reached = status.watermark(layer, contract.kpi)
     if reached is None or reached <= starts_at:
         raise QueryError(f"There is no data of {month:%Y-%m} yet (KPI '{contract.kpi}').")
-    counts: dict[dt.datetime, tuple[int, int]] = {}
-    for service in contract.services:
-        for row in status.minutes(layer, contract.kpi, service, starts_at, ends_at):
-            good, total = counts.get(row["minute_at"], (0, 0))
-            counts[row["minute_at"]] = (good + row["good_count"], total + row["total_count"])
+    counts = status.minutes(layer, contract.kpi, contract.services, starts_at, ends_at)
     return settled(contract, month, counts, status.exclusions(layer), min(reached, ends_at))
 
 
@@ -330,10 +328,17 @@ def _agreed(contract: Contract, starts_at: dt.datetime, ends_at: dt.datetime) ->
     if contract.ends is not None:
         ends_at = min(ends_at, contract.midnight(contract.ends + dt.timedelta(days=1)))
     count = max(int((ends_at - starts_at) / MINUTE), 0)
-    every = (starts_at + n * MINUTE for n in range(count))
+    every = [starts_at + n * MINUTE for n in range(count)]
     if hours == ServiceHours():
-        return list(every)
-    return [m for m in every if hours.holds(m.replace(tzinfo=dt.UTC).astimezone(zone))]
+        return every
+    agreed, apart = [], dt.timedelta()
+    for minute in every:
+        # A zone's clock keeps its distance from UTC within a quarter of an hour.
+        if minute == starts_at or not minute.minute % _QUARTER:
+            apart = minute.replace(tzinfo=dt.UTC).astimezone(zone).utcoffset() or dt.timedelta()
+        if hours.holds(minute + apart):
+            agreed.append(minute)
+    return agreed
 
 
 def _excluded(
@@ -356,7 +361,10 @@ def _excluded(
         ):
             continue
         spans.append((row["starts_at"], row["ends_at"]))
-    minutes = [minute for minute in agreed if any(a <= minute < b for a, b in spans)]
+    within = [(a, b) for a, b in spans if agreed and a <= agreed[-1] and b > agreed[0]]
+    if not within:
+        return set()
+    minutes = [minute for minute in agreed if any(a <= minute < b for a, b in within)]
     return set(minutes if rules.cap_minutes is None else minutes[: rules.cap_minutes])
 
 
@@ -367,16 +375,18 @@ def _mean_of_slices(
     excluded: set[dt.datetime],
 ) -> tuple[list[BadMinute], Fraction | None, Fraction | None]:
     def mean(minutes: list[dt.datetime]) -> Fraction | None:
-        slices: dict[dt.datetime, list[int]] = {}
-        for minute in minutes:
-            cell = slices.setdefault(_slice(contract, minute), [0, 0])
-            good, total = counts.get(minute, (0, 0))
-            cell[0] += good
-            cell[1] += total
+        cells: Iterable[tuple[int, int]] = (counts.get(minute, _NONE) for minute in minutes)
+        if contract.slice_minutes > 1:
+            slices: dict[dt.datetime, tuple[int, int]] = {}
+            for minute, (good, total) in zip(minutes, cells, strict=True):
+                begin = _slice(contract, minute)
+                known = slices.get(begin, _NONE)
+                slices[begin] = known[0] + good, known[1] + total
+            cells = slices.values()
         # Sums of numerators by denominator: adding fractions one by one grows without need.
         sums: dict[int, int] = {}
         length = 0
-        for good, total in slices.values():
+        for good, total in cells:
             if total == 0:
                 if contract.no_data == "ignore":
                     continue
@@ -389,11 +399,10 @@ def _mean_of_slices(
 
     bad = [
         bad_minute(
-            contract, minute, counts.get(minute, (0, 0)),
+            contract, minute, counts.get(minute, _NONE),
             counts=True, is_excluded=minute in excluded,
         )
-        for minute in elapsed
-        if _is_below(Fraction(1), contract, counts.get(minute, (0, 0)))
+        for minute in _below(Fraction(1), contract, elapsed, counts)
     ]  # fmt: skip
     gross = mean(elapsed)
     net = mean([m for m in elapsed if m not in excluded]) if excluded else gross
@@ -406,12 +415,18 @@ def _slice(contract: Contract, minute: dt.datetime) -> dt.datetime:
     return minute - over * MINUTE if over else minute
 
 
-def _is_below(bound: Fraction, contract: Contract, cell: tuple[int, int]) -> bool:
-    """Whether a minute's share of good events is below a bound, in whole numbers."""
-    good, total = cell
-    if total == 0:
-        return contract.no_data == "bad"
-    return good * bound.denominator < bound.numerator * total
+def _below(
+    bound: Fraction,
+    contract: Contract,
+    minutes: list[dt.datetime],
+    counts: dict[dt.datetime, tuple[int, int]],
+) -> Iterator[dt.datetime]:
+    """The minutes whose share of good events is below a bound, found in whole numbers."""
+    above, below, is_silence_bad = bound.numerator, bound.denominator, contract.no_data == "bad"
+    for minute in minutes:
+        good, total = counts.get(minute, _NONE)
+        if good * below < above * total if total else is_silence_bad:
+            yield minute
 
 
 def _bad_time(
@@ -423,16 +438,14 @@ def _bad_time(
     """Runs are found first and excluded minutes taken off them after, so none is cut in two."""
     bound = Fraction(contract.bad_below or 1)
     runs: list[list[dt.datetime]] = []
-    for minute in elapsed:
-        if not _is_below(bound, contract, counts.get(minute, (0, 0))):
-            continue
+    for minute in _below(bound, contract, elapsed, counts):
         if runs and runs[-1][-1] + MINUTE == minute:
             runs[-1].append(minute)
         else:
             runs.append([minute])
     bad = [
         bad_minute(
-            contract, minute, counts.get(minute, (0, 0)),
+            contract, minute, counts.get(minute, _NONE),
             counts=len(run) >= contract.minimum_run, is_excluded=minute in excluded,
         )
         for run in runs
@@ -484,9 +497,9 @@ def _weights(
     ahead = sum(minute not in excluded for minute in agreed) - len(net_elapsed)
     gone = len(net_elapsed)
     if contract.no_data == "ignore":
-        silent = [m for m in net_elapsed if counts.get(m, (0, 0))[1] == 0]
+        silent = [m for m in net_elapsed if counts.get(m, _NONE)[1] == 0]
         if silent:
-            busy = {_slice(contract, m) for m in net_elapsed if counts.get(m, (0, 0))[1] > 0}
+            busy = {_slice(contract, m) for m in net_elapsed if counts.get(m, _NONE)[1] > 0}
             gone -= sum(_slice(contract, minute) not in busy for minute in silent)
     return gone + ahead, gone
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import ProjectError, QueryError, UnknownNameError, WarehouseError
+from cadran.formats.words import named
 from cadran.reliability.burn import Tier, derived
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from decimal import Decimal
+
+    import pyarrow as pa
 
     from cadran.core.layer import Layer
 
@@ -23,7 +26,8 @@ class Status:
     """Where an SLO stands in its window. Rates are fractions; net of exclusions unless gross.
 
     `remaining_rate` is negative when the budget is overspent. A composite has no units of its own.
-    Without traffic in the window there are no rates.
+    Without traffic in the window there are no rates. `subject_labels` are what the project calls
+    the subject, by language.
     """
 
     slo_id: str
@@ -53,6 +57,7 @@ class Status:
     gross_remaining_rate: float | None
     burn_rate_1h: float | None
     hours_to_exhaustion: float | None
+    subject_labels: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def state(self) -> str:
@@ -70,7 +75,9 @@ class Status:
         label, colon = (
             (self.label_fr, "\N{NO-BREAK SPACE}:") if lang == "fr" else (self.label_en, ":")
         )
-        return label if self.subject == "all" else f"{label}{colon} {self.subject}"
+        if self.subject == "all":
+            return label
+        return f"{label}{colon} {self.subject_labels.get(lang) or named(self.subject, lang)}"
 
 
 def relation(layer: Layer, model: str, schema: str = SCHEMA) -> str:
@@ -91,8 +98,13 @@ def read(layer: Layer, sql: str) -> list[dict[str, Any]]:
     Raises:
         QueryError: the project has no such models, or has not built them.
     """
+    rows: list[dict[str, Any]] = _table(layer, sql).to_pylist()
+    return rows
+
+
+def _table(layer: Layer, sql: str) -> pa.Table:
     try:
-        rows: list[dict[str, Any]] = layer.warehouse.arrow(sql).to_pylist()
+        return layer.warehouse.arrow(sql)
     except WarehouseError as problem:
         if "does not exist" in str(problem):
             raise QueryError(
@@ -100,7 +112,6 @@ def read(layer: Layer, sql: str) -> list[dict[str, Any]]:
                 " domain reliability to cadran_domains, and run `dbt build`."
             ) from problem
         raise
-    return rows
 
 
 def statuses(layer: Layer, names: Iterable[str] = ()) -> list[Status]:
@@ -110,7 +121,11 @@ def statuses(layer: Layer, names: Iterable[str] = ()) -> list[Status]:
         UnknownNameError: there is no such SLO.
     """
     rows = read(layer, f"select * from {relation(layer, 'fct_slo_status')} order by slo_id")
-    every = [Status(**row) for row in rows]
+    from cadran.core.project import names as project_names
+
+    called = project_names.read(layer.project.root).names
+    labels = {name: {"en": one.en, "fr": one.fr} for name, one in called.items()}
+    every = [Status(**row, subject_labels=labels.get(row["subject"], {})) for row in rows]
     chosen = set(names)
     ids = {name for status in every for name in (status.slo, status.slo_id)}
     for name in sorted(chosen - ids):
@@ -231,17 +246,33 @@ def overlapping_exclusions(layer: Layer) -> list[dict[str, Any]]:
 
 
 def minutes(
-    layer: Layer, kpi: str, subject: str, starts_at: dt.datetime, ends_at: dt.datetime
-) -> list[dict[str, Any]]:
-    """Good and valid events of a KPI by minute from an instant up to another, both in UTC."""
-    return read(
+    layer: Layer,
+    kpi: str,
+    subjects: Iterable[str],
+    starts_at: dt.datetime,
+    ends_at: dt.datetime,
+) -> dict[dt.datetime, tuple[int, int]]:
+    """Good and valid events of a KPI by minute, of some subjects together, in the order of time.
+
+    Args:
+        layer: the layer of a built project.
+        kpi: the SLI.
+        subjects: the services that are added up.
+        starts_at: the first instant, in UTC.
+        ends_at: the instant before which it ends.
+    """
+    among = ", ".join(_text(subject) for subject in subjects)
+    found = _table(
         layer,
-        "select minute_at, good_count, total_count"
+        "select minute_at, sum(good_count) as good_count, sum(total_count) as total_count"
         f" from {relation(layer, 'int_sli_minutely')}"
-        f" where kpi = {_text(kpi)} and subject = {_text(subject)}"
+        f" where kpi = {_text(kpi)} and subject in ({among})"
         f" and minute_at >= {_instant(starts_at)} and minute_at < {_instant(ends_at)}"
-        " order by minute_at",
+        " group by minute_at order by minute_at",
     )
+    # Through numpy: Arrow makes a timestamp at a time, ten times slower.
+    at, good, total = (column.to_numpy().tolist() for column in found.columns)
+    return dict(zip(at, zip(good, total, strict=True), strict=True))
 
 
 def watermark(layer: Layer, kpi: str) -> dt.datetime | None:

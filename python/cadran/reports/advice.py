@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cadran.insight.counterfactual import Interval
 from cadran.reports.pack import Advice, Cell, Column, Figure, Page, Row, Table, Text
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from cadran.reports.basis import Basis
     from cadran.reports.pack import Block, State
     from cadran.reports.recommend import Outcome
-    from cadran.reports.recommendation import Evidence, Recommendation
+    from cadran.reports.recommendation import Cost, Evidence, Recommendation
 
 ASKED = 3  # decisions that the summary names
 _A_PAGE = 8  # recommendations on one page
@@ -116,13 +117,13 @@ def _table(basis: Basis, recommendations: Sequence[Recommendation], before: int)
         cost: tuple[Figure, ...] = ()
         effect = w.print(one.effect)
         if one.cost is not None:
-            cost = (Figure(one.cost.text, one.cost.amount, one.cost.currency, origin=one.id),)
+            cost = _cost(one.id, one.cost)
             effect = f"{effect} {w('advice_cost', cost=w.print(one.cost.text))}".strip()
         rows.append(
             Row((
                 Cell(w.number(index), weight="strong"),
                 Cell(w.print(one.title), small=w.print(one.action), weight="strong"),
-                _evidence(basis, one.evidence),
+                _evidence(basis, one.id, one.evidence),
                 Cell(_person(one.owner)),
                 Cell("", small=effect, small_figures=cost),
                 Cell(w(f"confidence_{one.confidence}")),
@@ -132,22 +133,40 @@ def _table(basis: Basis, recommendations: Sequence[Recommendation], before: int)
     return Table("", "", columns, tuple(rows), is_dense=True)
 
 
-def _evidence(basis: Basis, evidence: Sequence[Evidence]) -> Cell:
+def _evidence(basis: Basis, name: str, evidence: Sequence[Evidence]) -> Cell:
     w = basis.words
     shown = evidence[:_EVIDENCE]
-    figures = tuple(_figure(one) for one in shown)
+    figures = tuple(figure for one in shown for figure in _figure(name, one))
     colon = w("colon")
     lines = [w.print(f"{one.label}{colon}{one.text}") for one in shown]
     return Cell("", small=" ; ".join(lines) if w.lang == "fr" else "; ".join(lines),
                 small_figures=figures)  # fmt: skip
 
 
-def _figure(one: Evidence) -> Figure:
-    return Figure(one.text, one.value, one.unit, origin=one.question or one.name)
+def _figure(name: str, one: Evidence) -> list[Figure]:
+    """The figure of a recommendation; of an estimate its two ends as well."""
+    asked = f" ({one.question})" if one.question else ""
+    origin = f"recommendation {name} {one.name}{asked}"
+    values = {"": one.value}
+    if isinstance(one.value, Interval):
+        values = {"": one.value.estimate, " low": one.value.lower, " high": one.value.upper}
+    return [
+        Figure(one.text, value, one.unit, origin=f"{origin}{part}")
+        for part, value in values.items()
+    ]
 
 
 def _figures(one: Recommendation) -> tuple[Figure, ...]:
-    return tuple(_figure(entry) for entry in one.evidence)
+    return tuple(figure for entry in one.evidence for figure in _figure(one.id, entry))
+
+
+def _cost(name: str, cost: Cost) -> tuple[Figure, ...]:
+    """What it costs to leave things as they are; of an estimate with its two ends."""
+    values = {"": cost.amount, " low": cost.low, " high": cost.high}
+    return tuple(
+        Figure(cost.text, value, cost.currency, origin=f"recommendation {name} cost{part}")
+        for part, value in values.items() if value is not None
+    )  # fmt: skip
 
 
 def _outcomes(basis: Basis, outcomes: Sequence[Outcome]) -> Table:

@@ -14,11 +14,14 @@ from cadran.errors import CadranError, ProjectError, WarehouseError
 from cadran.insight.readings import ENDING
 from cadran.reliability import status
 from cadran.reports.pack import Cell, Column, Figure, Page, Paragraphs, Row, Table, Text
+from cadran.reports.period import Period
+from cadran.reports.published import packs
 
 if TYPE_CHECKING:
     from cadran.core.project.cards import Card
     from cadran.reports.basis import Basis
     from cadran.reports.pack import Block
+    from cadran.reports.published import PublishedPack
 
 _A_PAGE = 9  # definitions on one page
 _MOST = 6  # rows of each list
@@ -121,26 +124,46 @@ def _changes(basis: Basis) -> tuple[Text, ...]:
                 )  # fmt: skip
     if not texts:
         texts.append(Text(w("no_new_version")))
-    restated = _restated(basis)
+    before = _pack_before(basis)
+    restated = _restated(basis, before)
     if restated is None:
         texts.append(Text(w("no_ledger")))
-    elif not restated:
-        texts.append(Text(w("no_restatement")))
+        return tuple(texts)
+    if before is None:
+        texts.append(Text(w("no_pack_before")))
     else:
-        texts += restated[:_MOST]
+        said = f"{before.id}, {before.period}"
+        texts.append(Text(w("since_pack", pack=said, day=w.date(before.at.date()))))
+    if not restated:
+        texts.append(Text(w("no_restatement")))
+    texts += restated[:_MOST]
+    if len(restated) > _MOST:
+        texts.append(Text(w.sentence(w.counted("restated_more", len(restated) - _MOST))))
     return tuple(texts)
 
 
-def _restated(basis: Basis) -> list[Text] | None:
-    """What was restated since the period began; None where nothing is published in a ledger."""
+def _pack_before(basis: Basis) -> PublishedPack | None:
+    """The last pack of a period that ended before this one; its own is no pack before it."""
+    every = packs(basis.source.layer)
+    return next(
+        (one for one in reversed(every) if Period.read(one.period).end < basis.period.end), None
+    )
+
+
+def _restated(basis: Basis, before: PublishedPack | None) -> list[Text] | None:
+    """What was restated since the pack before went out; where none did, since the period began.
+
+    None where nothing is published in a ledger.
+    """
     warehouse, w = basis.source.layer.warehouse, basis.words
     if not has_ledger(warehouse):
         return None
+    since = before.at.replace(tzinfo=None) if before else basis.start
     among = ", ".join(literal(card.name) for card in basis.cards)
     rows = warehouse.arrow(
         f"select kpi, published_at, details from {ledger_sql.BATCHES}"
         f" where kind = 'restatement' and kpi in ({among})"
-        f" and published_at >= timestamp '{basis.start}' order by published_at, kpi"
+        f" and published_at >= timestamp '{since}' order by published_at, kpi"
     ).to_pylist()
     cards = {card.name: card for card in basis.cards}
     return [
@@ -198,7 +221,7 @@ def _rejected(basis: Basis) -> Block:
         Row((
             Cell(name.removeprefix("rejected_").replace("_", " ")),
             Cell(w.print(reason)),
-            Cell(figure=Figure(w.number(count), count, "rows", origin=name)),
+            Cell(figure=Figure(w.number(count), count, "rows", origin=f"{name} {reason}")),
         ))
         for name, reason, count in rejected[:_MOST]
     )  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.project import names
 from cadran.core.project.cards import LANGUAGES
 from cadran.core.targets import Status
 from cadran.errors import QueryError
@@ -101,7 +102,9 @@ class Basis:
         period = Period.of(view.start, view.grain)
         reader = replace(reader, view=view)
         basis = cls(
-            reader, period, Speech(view.lang, service_levels.zone(reader)),
+            reader, period,
+            Speech(view.lang, service_levels.zone(reader),
+                   more=names.words(reader.source.layer.project.root, view.lang)),
             name or reader.source.layer.project.title,
         )  # fmt: skip
         if not basis.cards:
@@ -250,12 +253,20 @@ class Basis:
         question = None if value is None else Question(card.name, first, last)
         return Figure(write(value, card), value, card.unit, question)
 
+    def month_of(self, reading: Reading, start: dt.date) -> Question:
+        """How a month of a KPI's course was asked."""
+        window, last = reading.window, periods.last_of(start, "month")
+        if window.first <= start and window.last < last:
+            return Question(reading.card.name, start, window.last)
+        return Question(reading.card.name, start, last, grain="month")
+
     def change(self, reading: Reading) -> Figure:
         """The change since."""
         return Figure(
             self.words.change(reading.value, reading.base, reading.card),
             reading.change, reading.card.unit,
             origin=f"{reading.card.name} less a year before",
+            definition=defined(reading.card),
         )  # fmt: skip
 
     def target(self, reading: Reading, *, brief: bool = False) -> Figure | None:
@@ -266,7 +277,7 @@ class Basis:
         goal = reading.target.target
         return Figure(
             write(goal, reading.card), goal, reading.card.unit,
-            origin=f"target {reading.card.name}",
+            origin=f"target {reading.card.name}", definition=f"target {goal}",
         )  # fmt: skip
 
     def gap(self, reading: Reading) -> Figure | None:
@@ -281,6 +292,7 @@ class Basis:
             text,
             float(reading.value) - float(goal), reading.card.unit,
             origin=f"{reading.card.name} less target",
+            definition=f"{defined(reading.card)}, target {goal}",
         )  # fmt: skip
 
     def text(self, key: str, *figures: Figure, lead: str = "", **places: Any) -> Text:
@@ -288,6 +300,11 @@ class Basis:
         inner = tuple(f for f in places.values() if isinstance(f, Figure))
         words = {n: f.text if isinstance(f, Figure) else f for n, f in places.items()}
         return Text(self.words(key, **words), lead, (*inner, *figures))
+
+
+def defined(card: Card) -> str:
+    """What figures that are made of a KPI's rest on beside the data."""
+    return f"{card.name} version {card.version}"
 
 
 def _is_money(card: Card) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cadran.charts.picture import Bar, Bars, Segment
-from cadran.reports.incidents import loss_of, of_money
-from cadran.reports.levels import credit_figures, owed
+from cadran.insight.impact import METHOD
+from cadran.reports.incidents import PARTS, loss_of, of_money
+from cadran.reports.levels import contracted, credit_figures, owed
 from cadran.reports.pack import (
     Cell,
     Column,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from cadran.reports.basis import Basis
     from cadran.reports.incidents import IncidentFacts
     from cadran.reports.levels import LevelFacts
-    from cadran.reports.pack import Block
+    from cadran.reports.pack import Block, Role
 
 _MOST = 10
 
@@ -78,8 +79,11 @@ def _incidents(basis: Basis, impacts: Impacts) -> Table:
                      small=f"{w.name(str(row['cause']))} · {w.name(str(row['severity']))}",
                      weight="strong"),
                 Cell(
-                    w("still_running") if row["restored_at"] is None
-                    else w.hours(row["hours_to_restore"])
+                    figure=Figure(
+                        w("still_running") if row["restored_at"] is None
+                        else w.hours(row["hours_to_restore"]), row["hours_to_restore"], "hours",
+                        origin=f"incident {row['incident_id']} hours_to_restore",
+                    )
                 ),
                 _effect(basis, one, "orders"),
                 _effect(basis, one, "tickets"),
@@ -106,9 +110,10 @@ def _effect(basis: Basis, one: Impact, outcome: str) -> Cell:
     def write(value: float) -> str:
         return w.money(value, effect.unit) if unit else w.number(value)
 
+    values = (bounds.estimate, max(bounds.lower, 0.0), bounds.upper)
     figures = [
-        Figure(write(value), value, unit, origin=origin)
-        for value in (bounds.estimate, max(bounds.lower, 0.0), bounds.upper)
+        Figure(write(value), value, unit, origin=f"{origin} {part}", definition=METHOD)
+        for part, value in zip(PARTS, values, strict=True)
     ]
     return Cell(
         figure=figures[0], small=w("between", low=figures[1].text, high=figures[2].text),
@@ -131,10 +136,17 @@ def _by_cause(basis: Basis, impacts: Impacts) -> PictureBlock | None:
     names = tuple(w.name(one.name) for one in totals)
     unit = totals[0].unit
     lows = tuple(max(one.interval.lower, 0.0) for one in totals)
+    highs = tuple(one.interval.upper for one in totals)
+    estimates = tuple(one.interval.estimate for one in totals)
+
+    def course(name: str, values: tuple[float, ...], role: Role, part: str) -> Series:
+        sources = tuple(f"impact of cause {one.name} net_revenue {part}" for one in totals)
+        return Series(name, names, values, unit, role, sources, METHOD)
+
     series = (
-        Series(w("estimate"), names, tuple(t.interval.estimate for t in totals), unit, "bar"),
-        Series(w("low_end"), names, lows, unit, "low"),
-        Series(w("high_end"), names, tuple(t.interval.upper for t in totals), unit, "high"),
+        course(w("estimate"), estimates, "bar", PARTS[0]),
+        course(w("low_end"), lows, "low", PARTS[1]),
+        course(w("high_end"), highs, "high", PARTS[2]),
     )
     return PictureBlock(
         w("costs_by_cause"), w("costs_by_cause_sub"), Bars(w("costs_by_cause"), bars), series,
@@ -170,7 +182,7 @@ def _beside(basis: Basis, level_facts: LevelFacts, span: int) -> Paragraphs:
         contract = next(iter(months.values())).contract
         figure = Figure(
             w.money(amount, contract.currency, 2), amount, contract.currency,
-            origin=f"sla {name} credits",
+            origin=f"sla {name} credits", definition=contracted(contract),
         )  # fmt: skip
         title = contract.fr.title if w.lang == "fr" else contract.title
         texts.append(

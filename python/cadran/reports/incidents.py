@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 COUNT, SEVERITY, CAUSE = "incident_count", "incident__severity", "incident__cause"
 STEPS = ("detect", "acknowledge", "restore")
+PARTS = ("estimate", "low", "high")  # of an estimate with its interval
 FEW = 10  # incidents, below which a p90 is only a hint
 _MOST_SHOWN, _MOST_CAUSES = 6, 6
 _STATES: dict[str, State] = {"sev1": "bad", "sev2": "warn"}
@@ -155,8 +156,15 @@ def _delays(basis: Basis, facts: IncidentFacts) -> Table:
         count = int(row[COUNT] or 0)
         name = w("all_severities") if severity is None else w.sentence(w.name(severity))
         inside = sum(1 for one in facts.rows if severity in (None, one["severity"]))
+        known = Figure(w.number(inside), inside, "incidents",
+                       origin=f"incidents of severity {severity or 'any'}")  # fmt: skip
         cells = [
-            Cell(name, small=w("within_period", n=w.number(inside)), weight="strong"),
+            Cell(
+                name,
+                small=w("within_period", n=known.text),
+                small_figures=(known,),
+                weight="strong",
+            ),
             Cell(figure=_figure(basis, facts, COUNT, severity, count, w.number(count))),
         ]
         for step in STEPS:
@@ -216,14 +224,11 @@ def _incident(basis: Basis, row: dict[str, Any]) -> Row:
     severity = str(row["severity"])
     used = row["worst_consumed_rate"]
     origin = f"incident {row['incident_id']}"
-    share = (
-        Cell(
-            figure=Figure(w.share(used, 0 if used >= 0.1 else 1), used, "%", origin=origin),  # noqa: PLR2004 - small shares have a decimal
-            state="bad" if used > 1 else "",
-        )
-        if used is not None
-        else Cell(w("none_sign"), weight="muted")
-    )
+    share = Cell(w("none_sign"), weight="muted")
+    if used is not None:
+        text = w.share(used, 0 if used >= 0.1 else 1)  # noqa: PLR2004 - small shares have a decimal
+        figure = Figure(text, used, "%", origin=f"{origin} worst_consumed_rate")
+        share = Cell(figure=figure, state="bad" if used > 1 else "")
     restore = row["hours_to_restore"]
     lasted = w("still_running") if row["restored_at"] is None else w.hours(restore)
     return Row((
@@ -232,8 +237,8 @@ def _incident(basis: Basis, row: dict[str, Any]) -> Row:
         Cell(w.name(row["service"]), small=f"{w.name(str(row['cause']))} · {w.name(severity)}",
              weight="strong"),
         Cell(figure=Figure(w.hours(row["hours_to_detect"]), row["hours_to_detect"], "hours",
-                           origin=origin)),
-        Cell(figure=Figure(lasted, restore, "hours", origin=origin)),
+                           origin=f"{origin} hours_to_detect")),
+        Cell(figure=Figure(lasted, restore, "hours", origin=f"{origin} hours_to_restore")),
         share,
     ))  # fmt: skip
 
@@ -253,8 +258,11 @@ def _causes(basis: Basis, facts: IncidentFacts) -> Table:
             Row((
                 Cell(w.name(name), weight="strong" if count > 1 else "plain"),
                 Cell(figure=figure, weight="strong" if count > 1 else "plain"),
-                Cell(w.number(inside.get(name, 0)),
-                     weight="plain" if inside.get(name) else "muted"),
+                Cell(
+                    figure=Figure(w.number(inside.get(name, 0)), inside.get(name, 0), "incidents",
+                                  origin=f"incidents of cause {name}"),
+                    weight="plain" if inside.get(name) else "muted",
+                ),
             ))
         )  # fmt: skip
     width = 4 * 17.8333 + 3 * 5
@@ -274,16 +282,19 @@ def _title(basis: Basis, facts: IncidentFacts) -> Text:
         origin="" if count else "incidents",
     )  # fmt: skip
     text = w.sentence(w.counted("incidents_said", count))
+    figures = [figure]
     if facts.before is not None and not basis.window.is_running:
         start = periods.shifted(basis.start, basis.grain, -1)
         name = w.short_period(start, basis.grain)
-        text += w(f"against_{basis.grain}", n=w.number(facts.before), period=name)
+        question = Question(COUNT, start, periods.last_of(start, basis.grain))
+        figures.append(Figure(w.number(facts.before), facts.before, "incidents", question))
+        text += w(f"against_{basis.grain}", n=figures[-1].text, period=name)
     every = facts.delays.get(None, {})
     median = every.get("hours_to_restore_median")
     if median is None:
-        return Text(f"{text}.", "", (figure,))
+        return Text(f"{text}.", "", tuple(figures))
     restore = _figure(basis, facts, "hours_to_restore_median", None, median, w.hours(median))
-    return Text(text + w("median_restore", time=restore.text), "", (figure, restore))
+    return Text(text + w("median_restore", time=restore.text), "", (*figures, restore))
 
 
 def _subtitle(basis: Basis, facts: IncidentFacts) -> Text:
@@ -335,9 +346,10 @@ def loss_of(basis: Basis, facts: IncidentFacts) -> list[Figure] | None:
     w, bounds = basis.words, total.interval
     values = (bounds.estimate, max(bounds.lower, 0.0), max(bounds.upper, 0.0))
     return [
-        Figure(w.money(value, total.unit), value, total.unit, origin=f"impact {basis.key}")
-        for value in values
-    ]
+        Figure(w.money(value, total.unit), value, total.unit,
+               origin=f"impact of all net_revenue {part}", definition=impact.METHOD)
+        for part, value in zip(PARTS, values, strict=True)
+    ]  # fmt: skip
 
 
 def of_money(one: Impact) -> Any:

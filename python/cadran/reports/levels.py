@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
@@ -198,8 +199,9 @@ def _contracts(basis: Basis, facts: LevelFacts) -> Table:
     for currency, total in facts.credits.items():
         cells = [Cell(w("credits_total"), weight="strong"), *(Cell() for _ in columns[1:-1])]
         figure = Figure(
-            w.money(total, currency, 2), total, currency, origin=f"sla credits {basis.key}"
-        )
+            w.money(total, currency, 2), total, currency, origin=f"sla credits {currency}",
+            definition=_contracted(facts),
+        )  # fmt: skip
         rows.append(Row((*cells, Cell(figure=figure, weight="strong")), "total"))
     sub = w("contracts_sub") if is_short else w("contracts_sub_year")
     if len(ordered) > _MOST_CONTRACTS:
@@ -232,7 +234,14 @@ def _contract(
     if is_short:
         minutes = sum(one.excluded_minutes for one in of_month.values())
         text = f"{w.number(minutes)}\N{NO-BREAK SPACE}min" if minutes else w("none_sign")
-        cells.append(Cell(figure=Figure(text, minutes, "minutes", origin=f"sla {name}")))
+        cells.append(
+            Cell(
+                figure=Figure(
+                    text, minutes, "minutes", origin=f"sla {name} excluded minutes",
+                    definition=contracted(contract),
+                )
+            )
+        )  # fmt: skip
     if not closed(of_month):
         cells.append(Cell(w("none_sign"), weight="muted"))
         return Row(tuple(cells))
@@ -241,7 +250,8 @@ def _contract(
     text = w.money(total, contract.currency, 2) if total else w("no_credit")
     cells.append(
         Cell(
-            figure=Figure(text, total, contract.currency, origin=f"sla {name} credits"),
+            figure=Figure(text, total, contract.currency, origin=f"sla {name} credits",
+                          definition=contracted(contract)),
             state=state, weight="strong" if total else "muted",
         )
     )  # fmt: skip
@@ -252,7 +262,9 @@ def _month(basis: Basis, name: str, one: Settlement, *, is_short: bool) -> Cell:
     w = basis.words
     origin = f"sla {name} {one.month:%Y-%m}"
     decimals = 3 if is_short else 2
-    net = Figure(percent(one.net, w.lang, decimals), one.net, "%", origin=f"{origin} net")
+    definition = contracted(one.contract)
+    net = Figure(percent(one.net, w.lang, decimals), one.net, "%", origin=f"{origin} net",
+                 definition=definition)  # fmt: skip
     state: State = "" if one.is_running else "ok" if one.is_kept else "bad"
     if not is_short:
         return Cell(figure=net, state="bad" if state == "bad" else "")
@@ -260,7 +272,7 @@ def _month(basis: Basis, name: str, one: Settlement, *, is_short: bool) -> Cell:
         return Cell(figure=net, small=w("gross_same"), state=state, has_sign=bool(state))
     gross = Figure(
         w("gross", value=percent(one.gross, w.lang, decimals)), one.gross, "%",
-        origin=f"{origin} gross",
+        origin=f"{origin} gross", definition=definition,
     )  # fmt: skip
     return Cell(figure=net, small=gross.text, small_figures=(gross,), state=state,
                 has_sign=bool(state))  # fmt: skip
@@ -297,9 +309,41 @@ def _objectives(basis: Basis, facts: LevelFacts) -> list[Block]:
         [*heads, w("whole_period")], title=title,
         legend=[w(f"heat_{index}") for index in range(5)], lang=w.lang,
     )  # fmt: skip
-    series = tuple(Series(name, tuple(heads), tuple(values), "%", "cell") for name, values in rows)
+    series = tuple(
+        Series(
+            name, tuple(heads), tuple(values), "%", "cell",
+            tuple(_part_of(basis, grain, start, one.id) for start in starts), aimed(one),
+        )
+        for (name, values), one in zip(rows, shown, strict=True)
+    )  # fmt: skip
     sub = w(f"objectives_sub_{grain}") + (w.counted("not_shown", cut) if cut > 0 else "")
     return [PictureBlock(title, sub, heat, series)]
+
+
+def _part_of(basis: Basis, grain: str, start: dt.date, slo_id: str) -> Question:
+    """How the budget that an SLO used in a part of the period was asked; see `_budgets`."""
+    window, last = basis.window, periods.last_of(start, grain)
+    if start < window.first or last > window.last:
+        return Question(CONSUMED, max(start, window.first), min(last, window.last),
+                        dimension=SLO, member=slo_id)  # fmt: skip
+    return Question(CONSUMED, start, last, grain=grain, dimension=SLO, member=slo_id)
+
+
+def contracted(contract: Contract) -> str:
+    """What the figures of a contract rest on beside the data: its text, told by a hash."""
+    digest = hashlib.sha256(contract.model_dump_json().encode()).hexdigest()
+    return f"contract {contract.contract} {digest[:12]}"
+
+
+def _contracted(facts: LevelFacts) -> str:
+    of = [next(iter(months.values())).contract for months in facts.settlements.values()]
+    return "; ".join(sorted(map(contracted, of)))
+
+
+def aimed(level: Level) -> str:
+    """What the figures of an SLO rest on beside the data."""
+    target = level.status.target
+    return "" if target is None else f"target {target}"
 
 
 def used_figures(basis: Basis, facts: LevelFacts) -> dict[str, Figure]:
@@ -311,8 +355,10 @@ def used_figures(basis: Basis, facts: LevelFacts) -> dict[str, Figure]:
         share = facts.used[name]
         is_close = 0.995 <= share < 1.005  # noqa: PLR2004 - what would read 100 on either side
         question = Question(CONSUMED, window.first, window.last, dimension=SLO, member=name)
-        return Figure(w.share(share, 1 if is_close else 0), share, "%", question)
+        return Figure(w.share(share, 1 if is_close else 0), share, "%", question,
+                      definition=targets.get(name, ""))  # fmt: skip
 
+    targets = {one.id: aimed(one) for one in facts.levels}
     return {name: figure(name) for name in facts.used}
 
 
@@ -320,7 +366,7 @@ def credit_figures(basis: Basis, facts: LevelFacts) -> list[Figure]:
     """The credits of the period, one of each currency; none where nothing is owed."""
     return [
         Figure(basis.words.money(total, currency), total, currency,
-               origin=f"sla credits {basis.key}")
+               origin=f"sla credits {currency}", definition=_contracted(facts))
         for currency, total in facts.credits.items() if total
     ]  # fmt: skip
 
@@ -387,7 +433,7 @@ def _worst(basis: Basis, facts: LevelFacts) -> Text | None:
     contract = next(iter(facts.settlements[name].values())).contract
     figure = Figure(
         w.money(amounts[name], contract.currency), amounts[name], contract.currency,
-        origin=f"sla {name} credits",
+        origin=f"sla {name} credits", definition=contracted(contract),
     )  # fmt: skip
     title = contract.fr.title if w.lang == "fr" else contract.title
     return Text(w("worst_contract", worst=title, credit=figure.text), "", (figure,))

@@ -50,11 +50,11 @@ def pack_from(basis: Basis) -> Pack:
     """The pack of what is read."""
     w = basis.words
     level_facts, incident_facts = levels.facts(basis), incidents.facts(basis)
-    recommendations = recommend.recommendations(
-        basis.source.layer, basis.period, lang=w.lang, source=basis.source,
-        impacts=incident_facts.impacts,
+    by_lang = recommend.in_languages(
+        basis.source.layer, basis.period, source=basis.source, impacts=incident_facts.impacts,
         settlements={name: tuple(m.values()) for name, m in level_facts.settlements.items()},
     )  # fmt: skip
+    recommendations = by_lang[w.lang]
     outcomes = recommend.outcomes(basis.source.layer, basis.period, recommendations, lang=w.lang)
     verdict = incidents.verdict(basis, incident_facts, levels.credit_figures(basis, level_facts))
     every = (
@@ -72,6 +72,7 @@ def pack_from(basis: Basis) -> Pack:
     return Pack(
         basis.name, w("pack_title"), w.long_period(basis.start, basis.grain), basis.key, w.lang,
         basis.window.last, basis.window.is_running, w("contents"), pages,
+        recommend.titles(by_lang),
     )  # fmt: skip
 
 

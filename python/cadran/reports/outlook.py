@@ -11,6 +11,9 @@ from cadran.formats import periods
 from cadran.insight import forecast, service_levels
 from cadran.insight.readings import ENDING
 from cadran.insight.risk import breach_probability
+from cadran.reports.basis import defined
+from cadran.reports.incidents import PARTS
+from cadran.reports.levels import aimed
 from cadran.reports.pack import Cell, Column, Figure, Notes, Page, Question, Row, Table, Text
 
 if TYPE_CHECKING:
@@ -151,17 +154,20 @@ def _forecast(basis: Basis, one: Expected) -> Row:
     through = found.evidence.complete_through
     question = Question(card.name, found.period.start, through) if through else None
     so_far = Figure(w.value(found.so_far, card), found.so_far, card.unit, question)
-    origin = f"forecast {card.name} year"
+    year = found.period.start.year
     figures = [
-        Figure(w.value(value, card), value, card.unit, origin=origin)
-        for value in (found.value, found.low, found.high)
-    ]
+        Figure(w.value(value, card), value, card.unit,
+               origin=f"forecast {card.name} {year} {part}",
+               definition=f"{defined(card)}, {found.method}")
+        for part, value in zip(PARTS, (found.value, found.low, found.high), strict=True)
+    ]  # fmt: skip
     target = Cell(w("none_sign"), weight="muted")
     if one.target is not None:
         goal = one.target.target
         target = Cell(
-            figure=Figure(w.value(goal, card), goal, card.unit, origin=f"target {card.name}")
-        )
+            figure=Figure(w.value(goal, card), goal, card.unit,
+                          origin=f"target {card.name} {year}", definition=f"target {goal}")
+        )  # fmt: skip
     outlook = one.outlook
     state = _STATES[outlook]
     return Row((
@@ -185,16 +191,19 @@ def _risks(basis: Basis, at_risk: list[Risk]) -> Table:
     )  # fmt: skip
     rows = []
     for one in at_risk[:_MOST]:
-        chance = Figure(
-            _chance(basis, one.probability), one.probability, "%", origin=f"risk {one.level.id}"
-        )
+        chance = _risk(basis, one)
+        months, over = (
+            Figure(w.number(count), count, "months", origin=f"risk {one.level.id} {part}",
+                   definition=aimed(one.level))
+            for part, count in (("months", one.months), ("overspent", one.overspent))
+        )  # fmt: skip
         is_likely = one.probability >= _LIKELY
         rows.append(
             Row((
                 Cell(f"{one.level.service} · {one.level.label}", weight="strong"),
                 Cell(one.level.target),
-                Cell(w.number(one.months)),
-                Cell(w.number(one.overspent), weight="plain" if one.overspent else "muted"),
+                Cell(figure=months),
+                Cell(figure=over, weight="plain" if one.overspent else "muted"),
                 Cell(figure=chance, state="warn" if is_likely else "",
                      weight="strong" if is_likely else "plain"),
             ))
@@ -202,6 +211,11 @@ def _risks(basis: Basis, at_risk: list[Risk]) -> Table:
     more = len(at_risk) - len(rows)
     sub = w.counted("risks_sub", more) if more else w("risks_sub_all")
     return Table(w("risks_title"), sub, columns, tuple(rows), is_dense=True)
+
+
+def _risk(basis: Basis, one: Risk) -> Figure:
+    return Figure(_chance(basis, one.probability), one.probability, "%",
+                  origin=f"risk {one.level.id}", definition=aimed(one.level))  # fmt: skip
 
 
 def _chance(basis: Basis, probability: float) -> str:
@@ -224,10 +238,7 @@ def _title(basis: Basis, expected: list[Expected], at_risk: list[Risk]) -> Text:
     figures = []
     if at_risk:
         first = at_risk[0]
-        chance = Figure(
-            _chance(basis, first.probability), first.probability, "%",
-            origin=f"risk {first.level.id}",
-        )  # fmt: skip
+        chance = _risk(basis, first)
         name = f"{first.level.service}, {w.inner(first.level.label)}"
         if first.probability >= _LIKELY:
             parts.append(w("risk_first", slo=name, chance=chance.text))

@@ -13,21 +13,23 @@ Whoever makes a pack asks and writes; whoever writes one to a file only lays out
 Texts are final: the language's words, numbers, signs and spaces. `Text.figures` holds the figures
 within a text. `figures_of(pack)` walks every figure; one that has a `question` equals what
 `Layer.query` answers to it, and the others name in `origin` the service that gave them.
+`stated_by(pack)` adds the values that charts draw.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from cadran.charts.picture import Picture
 
 COLUMNS = 12
 State = Literal["ok", "near", "warn", "bad", ""]
+Role = Literal["line", "bar", "low", "high", "target", "limit", "step", "total", "cell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ class Figure:
         value: exactly; a `%` is a fraction, money in currency units.
         unit: of the value.
         question: how it was asked of the layer; None of what another service gave.
-        origin: that service and what it was asked, such as `sla partners_api 2026-08`.
+        origin: that service and what it was asked, such as `sla partners_api 2026-08 net`; figures
+            of a pack that have the same one are the same figure.
+        definition: what it rests on beside the data: a version, a contract, an objective, a method.
     """
 
     text: str
@@ -70,6 +74,7 @@ class Figure:
     unit: str = ""
     question: Question | None = None
     origin: str = ""
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +96,18 @@ class Series:
         values: raw; None is a gap.
         unit: of them.
         role: what it is in the picture; `low` and `high` are the ends of a bar's interval.
+        sources: how each value was asked, or the service that gave it and what it was asked; None
+            where it is said by a figure, and nothing where that holds of all of them.
+        definition: as that of a figure.
     """
 
     name: str
     labels: tuple[str, ...]
     values: tuple[Any, ...]
     unit: str = ""
-    role: Literal["line", "bar", "low", "high", "target", "limit", "step", "total", "cell"] = "line"
+    role: Role = "line"
+    sources: tuple[Question | str | None, ...] = ()
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +284,7 @@ class Pack:
         is_running: whether the period is not over.
         contents: what the table of contents is called.
         pages: in order, the appendix last.
+        recommended: the titles of what it recommends by language, by id.
     """
 
     name: str
@@ -285,6 +296,7 @@ class Pack:
     is_running: bool
     contents: str
     pages: tuple[Page, ...]
+    recommended: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def rows_of(page: Page) -> list[list[Block]]:
@@ -302,11 +314,28 @@ def rows_of(page: Page) -> list[list[Block]]:
 
 def figures_of(part: Any) -> Iterator[Figure]:
     """Every figure of a pack, a page or a block, in the order of reading."""
-    if isinstance(part, Figure):
+    return (found for found in _walk(part) if isinstance(found, Figure))
+
+
+def stated_by(part: Any) -> Iterator[Figure]:
+    """The figures of a pack, a page or a block, and the values of its charts as figures."""
+    for found in _walk(part):
+        if isinstance(found, Figure):
+            yield found
+            continue
+        for value, source in zip(found.values, found.sources, strict=False):
+            if isinstance(source, Question):
+                yield Figure("", value, found.unit, source, definition=found.definition)
+            elif source is not None:
+                yield Figure("", value, found.unit, None, source, found.definition)
+
+
+def _walk(part: Any) -> Iterator[Figure | Series]:
+    if isinstance(part, (Figure, Series)):
         yield part
     elif isinstance(part, tuple):
         for entry in part:
-            yield from figures_of(entry)
+            yield from _walk(entry)
     elif is_dataclass(part) and type(part).__module__ == __name__:
-        for field in fields(part):
-            yield from figures_of(getattr(part, field.name))
+        for one in fields(part):
+            yield from _walk(getattr(part, one.name))

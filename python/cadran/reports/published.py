@@ -1,22 +1,25 @@
 """Packs as they were said: their figures on the day they went out, and what moved since.
 
 A published pack is one entry of the journal, with an id of its own. A figure in it is told by what
-was asked (metric, grain, period, dimension, filters), never by its words, so packs in two languages
-hold the same figures. Between two packs, or a pack and the numbers of today, a figure moved because
-its data were restated or because its definition is another version.
+was asked (metric, grain, period, dimension, filters; or the service that gave it), never by its
+words, so packs in two languages hold the same figures. Between two packs, or a pack and the numbers
+of today, a figure moved because its data were restated or because it is defined otherwise: by
+another version of its KPI, another contract, target or method.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, dataclass, field
-from decimal import Decimal, InvalidOperation
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from cadran.core.journal import Journal, folder_of
 from cadran.core.journal import entries as entries_of
 from cadran.errors import QueryError, UnknownNameError
-from cadran.reports.pack import figures_of
+from cadran.reports.pack import stated_by
+from cadran.reports.period import Period
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,12 +36,13 @@ class PublishedFigure:
     """One figure of a pack.
 
     Attributes:
-        metric: the KPI, or what another service gives, such as `sla/partners_api/net`.
-        start: the first day that it is of.
+        metric: the KPI, or what another service gave, such as `sla partners_api 2026-08 net`.
+        start: the first day that it is of; of what another service gave, of the pack's period.
         end: the last one.
         value: exactly, as the layer gave it; None where there was none.
         unit: of it.
         version: of the KPI's definition; None of what has no version.
+        definition: what else it is defined by: a contract, a target, a method.
         where: the conditions.
         grain: of the period that the answer is a row of; empty for the days as a whole.
         dimension: that it is a member of; empty where it is of all.
@@ -48,13 +52,14 @@ class PublishedFigure:
     metric: str
     start: dt.date
     end: dt.date
-    value: int | float | Decimal | str | None
+    value: int | float | Decimal | Fraction | str | None
     unit: str = ""
     version: int | None = None
     where: tuple[str, ...] = ()
     grain: str = ""
     dimension: str = ""
     member: str = ""
+    definition: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -97,6 +102,7 @@ class Moved:
         change: the difference; None where one of them is no number.
         reason: why, as far as the two tell.
         versions: of the definition, then and now.
+        definitions: what else it is defined by, then and now.
     """
 
     figure: PublishedFigure
@@ -104,7 +110,8 @@ class Moved:
     after: Any
     change: Decimal | None
     reason: Reason
-    versions: tuple[int | None, int | None] = field(default=(None, None))
+    versions: tuple[int | None, int | None] = (None, None)
+    definitions: tuple[str, str] = ("", "")
 
     def to_row(self) -> dict[str, Any]:
         """It as one row."""
@@ -112,27 +119,37 @@ class Moved:
         return {
             "metric": figure.metric, "start": figure.start, "end": figure.end,
             "grain": figure.grain, "dimension": figure.dimension, "member": figure.member,
-            "where": list(figure.where), "before": self.before, "after": self.after,
-            "change": self.change, "unit": figure.unit, "reason": self.reason,
+            "where": list(figure.where), "before": _plain(self.before),
+            "after": _plain(self.after), "change": self.change, "unit": figure.unit,
+            "reason": self.reason,
             "version_before": self.versions[0], "version_after": self.versions[1],
+            "definition_before": self.definitions[0], "definition_after": self.definitions[1],
         }  # fmt: skip
 
 
 def figures_in(pack: Pack, layer: Layer) -> tuple[PublishedFigure, ...]:
-    """The figures of a pack that are answers of the layer, with the versions that they are of."""
-    figures = []
-    for figure in figures_of(pack):
+    """What a pack says: its figures and the values of its charts, with what they are defined by."""
+    period, figures = Period.read(pack.key), []
+    for figure in stated_by(pack.pages):
         question, value = figure.question, figure.value
+        is_plain = value is None or isinstance(value, (int, float, Decimal, Fraction, str))
+        value = value if is_plain else str(value)
         if question is None:
+            if figure.origin:
+                figures.append(
+                    PublishedFigure(
+                        figure.origin, period.start, period.end, value, figure.unit,
+                        definition=figure.definition,
+                    )
+                )  # fmt: skip
             continue
-        is_plain = value is None or isinstance(value, (int, float, Decimal, str))
         is_kpi = layer.is_kpi(question.metric)
         figures.append(
             PublishedFigure(
-                question.metric, question.start, question.end, value if is_plain else str(value),
+                question.metric, question.start, question.end, value,
                 figure.unit, layer.card(question.metric).version if is_kpi else None,
                 question.where, question.grain, question.dimension,
-                "" if question.member is None else str(question.member),
+                "" if question.member is None else str(question.member), figure.definition,
             )
         )  # fmt: skip
     return tuple(figures)
@@ -206,9 +223,10 @@ def pack(layer: Layer, name: str) -> PublishedPack:
 def diff(old: Iterable[PublishedFigure], new: Iterable[PublishedFigure]) -> tuple[Moved, ...]:
     """What moved from one list of figures to another, in the order of metric and period.
 
-    A figure of another version of its definition moved by the definition, of the same version by
-    its data. Where the version changed data may have moved as well: `cadran explain` tells the two
-    apart, from the ledger. One whose value is the same did not move, whatever its version.
+    A figure that is defined otherwise (by another version, contract, target or method) moved by its
+    definition, else by its data. Where the version changed data may have moved as well: `cadran
+    explain` tells the two apart, from the ledger. One whose value is the same did not move,
+    whatever its definition.
     """
     before, after = ({figure.key: figure for figure in figures} for figures in (old, new))
     moved = []
@@ -222,13 +240,15 @@ def diff(old: Iterable[PublishedFigure], new: Iterable[PublishedFigure]) -> tupl
                 Moved(
                     figure, then.value if then else None, now.value if now else None, None, reason,
                     (then.version if then else None, now.version if now else None),
+                    (then.definition if then else "", now.definition if now else ""),
                 )
             )  # fmt: skip
         elif _differ(then.value, now.value):
-            why: Reason = "data" if then.version == now.version else "definition"
+            is_same = (then.version, then.definition) == (now.version, now.definition)
+            why: Reason = "data" if is_same else "definition"
             moved.append(
-                Moved(now, then.value, now.value, _change(then.value, now.value),
-                      why, (then.version, now.version))
+                Moved(now, then.value, now.value, _change(then.value, now.value), why,
+                      (then.version, now.version), (then.definition, now.definition))
             )  # fmt: skip
     return tuple(moved)
 
@@ -240,24 +260,33 @@ def _differ(one: Any, other: Any) -> bool:
 
 def _change(one: Any, other: Any) -> Decimal | None:
     left, right = _number(one), _number(other)
-    return None if left is None or right is None else right - left
+    return None if left is None or right is None else _plain(right - left)
 
 
-def _number(value: Any) -> Decimal | None:
+def _number(value: Any) -> Fraction | None:
+    """A number exactly, a float as it is written; None of what is none."""
     if value is None or isinstance(value, bool):
         return None
     try:
-        return Decimal(repr(value) if isinstance(value, float) else value)
-    except (InvalidOperation, ValueError, TypeError):
+        return Fraction(repr(value) if isinstance(value, float) else value)
+    except (ValueError, TypeError, OverflowError, ZeroDivisionError):
         return None
+
+
+def _plain(value: Any) -> Any:
+    """A value as rows have it: a fraction as a decimal."""
+    if isinstance(value, Fraction):
+        return Decimal(value.numerator) / Decimal(value.denominator)
+    return value
 
 
 def _written(figure: PublishedFigure) -> dict[str, Any]:
     """A figure as JSON types; a decimal is a text beside its kind, so that no digit is lost."""
     content = {name: value for name, value in asdict(figure).items() if value not in ("", (), None)}
     content |= {"start": figure.start.isoformat(), "end": figure.end.isoformat()}
-    if isinstance(figure.value, Decimal):
-        content |= {"value": str(figure.value), "kind": "decimal"}
+    if isinstance(figure.value, (Decimal, Fraction)):
+        kind = "decimal" if isinstance(figure.value, Decimal) else "fraction"
+        content |= {"value": str(figure.value), "kind": kind}
     if figure.where:
         content["where"] = sorted(figure.where)
     return content
@@ -265,8 +294,9 @@ def _written(figure: PublishedFigure) -> dict[str, Any]:
 
 def _read(content: Mapping[str, Any]) -> PublishedFigure:
     values = dict(content)
-    if values.pop("kind", "") == "decimal":
-        values["value"] = Decimal(values["value"])
+    kind = values.pop("kind", "")
+    if kind:
+        values["value"] = {"decimal": Decimal, "fraction": Fraction}[kind](values["value"])
     values |= {name: dt.date.fromisoformat(values[name]) for name in ("start", "end")}
     values["where"] = tuple(values.get("where", ()))
     return PublishedFigure(**{"value": None, **values})

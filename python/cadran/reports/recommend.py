@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cadran.core.journal import Journal, folder_of
 from cadran.core.journal import entries as entries_of
+from cadran.core.project import names
 from cadran.errors import QueryError, UnknownNameError
 from cadran.formats import periods
 from cadran.insight.source import Source
@@ -140,13 +141,23 @@ def in_languages(  # noqa: PLR0913 - as `recommendations`
     rules = read(layer.project.root)
     by_lang = {}
     for lang in langs:
-        writer = Writer(judged, lang)
+        writer = Writer(judged, lang, names.words(layer.project.root, lang))
         by_lang[lang] = tuple(
             _with(recommendation, last.get(recommendation.id))
             for name, rule in rules.items()
             for recommendation in judge(name, rule, gathering.subjects(rule.of), writer)
         )
     return by_lang
+
+
+def titles(by_lang: Mapping[str, Iterable[Recommendation]]) -> dict[str, dict[str, str]]:
+    """The title of each recommendation that is not held back by language, by id."""
+    by_id: dict[str, dict[str, str]] = {}
+    for lang, entries in by_lang.items():
+        for entry in entries:
+            if entry.status != "held":
+                by_id.setdefault(entry.id, {})[lang] = entry.title
+    return by_id
 
 
 def judge(

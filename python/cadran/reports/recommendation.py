@@ -120,10 +120,10 @@ class Recommendation:
 class Writer:
     """Writes what rules found about a period in one language."""
 
-    def __init__(self, of: Period, lang: str) -> None:
-        """Take the period and `en` or `fr`."""
+    def __init__(self, of: Period, lang: str, own: Mapping[str, str] | None = None) -> None:
+        """Take the period, `en` or `fr`, and what the project calls members."""
         self._of, self._lang = of, lang
-        self._words = Words(lang)
+        self._words = Words(lang, more=own)
 
     def recommendation(
         self, name: str, rule: Rule, subject: Subject, when: Expression

@@ -13,7 +13,7 @@ from cadran.insight.wording import Words
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cadran.core.project.cards import Card
 
@@ -36,9 +36,11 @@ def texts(lang: str) -> dict[str, str]:
 class Speech(Words):
     """Words, figures and sentences of a report in one language."""
 
-    def __init__(self, lang: str, zone: str = "UTC") -> None:
-        """Speak `en` or `fr`, and tell the time of a zone."""
-        super().__init__(lang, zone, more=texts(lang))
+    def __init__(
+        self, lang: str, zone: str = "UTC", *, more: Mapping[str, str] | None = None
+    ) -> None:
+        """Speak `en` or `fr` with the time of a zone; `more` are words beside those of reports."""
+        super().__init__(lang, zone, more=texts(lang) | dict(more or {}))
 
     def __call__(self, key: str, /, **places: Any) -> str:
         """The words of a key as print has them."""

@@ -13,7 +13,7 @@ from collections import defaultdict
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cadran.audit import log, usage
@@ -407,7 +407,7 @@ class Gathering:
                         {"period_start": start, "value": value}
                         for start, value in sorted(series.items())
                     ),
-                    more=partial(self._driver, card, days),
+                    more=cache(partial(self._driver, card, days)),  # for each language
                 )
             )  # fmt: skip
         return subjects

@@ -11,7 +11,7 @@ from cadran.core.targets import Status
 from cadran.errors import CadranError
 from cadran.insight import drivers
 from cadran.insight.readings import ENDING
-from cadran.reports.basis import STATES, severity
+from cadran.reports.basis import STATES, defined, severity
 from cadran.reports.pack import (
     Comparison,
     Figure,
@@ -96,7 +96,12 @@ def course(basis: Basis, reading: Reading) -> tuple[Plot | None, tuple[Series, .
     w = basis.words
     picture = replace(plots.sparkline(values), title=w("figure_of", name=w.label(reading.card)))
     labels = tuple(w.short_period(start, "month") for start in basis.months())
-    return picture, (Series(w.label(reading.card), labels, values, reading.card.unit),)
+    asked = tuple(
+        None if found is None or value is None else basis.month_of(found, start)
+        for start, value in zip(basis.months(), values, strict=True)
+    )
+    series = Series(w.label(reading.card), labels, values, reading.card.unit, sources=asked)
+    return picture, (series,)
 
 
 def verdict(basis: Basis) -> Text:
@@ -183,8 +188,9 @@ def _waterfall(basis: Basis, split: Drivers) -> PictureBlock:
     title = w("waterfall_up" if split.change > 0 else "waterfall_down", label=w.inner(label))
     dimension = w.names(card.dimensions)[split.by].lower() if split.by else ""
     sub = w("waterfall_sub", before=names[0], now=names[1], dimension=dimension)
-    return PictureBlock(title, sub, picture, (Series(label, labels, values, card.unit, "step"),),
-                        span=7)  # fmt: skip
+    sources = (None, *(_origin(split, one) for _, one in parts), None)
+    series = Series(label, labels, values, card.unit, "step", sources, defined(card))
+    return PictureBlock(title, sub, picture, (series,), span=7)
 
 
 def _before(basis: Basis) -> str:
@@ -226,11 +232,15 @@ def _focus_told(basis: Basis, split: Drivers | None) -> list[Text]:
         amount = _part(basis, split, first)
         share = float(first.amount) / float(split.change) if split.change else 0.0
         if 0 < share <= 1:
+            of_change = Figure(
+                w.share(share), share, "%", origin=f"{_origin(split, first)} share",
+                definition=defined(card),
+            )  # fmt: skip
             parts.append(
                 w("told_driver", name=_member(basis, first), amount=amount.text,
-                  share=w.share(share))
+                  share=of_change.text)
             )  # fmt: skip
-            figures.append(amount)
+            figures += [amount, of_change]
         against = [
             p for p in split.contributions if (p.amount < 0) == (split.change > 0) and p.amount
         ]
@@ -248,8 +258,13 @@ def _focus_told(basis: Basis, split: Drivers | None) -> list[Text]:
 def _part(basis: Basis, split: Drivers, part: Contribution) -> Figure:
     return Figure(
         basis.words.amount(part.amount, split.card), part.amount, split.card.unit,
-        origin=f"drivers {split.card.name} by {split.by}",
+        origin=_origin(split, part), definition=defined(split.card),
     )  # fmt: skip
+
+
+def _origin(split: Drivers, part: Contribution) -> str:
+    name = "others" if part is split.others else part.name
+    return f"drivers {split.card.name} by {split.by} {name}"
 
 
 def _off_told(basis: Basis) -> list[Text]:
@@ -263,14 +278,24 @@ def _off_told(basis: Basis) -> list[Text]:
     if target is None or gap is None or worst.target is None:
         return []
     parts = [w("told_off", value=value.text, target=target.text, gap=gap.text)]
-    if worst.target.warning is not None:
-        parts.append(w("told_off_threshold", threshold=w.value(worst.target.warning, worst.card)))
-    found = basis.courses.get(worst.card.name)
-    known = [value for value in found.history.values() if value is not None] if found else []
-    if len(known) > 1:
-        parts.append(
-            w("told_off_months", low=w.value(min(known), worst.card),
-              high=w.value(max(known), worst.card))
+    figures = [value, target, gap]
+    warning = worst.target.warning
+    if warning is not None:
+        threshold = Figure(
+            w.value(warning, worst.card), warning, worst.card.unit,
+            origin=f"warning {worst.card.name}", definition=f"target {worst.target.target}",
         )  # fmt: skip
+        parts.append(w("told_off_threshold", threshold=threshold.text))
+        figures.append(threshold)
+    found = basis.courses.get(worst.card.name)
+    known = {start: one for start, one in found.history.items() if one is not None} if found else {}
+    if found and len(known) > 1:
+        low, high = (
+            Figure(w.value(known[start], worst.card), known[start], worst.card.unit,
+                   basis.month_of(found, start))
+            for start in (min(known, key=known.__getitem__), max(known, key=known.__getitem__))
+        )  # fmt: skip
+        parts.append(w("told_off_months", low=low.text, high=high.text))
+        figures += [low, high]
     lead = w("told_off_lead", label=w.label(worst.card), state=w(f"in_{worst.status.name.lower()}"))
-    return [Text(" ".join(parts), lead, (value, target, gap))]
+    return [Text(" ".join(parts), lead, tuple(figures))]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.charts import plots
 from cadran.core.targets import target_of, targets
 from cadran.formats import periods
+from cadran.reports.basis import defined
 from cadran.reports.pack import Notes, Page, PictureBlock, Series, Text
 
 if TYPE_CHECKING:
@@ -137,13 +138,21 @@ def _picture(basis: Basis, panel: _Panel) -> PictureBlock:
         plots.Series(w.short_period(last, "month"), dict(panel.values), "blue", cuts=cuts),
     ]
     labels = tuple(w.short_period(start, "month") for start in starts)
-    series = [Series(w.label(card), labels, tuple(panel.values.values()), card.unit)]
+    asked = tuple(
+        None if value is None else basis.month_of(panel.reading, start)
+        for start, value in panel.values.items()
+    )
+    series = [Series(w.label(card), labels, tuple(panel.values.values()), card.unit, sources=asked)]
     drawn += [plots.Series("", {start: panel.values[start]}, "bad") for start in panel.signals]
     target = panel.reading.target
     if target is not None:
         goals = dict.fromkeys(starts, target.target)
         drawn.append(plots.Series(w.inner(w("target_name")), goals, "orange", "dashed"))
-        series.append(Series(w("target_name"), labels, tuple(goals.values()), card.unit, "target"))
+        month = f"target {card.name} {basis.last_month:%Y-%m}"
+        series.append(
+            Series(w("target_name"), labels, tuple(goals.values()), card.unit, "target",
+                   (month,), f"target {target.target}")
+        )  # fmt: skip
     if panel.limits is not None:
         since = [start for start in starts if start >= panel.limits.since]
         for name, value in (("high", panel.limits.high), ("low", panel.limits.low)):
@@ -153,6 +162,8 @@ def _picture(basis: Basis, panel: _Panel) -> PictureBlock:
                 Series(
                     w.sentence(w(f"limit_{name}")), labels,
                     tuple(held.get(start) for start in starts), card.unit, "limit",
+                    tuple(f"limit {name} {card.name}" if s == since[0] else None for s in starts),
+                    defined(card),
                 )
             )  # fmt: skip
     marks = [

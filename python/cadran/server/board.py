@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from cadran.core import journal
+from cadran.core.project import names
 from cadran.core.recent import Recent
 from cadran.errors import (
     CadranError,
@@ -174,7 +175,11 @@ class Board:
                 source = replace(source, answer=noted)  # noqa: PLW2901 - the same, with notes
                 whole = cache(partial(service.sees_whole, caller))
                 reader = Reader(source, view, whole, *facts)
-                words = Words(view.lang, service_levels.zone(reader))
+                words = Words(
+                    view.lang,
+                    service_levels.zone(reader),
+                    more=names.words(source.layer.project.root, view.lang),
+                )
                 page = pages.page(
                     request.path_params.get("path", ""), reader, words,
                     question=dict(parameters).get("q", ""), alerts=self._server_context.alerts,

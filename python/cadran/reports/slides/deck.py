@@ -400,7 +400,7 @@ def _notes(pack: Pack, page: Page) -> str:
             parts = [asked.metric, days, member, where]
             sources[", ".join(part for part in parts if part)] = None
         elif figure.origin:
-            sources[figure.origin] = None
+            sources[figure.origin.removesuffix(" low").removesuffix(" high")] = None
     if sources:
         told.append(f"{w['notes_sources']}{_colon(pack.lang)}".rstrip())
         told += [f"- {source}" for source in list(sources)[:_MOST_SOURCES]]
