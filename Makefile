@@ -3,6 +3,7 @@
 PYTHON ?= python3
 SCALE ?= 1
 SOAK ?= 10
+PYTHONS ?= 3.12 3.13 3.14
 QUESTIONS ?= 20000
 PREAGGREGATED ?= 2000
 
@@ -10,7 +11,7 @@ PREAGGREGATED ?= 2000
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-clients test-random test-preaggregates test-walkthrough bench bench-server bench-board bench-collector bench-live bench-reliability test-kills clean FORCE
+.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-clients test-random test-preaggregates test-walkthrough bench bench-server bench-board bench-collector bench-live bench-reliability test-kills test-pythons clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -94,6 +95,9 @@ test-superset: .venv/.stamp ## The Superset export in a real Superset (2 to 5 mi
 
 test-clients: .venv/.stamp ## The real dbt-mcp against `cadran serve` (own environment; needs Python 3.12 or 3.13)
 	@CADRAN_TEST_CLIENTS=1 .venv/bin/python -m pytest python/tests/test_dbt_mcp.py
+
+test-pythons: ## The demo and half of the tests in each later Python that is here (PYTHONS='3.12 3.13 3.14')
+	@scripts/test_pythons.sh $(PYTHONS) -- --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-walkthrough: .venv/.stamp ## Every command of docs/walkthrough.md (6 minutes)
 	@CADRAN_TEST_WALKTHROUGH=1 .venv/bin/python -m pytest python/tests/test_walkthrough.py

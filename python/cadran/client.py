@@ -11,6 +11,7 @@ import io
 import json
 import os
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -32,7 +33,7 @@ from cadran.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import httpx
@@ -138,7 +139,8 @@ class RemoteLayer:
             known_at=known_at, view=view, version=version, complete=complete, compare=compare,
         )  # fmt: skip
         reply = self._ask("POST", "/query", json=_body(query) | {"format": "arrow"})
-        return self._result(query, reply.content)
+        with _reading(self.url):
+            return self._result(query, reply.content)
 
     def sql(self, *args: Any, **kwargs: Any) -> str:
         """The SQL of a question as it would run for this caller; takes the arguments of `query`.
@@ -150,7 +152,9 @@ class RemoteLayer:
 
     def kpis(self) -> list[Card]:
         """The cards that the caller may see, strategic ones first, then by name."""
-        return [cards.restored(content) for content in self._items("kpis")]
+        entries = self._items("kpis")
+        with _reading(self.url):
+            return [cards.restored(content) for content in entries]
 
     def card(self, name: str) -> Card:
         """The card of one KPI.
@@ -158,11 +162,15 @@ class RemoteLayer:
         Raises:
             UnknownNameError: there is no such KPI, or not for this caller.
         """
-        return cards.restored(self._about(name)["kpi"])
+        about = self._about(name)
+        with _reading(self.url):
+            return cards.restored(about["kpi"])
 
     def is_kpi(self, name: str) -> bool:
         """Whether a metric has a card that the caller may see."""
-        return any(metric["name"] == name and metric["is_kpi"] for metric in self.metrics())
+        metrics = self.metrics()
+        with _reading(self.url):
+            return any(metric["name"] == name and metric["is_kpi"] for metric in metrics)
 
     def versions(self, kpi: str) -> list[dict[str, Any]]:
         """What the records say of each version of a KPI.
@@ -170,8 +178,7 @@ class RemoteLayer:
         Raises:
             UnknownNameError: there is no such KPI, or not for this caller.
         """
-        versions: list[dict[str, Any]] = self._about(kpi)["versions"]
-        return versions
+        return self._listed_about(kpi, "versions")
 
     def targets(self, kpi: str) -> list[dict[str, Any]]:
         """What was set for a KPI, by period.
@@ -179,8 +186,7 @@ class RemoteLayer:
         Raises:
             UnknownNameError: there is no such KPI, or not for this caller.
         """
-        targets: list[dict[str, Any]] = self._about(kpi)["targets"]
-        return targets
+        return self._listed_about(kpi, "targets")
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every metric that is not hidden: name, label, description, type and whether a KPI."""
@@ -197,7 +203,9 @@ class RemoteLayer:
     def saved_queries(self) -> list[dict[str, Any]]:
         """Every saved query: name, label and description."""
         names = ("name", "label", "description")
-        return [{name: saved[name] for name in names} for saved in self._items("saved_queries")]
+        entries = self._items("saved_queries")
+        with _reading(self.url):
+            return [{name: saved[name] for name in names} for saved in entries]
 
     def dimension_values(self, dimension: str, metrics: str | Iterable[str] = ()) -> list[Any]:
         """The values of a dimension as far as the metrics have them, sorted, without NULL.
@@ -218,13 +226,23 @@ class RemoteLayer:
         return self.query([name], limit=0).complete_through.get(name)
 
     def _compiled(self, query: Query) -> str:
-        return str(self._ask("POST", "/sql", json=_body(query)).json()["sql"])
+        reply = self._ask("POST", "/sql", json=_body(query))
+        with _reading(self.url):
+            return str(reply.json()["sql"])
 
     def _about(self, kpi: str) -> dict[str, Any]:
         from urllib.parse import quote
 
-        content: dict[str, Any] = self._ask("GET", f"/kpis/{quote(kpi, safe='')}").json()
-        return content
+        reply = self._ask("GET", f"/kpis/{quote(kpi, safe='')}")
+        with _reading(self.url):
+            content: dict[str, Any] = reply.json()
+            return content
+
+    def _listed_about(self, kpi: str, what: str) -> list[dict[str, Any]]:
+        about = self._about(kpi)
+        with _reading(self.url):
+            entries: list[dict[str, Any]] = about[what]
+            return entries
 
     def _items(self, name: str, **parameters: str | None) -> list[Any]:
         """A list, whole, however many pages it has."""
@@ -232,9 +250,11 @@ class RemoteLayer:
         cursor: str | None = None
         while True:
             link = {k: v for k, v in (parameters | {"cursor": cursor}).items() if v}
-            payload = self._ask("GET", f"/{name.replace('_', '-')}", params=link).json()
-            items += payload[name]
-            cursor = payload["meta"]["paging"]["next_cursor"]
+            reply = self._ask("GET", f"/{name.replace('_', '-')}", params=link)
+            with _reading(self.url):
+                payload = reply.json()
+                items += payload[name]
+                cursor = payload["meta"]["paging"]["next_cursor"]
             if cursor is None:
                 return items
 
@@ -344,6 +364,24 @@ def connect(
         QueryError: the address is none of HTTP.
     """
     return RemoteLayer(url, token=token, timeout=timeout, retries=retries, ca=ca)
+
+
+@contextmanager
+def _reading(url: str) -> Iterator[None]:
+    """Says of content that is of another form whose it is.
+
+    Raises:
+        ServiceError: it is none of a server of Cadran.
+    """
+    try:
+        yield
+    except CadranError:
+        raise
+    except (AttributeError, LookupError, OSError, TypeError, ValueError):
+        raise ServiceError(
+            f"{url} answered what no server of Cadran does: is it the address of one, and of the"
+            " same release?"
+        ) from None
 
 
 def _body(query: Query) -> dict[str, Any]:

@@ -185,6 +185,30 @@ def test_what_goes_wrong_is_told_in_one_sentence(reply, error, sentence):
         layer.sql(["x"])
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"message": "hello"}', b'["a"]', b"null", b"{", b'{"kpi": 1, "metrics": [{}]}',
+        b'{"kpis": [{"name": "a"}], "meta": {"paging": {"next_cursor": null}}, "kpi": {}}',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda layer: layer.query(["x"]), lambda layer: layer.sql(["x"]),
+        lambda layer: layer.kpis(), lambda layer: layer.card("x"),
+        lambda layer: layer.is_kpi("x"), lambda layer: layer.versions("x"),
+        lambda layer: layer.targets("x"), lambda layer: layer.metrics(),
+        lambda layer: layer.saved_queries(), lambda layer: layer.dimension_values("x"),
+    ],
+)  # fmt: skip
+def test_json_of_another_server_is_told_in_one_sentence(asked, content):
+    json_of_another = {"content-type": "application/json"}
+    layer, _ = answering(httpx.Response(200, content=content, headers=json_of_another))
+    with pytest.raises(cadran.ServiceError, match=r"^http://kpi\.example\.com answered what no"):
+        asked(layer)
+
+
 def test_an_address_that_is_none_is_refused_at_once():
     with pytest.raises(cadran.QueryError, match="it takes one such as https://"):
         cadran.connect("kpi.example.com")

@@ -66,6 +66,17 @@ def test_what_cannot_be_put_in_line_by_line_is_refused():
         with_key(BLOCK, None, ("config",), "a: 1\n")
 
 
+@pytest.mark.parametrize("head", ["|", "|+", "|-", ">", ">+ # folded", "|2", "&text |", ">2+"])
+def test_a_text_that_ends_without_an_end_of_line_keeps_what_it_holds(head):
+    text = f"metrics:\n  - name: a\n    description: {head}\n      Two\n      lines"
+    changed = with_key(text, metric(text, "a"), ("config",), "b: 1\n")
+    (entry,) = yaml.safe_load(text)["metrics"]
+    assert yaml.safe_load(changed)["metrics"] == [entry | {"config": {"b": 1}}]
+    assert changed.splitlines()[3:5] == ["      Two", "      lines"]
+    added = yaml.safe_load(with_item(text, composed(text), "metrics", "name: c\n"))
+    assert added["metrics"] == [entry, {"name": "c"}]
+
+
 def test_an_item_is_added_to_a_list_that_is_there_or_is_made():
     changed = with_item(BLOCK, composed(BLOCK), "metrics", "name: more\ntype: ratio\n")
     assert yaml.safe_load(changed)["metrics"][-1] == {"name": "more", "type": "ratio"}

@@ -10,6 +10,7 @@ hold what it held and the lines in the one place.
 from __future__ import annotations
 
 import operator
+import re
 import textwrap
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ from cadran.formats import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# The sign of a block scalar, its indent and its comment; what stands between says how it ends.
+_CHOMPED = re.compile(r"([|>])[+-]?([1-9]?)[+-]?(\s*(?:#.*)?)$")
 
 
 class NotInsertableError(ValueError):
@@ -200,8 +205,22 @@ def _last_line(node: yaml.Node) -> int:
 
 def _after(text: str, line: int, block: str) -> str:
     lines = text.splitlines(keepends=True)
+    scalar = _unended(composed(text))
+    if scalar is not None and line == len(lines) - 1:
+        # Without an end of its last line it holds none, and with one it must not: `|` becomes `|-`.
+        head = scalar.start_mark.line
+        lines[head] = _CHOMPED.sub(r"\1\2-\3", lines[head])
     block = block if lines[line].endswith(("\n", "\r")) else f"\n{block}"
     return "".join([*lines[: line + 1], files.ending_as(text, block), *lines[line + 1 :]])
+
+
+def _unended(node: yaml.Node | None) -> yaml.Node | None:
+    """The block scalar that a text ends with, where its last line has no end."""
+    while isinstance(node, yaml.CollectionNode) and node.value:
+        last = node.value[-1]
+        node = last[1] if isinstance(last, tuple) else last
+    is_block = isinstance(node, yaml.ScalarNode) and node.style in {"|", ">"}
+    return node if node is not None and is_block and node.end_mark.column > 0 else None
 
 
 def _opened(text: str, node: Any) -> tuple[str, Any]:
