@@ -7,6 +7,8 @@ from dataclasses import replace
 from dax_text import tables_in
 from dax_values import function, operation, q
 
+PREVIOUS = {"PREVIOUSDAY": "day", "PREVIOUSMONTH": "month", "PREVIOUSQUARTER": "quarter",
+            "PREVIOUSYEAR": "year"}  # fmt: skip
 TO_DATE = {"DATESMTD": "month", "DATESQTD": "quarter", "DATESYTD": "year"}
 
 
@@ -88,6 +90,20 @@ class Filters:
             return self.table(
                 f"select l.cell, d.{day} as day from {last} l"
                 f" join {q(self.date)} d on d.{day} between {start} and l.last"
+            )
+        if name in PREVIOUS:
+            # The whole period before the one of the first date.
+            first = f"(select cell, min(day) as first from {dates} group by cell)"
+            start = f"date_trunc('{PREVIOUS[name]}', l.first)"
+            return self.table(
+                f"select l.cell, d.{day} as day from {first} l join {q(self.date)} d on"
+                f" d.{day} >= {start} - interval 1 {PREVIOUS[name]} and d.{day} < {start}"
+            )
+        if name == "DATEADD" and arguments[2] == ("variable", "DAY"):
+            moved = self.value(arguments[1], None)[0]
+            return self.table(
+                f"select s.cell, d.{day} as day from {dates} s join {q(self.date)} d"
+                f" on d.{day} = s.day + cast({moved} as integer)"
             )
         if name != "SAMEPERIODLASTYEAR":
             raise ValueError(f"{name} is not known")

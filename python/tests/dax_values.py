@@ -52,7 +52,10 @@ def function(name, arguments):
     if name in {"MIN", "MAX"} and len(arguments) == 2:
         both = "least" if name == "MIN" else "greatest"
         return (f"{both}({', '.join(texts)})", common(arguments))
+    if name == "LEFT":
+        return (f"left({texts[0]}, {texts[1]})", "text")
     simple = {
+        "USERCULTURE": ("'en-US'", "text"),
         "BLANK": BLANK,
         "TRUE": ("true", "bool"),
         "FALSE": ("false", "bool"),

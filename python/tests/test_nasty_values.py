@@ -24,8 +24,7 @@ import cadran
 from cadran.access import tokens
 from cadran.cli import main
 from cadran.core.project import artifacts
-from cadran.exports.powerbi import pbip
-from cadran.exports.powerbi import star as dates
+from cadran.exports.powerbi import dates, pbip
 from cadran.exports.powerbi.measures import Measures
 from cadran.exports.powerbi.model import Model
 from cadran.exports.powerbi.planner import Plan

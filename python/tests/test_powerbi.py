@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
+from datetime import date
 from decimal import Decimal
 
 import dax
@@ -12,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 import tmdl
 
+from cadran.core import targets
 from cadran.errors import QueryError
 from cadran.exports import powerbi
+from cadran.exports.powerbi import dates
 from cadran.formats import periods
 
 GRAINS = ("day", "week", "month", "quarter", "year")
@@ -159,6 +163,109 @@ def test_a_year_before_is_that_of_the_layer_and_blank_where_a_period_is_not_whol
             assert not found.keys() & NAMED.get(grain, dict)({(begun,): 0}).keys()
     for grain in ("day", "week"):
         assert not model.answer(name, [model.named(f"metric_time__{grain}")])
+
+
+@pytest.mark.parametrize("kpi", ["net_revenue", "gross_margin_rate"])
+def test_a_period_before_is_that_of_the_layer_and_blank_where_one_is_not_whole(
+    layer, model, measures, kpi
+):
+    name = measures[f"{kpi}__period_before"]
+    first = layer.query([kpi], "metric_time__day", limit=1).to_arrow().column(0)[0].as_py()
+    last = layer.last_day()
+    for grain in ("day", "week", "month", "quarter"):
+        found = model.answer(name, [model.named(f"metric_time__{grain}")])
+        if grain not in layer.card(kpi).grains:
+            assert not found
+            continue
+        # A period without a row of its own has one before it all the same.
+        expected = {
+            (periods.shifted(start, grain, 1),): value
+            for (start,), value in of_layer(layer, kpi, f"metric_time__{grain}").items()
+            if start >= first and periods.last_of(periods.shifted(start, grain, 1), grain) <= last
+        }
+        assert expected
+        assert not differences(NAMED.get(grain, dict)(expected), found), grain
+
+
+def test_targets_and_statuses_are_those_of_the_board(layer, model, measures):
+    until = layer.last_day()
+    all_targets, compared = targets.targets(layer), 0
+    for kpi in ("net_revenue", "conversion_rate", "refund_rate", "response_ms_p95"):
+        card = layer.card(kpi)
+        own = [entry for entry in all_targets if entry.kpi == kpi]
+        for grain in ("month", "year"):
+            by = [model.named(f"metric_time__{grain}")]
+            values = of_layer(layer, kpi, f"metric_time__{grain}")
+            amounts, judged = {}, {}
+            for (start,), value in values.items():
+                entry = targets.target_of(own, card, grain, start)
+                if entry is not None:
+                    amounts[start,] = float(entry.target)
+                    if periods.last_of(start, grain) <= until:
+                        judged[start,] = entry.judge(value, card.direction).value
+            name = NAMED.get(grain, dict)
+            found = model.answer(measures[f"{kpi}__target"], by)
+            assert {key: found.get(key) for key in name(amounts)} == name(amounts), (kpi, grain)
+            statuses = model.answer(measures[f"{kpi}__status"], by)
+            assert statuses == name(judged), (kpi, grain)
+            compared += len(judged)
+    assert compared > 60
+    by_country = [model.named("metric_time__month"), model.named("customer__country")]
+    assert not model.answer(measures["net_revenue__target"], by_country)
+    assert not model.answer(measures["net_revenue__status"], by_country)
+
+
+def test_minutes_are_added_up_by_day_and_rows_that_are_counted_are_not(exported, layer):
+    folder, made, _ = exported
+    rows = {
+        table.file: pq.read_metadata(folder / "data" / f"{table.file}.parquet").num_rows
+        for table in made.tables
+    }
+    (requests,) = [table for table in made.tables if table.file == "fct_requests_minutely"]
+    assert requests.summed
+    by = ", ".join(c.sql for c in requests.columns if c.name not in requests.summed)
+    counts = f"select count(*) as n, count(distinct ({by})) as of_days from {requests.relation}"
+    counted = layer.warehouse.arrow(counts).to_pylist()[0]
+    assert rows["fct_requests_minutely"] == counted["of_days"] < counted["n"] / 50
+    (orders,) = [table for table in made.tables if table.file == "fct_orders"]
+    assert not orders.summed
+    whole = layer.warehouse.arrow(f"select count(*) as n from {orders.relation}")
+    assert rows["fct_orders"] == whole.column(0)[0].as_py()
+
+
+def test_dates_have_iso_weeks_fiscal_years_months_and_whole_periods(layer, exported):
+    days = {row["date"]: row for row in
+            pq.read_table(exported[0] / "data" / "date.parquet").to_pylist()}  # fmt: skip
+    sunday, monday = days[date(2026, 1, 4)], days[date(2026, 1, 5)]
+    assert (sunday["iso_week"], monday["iso_week"]) == ("2026-W01", "2026-W02")
+    assert days[date(2024, 12, 30)]["iso_week"] == "2025-W01"
+    assert (monday["month_name"], monday["month_number"]) == ("January", 1)
+    assert (monday["fiscal_year"], monday["fiscal_quarter"]) == (2026, "2026 Q1")
+    last = layer.last_day()
+    for grain in ("week", "month", "quarter", "year"):
+        running = days[last][f"complete_{grain}"]
+        assert running == (periods.last_of(periods.start_of(last, grain), grain) <= last)
+        before = periods.shifted(periods.start_of(last, grain), grain, -1)
+        assert days[before][f"complete_{grain}"] is True
+    from_april = {row["date"]: row for row in dates.rows(layer, fiscal_start=4).to_pylist()}
+    for day, fiscal in {(2026, 3, 31): (2026, "2026 Q4"), (2026, 4, 1): (2027, "2027 Q1"),
+                        (2025, 12, 31): (2026, "2026 Q3")}.items():  # fmt: skip
+        row = from_april[date(*day)]
+        assert (row["fiscal_year"], row["fiscal_quarter"]) == fiscal
+
+
+def test_a_fiscal_period_and_an_iso_week_are_looked_at_as_the_card_allows(layer, model, measures):
+    week = [("Date", "ISO week")]
+    assert "week" not in layer.card("revenue_growth_yoy").grains
+    assert not model.answer(measures["revenue_growth_yoy"], week)
+    found = model.answer(measures["net_revenue"], week)
+    expected = {
+        ("{}-W{:02}".format(*start.isocalendar()),): value
+        for (start,), value in of_layer(layer, "net_revenue", "metric_time__week").items()
+    }
+    assert not differences(expected, found)
+    by_year = model.answer(measures["net_revenue"], [("Date", "Fiscal year")])
+    assert not differences(years(of_layer(layer, "net_revenue", "metric_time__year")), by_year)
 
 
 def test_a_kpi_table_shows_one_value_for_each_member_of_its_dimensions(layer, model, measures):
@@ -337,6 +444,41 @@ def test_the_project_names_its_parts_as_power_bi_finds_them(exported):
     assert [read(f"{report}/definition/pages/{page}/page.json")["name"] for page in pages] == pages
     for file in folder.rglob("*.json"):
         assert read(file.relative_to(folder))["$schema"].startswith("https://developer.microsoft")
+
+
+def test_the_page_shows_the_strategic_kpis_by_whole_month_with_their_targets(
+    exported, layer, model, measures
+):
+    pages = exported[0] / "demo.Report" / "definition" / "pages"
+    visuals = [json.loads(file.read_text()) for file in sorted(pages.rglob("visual.json"))]
+    strategic = [card.name for card in layer.kpis() if card.tier == "strategic"]
+    kinds = [one["visual"]["visualType"] for one in visuals]
+    assert sorted(kinds) == ["lineChart"] * len(strategic) + ["tableEx"]
+    charted = set()
+    for one in visuals:
+        fields = [projection["field"] for role in one["visual"]["query"]["queryState"].values()
+                  for projection in role["projections"]]  # fmt: skip
+        for field in fields:
+            ((kind, of),) = field.items()
+            table = of["Expression"]["SourceRef"]["Entity"]
+            assert (of["Property"] in model.measures if kind == "Measure"
+                    else (table, of["Property"]) in model.columns)  # fmt: skip
+        if one["visual"]["visualType"] == "lineChart":
+            charted |= {field["Measure"]["Property"] for field in fields if "Measure" in field}
+        box = one["position"]
+        assert box["x"] + box["width"] <= 1280
+        assert box["y"] + box["height"] <= 720
+    assert {measures[name] for name in strategic} <= charted
+    assert measures["net_revenue__target"] in charted
+    boxes = [one["position"] for one in visuals]
+    for first, second in itertools.combinations(boxes, 2):
+        assert (first["x"] + first["width"] <= second["x"] or second["x"] + second["width"]
+                <= first["x"] or first["y"] + first["height"] <= second["y"]
+                or second["y"] + second["height"] <= first["y"])  # fmt: skip
+    (only,) = json.loads((pages / "kpis" / "page.json").read_text())["filterConfig"]["filters"]
+    column = only["field"]["Column"]
+    place = column["Expression"]["SourceRef"]["Entity"], column["Property"]
+    assert model.columns[place].properties["dataType"] == "boolean"
 
 
 # Again --------------------------------------------------------------------------------------------

@@ -11,8 +11,7 @@ from test_powerbi import differences, of_layer
 
 import cadran
 from cadran.exports import powerbi
-from cadran.exports.powerbi import pbip
-from cadran.exports.powerbi import star as dates
+from cadran.exports.powerbi import dates, pbip
 from cadran.exports.powerbi.measures import Measures
 from cadran.exports.powerbi.model import Model, NotInDaxError
 from cadran.exports.powerbi.planner import Plan

@@ -50,6 +50,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="where the Parquet files go (default: the folder data in it)",
     )
     parser.add_argument(
+        "--fiscal-start",
+        type=int,
+        choices=range(1, 13),
+        default=1,
+        metavar="MONTH",
+        help="the month in which a fiscal year begins, 1 to 12 (default: 1)",
+    )
+    parser.add_argument(
         "--data-as",
         metavar="PATH",
         help=r"that folder as Power BI sees it, C:\kpis\data for instance (default: the same)",
@@ -60,7 +68,13 @@ def run(parsed: argparse.Namespace) -> int:
     """Write the project; returns the exit code."""
     layer = open_layer(parsed.project_dir, manifest=parsed.manifest, database=parsed.database)
     export(
-        layer, parsed.output, name=parsed.name, data=parsed.data, data_as=parsed.data_as, say=_say
+        layer,
+        parsed.output,
+        name=parsed.name,
+        data=parsed.data,
+        data_as=parsed.data_as,
+        fiscal_start=parsed.fiscal_start,
+        say=_say,
     )
     return 0
 
@@ -72,6 +86,7 @@ def export(  # noqa: PLR0913 - what the command asks
     name: str | None = None,
     data: Path | None = None,
     data_as: str | None = None,
+    fiscal_start: int = 1,
     say: Callable[[str], None] = lambda _: None,
 ) -> Model:
     """Write the Power BI project of a layer, and return its model.
@@ -82,6 +97,7 @@ def export(  # noqa: PLR0913 - what the command asks
         name: the name of the model; by default that of the dbt project.
         data: the folder of the Parquet files; by default `data` in the project.
         data_as: that folder as Power BI's machine sees it; by default the same.
+        fiscal_start: the month in which a fiscal year begins.
         say: told of the progress, line by line.
 
     Raises:
@@ -96,7 +112,7 @@ def export(  # noqa: PLR0913 - what the command asks
         )
     data = data or output / "data"
     pbip.check(output, data)
-    plan = Planner(layer, say).plan(title)
+    plan = Planner(layer, say).plan(title, fiscal_start=fiscal_start)
     pbip.write(layer, plan, output, data=data, data_as=data_as, say=say)
     model = plan.model
     visible = sum(not measure.is_hidden for measure in model.measures)

@@ -17,6 +17,7 @@ from sqlglot.errors import SqlglotError
 
 from cadran.core.query.filters import read
 from cadran.core.warehouse import dialects
+from cadran.exports.powerbi.dates import BLANK
 from cadran.exports.powerbi.model import NotInDaxError, reference
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cadran.exports.powerbi.star import Star
 
 
-BLANK = "BLANK()"
 _ATOM = re.compile(r"""[\w.]+|"[^"]*"|\[[^\[\]]*\]|'[^']*'\[[^\[\]]*\]|[A-Z]+\([^()]*\)""")
 
 

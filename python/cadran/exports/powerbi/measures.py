@@ -10,15 +10,16 @@ from sqlglot.errors import SqlglotError
 
 from cadran.errors import ProjectError, QueryError
 from cadran.exports.powerbi import model as words
-from cadran.exports.powerbi.dax import BLANK, Translator, Value, conditions
+from cadran.exports.powerbi.dates import BLANK, COLUMNS, DAY, IS_COVERED, TABLE
+from cadran.exports.powerbi.dates import COVERED as COVERED_COLUMN
+from cadran.exports.powerbi.dax import Translator, Value, conditions
 from cadran.exports.powerbi.model import (
     Measure,
     NotInDaxError,
     measure_reference,
     reference,
 )
-from cadran.exports.powerbi.star import COLUMNS, DAY, IS_COVERED, KEYS, TABLE, expression
-from cadran.exports.powerbi.star import COVERED as COVERED_COLUMN
+from cadran.exports.powerbi.star import KEYS, expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +46,7 @@ def aggregate_value(star: Star, metric: dict[str, Any]) -> Value:
     table = star.fact(model)
     quoted = reference(table, "").removesuffix("[]")
     if agg == "count" and _is_key(star, model, sql):
+        star.read_row_by_row(model)
         value = Value(f"COUNTROWS({quoted})", "int64")
     elif agg in {"sum", "count", "sum_boolean"}:
         value = _sum(star, model, _summed(agg, sql), name)
@@ -59,6 +61,7 @@ def aggregate_value(star: Star, metric: dict[str, Any]) -> Value:
             raise NotInDaxError(f"the {agg} of {sql} is no number")
         value = Value(f"{agg.upper()}({reference(table, column.name)})", column.kind)
     elif agg == "average":
+        star.read_row_by_row(model)
         # A floating column, since the average of a fixed decimal is cut at four places.
         ref = reference(table, star.column(model, sql, name, kind="double").name)
         value = Value(f"AVERAGE({ref})", "double")
@@ -78,7 +81,7 @@ def _summed(agg: str, sql: str) -> str:
 
 
 def _sum(star: Star, model: str, sql: str, name: str) -> Value:
-    column = star.column(model, sql, name)
+    column = star.column(model, sql, name, is_summed=True)
     if column.kind not in _NUMBERS:
         raise NotInDaxError(f"{sql} is no number")
     return Value(f"SUM({reference(star.fact(model), column.name)})", column.kind)
@@ -94,6 +97,7 @@ def _percentile(star: Star, model: str, sql: str, metric: dict[str, Any]) -> Val
     if star.kind(model, sql) not in {"int64", "double"}:
         # Between two decimals the warehouse may round to their places, and DAX does not.
         raise NotInDaxError(f"{sql} is no whole or floating number")
+    star.read_row_by_row(model)
     ref = reference(table, star.column(model, sql, metric["name"], kind="double").name)
     rows = f"FILTER({reference(table, '').removesuffix('[]')}, NOT(ISBLANK({ref})))"
     return Value(f"PERCENTILEX.INC({rows}, {ref}, {share!r})", "double")

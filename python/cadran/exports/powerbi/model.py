@@ -39,13 +39,15 @@ class Column:
     format: str | None = None
     layer: str | None = None
     caption_fr: str | None = None
+    sort_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table, its file, and the relation of the warehouse that its rows are read from.
 
-    `relation` is None for rows that are not those of one relation.
+    `relation` is None for rows that are not those of one relation. Columns of `summed` are added up
+    by all the others, so that a row stands for many of the relation.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Table:
     is_date: bool = False
     caption_fr: str | None = None
     hierarchy: tuple[str, ...] = ()
+    summed: frozenset[str] = frozenset()
 
     @property
     def is_hidden(self) -> bool:
@@ -110,13 +113,17 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The semantic model: tables, relationships, measures, and what was left out by name."""
+    """The semantic model: tables, relationships, measures, and what was left out by name.
+
+    `strategic` are the metrics of the KPIs that its report begins with.
+    """
 
     name: str
     tables: tuple[Table, ...]
     relationships: tuple[Relationship, ...]
     measures: tuple[Measure, ...]
     left_out: tuple[LeftOut, ...] = field(default=())
+    strategic: tuple[str, ...] = ()
 
     def table(self, name: str) -> Table:
         """The table of this name."""
@@ -137,6 +144,24 @@ YEAR_BEFORE = {"en": ", year before", "fr": ", un an avant"}
 OF_YEAR_BEFORE = {
     "en": "The same month, quarter or year a year before; blank where the period is not whole.",
     "fr": "Le même mois, trimestre ou année un an avant ; vide si la période n'est pas complète.",
+}
+PERIOD_BEFORE = {"en": ", period before", "fr": ", période précédente"}
+OF_PERIOD_BEFORE = {
+    "en": "The day, week, month, quarter or year before; blank where one of the two is not whole.",
+    "fr": "Le jour, la semaine, le mois, le trimestre ou l'année d'avant ; vide si l'une des deux"
+    " périodes n'est pas complète.",
+}
+TARGET = {"en": ", target", "fr": ", objectif"}
+OF_TARGET = {
+    "en": "What was set for the period and the whole company.",
+    "fr": "Ce qui a été fixé pour la période et toute l'entreprise.",
+}
+STATUS = {"en": ", status", "fr": ", statut"}
+OF_STATUS = {
+    "en": "Where the value of a whole period stands against its target: on target, near target,"
+    " warning or critical.",
+    "fr": "Où en est la valeur d'une période complète par rapport à son objectif : objectif"
+    " atteint, proche de l'objectif, alerte ou critique.",
 }
 COMPONENTS = {"en": "Components", "fr": "Composantes"}
 _HEADINGS = {

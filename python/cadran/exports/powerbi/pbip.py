@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import QueryError
-from cadran.exports.powerbi import tmdl
+from cadran.exports.powerbi import page, tmdl
 from cadran.exports.powerbi.model import lineage
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cadran.exports.powerbi.planner import Plan
 
 MARK = ".cadran-export"
+# What a sum is kept as: it is wider than its terms, and Power BI has these types.
+_SUMS = {"int64": "bigint", "decimal": "decimal(18, 4)", "double": "double precision"}
 _SCHEMAS = "https://developer.microsoft.com/json-schemas/fabric"
 
 
@@ -95,8 +97,19 @@ def separated(folder: str) -> str:
 
 def rows_of(layer: Layer, table: Table) -> pa.Table:
     """The rows of a table that is one relation of the warehouse, column by column of the model."""
-    columns = ", ".join(f"{column.sql} as {column.source}" for column in table.columns)
-    return layer.warehouse.arrow(f"select {columns} from {table.relation}")
+    columns, keys = [], []
+    for place, column in enumerate(table.columns, 1):
+        sql = column.sql
+        if column.name in table.summed:
+            sql = f"cast(sum({sql}) as {_SUMS[column.kind]})"
+        else:
+            keys.append(str(place))
+        columns.append(f"{sql} as {column.source}")
+    query = f"select {', '.join(columns)} from {table.relation}"
+    if table.summed:
+        by = ", ".join(keys)
+        query += f" group by {by} order by {by}"
+    return layer.warehouse.arrow(query)
 
 
 def _parquet(layer: Layer, table: Table, rows: pa.Table | None, folder: Path) -> int:
@@ -113,7 +126,6 @@ def _files(model: Model, folder: str) -> dict[str, str]:
     files = {
         f"{semantic}/definition/{path}": text for path, text in tmdl.files(model, folder).items()
     }
-    page = "kpis"
     documents: dict[str, dict[str, Any]] = {
         f"{name}.pbip": {
             "$schema": f"{_SCHEMAS}/pbip/pbipProperties/1.0.0/schema.json",
@@ -141,19 +153,9 @@ def _files(model: Model, folder: str) -> dict[str, str]:
             "$schema": f"{_SCHEMAS}/item/report/definition/report/3.0.0/schema.json",
             "themeCollection": {},
         },
-        f"{report}/definition/pages/pages.json": {
-            "$schema": f"{_SCHEMAS}/item/report/definition/pagesMetadata/1.0.0/schema.json",
-            "pageOrder": [page],
-            "activePageName": page,
-        },
-        f"{report}/definition/pages/{page}/page.json": {
-            "$schema": f"{_SCHEMAS}/item/report/definition/page/2.0.0/schema.json",
-            "name": page,
-            "displayName": "KPIs",
-            "displayOption": "FitToPage",
-            "height": 720,
-            "width": 1280,
-        },
+    }
+    documents |= {
+        f"{report}/definition/pages/{path}": text for path, text in page.files(model).items()
     }
     files |= {path: json.dumps(text, indent=2) + "\n" for path, text in documents.items()}
     files["LEFT_OUT.md"] = left_out(model)

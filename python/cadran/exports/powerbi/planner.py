@@ -10,10 +10,9 @@ from cadran.core.query.request import GroupBy
 from cadran.core.semantics.metrics import ADDITIVE
 from cadran.core.warehouse.dialects import literal
 from cadran.errors import CardError
-from cadran.exports.powerbi import model
+from cadran.exports.powerbi import beside, dates, model
 from cadran.exports.powerbi import model as words
-from cadran.exports.powerbi import star as dates
-from cadran.exports.powerbi.dax import BLANK
+from cadran.exports.powerbi.dates import COLUMNS, DATE, TABLE, guarded
 from cadran.exports.powerbi.measures import Measures
 from cadran.exports.powerbi.model import (
     Column,
@@ -27,12 +26,12 @@ from cadran.exports.powerbi.model import (
     measure_reference,
     reference,
 )
-from cadran.exports.powerbi.star import COLUMNS, DATE, TABLE, Star, kind_of
-from cadran.formats.periods import MONTHS
+from cadran.exports.powerbi.page import MEASURES
+from cadran.exports.powerbi.star import Star, kind_of
 from cadran.insight.scorecard import objectives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
 
     import pyarrow as pa
 
@@ -40,44 +39,6 @@ if TYPE_CHECKING:
     from cadran.core.project.cards import Card
     from cadran.exports.powerbi.measures import DaxExpression
     from cadran.exports.powerbi.model import Kind
-
-
-def guarded(
-    dax: str,
-    tables: Iterable[Table],
-    allowed: Collection[tuple[str, str]],
-    grains: Collection[str],
-) -> str:
-    """The measure that is blank by any column that is not on the card.
-
-    Args:
-        dax: what it gives otherwise.
-        tables: all tables of the model.
-        allowed: tables and columns of the card's dimensions.
-        grains: the card's grains.
-    """
-    refused = []
-    for table in tables:
-        names = [c.name for c in table.columns if not c.is_hidden]
-        if table.is_date or not names:
-            continue
-        outside = [name for name in names if (table.name, name) not in allowed]
-        if outside == names:
-            refused.append(f"ISFILTERED({reference(table.name, '').removesuffix('[]')})")
-        else:
-            refused += [f"ISFILTERED({reference(table.name, name)})" for name in outside]
-    order = list(COLUMNS)
-    for grain in order:
-        if grain not in grains:
-            finer = order[: order.index(grain)]
-            scope = [f"ISINSCOPE({reference(TABLE, COLUMNS[grain])})"]
-            scope += [f"NOT(ISINSCOPE({reference(TABLE, COLUMNS[term])}))" for term in finer]
-            refused.append(" && ".join(scope))
-    if not refused:
-        return dax
-    conditions = "\n\t\t|| ".join(f"({term})" if "&&" in term else term for term in refused)
-    body = dax.replace("\n", "\n\t")
-    return f"IF(\n\t{conditions},\n\t{BLANK},\n\t{body}\n)"
 
 
 TOTAL = "total"
@@ -145,7 +106,7 @@ def kpi_table_measure(name: str) -> str:
     own = reference(name, "").removesuffix("[]")
     grain, by = reference(name, "Grain"), reference(name, "Dimension")
     scopes = ",\n".join(
-        f'\t\tISINSCOPE({reference(TABLE, column)}), "{level}"' for level, column in COLUMNS.items()
+        f'\t\t{dates.in_scope(grain, fiscal=False)}, "{grain}"' for grain in COLUMNS
     )
     return (
         f"VAR _grain =\n\tSWITCH(\n\t\tTRUE(),\n{scopes},\n\t\tSELECTEDVALUE({grain})\n\t)\n"
@@ -200,9 +161,6 @@ def undated(layer: Layer, star: Star, days: pa.Table) -> list[LeftOut]:
     return omissions
 
 
-MEASURES = "KPIs"
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A model, and the rows of the tables that are not those of one relation."""
@@ -247,11 +205,12 @@ class Planner:
         self._kinds: dict[tuple[str, str], tuple[Kind, bool]] = {}
         self._objectives = {row["objective"]: row for row in objectives(layer)}
 
-    def plan(self, name: str) -> Plan:
+    def plan(self, name: str, *, fiscal_start: int = 1) -> Plan:
         """The model, with everything that was left out and why.
 
         Args:
             name: the name of the model.
+            fiscal_start: the month in which a fiscal year begins.
 
         Raises:
             WarehouseError: the warehouse cannot be read.
@@ -273,9 +232,10 @@ class Planner:
             names = [kpi_name for kpi_name in names if kpi_name not in attempt.refused]
             if not new_merged and not attempt.refused:
                 break
-        tables, rows, kpi_tables = [dates.table(), *attempt.star.tables], {}, {}
-        rows[dates.TABLE] = dates.rows(self._layer)
-        titles = {table.name.casefold() for table in tables} | {MEASURES.casefold()}
+        tables = [dates.table(fiscal_start=fiscal_start), *attempt.star.tables]
+        rows, kpi_tables = {dates.TABLE: dates.rows(self._layer, fiscal_start=fiscal_start)}, {}
+        titles = {table.name.casefold() for table in tables}
+        titles |= {MEASURES.casefold(), beside.TARGETS.casefold()}
         relationships = list(attempt.star.relationships)
         for kpi in reasons:
             card = self._cards[kpi]
@@ -288,17 +248,24 @@ class Planner:
             tables.append(table)
             relationships.append(relationship)
             kpi_tables[kpi] = title
+        targets = beside.target_rows(self._layer, self._cards.values(), rows[dates.TABLE])
+        with_targets = set(targets.column("kpi").to_pylist())
+        if with_targets:
+            table, relationship = beside.target_table()
+            tables.append(table)
+            relationships.append(relationship)
+            rows[beside.TARGETS] = targets
         measures = [
             self._kpi(card, attempt, tables, kpi_tables)
             for card in self._cards.values()
             if card.name in attempt.expressions or card.name in kpi_tables
         ]
-        shown = {measure.name.casefold() for measure in measures}
+        taken = {measure.name.casefold() for measure in measures}
+        taken |= {measure.name.casefold() for measure in attempt.measures.by_key.values()}
         measures += [
-            self._year_before(measure, shown)
+            more
             for measure in measures
-            if measure.metric in attempt.expressions
-            and "month" in self._cards[measure.metric].grains
+            for more in self._beside(measure, attempt, tables, taken, with_targets)
         ]
         measures += self._parts(attempt)
         left_out = [
@@ -307,7 +274,14 @@ class Planner:
             *finer_grains(self._cards.values()),
             *undated(self._layer, attempt.star, rows[dates.TABLE]),
         ]
-        model = Model(name, tuple(tables), tuple(relationships), tuple(measures), tuple(left_out))
+        shown = {measure.metric for measure in measures}
+        model = Model(
+            name, tuple(tables), tuple(relationships), tuple(measures), tuple(left_out),
+            tuple(
+                card.name for card in self._cards.values()
+                if card.tier == "strategic" and card.name in shown and "month" in card.grains
+            ),
+        )  # fmt: skip
         return Plan(model, rows)
 
     def _attempt(self, names: Iterable[str], merged: set[tuple[str, str]]) -> _Attempt:
@@ -403,23 +377,23 @@ class Planner:
             folder_fr=french,
         )
 
-    def _year_before(self, of: Measure, taken: set[str]) -> Measure:
-        """A KPI in the same month, quarter or year a year before, where the period is whole.
-
-        Weeks and days are not those of the same weekdays there, so they are blank.
-        """
-        shifted = f"CALCULATE({measure_reference(of.name)}, SAMEPERIODLASTYEAR({dates.DAY}))"
-        whole = f"IF(MIN({reference(dates.TABLE, dates.COVERED)}) == 1, {shifted}, {BLANK})"
-        return replace(
-            of,
-            name=words.unique(f"{of.name}{words.YEAR_BEFORE['en']}", taken, of.metric),
-            metric=f"{of.metric}__year_before",
-            version=None,
-            dax=guarded(whole, (), (), [grain for grain in dates.COLUMNS if grain in MONTHS]),
-            description=f"{words.OF_YEAR_BEFORE['en']}\n{of.description}",
-            caption_fr=f"{of.caption_fr}{words.YEAR_BEFORE['fr']}",
-            description_fr=f"{words.OF_YEAR_BEFORE['fr']}\n{of.description_fr}",
-        )
+    def _beside(
+        self, of: Measure, attempt: _Attempt, tables: list[Table], taken: set[str], kpis: set[str]
+    ) -> list[Measure]:
+        """What stands beside the measure of a KPI: earlier periods, target and status."""
+        card = self._cards[of.metric]
+        grains, measures = kpi_table_grains(card), []
+        if of.metric in attempt.expressions and "month" in grains:
+            measures = [
+                beside.period_before(of, grains, taken),
+                beside.year_before(of, taken),
+            ]
+        if of.metric in kpis:
+            target = beside.target(of, tables, grains, taken)
+            measures.append(target)
+            if card.direction in {"up", "down"}:
+                measures.append(beside.status(of, target, card.direction, taken))
+        return measures
 
     def _folders(self, card: Card) -> tuple[str, str]:
         row = self._objectives[card.objective]

@@ -7,12 +7,11 @@ lines are looked at by the channel of their order) becomes two tables, of the sa
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from cadran.errors import ProjectError
 from cadran.exports.powerbi import model as words
+from cadran.exports.powerbi.dates import DATE, TABLE
 from cadran.exports.powerbi.model import (
     Column,
     Kind,
@@ -21,7 +20,6 @@ from cadran.exports.powerbi.model import (
     Table,
     reference,
 )
-from cadran.formats import periods
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,87 +27,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cadran.core.layer import Layer
-
-
-TABLE, DATE, COVERED = "Date", "Date", "Covered"
-COLUMNS = {"day": DATE, "week": "Week", "month": "Month", "quarter": "Quarter", "year": "Year"}
-DAY = reference(TABLE, DATE)
-IS_COVERED = f"MAX({reference(TABLE, COVERED)}) == 1"
-
-
-def table() -> Table:
-    """The marked date table.
-
-    Years are whole, as Power BI's functions of time want them; `Covered` is 1 on the days that the
-    time spine has, so that nothing is said of days beyond the data.
-    """
-
-    def column(name: str, kind: Any, caption: str | None, fr: str | None, text: str) -> Column:
-        return Column(
-            name, name.lower(), kind, name.lower(), is_hidden=fr is None, is_key=name == DATE,
-            description=text, format=caption, caption_fr=fr,
-            layer=f"metric_time__{named[name]}" if name in named else None,
-        )  # fmt: skip
-
-    named = {column: grain for grain, column in COLUMNS.items()}
-
-    return Table(
-        TABLE,
-        "date",
-        (
-            column(DATE, "date", "Short Date", "Date", "The day."),
-            column("Week", "date", "Short Date", "Semaine", "Monday of the week."),
-            column("Month", "date", "mmm yyyy", "Mois", "First day of the month."),
-            column("Quarter", "string", None, "Trimestre", "Year and quarter."),
-            column("Year", "int64", "0", "Année", "The year."),
-            column(COVERED, "int64", "0", None, "1 on the days that have data, 0 beyond them."),
-        ),
-        description="One row per day of every year that has data.",
-        is_date=True,
-        caption_fr="Date",
-        hierarchy=("Year", "Quarter", "Month", DATE),
-    )
-
-
-def rows(layer: Layer) -> pa.Table:
-    """The rows of the date table, from the project's daily time spine.
-
-    Raises:
-        ProjectError: the project has no daily time spine, or an empty one.
-    """
-    import pyarrow as pa
-
-    first, last = _bounds(layer)
-    # The week of 1 January may begin in December, and the week is a period of its own.
-    day = min(dt.date(first.year, 1, 1), periods.start_of(first, "week"))
-    days = []
-    while day <= dt.date(last.year, 12, 31):
-        days.append(day)
-        day += dt.timedelta(days=1)
-    return pa.table(
-        {
-            "date": pa.array(days, pa.date32()),
-            "week": pa.array([periods.start_of(day, "week") for day in days], pa.date32()),
-            "month": pa.array([periods.start_of(day, "month") for day in days], pa.date32()),
-            "quarter": [f"{day.year} Q{(day.month + 2) // 3}" for day in days],
-            "year": pa.array([day.year for day in days], pa.int64()),
-            "covered": pa.array([int(first <= day <= last) for day in days], pa.int64()),
-        }
-    )
-
-
-def _bounds(layer: Layer) -> tuple[dt.date, dt.date]:
-    spines = layer.project.semantic_manifest["project_configuration"]["time_spines"]
-    daily = [s for s in spines if s["primary_column"]["time_granularity"] == "day"]
-    if not daily:
-        raise ProjectError("The project has no daily time spine, which the date table is made of.")
-    name = daily[0]["primary_column"]["name"]
-    relation = daily[0]["node_relation"]["relation_name"]
-    sql = f"select cast(min({name}) as date) as a, cast(max({name}) as date) as b from {relation}"
-    bounds = layer.warehouse.arrow(sql).to_pylist()[0]
-    if bounds["a"] is None:
-        raise ProjectError(f"The time spine {relation} is empty: build the project first.")
-    return bounds["a"], bounds["b"]
 
 
 KEYS = ("primary", "unique")
@@ -249,11 +166,29 @@ class Star:
         self._tables: dict[str, Table] = {}
         self._kinds = {} if kinds is None else kinds
         self._compared: dict[tuple[str, str], set[str]] = {}
+        self._summed: dict[str, set[str]] = {}
+        self._read: dict[str, set[str]] = {}
+        self._row_by_row: set[str] = set()
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The tables as far as they are needed."""
-        return tuple(self._tables.values())
+        """The tables as far as they are needed.
+
+        A fact of which nothing but sums is taken has its rows added up by what it is looked at by,
+        dated by days: what would be millions of minutes is thousands of rows.
+        """
+        return tuple(map(self._added_up, self._tables.values()))
+
+    def _added_up(self, table: Table) -> Table:
+        summed, read = self._summed.get(table.name, set()), self._read.get(table.name, set())
+        if not summed or not read or summed & read or table.name in self._row_by_row:
+            return table
+        text = f"{table.description} Added up by day and by the other columns."
+        return replace(table, summed=frozenset(summed), description=text.strip())
+
+    def read_row_by_row(self, model: str) -> None:
+        """Note that something counts or weighs the rows of a semantic model, one by one."""
+        self._row_by_row.add(self.fact(model))
 
     @property
     def texts(self) -> dict[tuple[str, str], set[str]]:
@@ -281,7 +216,15 @@ class Star:
         name = words.table_name(mart) + (" facts" if keys & self._apart else "")
         return self._table(name, model, mart)
 
-    def column(self, model: str, sql: str, name: str, *, kind: Kind | None = None) -> Column:
+    def column(
+        self,
+        model: str,
+        sql: str,
+        name: str,
+        *,
+        kind: Kind | None = None,
+        is_summed: bool = False,
+    ) -> Column:
         """The hidden column of a fact that holds an expression over its mart.
 
         Args:
@@ -289,11 +232,12 @@ class Star:
             sql: the expression.
             name: what to call it when the expression is more than a column.
             kind: the kind to cast it to; by default its own.
+            is_summed: whether nothing but the sum of its values is taken.
 
         Raises:
             NotInDaxError: Power BI has no such type, or would take its texts for one another.
         """
-        return self._column(self.fact(model), sql, name, kind=kind)
+        return self._column(self.fact(model), sql, name, kind=kind, is_summed=is_summed)
 
     def kind(self, model: str, sql: str) -> str:
         """What an expression over a mart is in the warehouse; a wide decimal is a decimal too."""
@@ -402,6 +346,21 @@ class Star:
         name: str | None = None,
         kind: Kind | None = None,
         is_key: bool = False,
+        is_summed: bool = False,
+    ) -> Column:
+        column = self._typed_column(table, sql, source, name=name, kind=kind, is_key=is_key)
+        (self._summed if is_summed else self._read).setdefault(table, set()).add(column.name)
+        return column
+
+    def _typed_column(  # noqa: PLR0913 - what a column is made of
+        self,
+        table: str,
+        sql: str,
+        source: str,
+        *,
+        name: str | None,
+        kind: Kind | None,
+        is_key: bool,
     ) -> Column:
         item = self._tables[table]
         relation = str(item.relation)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cadran.exports.powerbi import star
+from cadran.exports.powerbi import dates
 from cadran.exports.powerbi.model import lineage
-from cadran.exports.powerbi.planner import MEASURES
+from cadran.exports.powerbi.page import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -141,6 +141,7 @@ def _column(table: Table, column: Column) -> list[str]:
         "\t\tsummarizeBy: none",
         f"\t\tsourceColumn: {column.source}",
     ]
+    lines += [f"\t\tsortByColumn: {quoted(column.sort_by)}"] if column.sort_by else []
     if column.kind == "date":
         lines += ["", "\t\tannotation UnderlyingDateTimeDataType = Date"]
     if column.layer:
@@ -228,7 +229,7 @@ def _translated(table: Table, language: str) -> list[str]:
                 f"\t\t\t\tcolumn {quoted(column.name)}",
                 f"\t\t\t\t\tcaption: {_plain(title)}",
             ]
-    if table.hierarchy and table.name == star.TABLE:
+    if table.hierarchy and table.name == dates.TABLE:
         title = "Calendrier" if language == "fr" else "Calendar"
         lines += ["\t\t\t\thierarchy Calendar", f"\t\t\t\t\tcaption: {title}"]
     return lines
