@@ -11,7 +11,7 @@ PREAGGREGATED ?= 2000
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-clients test-random test-preaggregates test-walkthrough bench bench-server bench-board bench-collector bench-live bench-reliability test-kills test-pythons clean FORCE
+.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-clients test-random test-preaggregates test-walkthrough bench bench-server bench-board bench-collector bench-live bench-reliability test-kills test-pythons site clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -135,6 +135,9 @@ bench-reliability: .venv/.stamp ## 200 SLOs over 90 days of minutes: full build,
 	@CADRAN_DATABASE=target/bench.duckdb $(DBT) build --quiet --target-path target/bench \
 		--full-refresh --select +path:models/reliability --exclude-resource-type test unit_test
 	@.venv/bin/python benchmarks/reliability.py target/bench/manifest.json
+
+site: ## The documentation as a site in target/site; a warning is an error (own environment)
+	@scripts/site.sh
 
 clean: ## Remove what was built; .venv and data stay
 	@rm -rf target logs scratch dbt_packages build .mypy_cache .ruff_cache warehouse.duckdb warehouse.duckdb.wal
