@@ -6,8 +6,10 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from cadran.core.compiler.metricflow import Renderings
+from cadran.core.compiler.metricflow import Compiler, Renderings
+from cadran.core.project.artifacts import Project
 from cadran.core.query.request import ask
+from cadran.core.warehouse.dialects import SPARK
 from cadran.errors import QueryError
 
 ENGINES = {"bigquery", "databricks", "redshift", "snowflake", "trino"}
@@ -71,3 +73,20 @@ def test_what_only_duckdb_knows_is_seen(expression, engine):
     statement = f"select max({expression}) as value from t"
     assert unreadable(statement, engine)
     assert not unreadable("select max(paid_at) as value from t", engine)
+
+
+def test_spark_is_asked_for_exact_percentiles_doubles_and_nulls_last(layer):
+    built = layer.project
+    project = Project(built.semantic_manifest_path, built.database, None, dialect=SPARK)
+    team = r"{{ Dimension('ticket__team') }} = 'O''Brien \n'"
+    asked = ask(["resolution_hours_median"], ["metric_time__month", "ticket__team"], team)
+    sql = Compiler(project).sql(layer.resolved(asked))
+    assert "PERCENTILE(" in sql
+    assert "APPROX" not in sql
+    assert r"'O\'Brien \\n'" in sql
+    assert "ticket__team NULLS LAST" in sql
+
+    sql = Compiler(project).sql(layer.resolved(ask(["gross_margin_rate"], ["metric_time__month"])))
+    divisions = list(sqlglot.parse_one(sql, dialect=SPARK).find_all(exp.Div))
+    assert divisions
+    assert all(each.this.is_type("double") for each in divisions)

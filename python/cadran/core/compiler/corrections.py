@@ -10,6 +10,9 @@ question reads of it in their order: the same whatever order the rows lie in.
 
 **Counts of nothing.** A sum, a count, an average over no rows is NULL, but a distinct count is 0:
 in a total over no rows it is NULL as well, for no value was measured.
+
+**Spark.** A quotient of decimals is a decimal of few places there, and a mean of them too; here
+they are doubles, as on DuckDB. What has no value comes last, whichever way rows are ordered.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import re
 
 from cadran.core.query.request import GRAINS, Query
+from cadran.core.warehouse import dialects
 
 _TEXT = re.compile(r"('(?:[^']|'')*')")
 _OFFSET = re.compile(r"([\w.]+) - INTERVAL (\d+) (month|quarter|year) = ([\w.]+)", re.IGNORECASE)
@@ -41,6 +45,8 @@ def corrected(sql: str, query: Query, dialect: str, *, same_days: bool) -> str:
     if "mf_internal_uuid" in sql:
         parts[::2] = [_DEDUPLICATED.sub(_with_tie_break, part) for part in parts[::2]]
     sql = "".join(parts)
+    if dialect == dialects.SPARK:
+        sql = _of_spark(sql)
     if query.metrics and not query.group_by and _DISTINCT in sql:
         return _null_over_no_rows(sql, dialect)
     return sql
@@ -64,6 +70,29 @@ def _same_day(match: re.Match[str]) -> str:
 def _with_tie_break(select: re.Match[str]) -> str:
     columns = "".join(f", {column}" for column in dict.fromkeys(_FIRST.findall(select[0])))
     return _LAST_DAY.sub(rf"\g<1>{columns}\g<2>", select[0])
+
+
+def _of_spark(sql: str) -> str:
+    """The statement as Spark has to read it to give DuckDB's numbers, in DuckDB's order."""
+    import sqlglot
+    from sqlglot import exp
+
+    parts = _TEXT.split(sql)
+    parts[1::2] = map(_backslashed, parts[1::2])
+    tree = sqlglot.parse_one("".join(parts), dialect=dialects.SPARK)
+    for call in list(tree.find_all(exp.Div, exp.Avg)):
+        if not (isinstance(call.this, exp.Cast) and call.this.is_type("double")):
+            call.set("this", exp.cast(call.this, "double"))
+    for ordered in tree.find_all(exp.Ordered):
+        if not isinstance(ordered.find_ancestor(exp.WithinGroup, exp.Select), exp.WithinGroup):
+            ordered.set("nulls_first", value=False)
+    return str(tree.sql(dialect=dialects.SPARK, pretty=True))
+
+
+def _backslashed(text: str) -> str:
+    """A text in quotes as Spark reads it: a backslash escapes, and a doubled quote does not."""
+    inner = text[1:-1].replace("\\", "\\\\").replace("''", "\\'")
+    return f"'{inner}'"
 
 
 def _null_over_no_rows(sql: str, dialect: str) -> str:

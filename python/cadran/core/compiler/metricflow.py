@@ -102,19 +102,25 @@ def gist(error: Exception) -> str:
 
 
 class _SparkExpressions(DatabricksSqlExpressionRenderer):  # type: ignore[misc] # untyped here
-    """Expressions as Databricks takes them, and the discrete percentile, which Spark has too."""
+    """Expressions as Databricks takes them, with exact percentiles as functions.
+
+    Of `PERCENTILE_CONT(...) WITHIN GROUP` sqlglot makes an approximate one, without a word.
+    """
 
     @property
     def supported_percentile_function_types(self) -> set[Any]:
         return {SqlPercentileFunctionType.DISCRETE, *super().supported_percentile_function_types}
 
     def visit_percentile_expr(self, node: Any) -> Any:
-        arguments = node.percentile_args
-        if arguments.function_type is not SqlPercentileFunctionType.DISCRETE:
-            return super().visit_percentile_expr(node)
+        kind, share = node.percentile_args.function_type, node.percentile_args.percentile
         column = self.render_sql_expr(node.order_by_arg)
-        sql = f"PERCENTILE_DISC({arguments.percentile}) WITHIN GROUP (ORDER BY ({column.sql}))"
-        return replace(column, sql=sql)
+        if kind is SqlPercentileFunctionType.CONTINUOUS:
+            return replace(column, sql=f"PERCENTILE({column.sql}, {share})")
+        if kind is SqlPercentileFunctionType.DISCRETE:
+            values = f"SORT_ARRAY(COLLECT_LIST({column.sql}))"
+            place = f"GREATEST(CEIL({share} * COUNT({column.sql})), 1)"
+            return replace(column, sql=f"ELEMENT_AT({values}, CAST({place} AS INT))")
+        return super().visit_percentile_expr(node)
 
 
 class _SparkPlans(DatabricksSqlPlanRenderer):  # type: ignore[misc] # MetricFlow is untyped here

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cadran.core.project.measures import in_one_specification
-from cadran.core.warehouse import Address, dialects
+from cadran.core.warehouse import Address, Remote, dialects, spark
 from cadran.core.warehouse.postgres import PREFIXES, PROFILE_KEYS, address, address_of_profile
 from cadran.errors import ProjectError
 
@@ -90,6 +90,8 @@ class Project:
             database = self.database
         except ProjectError:
             return dialects.DEFAULT  # whoever asks the warehouse is told then
+        if isinstance(database, Remote):
+            return dialects.SPARK
         return dialects.POSTGRES if isinstance(database, Address) else dialects.DUCKDB
 
     @cached_property
@@ -133,8 +135,8 @@ class Project:
         return files[0] if files else str(self.semantic_manifest_path)
 
     @cached_property
-    def database(self) -> Path | Address:
-        """The DuckDB file or the database of PostgreSQL: the one named, else the profile's.
+    def database(self) -> Path | Address:  # noqa: PLR0911 - one for each way to name it
+        """The DuckDB file, the database of PostgreSQL or the Spark named, else the profile's.
 
         A profile of type postgres is connected to as CADRAN_POSTGRES says, where that is set: by a
         user who only reads, for example.
@@ -142,8 +144,8 @@ class Project:
         if self._database is not None:
             return self._database
         path = os.environ.get("CADRAN_DATABASE")
-        if path and path.startswith(PREFIXES):
-            return address(path)
+        if path and path.startswith((*PREFIXES, *spark.PREFIXES)):
+            return _address(path)
         if path:
             return (self.root or Path()) / path  # relative to the project, as dbt reads it
         named = os.environ.get("CADRAN_POSTGRES")
@@ -154,6 +156,8 @@ class Project:
         output, target = _profile_output(self.root)
         if output["type"] == dialects.POSTGRES:
             return address(named) if named else address_of_profile(output)
+        if output["type"] == dialects.SPARK:
+            return spark.remote_of_profile(output)
         # dbt-duckdb builds in memory where its profile names no path.
         return self.root / _file_of(output.get("path", ":memory:"), target)
 
@@ -213,7 +217,13 @@ def find(
 def _named(database: Path | str | None) -> Path | Address | None:
     if database is None:
         return None
-    return address(str(database)) if str(database).startswith(PREFIXES) else Path(database)
+    if str(database).startswith((*PREFIXES, *spark.PREFIXES)):
+        return _address(str(database))
+    return Path(database)
+
+
+def _address(url: str) -> Address:
+    return spark.remote(url) if url.startswith(spark.PREFIXES) else address(url)
 
 
 def located(folder: Path) -> Path:
@@ -252,8 +262,12 @@ def _file_of(path: str, target: str) -> str:
     return path
 
 
-# What an output of type postgres says of the connection; the rest is dbt's own.
-_READ = {*PROFILE_KEYS, "role"}
+# What an output of each type says of the connection; the rest is dbt's own.
+_READ = {
+    dialects.DUCKDB: {"path"},
+    dialects.POSTGRES: {*PROFILE_KEYS, "role"},
+    dialects.SPARK: {"host", "method"},
+}
 
 
 def _profile_output(root: Path) -> tuple[dict[str, str], str]:
@@ -298,11 +312,11 @@ def _profile_output(root: Path) -> tuple[dict[str, str], str]:
     output = profile.get("outputs", {}).get(target)
     if output is None:
         raise ProjectError(f"{path}: the profile '{name}' has no output '{target}'.")
-    if output.get("type") not in {dialects.DUCKDB, dialects.POSTGRES}:
+    if output.get("type") not in _READ:
         raise ProjectError(
-            f"{path}: the output '{target}' is of type {output.get('type')}; Cadran reads duckdb"
-            " and postgres."
+            f"{path}: the output '{target}' is of type {output.get('type')}; Cadran reads"
+            f" {', '.join(_READ)}."
         )
-    read = _READ if output["type"] == dialects.POSTGRES else {"path"}
+    read = _READ[output["type"]]
     keys = [key for key in output if key in read and output[key] is not None]
     return {"type": output["type"]} | {key: rendered(output[key]) for key in keys}, target

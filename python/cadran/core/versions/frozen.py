@@ -22,6 +22,7 @@ from cadran.core.versions.expand import over, with_steps
 from cadran.core.versions.questions import SCHEMA, frozen_model
 from cadran.core.versions.record import records
 from cadran.core.versions.side_effects import UNREPEATED
+from cadran.core.warehouse import dialects
 from cadran.errors import QueryError, UnknownNameError, WarehouseError
 
 if TYPE_CHECKING:
@@ -202,6 +203,11 @@ class Versions:
         """
         if view not in (None, "published"):
             raise QueryError(f"A version is one meaning: with version, view cannot be '{view}'.")
+        if self._warehouse.dialect == dialects.SPARK:
+            raise QueryError(
+                "A version is answered by its frozen SQL, which is DuckDB's and which Spark cannot"
+                " read: ask it where the project is built on DuckDB, or leave version out."
+            )
         frozen = self.of(query, version)
         query = frozen.governed(query)
         cards, reader = {frozen.kpi: frozen.card}, None
