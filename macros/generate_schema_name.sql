@@ -1,3 +1,9 @@
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ return(custom_schema_name | trim if custom_schema_name else target.schema) }}
+    {%- if not custom_schema_name -%}
+        {%- do return(target.schema) -%}
+    {%- elif target.schema == var("cadran_schema", "analytics") -%}
+        {%- do return(custom_schema_name | trim) -%}
+    {%- endif -%}
+    {#- Of two targets in one database only one has the plain names. -#}
+    {%- do return(target.schema ~ "_" ~ custom_schema_name | trim) -%}
 {%- endmacro %}

@@ -6,11 +6,12 @@
     of them is not published, whatever was built beside it. -#}
 {%- macro mark_build(state, bad=[]) -%}
     {%- if execute and flags.WHICH in ["build", "run", "seed", "snapshot"] -%}
+        {%- set schema = cadran.marks_schema() -%}
         {%- set mark = api.Relation.create(
-            database=target.database, schema="governance", identifier="build_marks"
+            database=target.database, schema=schema, identifier="build_marks"
         ) -%}
         {%- set pending = api.Relation.create(
-            database=target.database, schema="governance", identifier="build_pending"
+            database=target.database, schema=schema, identifier="build_pending"
         ) -%}
         {%- set now -%}
             cast('{{ modules.datetime.datetime.now(modules.pytz.utc).strftime("%Y-%m-%d %H:%M:%S") }}' as timestamp)

@@ -4,7 +4,7 @@
 {%- macro mark_times(results) -%}
     {%- if execute and flags.WHICH in ["build", "run", "seed", "snapshot"] -%}
         {%- set times = api.Relation.create(
-            database=target.database, schema="governance", identifier="build_times"
+            database=target.database, schema=cadran.marks_schema(), identifier="build_times"
         ) -%}
         {%- set names = [] -%}
         {%- set rows = [] -%}

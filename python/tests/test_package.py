@@ -21,6 +21,9 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 
+import cadran
+from cadran.core.warehouse import snapshot
+
 ROOT = Path(__file__).resolve().parents[2]
 CONSUMER = Path(__file__).parent / "consumer"
 
@@ -161,6 +164,53 @@ def test_the_macros_work_with_the_defaults_of_a_project_that_sets_nothing(wareho
     # Without a time zone of its own the business day is the day in UTC.
     days = warehouse.sql("select sold_date from analytics.fct_sales order by 1").fetchall()
     assert days == [(date(2026, 1, 31),), (date(2026, 2, 2),)]
+
+
+def test_two_targets_in_one_file_keep_apart_with_the_marks_of_their_builds(consumer, tmp_path):
+    assert consumer.returncode == 0, consumer.log[-3000:]
+    bakery = shutil.copytree(consumer.folder, tmp_path / "bakery", symlinks=True)
+    profile = (bakery / "profiles.yml").read_text()
+    output = profile[profile.index("    duckdb:") :].replace("    duckdb:", "    dev:")
+    (bakery / "profiles.yml").write_text(profile + output.replace("analytics", "dev_ada"))
+    sales = bakery / "models" / "fct_sales.sql"
+    sales.write_text(sales.read_text().replace("3 as loaves", "30 as loaves"))
+    database = bakery / "bakery.duckdb"
+    relations = (
+        "select table_schema || '.' || table_name as name from information_schema.tables"
+        " order by name"
+    )
+    with duckdb.connect(str(database), read_only=True) as connection:
+        before = {name for (name,) in connection.sql(relations).fetchall()}
+        loaves = "select sum(loaves) from {}.fct_sales"
+        ((sold,),) = connection.sql(loaves.format("analytics")).fetchall()
+    built = dbt(bakery, "build", "--target", "dev", "--target-path", "target/dev")
+    assert built.returncode == 0, built.stdout[-3000:]
+    layers = [
+        cadran.open(manifest=bakery / folder / "semantic_manifest.json", database=database)
+        for folder in ("target", "target/dev")
+    ]
+    first, second = (
+        layer.query(["loaves_per_customer"]).to_arrow().column(0)[0].as_py() for layer in layers
+    )
+    assert second > first
+    for layer in layers:
+        layer.close()
+    with duckdb.connect(str(database)) as connection:
+        after = {name for (name,) in connection.sql(relations).fetchall()}
+        assert before < after
+        assert {name.partition(".")[0] for name in after - before} == {
+            "dev_ada", "dev_ada_governance",
+        }  # fmt: skip
+        assert {name.partition(".")[2] for name in after - before} == {
+            name.partition(".")[2] for name in before
+        }
+        assert connection.sql(loaves.format("analytics")).fetchall() == [(sold,)]
+        assert connection.sql(loaves.format("dev_ada")).fetchall() == [(sold + 27,)]
+        connection.execute("update dev_ada_governance.build_marks set state = 'failed'")
+    whole, torn = (layer.project.marks_schema for layer in layers)
+    snapshot.copy(database, None, tmp_path / "copy.duckdb", marks_schema=whole)
+    with pytest.raises(snapshot.UnfinishedBuildError, match="is marked 'failed'"):
+        snapshot.copy(database, None, tmp_path / "copy.duckdb", marks_schema=torn)
 
 
 def test_the_generic_tests_refuse_what_they_are_there_to_refuse(consumer, tmp_path):

@@ -15,6 +15,7 @@ from cadran.core.compiler.plan_cache import MOST_IN_MEMORY
 from cadran.core.recent import Recent
 from cadran.core.semantics import preaggregates
 from cadran.core.semantics.preaggregates import ROWS, Coverage, Fact, Preaggregate, Stand
+from cadran.core.warehouse.dialects import quoted
 from cadran.errors import ProjectError, WarehouseError
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 _FLOATS = {"DOUBLE", "FLOAT", "REAL"}
 _LOCAL_TIMES = {"DATE", "TIMESTAMP"}
-_TIMES = "select unique_id, began_at, ended_at, checksum from governance.build_times"
-_PENDING = "select unique_id from governance.build_pending"
+_TIMES = "select unique_id, began_at, ended_at, checksum from {}.build_times"
+_PENDING = "select unique_id from {}.build_pending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +88,32 @@ class Router:
         self._questions: Recent[tuple[Query, SemanticModel, Stand]] = Recent(MOST_IN_MEMORY)
         self._states: tuple[object, dict[str, _State]] = (None, {})
 
-    @cached_property
+    @property
     def preaggregates(self) -> tuple[Preaggregate, ...]:
         """The pre-aggregates of the project; none where dbt's manifest is not there."""
-        path = self._model.project.semantic_manifest_path.with_name("manifest.json")
+        return self._built[0]
+
+    @cached_property
+    def _built(self) -> tuple[tuple[Preaggregate, ...], str]:
+        """The pre-aggregates, and the schema in which builds leave their marks."""
+        project = self._model.project
+        path = project.semantic_manifest_path.with_name("manifest.json")
         try:
             stat = path.stat()
         except OSError:
-            return ()
+            return (), ""
         key = ("preaggregates", stat.st_mtime_ns, stat.st_size)
         try:
             kept = self._model.kept(
-                key, lambda: {"all": preaggregates.to_json(preaggregates.built(self._model))}
+                key,
+                lambda: {
+                    "all": preaggregates.to_json(preaggregates.built(self._model)),
+                    "marks": project.marks_schema,
+                },
             )
         except ProjectError:
-            return ()
-        return tuple(preaggregates.from_json(kept["all"]))
+            return (), ""
+        return tuple(preaggregates.from_json(kept["all"])), kept["marks"]
 
     def route(self, query: Query, sql: str) -> Route:
         """What answers a question.
@@ -207,12 +218,13 @@ class Router:
     def _marks(self) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
         """When each model was built last, and what no build has ended well since it began."""
         warehouse = self._warehouse()
+        schema = quoted(self._built[1])
         try:
-            times = {row["unique_id"]: row for row in warehouse.arrow(_TIMES).to_pylist()}
-            pending = warehouse.arrow(_PENDING).column("unique_id").to_pylist()
+            times = warehouse.arrow(_TIMES.format(schema)).to_pylist()
+            pending = warehouse.arrow(_PENDING.format(schema)).column("unique_id").to_pylist()
         except WarehouseError:
             return {}, frozenset()
-        return times, frozenset(pending)
+        return {row["unique_id"]: row for row in times}, frozenset(pending)
 
     def _observed(
         self, item: Preaggregate, marks: tuple[dict[str, dict[str, Any]], frozenset[str]]

@@ -1,10 +1,10 @@
 """Whether the data behind a KPI is whole: its models built, its sources come in as far as others.
 
-A model that a build began and did not end well stands in `governance.build_pending` (see the macro
-`mark_build`). How far data reach is the last instant of the KPI's stalest source, instants in the
-future left out. A source in which every day has rows has to reach the end; one that is often silent
-may be silent for twice as long as it nearly always was (the 99th percentile of its gaps), and all
-may be as late as the card allows.
+A model that a build began and did not end well stands in `build_pending`, beside the catalogue
+(see the macro `mark_build`). How far data reach is the last instant of the KPI's stalest source,
+instants in the future left out. A source in which every day has rows has to reach the end; one that
+is often silent may be silent for twice as long as it nearly always was (the 99th percentile of its
+gaps), and all may be as late as the card allows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.project import lineage
+from cadran.core.warehouse.dialects import literal, quoted
 from cadran.errors import ProjectError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2678400}
 _DAY = dt.timedelta(days=1)
-_MARKS = "select state, marked_at from governance.build_marks"
-_PENDING = "select unique_id, state from governance.build_pending"
+_MARKS = "select state, marked_at from {}.build_marks"
+_PENDING = "select unique_id, state from {}.build_pending"
 
 
 class Wholeness:
@@ -79,20 +80,22 @@ class Wholeness:
     def _pending(self) -> tuple[str, set[str]] | None:
         """How the last build ended, and what of it is unfinished; None when nothing is."""
         arrow = self._layer.warehouse.arrow
+        schema = self._layer.project.marks_schema
         tables = {
             row["table_name"]
             for row in arrow(
-                "select table_name from information_schema.tables where table_schema = 'governance'"
+                "select table_name from information_schema.tables"
+                f" where table_schema = {literal(schema)}"
             ).to_pylist()
         }
         if "build_pending" in tables:
-            rows = arrow(_PENDING).to_pylist()
+            rows = arrow(_PENDING.format(quoted(schema))).to_pylist()
             if rows:
                 states = {row["state"] for row in rows}
                 state = "failed" if "failed" in states else "killed while building"
                 return state, {row["unique_id"] for row in rows}
             return None
-        marks = arrow(_MARKS).to_pylist() if "build_marks" in tables else []
+        marks = arrow(_MARKS.format(quoted(schema))).to_pylist() if "build_marks" in tables else []
         bad = [mark for mark in marks if mark["state"] != "finished"]
         return (str(bad[0]["state"]), set()) if bad else None
 

@@ -363,7 +363,10 @@ class SnapshotStore:
         )
         parsed_at = dbt.parsed_at(fresh)
         try:
-            snapshot.copy(self._file, fresh.database_alias, target, unfinished=unfinished)
+            snapshot.copy(
+                self._file, fresh.database_alias, target,
+                marks_schema=fresh.marks_schema, unfinished=unfinished,
+            )  # fmt: skip
             for name in _ARTEFACTS:
                 source = fresh.semantic_manifest_path.with_name(name)
                 with contextlib.suppress(FileNotFoundError):

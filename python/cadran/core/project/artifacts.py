@@ -14,6 +14,8 @@ from cadran.core.warehouse import Address, Remote, dialects, spark
 from cadran.core.warehouse.postgres import PREFIXES, PROFILE_KEYS, address, address_of_profile
 from cadran.errors import ProjectError
 
+_CATALOGUE = "model.cadran.kpi_catalog"
+
 
 class Project:
     """The artefacts of one project. Every file is read when it is first needed, once."""
@@ -115,6 +117,14 @@ class Project:
         """The project's name as a title has it."""
         name = self.dbt_manifest["metadata"].get("project_name")
         return str(name or "Cadran").replace("_", " ").capitalize()
+
+    @cached_property
+    def marks_schema(self) -> str:
+        """The schema in which builds of this target leave their marks: that of its catalogue."""
+        try:
+            return str(self.dbt_manifest["nodes"][_CATALOGUE]["schema"])
+        except (ProjectError, KeyError):
+            return "governance"
 
     def switched_off(self, kind: str) -> dict[str, dict[str, Any]]:
         """What the project has of a kind and does not enable, by name: `metric`, `saved_query`."""

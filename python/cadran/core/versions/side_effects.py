@@ -35,6 +35,8 @@ _REVIEWED = frozenset({
     "2fb29eb922df889d",  # on-run-start: mark_build
     "6e990a1c98f44f94",  # on-run-end: mark_build_end
     "2c5b8947aa3b750e",  # on-run-end: mark_build_end with mark_times
+    "4852468a4203bff2",  # on-run-start: mark_build in the schema of the target
+    "e6d5769dffaacca3",  # on-run-end: mark_build_end in the schema of the target
 })  # fmt: skip
 
 

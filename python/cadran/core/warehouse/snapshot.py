@@ -12,13 +12,14 @@ import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
+from cadran.core.warehouse.dialects import quoted
 from cadran.core.warehouse.duckdb import DuckDB
 from cadran.errors import WarehouseError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MARK = "select state, invocation_id, marked_at from governance.build_marks"
+_MARK = "select state, invocation_id, marked_at from {}.build_marks"
 
 
 class UnfinishedBuildError(WarehouseError):
@@ -34,13 +35,21 @@ def stamp(database: Path) -> tuple[int, int, int] | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def copy(database: Path, alias: str | None, target: Path, *, unfinished: bool = False) -> None:
+def copy(
+    database: Path,
+    alias: str | None,
+    target: Path,
+    *,
+    marks_schema: str = "governance",
+    unfinished: bool = False,
+) -> None:
     """Copy a warehouse that is at rest.
 
     Args:
         database: the file that builds write.
         alias: what compiled SQL calls it.
         target: the copy.
+        marks_schema: where builds of the project's target leave their marks.
         unfinished: take it although its last build did not end well.
 
     Raises:
@@ -51,7 +60,7 @@ def copy(database: Path, alias: str | None, target: Path, *, unfinished: bool = 
     connection.arrow("select 1")
     try:
         if not unfinished:
-            _finished(connection, database)
+            _finished(connection, database, marks_schema)
         write_ahead = database.with_name(database.name + ".wal")
         # Closing any handle on a file lets go of this process's locks on it: the file goes last.
         with contextlib.suppress(FileNotFoundError):
@@ -61,9 +70,9 @@ def copy(database: Path, alias: str | None, target: Path, *, unfinished: bool = 
         connection.close()
 
 
-def _finished(connection: DuckDB, database: Path) -> None:
+def _finished(connection: DuckDB, database: Path, marks_schema: str) -> None:
     try:
-        marks = connection.arrow(_MARK).to_pylist()
+        marks = connection.arrow(_MARK.format(quoted(marks_schema))).to_pylist()
     except WarehouseError:
         return  # built without the mark: nothing is known against it
     for mark in marks:
