@@ -37,3 +37,25 @@
     try_cast({{ field }} as {{ type }})
     {%- endif %}
 {%- endmacro %}
+
+
+{% macro postgres__safe_cast(field, type) -%}
+    {#- The functions of `readers` tell the type of their argument when the query is planned. #}
+    {%- set name, _, size = (type | lower | trim).partition('(') -%}
+    {%- set reader = {
+        'timestamp': 'read_timestamp', 'date': 'read_date', 'boolean': 'read_boolean',
+        'smallint': 'read_integer', 'integer': 'read_integer', 'bigint': 'read_integer',
+        'decimal': 'read_number', 'numeric': 'read_number', 'double precision': 'read_number',
+    }.get(name | trim) -%}
+    {%- if reader is none -%}
+        cast({{ field }} as {{ type }})
+    {%- elif reader == 'read_integer' -%}
+        {%- set bits = {'smallint': 15, 'integer': 31, 'bigint': 63}[name | trim] -%}
+        {{ cadran.reader(reader) }}({{ field }}, {{ bits }})::{{ type }}
+    {%- elif reader == 'read_number' -%}
+        {%- set digits = size.partition(')')[0] | replace(' ', '') or '1000,300' -%}
+        {{ cadran.reader(reader) }}({{ field }}, {{ digits }})::{{ type }}
+    {%- else -%}
+        {{ cadran.reader(reader) }}({{ field }})
+    {%- endif %}
+{%- endmacro %}

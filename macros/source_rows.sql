@@ -4,7 +4,19 @@
 
 
 {% macro default__source_rows(source_name, table_name) %}
-    {{ return(source(source_name, table_name)) }}
+    {#- Tables of the warehouse; `cadran load` makes them of files. -#}
+    {% set relation = source(source_name, table_name) %}
+    {% if not execute or cadran.source_place(source_name) == 'contract' %}
+        {{ return(relation) }}
+    {% endif %}
+    {% if not load_relation(relation) %}
+        {{ exceptions.raise_compiler_error(
+            "No data for the source '" ~ source_name ~ "." ~ table_name ~ "': there is no table "
+            ~ relation ~ ". `cadran load` fills it from the files that cadran_sources names; or name"
+            ~ " the schema that holds it: `cadran_sources: {" ~ source_name ~ ": \"schema:<name>\"}`."
+        ) }}
+    {% endif %}
+    {{ return(cadran.with_optional_columns(relation, source_name, table_name)) }}
 {% endmacro %}
 
 

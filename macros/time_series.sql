@@ -33,3 +33,11 @@
 {% macro duckdb__time_series(grain, first, last) -%}
     select unnest(generate_series({{ first }}, {{ last }}, interval 1 {{ grain }})) as instant
 {%- endmacro %}
+
+
+{% macro postgres__time_series(grain, first, last) -%}
+    {#- Of dates it would give times with a zone. -#}
+    select generate_series(
+        cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 {{ grain }}'
+    ) as instant
+{%- endmacro %}

@@ -1,5 +1,21 @@
 {# A column that the contract does not require may be absent: it reads as empty. #}
 {% macro with_optional_columns(rows, source_name, table_name) %}
+    {{ return(adapter.dispatch('with_optional_columns', 'cadran')(rows, source_name, table_name)) }}
+{% endmacro %}
+
+
+{% macro default__with_optional_columns(rows, source_name, table_name) %}
+    {% set present = adapter.get_columns_in_relation(rows) | map(attribute='name') | map('lower') | list %}
+    {% set absent = [] %}
+    {% for column in cadran.contract_columns(source_name, table_name)
+        if not column.config.meta.required and column.name | lower not in present %}
+        {% do absent.append("cast(null as " ~ column.data_type ~ ") as " ~ column.name) %}
+    {% endfor %}
+    {{ return("(select *, " ~ absent | join(", ") ~ " from " ~ rows ~ ") as padded" if absent else rows) }}
+{% endmacro %}
+
+
+{% macro duckdb__with_optional_columns(rows, source_name, table_name) %}
     {% set present = run_query(
         "select lower(column_name) from (describe select * from " ~ rows ~ ")"
     ).columns[0].values() | list %}

@@ -49,7 +49,7 @@ with answer as (
       MAX(subq_16.order_count) AS order_count,
       MAX(subq_16.average_order_value) AS average_order_value,
       MAX(
-        CAST(subq_30.units_sold AS DOUBLE) / CAST(NULLIF(subq_30.orders_placed, 0) AS DOUBLE)
+        CAST(subq_30.units_sold AS {{ cadran.double() }}) / CAST(NULLIF(subq_30.orders_placed, 0) AS {{ cadran.double() }})
       ) AS units_per_order,
       MAX(subq_10.refund_rate) AS refund_rate,
       MAX(subq_16.active_customers) AS active_customers,
@@ -68,7 +68,7 @@ with answer as (
         (
           order_net_amount - order_net_cost
         ) / NULLIF(order_net_amount, 0) AS gross_margin_rate,
-        CAST(refunded_amount AS DOUBLE) / CAST(NULLIF(sold_amount, 0) AS DOUBLE) AS refund_rate,
+        CAST(refunded_amount AS {{ cadran.double() }}) / CAST(NULLIF(sold_amount, 0) AS {{ cadran.double() }}) AS refund_rate,
         order_net_amount AS order_net_amount,
         order_net_cost AS order_net_cost,
         units_sold AS units_sold,
@@ -116,7 +116,7 @@ with answer as (
         metric_time__day,
         order_id__channel,
         orders_placed AS order_count,
-        CAST(order_placed_amount AS DOUBLE) / CAST(NULLIF(orders_placed, 0) AS DOUBLE) AS average_order_value,
+        CAST(order_placed_amount AS {{ cadran.double() }}) / CAST(NULLIF(orders_placed, 0) AS {{ cadran.double() }}) AS average_order_value,
         customers_ordering AS active_customers
       FROM (
         /* Read From CTE For node_id=sma_10005 */
@@ -250,11 +250,11 @@ select
     cast(metric_time__day as date) as metric_time__day,
     cast(order_id__channel as varchar) as order_id__channel,
     cast(net_revenue as decimal(38,2)) as net_revenue,
-    cast(gross_margin_rate as double) as gross_margin_rate,
+    cast(gross_margin_rate as {{ cadran.double() }}) as gross_margin_rate,
     cast(order_count as bigint) as order_count,
-    cast(average_order_value as double) as average_order_value,
-    cast(units_per_order as double) as units_per_order,
-    cast(refund_rate as double) as refund_rate,
+    cast(average_order_value as {{ cadran.double() }}) as average_order_value,
+    cast(units_per_order as {{ cadran.double() }}) as units_per_order,
+    cast(refund_rate as {{ cadran.double() }}) as refund_rate,
     cast(active_customers as bigint) as active_customers,
     cast(order_net_amount as decimal(38,2)) as order_net_amount,
     cast(order_net_cost as decimal(38,2)) as order_net_cost,

@@ -124,7 +124,7 @@ with answer as (
       SELECT
         metric_time__month,
         customers_ordering AS active_customers,
-        CAST(returning_orders_placed AS DOUBLE) / CAST(NULLIF(orders_placed, 0) AS DOUBLE) AS returning_order_share
+        CAST(returning_orders_placed AS {{ cadran.double() }}) / CAST(NULLIF(orders_placed, 0) AS {{ cadran.double() }}) AS returning_order_share
       FROM (
         /* Read From CTE For node_id=sma_10005 */
         /* Select: ['__customers_ordering', '__returning_orders_placed', '__orders_placed', 'metric_time__month'] */
@@ -151,7 +151,7 @@ with answer as (
         /* Compute Metrics via Expressions */
         SELECT
           metric_time__month,
-          CAST(__sessions_with_order AS DOUBLE) / CAST(NULLIF(__sessions_started, 0) AS DOUBLE) AS session_conversion_rate
+          CAST(__sessions_with_order AS {{ cadran.double() }}) / CAST(NULLIF(__sessions_started, 0) AS {{ cadran.double() }}) AS session_conversion_rate
         FROM (
           /* Combine Aggregated Outputs */
           SELECT
@@ -211,7 +211,7 @@ with answer as (
                   metric_time__day,
                   session,
                   __sessions_with_order,
-                  UUID() AS mf_internal_uuid
+                  {{ cadran.uuid() }} AS mf_internal_uuid
                 FROM sma_10005_cte
               ) AS subq_23
                 ON (
@@ -241,7 +241,7 @@ with answer as (
       /* Compute Metrics via Expressions */
       SELECT
         metric_time__month,
-        CAST(satisfied_answers_count AS DOUBLE) / CAST(NULLIF(satisfaction_answers_count, 0) AS DOUBLE) AS customer_satisfaction_rate
+        CAST(satisfied_answers_count AS {{ cadran.double() }}) / CAST(NULLIF(satisfaction_answers_count, 0) AS {{ cadran.double() }}) AS customer_satisfaction_rate
       FROM cm_28_cte
     ) AS subq_38
       ON COALESCE(subq_6.metric_time__month, subq_13.metric_time__month, subq_31.metric_time__month) = subq_38.metric_time__month
@@ -250,7 +250,7 @@ with answer as (
       /* Compute Metrics via Expressions */
       SELECT
         metric_time__month,
-        CAST(good_requests AS DOUBLE) / CAST(NULLIF(valid_requests, 0) AS DOUBLE) AS platform_availability
+        CAST(good_requests AS {{ cadran.double() }}) / CAST(NULLIF(valid_requests, 0) AS {{ cadran.double() }}) AS platform_availability
       FROM cm_32_cte
     ) AS subq_45
       ON COALESCE(
@@ -333,12 +333,12 @@ with answer as (
 select
     cast(metric_time__month as date) as metric_time__month,
     cast(net_revenue as decimal(38,2)) as net_revenue,
-    cast(gross_margin_rate as double) as gross_margin_rate,
+    cast(gross_margin_rate as {{ cadran.double() }}) as gross_margin_rate,
     cast(active_customers as bigint) as active_customers,
-    cast(conversion_rate as double) as conversion_rate,
-    cast(customer_satisfaction_rate as double) as customer_satisfaction_rate,
-    cast(platform_availability as double) as platform_availability,
-    cast(returning_order_share as double) as returning_order_share,
+    cast(conversion_rate as {{ cadran.double() }}) as conversion_rate,
+    cast(customer_satisfaction_rate as {{ cadran.double() }}) as customer_satisfaction_rate,
+    cast(platform_availability as {{ cadran.double() }}) as platform_availability,
+    cast(returning_order_share as {{ cadran.double() }}) as returning_order_share,
     cast(order_net_amount as decimal(38,2)) as order_net_amount,
     cast(order_net_cost as decimal(38,2)) as order_net_cost,
     cast(satisfied_answers_count as bigint) as satisfied_answers_count,

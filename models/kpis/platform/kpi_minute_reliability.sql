@@ -55,9 +55,9 @@ with answer as (
         metric_time__minute AS metric_time__minute,
         service__service_name AS service__service_name,
         COALESCE(valid_requests, 0) AS request_count,
-        CAST(good_requests AS DOUBLE) / CAST(NULLIF(valid_requests, 0) AS DOUBLE) AS platform_availability,
-        CAST(failed_requests AS DOUBLE) / CAST(NULLIF(valid_requests, 0) AS DOUBLE) AS error_rate,
-        CAST(requests_within_300_ms AS DOUBLE) / CAST(NULLIF(timed_requests, 0) AS DOUBLE) AS fast_request_rate,
+        CAST(good_requests AS {{ cadran.double() }}) / CAST(NULLIF(valid_requests, 0) AS {{ cadran.double() }}) AS platform_availability,
+        CAST(failed_requests AS {{ cadran.double() }}) / CAST(NULLIF(valid_requests, 0) AS {{ cadran.double() }}) AS error_rate,
+        CAST(requests_within_300_ms AS {{ cadran.double() }}) / CAST(NULLIF(timed_requests, 0) AS {{ cadran.double() }}) AS fast_request_rate,
         CASE
           WHEN COALESCE(timed_requests, 0) = 0
           THEN NULL
@@ -203,10 +203,10 @@ select
     cast(metric_time__minute as timestamp) as metric_time__minute,
     cast(service__service_name as varchar) as service__service_name,
     cast(request_count as bigint) as request_count,
-    cast(platform_availability as double) as platform_availability,
-    cast(error_rate as double) as error_rate,
-    cast(fast_request_rate as double) as fast_request_rate,
-    cast(response_ms_p95 as double) as response_ms_p95,
+    cast(platform_availability as {{ cadran.double() }}) as platform_availability,
+    cast(error_rate as {{ cadran.double() }}) as error_rate,
+    cast(fast_request_rate as {{ cadran.double() }}) as fast_request_rate,
+    cast(response_ms_p95 as {{ cadran.double() }}) as response_ms_p95,
     cast(valid_requests as bigint) as valid_requests,
     cast(good_requests as bigint) as good_requests,
     cast(failed_requests as bigint) as failed_requests,

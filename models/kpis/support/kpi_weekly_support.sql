@@ -133,8 +133,8 @@ with answer as (
         metric_time__week
         , ticket__team
         , resolution_hours_middle AS resolution_hours_median
-        , CAST(tickets_resolved_in_target_count AS DOUBLE) / CAST(NULLIF(tickets_resolved_count, 0) AS DOUBLE) AS resolved_in_target_rate
-        , CAST(tickets_reopened_count AS DOUBLE) / CAST(NULLIF(tickets_resolved_count, 0) AS DOUBLE) AS reopened_rate
+        , CAST(tickets_resolved_in_target_count AS {{ cadran.double() }}) / CAST(NULLIF(tickets_resolved_count, 0) AS {{ cadran.double() }}) AS resolved_in_target_rate
+        , CAST(tickets_reopened_count AS {{ cadran.double() }}) / CAST(NULLIF(tickets_resolved_count, 0) AS {{ cadran.double() }}) AS reopened_rate
       FROM (
         -- Constrain Output with WHERE
         -- Select: [
@@ -251,10 +251,10 @@ select
     cast(metric_time__week as date) as metric_time__week,
     cast(ticket__team as varchar) as ticket__team,
     cast(tickets_opened as bigint) as tickets_opened,
-    cast(first_response_hours_p90 as double) as first_response_hours_p90,
-    cast(resolution_hours_median as double) as resolution_hours_median,
-    cast(resolved_in_target_rate as double) as resolved_in_target_rate,
-    cast(reopened_rate as double) as reopened_rate,
+    cast(first_response_hours_p90 as {{ cadran.double() }}) as first_response_hours_p90,
+    cast(resolution_hours_median as {{ cadran.double() }}) as resolution_hours_median,
+    cast(resolved_in_target_rate as {{ cadran.double() }}) as resolved_in_target_rate,
+    cast(reopened_rate as {{ cadran.double() }}) as reopened_rate,
     cast(tickets_opened_count as bigint) as tickets_opened_count,
     cast(tickets_resolved_in_target_count as bigint) as tickets_resolved_in_target_count,
     cast(tickets_resolved_count as bigint) as tickets_resolved_count,

@@ -312,6 +312,8 @@ def _profile_output(root: Path) -> tuple[dict[str, str], str]:
         from jinja2.sandbox import SandboxedEnvironment
 
         environment = SandboxedEnvironment(undefined=StrictUndefined)
+        # Of dbt, which makes numbers of texts; libpq takes texts.
+        environment.filters |= dict.fromkeys(("as_number", "as_text", "as_native"), str)
         try:
             return environment.from_string(str(value)).render(env_var=env_var)
         except TemplateError as error:

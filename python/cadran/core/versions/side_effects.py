@@ -29,19 +29,21 @@ _PLACE = re.compile(r"\{\{\s*(this|target)(\.\w+)?\s*\}\}")
 UNREPEATED = ("pre-hook", "post-hook", "SQL header", "materialization")
 _LOADED = ("column_types", "delimiter")
 # Hooks of this package, by the checksums of their texts with all that they call, that were read and
-# change no row of a model: they keep marks of builds. Another character, and they are side effects
-# as all others are.
+# change no row of a model: they keep marks of builds, tell planners of new tables, and create what
+# reads texts on PostgreSQL. Another character, and they are side effects as all others are.
 _REVIEWED = frozenset({
     "2fb29eb922df889d",  # on-run-start: mark_build
+    "12cc992aa9b0b193",  # post-hook: keep_statistics
     "6e990a1c98f44f94",  # on-run-end: mark_build_end
     "2c5b8947aa3b750e",  # on-run-end: mark_build_end with mark_times
     "4852468a4203bff2",  # on-run-start: mark_build in the schema of the target
+    "c6e25a3dd4b5adba",  # on-run-start: create_readers with the former
     "e6d5769dffaacca3",  # on-run-end: mark_build_end in the schema of the target
 })  # fmt: skip
 
 
 def bearing(effects: dict[str, str]) -> dict[str, str]:
-    """Those of `side_effects` that bear on rows: all but the package's own marks of builds."""
+    """Those of `side_effects` that bear on rows: all but the package's own that were read."""
     return {name: digest for name, digest in effects.items() if digest not in _REVIEWED}
 
 

@@ -1,0 +1,3 @@
+{% macro reader(name) -%}
+    {{ target.schema }}.cadran_{{ name }}
+{%- endmacro %}
