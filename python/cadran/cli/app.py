@@ -57,6 +57,7 @@ COMMANDS = {
     "verify": ("ledger", "check that nothing in the ledger was changed"),
     "explain": ("ledger", "what lies between a value as published and as it is now"),
     "doctor": ("data", "check input data against the contracts before a build"),
+    "load": ("data", "files of the sources as tables of PostgreSQL, for a build there"),
     "ingest": ("data", "take access logs into the request contract"),
     "collect": ("collect", "receive telemetry: OTLP, remote-write, logs, checks, events"),
     "serve": ("serve", "serve the layer: REST, GraphQL, Flight SQL, agents"),

@@ -1,4 +1,4 @@
-"""`cadran doctor`."""
+"""`cadran doctor`, `load`, `demo` and `ingest`."""
 
 from __future__ import annotations
 
@@ -72,6 +72,57 @@ def _places(texts: list[str] | None) -> str | dict[str, str] | None:
             "--sources shop=data/mine helpdesk=schema:helpdesk."
         )
     return {source: place for source, _, place in pairs}
+
+
+def add_load(parser: argparse.ArgumentParser, _name: str) -> None:
+    """Describe the command's arguments."""
+    usage = """
+        --sources PLACE   a folder for all sources, or source=PLACE for each
+                          (default: the variable cadran_sources)
+        --domains DOMAIN  commerce, support, platform (default: the variable cadran_domains)
+    """
+    more: dict[str, Any] = {"sources": {"nargs": "+"}, "domains": {"nargs": "+"}}
+    shown = (
+        "cadran load",
+        "cadran load --sources data/mine --domains commerce",
+        "cadran load --database postgresql://loader@localhost/warehouse",
+    )
+    describe(parser, _load, usage, project="folder", shown=shown, **more)
+
+
+def _load(parsed: argparse.Namespace) -> int:
+    from cadran.core.project import artifacts, contracts
+    from cadran.core.warehouse import Address
+    from cadran.core.warehouse.postgres_load import load
+
+    database = artifacts.find(parsed.project_dir, None, parsed.database).database
+    if not isinstance(database, Address):
+        print(f"Files are read where they lie when {database} is built: there is nothing to load.")
+        return 0
+    overrides = {} if parsed.domains is None else {"cadran_domains": parsed.domains}
+    if parsed.sources is not None:
+        overrides["cadran_sources"] = _places(parsed.sources)
+    loaded = contracts.load(parsed.project_dir, overrides)
+    relations = {}
+    for table in loaded.tables:
+        place = loaded.place(table.source)
+        if place is None or place.startswith("schema:"):
+            continue
+        files = contracts.find_files(place, table, parsed.project_dir)
+        if files is None:
+            raise ProjectError(
+                f"{table.full_name} has no file in {parsed.project_dir / place}: `cadran doctor`"
+                " lists everything that is missing."
+            )
+        relations[table.source, table.name] = contracts.reader(*files)
+    is_watched = sys.stderr.isatty()
+    counts = load(database, relations, _say_loading if is_watched else None)
+    print(f"{database}: {sum(counts.values()):,} rows in {len(counts)} tables")
+    return 0
+
+
+def _say_loading(table: str) -> None:
+    print(f"cadran: loading {table} ...", file=sys.stderr)
 
 
 LARGEST_SCALE = 100
