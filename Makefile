@@ -93,8 +93,8 @@ test: lint ## Lint, then dbt build with its tests and unit tests on a small demo
 test-superset: .venv/.stamp ## The Superset export in a real Superset (2 to 5 minutes, own environment)
 	@CADRAN_TEST_SUPERSET=1 .venv/bin/python -m pytest python/tests/test_superset_server.py
 
-test-clients: .venv/.stamp ## The real dbt-mcp against `cadran serve` (own environment; needs Python 3.12 or 3.13)
-	@CADRAN_TEST_CLIENTS=1 .venv/bin/python -m pytest python/tests/test_dbt_mcp.py
+test-clients: .venv/.stamp ## The real dbt-mcp (needs Python 3.12 or 3.13), SQLAlchemy, Ibis and Marimo, in own environments
+	@CADRAN_TEST_CLIENTS=1 .venv/bin/python -m pytest python/tests/test_dbt_mcp.py python/tests/test_python_clients.py
 
 test-pythons: ## The demo and half of the tests in each later Python that is here (PYTHONS='3.12 3.13 3.14')
 	@scripts/test_pythons.sh $(PYTHONS) -- --numprocesses 2 --dist loadfile --no-loadscope-reorder
