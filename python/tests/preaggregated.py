@@ -48,8 +48,8 @@ class Unmarked(Router):
     def _marks(self):
         return {}, frozenset()
 
-    def _observed(self, item, _):
-        return self._compared(item)
+    def _observed(self, item, marks):
+        return self._compared(item, marks)
 
 
 def pair(manifest, database, seed=1):

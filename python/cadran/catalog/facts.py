@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.freshness import Freshness, Newest
 from cadran.core.project import git, lineage
+from cadran.core.query.request import ask
 from cadran.core.semantics import tree
 from cadran.core.targets import Target, targets
 from cadran.core.versions.record import records
@@ -187,7 +188,7 @@ def gather(layer: Layer) -> Facts:
             breaks=breaks,
             row=rows.get(card.name),
             targets=[target for target in all_targets if target.kpi == card.name],
-            sql=layer.sql([card.name], f"metric_time__{grain}"),
+            sql=layer.plan(ask([card.name], f"metric_time__{grain}"))[0],
             origin=_origin(layer, card.name),
             dimensions=_dimensions(layer, card, members),
             breakdown=_breakdown(layer, card, board.period),

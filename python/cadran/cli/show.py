@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import describe, open_layer, write_rows
 from cadran.core.project import lineage
+from cadran.core.query.request import ask
 from cadran.core.targets import targets
 from cadran.errors import CadranError, ProjectError
 from cadran.formats import numbers, periods
@@ -52,7 +53,9 @@ def _show(parsed: argparse.Namespace) -> int:
         print(textwrap.indent("\n".join(make(layer, card, parsed.lang)), "  "))
     if not parsed.no_sql:
         print(f"\n{words['sql']}")
-        print(textwrap.indent(layer.sql([card.name], f"metric_time__{_grain(card)}"), "  "))
+        print(
+            textwrap.indent(layer.plan(ask([card.name], f"metric_time__{_grain(card)}"))[0], "  ")
+        )
     return 0
 
 

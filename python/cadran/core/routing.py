@@ -2,7 +2,7 @@
 
 The cheapest pre-aggregate that answers exactly stands for a fact. It is read only while it is
 proved to hold the fact's rows of now: it was built after each table behind it, of the definitions
-that hold now, by a build that ended well, and it counts as many rows as the fact has.
+that hold now, by a build that ended well, and computed again from them it has the same rows.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cadran.core.query.request import Query
     from cadran.core.semantics.model import SemanticModel
     from cadran.core.warehouse import Warehouse
+
+    _Marks = tuple[dict[str, dict[str, Any]], frozenset[str]]
 
 _FLOATS = {"DOUBLE", "FLOAT", "REAL"}
 _LOCAL_TIMES = {"DATE", "TIMESTAMP"}
@@ -86,7 +88,9 @@ class Router:
         self._stands: dict[tuple[str, ...], tuple[Stand, SemanticModel]] = {}
         self._covered: Recent[dict[Fact, list[tuple[Preaggregate, str]]]] = Recent(MOST_IN_MEMORY)
         self._questions: Recent[tuple[Query, SemanticModel, Stand]] = Recent(MOST_IN_MEMORY)
-        self._states: tuple[object, dict[str, _State]] = (None, {})
+        self._stamp: object = None
+        self._builds: _Marks = ({}, frozenset())
+        self._states: dict[str, _State] = {}
 
     @property
     def preaggregates(self) -> tuple[Preaggregate, ...]:
@@ -206,16 +210,18 @@ class Router:
 
     def _state(self, item: Preaggregate) -> _State:
         stamp = self._warehouse().stamp()
-        if stamp is None or stamp != self._states[0]:
+        if stamp is None or stamp != self._stamp:
             marks = self._marks()
             # Where an engine has no stamp of its own, its marks are one.
             stamp = stamp if stamp is not None else repr(marks)
-            if stamp != self._states[0]:
-                states = {one.name: self._observed(one, marks) for one in self.preaggregates}
-                self._states = stamp, states
-        return self._states[1][item.name]
+            if stamp != self._stamp:
+                self._stamp, self._builds, self._states = stamp, marks, {}
+        state = self._states.get(item.name)
+        if state is None:
+            state = self._states[item.name] = self._observed(item, self._builds)
+        return state
 
-    def _marks(self) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
+    def _marks(self) -> _Marks:
         """When each model was built last, and what no build has ended well since it began."""
         warehouse = self._warehouse()
         schema = quoted(self._built[1])
@@ -226,17 +232,20 @@ class Router:
             return {}, frozenset()
         return {row["unique_id"]: row for row in times}, frozenset(pending)
 
-    def _observed(
-        self, item: Preaggregate, marks: tuple[dict[str, dict[str, Any]], frozenset[str]]
-    ) -> _State:
+    def _observed(self, item: Preaggregate, marks: _Marks) -> _State:
         problem = item.problem or _unproved(item, *marks)
+        if problem:
+            return _State(problem)
         try:
-            return _State(problem) if problem else self._compared(item)
+            return self._compared(item, marks)
         except WarehouseError as error:
             return _State(f"it cannot be read: {str(error).rstrip('.')}")
 
-    def _compared(self, item: Preaggregate) -> _State:
-        """What a pre-aggregate counts beside what its fact has."""
+    def _compared(self, item: Preaggregate, marks: _Marks) -> _State:
+        """What a pre-aggregate has beside what its tables give now.
+
+        It is computed again once a state of the warehouse, which is kept beside the plans.
+        """
         warehouse = self._warehouse()
         semantic = preaggregates.semantic_model(self._model, item.fact.model)
         fact = semantic["node_relation"]["relation_name"]
@@ -245,23 +254,39 @@ class Router:
         kinds = warehouse.column_types(f"select {expression} as instant from {fact}")
         if kinds["instant"] not in _LOCAL_TIMES:
             return _State(f"{item.fact.time} is {kinds['instant']}, whose days depend on a zone")
-        counts = warehouse.arrow(
-            f"select (select count(*) from {fact}) as fact_rows,"
-            f" (select sum({ROWS}) from {item.relation_name}) as counted,"
-            f" (select count(*) from {item.relation_name}) as own_rows"
-        ).to_pylist()[0]
-        if counts["fact_rows"] != (counts["counted"] or 0):
-            return _State(
-                f"it counts {counts['counted'] or 0:,} rows of {item.fact.model}, which has"
-                f" {counts['fact_rows']:,}"
-            )
         types = warehouse.column_types(f"select * from {item.relation_name}")
         floats = frozenset(
             component.column
             for component in item.components
             if component.agg not in {"min", "max"} and types[component.column] in _FLOATS
         )
-        return _State("", counts["own_rows"], floats)
+        columns = ", ".join(
+            [
+                item.period, *item.dimensions, ROWS,
+                *(one.column for one in item.components if one.column not in floats),
+            ]
+        )  # fmt: skip
+        again = preaggregates.sql_of(self._model, item)
+        statement = (
+            f"with again as ({again}\n),\n"
+            f"differing as (select {columns} from again\n"
+            f"except select {columns} from {item.relation_name})\n"
+            "select (select count(*) from differing) as differing,"
+            " (select count(*) from again) as expected,"
+            f" (select count(*) from {item.relation_name}) as own_rows"
+        )
+        key = (
+            "preaggregate",
+            item.name,
+            str(self._model.project.database),
+            self._stamp,
+            repr(marks),
+        )
+        counts = self._model.kept([*key, statement], lambda: warehouse.arrow(statement).to_pylist())
+        (count,) = counts
+        if count["differing"] or count["expected"] != count["own_rows"]:
+            return _State("it does not hold what its tables give now: build it again")
+        return _State("", count["own_rows"], floats)
 
 
 def _unproved(item: Preaggregate, times: dict[str, dict[str, Any]], pending: frozenset[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler.optimizer import faster
 from cadran.core.project import dbt
-from cadran.core.query.request import DAY_OR_COARSER, GRAINS
+from cadran.core.query.request import DAY_OR_COARSER, GRAINS, ask
 from cadran.core.semantics.governed import TIME
 from cadran.core.versions.definition import DIALECT
 from cadran.core.versions.expand import with_steps
@@ -183,7 +183,7 @@ def _built_as_written(layer: Layer, definition: Definition) -> None:
 def _built(layer: Layer, definition: Definition, question: CompiledQuery, grain: str) -> str:
     """A question as the tables answer it, with all that happened to them beside their SELECTs."""
     groups = [f"{TIME}__{grain}", *question.dimensions]
-    return layer.sql([definition.kpi], groups, governed=False, ordered=False)
+    return layer.plan(ask([definition.kpi], groups, governed=False, ordered=False))[0]
 
 
 def _sql(layer: Layer, definition: Definition, question: CompiledQuery, grain: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.compiler.plan_cache import PlanCache, key_of
 from cadran.core.components import measuring
 from cadran.core.project.dbt import fingerprint
+from cadran.core.query.request import ask
 from cadran.core.semantics.metrics import Components, fills_gaps
 from cadran.core.versions import compare
 from cadran.core.versions import record as version_file
@@ -236,7 +237,7 @@ class Definitions:
                 return Defined(entry["hash"], "", entry["is_changed"], tuple(entry["causes"]))
         card = self._layer.card(kpi)
         texts = [
-            self._layer.sql([kpi], [f"metric_time__{grain}"], ordered=False)
+            self._layer.stable_sql(ask([kpi], [f"metric_time__{grain}"], ordered=False))
             for grain in card.grains
         ]
         note = f"its compiled SQL is compared, which sees no change upstream: {self._why_not}"
