@@ -6,12 +6,13 @@ SOAK ?= 10
 PYTHONS ?= 3.12 3.13 3.14
 QUESTIONS ?= 20000
 PREAGGREGATED ?= 2000
+ROWS ?= 20000000
 
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-clients test-random test-preaggregates test-walkthrough bench bench-server bench-board bench-collector bench-live bench-reliability test-kills test-pythons site clean FORCE
+.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-clients test-spark test-random test-preaggregates test-walkthrough bench bench-server bench-spark bench-board bench-collector bench-live bench-reliability test-kills test-pythons site clean FORCE
 
 export DO_NOT_TRACK := 1
 # pip asks about nothing and says what it does in one line per step.
@@ -99,6 +100,9 @@ test-clients: .venv/.stamp ## The real dbt-mcp (needs Python 3.12 or 3.13), SQLA
 test-pythons: ## The demo and half of the tests in each later Python that is here (PYTHONS='3.12 3.13 3.14')
 	@scripts/test_pythons.sh $(PYTHONS) -- --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
+test-spark: .venv/.stamp ## The demo on Apache Spark: every KPI as on DuckDB, and faults (own environment, Java)
+	@CADRAN_TEST_SPARK=1 "$$(scripts/spark.sh setup)/bin/python" -m pytest python/tests/test_spark.py
+
 test-walkthrough: .venv/.stamp ## Every command of docs/walkthrough.md (6 minutes)
 	@CADRAN_TEST_WALKTHROUGH=1 .venv/bin/python -m pytest python/tests/test_walkthrough.py
 
@@ -116,6 +120,9 @@ test-random: .venv/.stamp ## Random questions against MetricFlow's own rows (QUE
 test-preaggregates: .venv/.stamp ## Random questions with and without pre-aggregates (PREAGGREGATED=2000)
 	@.venv/bin/python python/tests/preaggregated.py --questions $(PREAGGREGATED) \
 		--database warehouse.duckdb target/semantic_manifest.json
+
+bench-spark: .venv/.stamp ## The same statements on DuckDB and on Spark with one and two workers (ROWS=20000000)
+	@"$$(scripts/spark.sh setup)/bin/python" benchmarks/spark.py --rows $(ROWS)
 
 bench-board: .venv/.stamp ## Speed of the board's pages: first, warm, 50 readers (needs `make demo`)
 	@.venv/bin/python benchmarks/board.py

@@ -12,3 +12,9 @@
     {#- A quotient of decimals is a decimal here, cut at some place. -#}
     cast(extract(epoch from date_trunc('second', {{ stop }}) - date_trunc('second', {{ start }})) as double precision) / 3600
 {%- endmacro %}
+
+
+{% macro spark__hours_between(start, stop) -%}
+    {#- A quotient of decimals is a decimal here, cut at some place. -#}
+    cast({{ dbt.datediff(start, stop, 'second') }} as double) / 3600
+{%- endmacro %}

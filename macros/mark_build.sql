@@ -33,10 +33,10 @@
                 unique_id varchar(400), state varchar(20), marked_at timestamp
             )
         {%- endcall -%}
-        {%- call statement("mark_forget", auto_begin=false) -%} delete from {{ mark }} {%- endcall -%}
+        {%- call statement("mark_forget", auto_begin=false) -%} {{ cadran.forget_rows(mark) }} {%- endcall -%}
         {%- if names -%}
             {%- call statement("pending_forget", auto_begin=false) -%}
-                delete from {{ pending }} where unique_id in ('{{ names | join("', '") }}')
+                {{ cadran.forget_rows(pending, "unique_id", names) }}
             {%- endcall -%}
         {%- endif -%}
         {%- if begun -%}

@@ -28,7 +28,7 @@
         {%- endcall -%}
         {%- if names -%}
             {%- call statement("times_forget", auto_begin=false) -%}
-                delete from {{ times }} where unique_id in ('{{ names | join("', '") }}')
+                {{ cadran.forget_rows(times, "unique_id", names) }}
             {%- endcall -%}
             {%- call statement("times_state", auto_begin=false) -%}
                 insert into {{ times }} values {{ rows | join(", ") }}

@@ -59,3 +59,21 @@
         {{ cadran.reader(reader) }}({{ field }})
     {%- endif %}
 {%- endmacro %}
+
+
+{% macro spark__safe_cast(field, type) -%}
+    {#- A time that is written with an offset or a zone is read at its instant, as all times are. #}
+    {%- if type | lower in ['integer', 'bigint'] -%}
+    {#- A fraction is no whole number: the plain cast would cut it. #}
+    case
+        when try_cast({{ field }} as double) = try_cast(try_cast({{ field }} as decimal(38, 0)) as {{ type }})
+            then try_cast(try_cast({{ field }} as decimal(38, 0)) as {{ type }})
+    end
+    {%- elif type | lower == 'timestamp' -%}
+    try_cast({{ field }} as timestamp)
+    {%- elif type | lower == 'varchar' -%}
+    cast({{ field }} as string)
+    {%- else -%}
+    try_cast({{ field }} as {{ type }})
+    {%- endif %}
+{%- endmacro %}

@@ -47,3 +47,22 @@
         ~ "cadran_domains; `cadran doctor` lists everything that is missing."
     ) }}
 {% endmacro %}
+
+
+{% macro spark__source_rows(source_name, table_name) %}
+    {% set relation = source(source_name, table_name) %}
+    {% if not execute %}
+        {{ return(relation) }}
+    {% endif %}
+    {% set place = cadran.source_place(source_name) %}
+    {% if place == 'contract' %}
+        {{ return(relation) }}
+    {% endif %}
+    {% if place.startswith('schema:') %}
+        {{ return(cadran.with_optional_columns(relation, source_name, table_name)) }}
+    {% endif %}
+    {#- Parquet alone: a CSV file says nothing of its types, and is better loaded into a table. The
+        file or the folder of that name, whichever there is. #}
+    {% set files = "parquet.`" ~ place.rstrip('/') ~ '/' ~ source_name ~ '/' ~ table_name ~ "{.parquet,}`" %}
+    {{ return(cadran.with_optional_columns(files, source_name, table_name)) }}
+{% endmacro %}

@@ -41,3 +41,10 @@
         cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 {{ grain }}'
     ) as instant
 {%- endmacro %}
+
+
+{% macro spark__time_series(grain, first, last) -%}
+    select explode(sequence(bounds.first_at, bounds.last_at, interval 1 {{ grain }})) as instant
+    from (select {{ first }} as first_at, {{ last }} as last_at) as bounds
+    where bounds.first_at <= bounds.last_at
+{%- endmacro %}

@@ -32,3 +32,14 @@
         ~ " where false) as padded"
     ) }}
 {% endmacro %}
+
+
+{% macro spark__with_optional_columns(rows, source_name, table_name) %}
+    {% set present = run_query("describe query select * from " ~ rows).columns[0].values() | map('lower') | list %}
+    {% set absent = [] %}
+    {% for column in cadran.contract_columns(source_name, table_name)
+        if not column.config.meta.required and column.name | lower not in present %}
+        {% do absent.append("cast(null as string) as " ~ column.name) %}
+    {% endfor %}
+    {{ return("(select *, " ~ absent | join(", ") ~ " from " ~ rows ~ ") as padded" if absent else rows) }}
+{% endmacro %}

@@ -13,3 +13,9 @@
     {#- A quotient of decimals is a decimal here, cut at some place. -#}
     cast({{ part }} as double precision) / nullif(cast({{ whole }} as double precision), 0)
 {%- endmacro %}
+
+
+{% macro spark__share(part, whole) -%}
+    {#- A quotient of decimals is a decimal here, cut at some place. -#}
+    cast({{ part }} as double) / nullif(cast({{ whole }} as double), 0)
+{%- endmacro %}

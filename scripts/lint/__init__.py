@@ -56,6 +56,11 @@ class cadran:  # noqa: N801, it stands for the package as the models name it
         return f"cast({timestamp} as timestamp)"
 
     @staticmethod
+    def text() -> str:
+        """A type."""
+        return "varchar"
+
+    @staticmethod
     def utc_time(local_timestamp: str, _zone: str) -> str:
         """An instant."""
         return f"cast({local_timestamp} as timestamp)"

@@ -4,7 +4,7 @@
 -#}
 {%- set staged -%}
 (
-    select 1 as id, 'a' as parent, 10 as amount, cast(null as varchar) as fault, 'kept' as expected
+    select 1 as id, 'a' as parent, 10 as amount, cast(null as {{ cadran.text() }}) as fault, 'kept' as expected
     union all
     select 1, 'a', 11, null, 'id stands more than once'
     union all
@@ -21,7 +21,7 @@
 {%- endset -%}
 {%- set parents -%}
 (
-    select 'a' as parent, cast(null as varchar) as rejection_reason
+    select 'a' as parent, cast(null as {{ cadran.text() }}) as rejection_reason
     union all
     select 'a', null
     union all

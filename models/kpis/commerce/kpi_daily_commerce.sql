@@ -248,7 +248,7 @@ with answer as (
 
 select
     cast(metric_time__day as date) as metric_time__day,
-    cast(order_id__channel as varchar) as order_id__channel,
+    cast(order_id__channel as {{ cadran.text() }}) as order_id__channel,
     cast(net_revenue as decimal(38,2)) as net_revenue,
     cast(gross_margin_rate as {{ cadran.double() }}) as gross_margin_rate,
     cast(order_count as bigint) as order_count,

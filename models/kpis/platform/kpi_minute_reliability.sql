@@ -201,7 +201,7 @@ with answer as (
 
 select
     cast(metric_time__minute as timestamp) as metric_time__minute,
-    cast(service__service_name as varchar) as service__service_name,
+    cast(service__service_name as {{ cadran.text() }}) as service__service_name,
     cast(request_count as bigint) as request_count,
     cast(platform_availability as {{ cadran.double() }}) as platform_availability,
     cast(error_rate as {{ cadran.double() }}) as error_rate,

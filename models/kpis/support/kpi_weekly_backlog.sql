@@ -66,8 +66,8 @@ with answer as (
 
 select
     cast(metric_time__week as date) as metric_time__week,
-    cast(backlog_entry__team as varchar) as backlog_entry__team,
-    cast(backlog_entry__priority as varchar) as backlog_entry__priority,
+    cast(backlog_entry__team as {{ cadran.text() }}) as backlog_entry__team,
+    cast(backlog_entry__priority as {{ cadran.text() }}) as backlog_entry__priority,
     cast(ticket_backlog as bigint) as ticket_backlog,
     {{ cadran.is_complete('metric_time__week', 'week', [
         (ref('fct_ticket_backlog_daily'), "snapshot_date", 1620),

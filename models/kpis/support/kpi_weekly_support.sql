@@ -249,7 +249,7 @@ with answer as (
 
 select
     cast(metric_time__week as date) as metric_time__week,
-    cast(ticket__team as varchar) as ticket__team,
+    cast(ticket__team as {{ cadran.text() }}) as ticket__team,
     cast(tickets_opened as bigint) as tickets_opened,
     cast(first_response_hours_p90 as {{ cadran.double() }}) as first_response_hours_p90,
     cast(resolution_hours_median as {{ cadran.double() }}) as resolution_hours_median,

@@ -224,7 +224,7 @@ class Router:
     def _marks(self) -> _Marks:
         """When each model was built last, and what no build has ended well since it began."""
         warehouse = self._warehouse()
-        schema = quoted(self._built[1])
+        schema = quoted(self._built[1], warehouse.dialect)
         try:
             times = warehouse.arrow(_TIMES.format(schema)).to_pylist()
             pending = warehouse.arrow(_PENDING.format(schema)).column("unique_id").to_pylist()

@@ -46,6 +46,7 @@ PREAGGREGATES = Path("models") / preaggregates.FOLDER
 _PORTABLE = (
     (re.compile(r"\bDOUBLE\b(?: PRECISION\b)?", re.IGNORECASE), "{{ cadran.double() }}"),
     (re.compile(r"\b(?:GEN_RANDOM_)?UUID\(\)", re.IGNORECASE), "{{ cadran.uuid() }}"),
+    (re.compile(r"\bVARCHAR\b", re.IGNORECASE), "{{ cadran.text() }}"),
 )
 MATERIALIZATIONS = ("table", "view", "incremental")
 INTEGERS = {"HUGEINT", "UHUGEINT", "BIGINT", "UBIGINT", "INTEGER", "SMALLINT", "TINYINT"}

@@ -38,7 +38,9 @@ _REVIEWED = frozenset({
     "2c5b8947aa3b750e",  # on-run-end: mark_build_end with mark_times
     "4852468a4203bff2",  # on-run-start: mark_build in the schema of the target
     "c6e25a3dd4b5adba",  # on-run-start: create_readers with the former
+    "c599e032018ae62c",  # on-run-start: the former with forget_rows
     "e6d5769dffaacca3",  # on-run-end: mark_build_end in the schema of the target
+    "834bace985df4538",  # on-run-end: mark_build_end with forget_rows
 })  # fmt: skip
 
 

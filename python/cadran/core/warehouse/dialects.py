@@ -13,9 +13,10 @@ SPARK = "spark"
 DEFAULT = DUCKDB
 
 
-def quoted(name: str) -> str:
+def quoted(name: str, dialect: str = DEFAULT) -> str:
     """A name of a column, table or schema in quotes."""
-    return '"' + name.replace('"', '""') + '"'
+    quote = "`" if dialect == SPARK else '"'
+    return quote + name.replace(quote, quote * 2) + quote
 
 
 def literal(text: str) -> str:

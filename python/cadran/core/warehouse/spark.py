@@ -39,6 +39,8 @@ _SETTINGS = {
     # As dbt-spark builds, and as profiles.yml says.
     "spark.sql.ansi.enabled": "false",
     "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    # Days that a build added to a partition are seen by sessions that read it before.
+    "spark.sql.hive.filesourcePartitionFileCacheSize": "0",
 }
 _NAMES = {
     "tinyint": "TINYINT", "smallint": "SMALLINT", "int": "INTEGER", "bigint": "BIGINT",
@@ -49,6 +51,7 @@ _NAMES = {
 # Classes of Spark's errors, by how their names begin.
 _MISSING = ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "UNRESOLVED_COLUMN")
 _GONE = ("INVALID_HANDLE", "NO_ACTIVE_SESSION")
+_REPLACED = "FILE_NOT_EXIST"  # a build put another table in the place of one read before
 _ENDED = ("stopped SparkContext", "_MultiThreadedRendezvous", "_InactiveRpcError")
 _INCOMPARABLE = ("CAST_INVALID", "DATATYPE_MISMATCH", "CANNOT_PARSE")
 _LONG = 500
@@ -104,6 +107,10 @@ def remote_of_profile(output: Mapping[str, Any]) -> Remote:
     return remote(url)
 
 
+class _ReplacedError(WarehouseError):
+    """The files that a session remembers of a table are gone."""
+
+
 class Spark:
     """One Spark behind Spark Connect, safe to ask from several threads."""
 
@@ -136,9 +143,11 @@ class Spark:
             StoppedError: it was stopped, or ran for longer than it may.
             WarehouseError: the server cannot be reached, or refuses the statement.
         """
-        with self._running() as session:
-            frame = session.sql(sql)
-            return _typed(frame.toArrow(), dates)
+        try:
+            rows = self._rows(sql)
+        except _ReplacedError:  # a session remembers the files of tables that it read
+            rows = self._rows(sql)
+        return _typed(rows, dates)
 
     def apart(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a statement; only Spark's own functions are called in any case."""
@@ -195,6 +204,10 @@ class Spark:
             " changed. Keep the ledger in DuckDB or PostgreSQL."
         )
         yield
+
+    def _rows(self, sql: str) -> pa.Table:
+        with self._running() as session:
+            return session.sql(sql).toArrow()
 
     def _tag(self) -> str:
         tag: str | None = getattr(self._local, "tag", None)
@@ -281,6 +294,11 @@ class Spark:
                 "The question needs more memory than Spark has: ask for less with a filter, a time"
                 " range or a coarser grain."
             )
+        if _REPLACED in condition or _REPLACED in says:
+            with self._lock:
+                if self._session is session:
+                    self._session = None  # others may still be answered by it; it ends with this
+            return _ReplacedError(f"Tables of {self.place} were built anew meanwhile: ask again.")
         if status == "UNAVAILABLE" or condition.startswith(_GONE) or any(map(says.count, _ENDED)):
             self._forget(session)
             sentence = "{} cannot be reached, or was started anew: ask again once it is up."
