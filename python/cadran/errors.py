@@ -16,6 +16,7 @@
     ├── AlertsError (RuntimeError)            alerts cannot be remembered, or are set wrongly
     ├── ReportError (RuntimeError)            a report cannot be laid out as it has to be
     └── WarehouseError (RuntimeError)         the warehouse cannot be read, or refused the SQL
+        ├── BusyError                         it cannot now, and will in a moment
         └── StoppedError (TimeoutError)       a statement was stopped: too long, or nobody waits
             └── ClosingError                  it was stopped because the server ends
 
@@ -148,6 +149,19 @@ class WarehouseError(CadranError, RuntimeError):
     def __init__(self, message: str, *, incomparable: bool = False) -> None:
         """Say what cannot be done."""
         self.incomparable = incomparable
+        super().__init__(message)
+
+
+class BusyError(WarehouseError):
+    """The warehouse cannot answer now: it is being built, or all its connections are at work.
+
+    Attributes:
+        retry_after: seconds after which the same question may be asked again.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        """Say what it waits for; anybody who asks may read it."""
+        self.retry_after = retry_after
         super().__init__(message)
 
 

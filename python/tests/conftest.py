@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "target" / "test"
+POSTGRES = WORK / "postgres.json"
 DATA, TARGET, DATABASE = WORK / "data", WORK / "dbt", WORK / "warehouse.duckdb"
 
 
@@ -81,6 +82,44 @@ def _build():
     ]  # fmt: skip
     built = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return {"returncode": built.returncode, "log": built.stdout}
+
+
+def _run_of(config):
+    return os.environ.get("PYTEST_XDIST_TESTRUNUID") or getattr(config.option, "testrunuid", None)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(pytestconfig):
+    """The URL of a PostgreSQL, without a database; one server for all processes of a run."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    run = _run_of(pytestconfig) or str(os.getpid())
+    with (WORK / "postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        started = json.loads(POSTGRES.read_text()) if POSTGRES.exists() else {}
+        if started.get("run") != run:
+            began = subprocess.run(
+                [ROOT / "scripts" / "postgres.sh", "start"],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            names = dict(line.split("=", 1) for line in began.stdout.splitlines() if "=" in line)
+            started = {"run": run, "error": began.stderr.strip(), **names}
+            POSTGRES.write_text(json.dumps(started))
+    if "PGPORT" not in started:
+        pytest.skip(started["error"] or "no PostgreSQL can be started here")
+    password = Path(started["PGPASSFILE"]).read_text().strip().rsplit(":", 1)[1]
+    return f"postgresql://{started['PGUSER']}:{password}@127.0.0.1:{started['PGPORT']}"
+
+
+def pytest_sessionfinish(session):
+    """Stop the PostgreSQL of the run when all its processes are done."""
+    if hasattr(session.config, "workerinput") or not POSTGRES.exists():
+        return
+    started = json.loads(POSTGRES.read_text())
+    if started["run"] == (_run_of(session.config) or str(os.getpid())):
+        POSTGRES.unlink()
+        if "PGDATA" in started:
+            stop = [ROOT / "scripts" / "postgres.sh", "stop", started["PGDATA"]]
+            subprocess.run(stop, check=False, capture_output=True)
 
 
 @pytest.fixture(scope="session")

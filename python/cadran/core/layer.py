@@ -18,7 +18,7 @@ from cadran.core.result import Result, Told, arranged, dates
 from cadran.core.routing import Route, Router
 from cadran.core.semantics.governed import TIME
 from cadran.core.semantics.model import SemanticModel
-from cadran.errors import ProjectError, QueryError, UnknownNameError, WarehouseError
+from cadran.errors import BusyError, ProjectError, QueryError, UnknownNameError, WarehouseError
 from cadran.formats import periods
 
 if TYPE_CHECKING:
@@ -253,6 +253,8 @@ class Layer(SemanticModel):
         if relation not in self._column_types:
             try:
                 types = self.warehouse.column_types(f"select * from {relation}")
+            except BusyError:
+                raise
             except WarehouseError:
                 return None
             self._column_types[relation] = types
@@ -349,11 +351,14 @@ class Layer(SemanticModel):
         *,
         governed: bool = True,
         reader: Reader | None = None,
+        beside: dict[str, Any] | None = None,
         note: str = "",
         source: str = "",
     ) -> Result:
         watermark = self.warehouse.watermark(sql)  # before: what lands meanwhile may be missing
-        table = arranged(self.warehouse.arrow(sql, dates(query)), query)
+        # What the ledger says is read where it is, together with values of now or alone.
+        asked = self.warehouse.ledger if reader else self.warehouse
+        table = arranged(asked.arrow_beside(sql, beside or {}, dates(query)), query)
         history = History(self.warehouse, query, cards, reader)
         return Result(
             table, sql, query, cards, governed=governed, history=history, note=note,
@@ -427,9 +432,13 @@ class Layer(SemanticModel):
         cells = replace(query, where=self.conditions((*query.where, *query.confined)))
         reader = Reader(self.warehouse, cells, known_at, "published" if view == "both" else view)
         published = reader.sql()
+        beside = {}
         if view == "both":
+            if self.warehouse.ledger is not self.warehouse:
+                beside["values_of_now"] = self.warehouse.arrow(sql, dates(query))
+                sql = "select * from values_of_now"
             published = with_published(sql, published, query)
-        return self._answer(query, published, cards, reader=reader, source="ledger")
+        return self._answer(query, published, cards, reader=reader, beside=beside, source="ledger")
 
 
 def open_layer(

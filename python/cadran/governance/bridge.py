@@ -176,7 +176,7 @@ def published_rows(layer: Layer, kpi: str, grain: str, start: dt.date) -> list[d
     """
     if not has_ledger(layer.warehouse):
         raise QueryError("Nothing was published yet: run `cadran publish`.")
-    rows: list[dict[str, Any]] = layer.warehouse.arrow(
+    rows: list[dict[str, Any]] = layer.warehouse.ledger.arrow(
         f"""
         select *, details->>'reason' as reason, nullif(dimension_set, '') as name,
             json_extract_string(dimensions, '$.*')[1] as member

@@ -449,7 +449,7 @@ def _refuse_published(layer: Layer, record: VersionRecord, *, replaces: bool) ->
     if layer.project.is_unbuilt or not has_ledger(layer.warehouse):
         return
     statement = ledger_sql.defined(record.kpi, record.version)
-    for row in layer.warehouse.arrow(statement).to_pylist():
+    for row in layer.warehouse.ledger.arrow(statement).to_pylist():
         number = f"Version {record.version} of {record.kpi}"
         if replaces:
             raise QueryError(f"{number} was published, and never changes: bump it without --again.")

@@ -104,7 +104,7 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     refusals = {kpi: completeness.refusal(kpi, newest[kpi]) for kpi in names if kpi in registered}
     git_revision = revision(layer)
     results = []
-    with layer.warehouse.writing(wait) as connection:
+    with layer.warehouse.ledger.writing(wait) as connection:
         writer = LedgerWriter(connection)
         writer.check(replace(outside, anchor=anchor.anchored(lock)))
         for kpi in names:
@@ -148,7 +148,7 @@ def _newest(layer: Layer) -> dict[str, dict[str, Any]]:
     """What the last publication of each KPI said of it."""
     if not is_there(layer.warehouse):
         return {}
-    rows = layer.warehouse.arrow(
+    rows = layer.warehouse.ledger.arrow(
         "select kpi, value_type, version, definition_hash, data_as_of"
         f" from {sql.BATCHES} where kind in ('publish', 'restatement') order by batch"
     )

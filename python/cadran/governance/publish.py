@@ -68,7 +68,7 @@ class Unchanged:
         head = self._cache.get(key)
         if head is None or not has_ledger(self._layer.warehouse):
             return False
-        last = self._layer.warehouse.arrow(sql.last_of(kpi)).to_pylist()
+        last = self._layer.warehouse.ledger.arrow(sql.last_of(kpi)).to_pylist()
         return bool(last) and head == last[0]["hash"]
 
     def keep(self, key: str, head: str) -> None:
@@ -77,7 +77,8 @@ class Unchanged:
 
     def _fingerprint(self, relation: str) -> list[str]:
         if relation not in self._fingerprints:
-            row = self._layer.warehouse.arrow(sql.mark_of(relation)).to_pylist()[0]
+            warehouse = self._layer.warehouse
+            row = warehouse.arrow(sql.mark_of(relation, warehouse.dialect)).to_pylist()[0]
             self._fingerprints[relation] = [relation, *map(str, row.values())]
         return self._fingerprints[relation]
 
@@ -192,7 +193,8 @@ class _Run:
         defined, scope = self.definitions.of(kpi), self.definitions.scope(kpi)
         definitions: list[dict[str, Any]] = []
         if has_ledger(self.layer.warehouse):
-            definitions = self.layer.warehouse.arrow(sql.defined(kpi, version)).to_pylist()
+            ledger = self.layer.warehouse.ledger
+            definitions = ledger.arrow(sql.defined(kpi, version)).to_pylist()
         refused = self.definitions.refusal(kpi, defined, definitions)
         span, start = self.measurer.bounds(), self.measurer.start()
         days = [instant.date() for instant in span]
@@ -213,7 +215,7 @@ class _Run:
                 measured[values.kpi].append(values)
         headers = [self._header(item, measured[item.kpi], computed_at) for item in subjects]
         results, overtaken = [], []
-        with self.layer.warehouse.writing(self.wait) as connection:
+        with self.layer.warehouse.ledger.writing(self.wait) as connection:
             for subject, header in zip(subjects, headers, strict=True):
                 writer = LedgerWriter(connection)
                 writer.check(replace(self.outside, anchor=anchor.anchored(self.lock)))
@@ -235,7 +237,7 @@ class _Run:
         """The last batch of each KPI, before it is measured."""
         if not is_there(self.layer.warehouse):
             return {subject.kpi: [] for subject in subjects}
-        arrow = self.layer.warehouse.arrow
+        arrow = self.layer.warehouse.ledger.arrow
         return {item.kpi: arrow(sql.last_of(item.kpi)).to_pylist() for item in subjects}
 
     def _header(

@@ -95,7 +95,7 @@ def settled_months(
     if not has_ledger(layer.warehouse):
         return []
     of_month = f" and details->>'month' = {literal(f'{month:%Y-%m}')}" if month else ""
-    batches = layer.warehouse.arrow(
+    batches = layer.warehouse.ledger.arrow(
         f"select batch, published_at, author, version, details from {sql.BATCHES}"
         f" where kind = {literal(KIND)} and kpi = {literal(_subject(contract))}{of_month}"
         " order by details->>'month', batch"
@@ -106,7 +106,7 @@ def settled_months(
         return []
     numbers = ", ".join(str(row["batch"]) for row in batches)
     rows: dict[int, list[dict[str, Any]]] = {}
-    for row in layer.warehouse.arrow(
+    for row in layer.warehouse.ledger.arrow(
         f"select batch, grain, period, dimensions, value, numerator, denominator from {sql.ROWS}"
         f" where batch in ({numbers}) order by batch, period"
     ).to_pylist():
@@ -184,8 +184,9 @@ def settle(  # noqa: PLR0913 - each is one decision of who settles
         "details": details | (restatement.details() if restatement else {}),
     }
     last = sql.last_of(header["kpi"])
-    seen = layer.warehouse.arrow(last).to_pylist() if has_ledger(layer.warehouse) else []
-    with layer.warehouse.writing(wait) as connection:
+    ledger = layer.warehouse.ledger
+    seen = ledger.arrow(last).to_pylist() if has_ledger(layer.warehouse) else []
+    with layer.warehouse.ledger.writing(wait) as connection:
         writer = LedgerWriter(connection)
         writer.check(replace(outside, anchor=anchor.anchored(lock)))
         if writer.rows(last) != seen:

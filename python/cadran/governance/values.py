@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler.plan_cache import PlanCache, key_of
 from cadran.core.components import measuring
+from cadran.core.project.artifacts import Project
 from cadran.core.project.dbt import fingerprint
 from cadran.core.query.request import ask
 from cadran.core.semantics.metrics import Components, fills_gaps
 from cadran.core.versions import compare
 from cadran.core.versions import record as version_file
 from cadran.core.versions import record as versions
-from cadran.core.versions.definition import FORM
+from cadran.core.versions.definition import DIALECT, FORM
 from cadran.core.versions.record import VersionRecord, text_of
 from cadran.errors import CadranError, CardError
 
@@ -235,9 +236,14 @@ class Definitions:
                     self._cache.put(key, entry)
             if entry is not None:
                 return Defined(entry["hash"], "", entry["is_changed"], tuple(entry["causes"]))
-        card = self._layer.card(kpi)
+        card, layer = self._layer.card(kpi), self._layer
+        if layer.project.dialect != DIALECT:  # it means the same on every engine
+            at = layer.project.semantic_manifest_path
+            layer = layer.over(
+                Project(at, None, self._root, text=layer.project.text, dialect=DIALECT)
+            )
         texts = [
-            self._layer.stable_sql(ask([kpi], [f"metric_time__{grain}"], ordered=False))
+            layer.stable_sql(ask([kpi], [f"metric_time__{grain}"], ordered=False))
             for grain in card.grains
         ]
         note = f"its compiled SQL is compared, which sees no change upstream: {self._why_not}"

@@ -160,7 +160,7 @@ def _restated(basis: Basis, before: PublishedPack | None) -> list[Text] | None:
         return None
     since = before.at.replace(tzinfo=None) if before else basis.start
     among = ", ".join(literal(card.name) for card in basis.cards)
-    rows = warehouse.arrow(
+    rows = warehouse.ledger.arrow(
         f"select kpi, published_at, details from {ledger_sql.BATCHES}"
         f" where kind = 'restatement' and kpi in ({among})"
         f" and published_at >= timestamp '{since}' order by published_at, kpi"

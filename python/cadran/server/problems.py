@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cadran.errors import (
+    BusyError,
     ClosingError,
     JournalError,
     LimitError,
@@ -108,6 +109,9 @@ def problem_of(error: Exception, *, filtered: bool = False) -> Problem:  # noqa:
             return Problem(413, "too-large", str(error))
         wait = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
         return Problem(429, "too-many", str(error), headers=wait)
+    if isinstance(error, BusyError):
+        wait = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+        return Problem(503, "unavailable", str(error), headers=wait)
     if filtered and isinstance(error, WarehouseError) and error.incomparable:
         # Its text may hold a value of a row, which the caller may not be allowed to see.
         return Problem(

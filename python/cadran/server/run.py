@@ -101,7 +101,10 @@ def prepare(project: Project, settings: Settings) -> tuple[ServerContext, Counti
     )  # fmt: skip
     gate = authorize.gate(settings.policy)
     authorize.refuse_roles_without_policy(settings.tokens, settings.oidc, gate)
-    confined = Confinement(settings.memory or memory.share(), settings.threads)
+    confined = Confinement(
+        settings.memory or memory.share(), settings.threads,
+        connections=settings.connections, seconds=settings.seconds,
+    )  # fmt: skip
     snapshots = SnapshotStore(
         project,
         confined=confined,

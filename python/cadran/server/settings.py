@@ -6,6 +6,7 @@
     tls: {certificate: server.pem, key: server.key}
     cache: 256            # megabytes of answers
     memory: 4GB           # of the warehouse
+    connections: 8        # most of them at the same time, where the warehouse is PostgreSQL
     seconds: 60           # that a question may run
     live: true            # answer also from what `cadran collect` landed since the build
     refresh: 1            # seconds between two looks for a new build
@@ -70,6 +71,7 @@ class SharedSettings(Strict):
         memory: most memory of the warehouse, such as "4GB"; half of what the container or the
             machine has where it is not set.
         threads: most threads of the warehouse.
+        connections: most connections to PostgreSQL, where that is the warehouse.
         workers: questions that are worked on at the same time.
         seconds: for how long a question may run.
         live: answer also from what `cadran collect` landed since the build.
@@ -96,6 +98,7 @@ class SharedSettings(Strict):
     cache: Annotated[float, Takes("a number from 0 up", constraints=_FROM_0)] = 256.0
     memory: Annotated[Annotated[str, Takes("a size such as 4GB")] | None, _NOTHING] = None
     threads: Annotated[_Count | None, _NOTHING] = None
+    connections: _Count = 8
     workers: _Count = 8
     seconds: Annotated[
         float, Takes("a number above 0", constraints={"gt": 0, "allow_inf_nan": False})

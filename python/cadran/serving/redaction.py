@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cadran.errors import (
+    BusyError,
     CadranError,
     LimitError,
     NotAllowedError,
@@ -103,7 +104,7 @@ def visible_card(card: Card, visible: Visible, names: Collection[str]) -> Card:
 
 def without_values(problem: WarehouseError, allowed: Allowed) -> CadranError:
     """An error that tells nothing of rows, files or SQL: the warehouse's own words may."""
-    if isinstance(problem, StoppedError):
+    if isinstance(problem, (StoppedError, BusyError)):
         return problem
     number = secrets.token_hex(4)
     _LOG.error("%s: %s", number, problem)
@@ -117,7 +118,7 @@ def without_values(problem: WarehouseError, allowed: Allowed) -> CadranError:
 
 def outcome(problem: Exception) -> str:
     """How a question ended that was not answered."""
-    if isinstance(problem, LimitError):
+    if isinstance(problem, (LimitError, BusyError)):
         return "limited"
     if isinstance(problem, StoppedError):
         return "stopped"

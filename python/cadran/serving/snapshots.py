@@ -1,8 +1,9 @@
-"""The data that is served: a copy of the warehouse and the definitions it was built with.
+"""The data that is served: a state of the warehouse and the definitions it was built with.
 
 DuckDB lets nobody read a file that is being written, nor write one that is being read. So a server
 reads a copy: a build goes on beside it, and when it has ended well the next state takes over. Each
-question is answered from one state, whole; a state goes when its last question is answered.
+question is answered from one state, whole; a state goes when its last question is answered. Of
+PostgreSQL nothing is copied: see `cadran.core.warehouse.postgres_builds`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,7 +28,9 @@ from cadran.core.layer import Layer
 from cadran.core.project import dbt
 from cadran.core.project.artifacts import Project
 from cadran.core.semantics.governed import TIME
-from cadran.core.warehouse import Address, snapshot
+from cadran.core.warehouse import Address, Remote
+from cadran.core.warehouse.postgres_builds import DatabaseSource, ServedPostgres
+from cadran.core.warehouse.snapshot import FileSource
 from cadran.errors import ProjectError, WarehouseError
 from cadran.formats import periods
 
@@ -219,12 +223,14 @@ class SnapshotStore:
         with self.use() as state:
             yield state.layer
 
-    @property
-    def _file(self) -> Path:
-        database = self._project.database
+    @cached_property
+    def _source(self) -> FileSource | DatabaseSource:
+        database, alias = self._project.database, self._project.database_alias
+        if isinstance(database, Remote):
+            raise WarehouseError(f"{database} is not served: serve a DuckDB file or PostgreSQL.")
         if isinstance(database, Address):
-            raise WarehouseError(f"{database} is not served yet: serve a DuckDB file.")
-        return database
+            return DatabaseSource(database, alias, self._project.marks_schema)
+        return FileSource(database, alias)
 
     @property
     def current(self) -> Snapshot:
@@ -244,7 +250,7 @@ class SnapshotStore:
             WarehouseError: it is being written, or did not end well; the state of now stays.
         """
         with self._making:
-            stamp = snapshot.stamp(self._file)
+            stamp = self._source.stamp()
             if stamp == self._stamp and self._current is not None:
                 return False
             fresh = self._make(unfinished=force)
@@ -315,6 +321,7 @@ class SnapshotStore:
             state, self._current = self._current, None
         if state is not None:
             state.layer.close()
+        self._source.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self._folder.parent.rmdir()  # unless another one of this process stands there
@@ -339,7 +346,7 @@ class SnapshotStore:
         while not self._closing:
             self._wake.wait(self._every)
             self._wake.clear()
-            stamp = snapshot.stamp(self._file)
+            stamp = self._source.stamp()
             settled, last_stamp = stamp == last_stamp or self._forced, stamp
             if self._closing or stamp is None or stamp == self._stamp or not settled:
                 continue
@@ -363,23 +370,25 @@ class SnapshotStore:
         )
         parsed_at = dbt.parsed_at(fresh)
         try:
-            snapshot.copy(
-                self._file, fresh.database_alias, target,
-                marks_schema=fresh.marks_schema, unfinished=unfinished,
-            )  # fmt: skip
+            origin, served = self._source, None
+            if isinstance(origin, DatabaseSource):
+                served = origin.take(unfinished=unfinished, confined=self._confined)
+            else:
+                origin.take(target, fresh.marks_schema, unfinished=unfinished)
             for name in _ARTEFACTS:
                 source = fresh.semantic_manifest_path.with_name(name)
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(source, folder / name)
             copied = Project(
-                folder / _ARTEFACTS[0], target, self._project.root, plans=self._project.plans
-            )
-            stamp = snapshot.stamp(self._file)
+                folder / _ARTEFACTS[0], served.place if served else target, self._project.root,
+                plans=self._project.plans,
+            )  # fmt: skip
+            stamp = self._confirmed(served)
             text = f"{copied.fingerprint} {stamp}"
             identity = hashlib.sha256(text.encode()).hexdigest()[:16]
             confined = self._confined and replace(self._confined, spill=folder / "spill")
             hot = self._hot(fresh, copied, confined)
-            layer = Layer(copied, confined=confined, opened=hot.warehouse if hot else None)
+            layer = Layer(copied, confined=confined, opened=hot.warehouse if hot else served)
             rows = layer.warehouse.arrow(_TABLES).to_pylist()
             there = frozenset((row["schema"], row["name"]) for row in rows)
             wanted = frozenset(
@@ -393,6 +402,17 @@ class SnapshotStore:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def _confirmed(self, served: ServedPostgres | None) -> Hashable:
+        """The stamp of what was taken.
+
+        Raises:
+            WarehouseError: a build began meanwhile.
+        """
+        stamp = self._source.stamp()
+        if served is not None and not served.is_of(stamp):
+            raise WarehouseError(f"{served.place} is being built: what it holds changes.")
+        return stamp
 
     def _hot(
         self, project: Project, copied: Project, confined: Confinement | None

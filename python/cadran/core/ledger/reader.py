@@ -86,7 +86,7 @@ def instant(text: str | dt.date) -> dt.datetime:
 
 def has_ledger(warehouse: Warehouse) -> bool:
     """Whether the warehouse has a ledger."""
-    return bool(warehouse.arrow(sql.EXISTS).to_pylist()[0]["there"])
+    return bool(warehouse.ledger.arrow(sql.EXISTS).to_pylist()[0]["there"])
 
 
 class Reader:
@@ -100,7 +100,7 @@ class Reader:
         Raises:
             QueryError: the ledger cannot answer it; the message says what it can.
         """
-        self._warehouse, self.query, self.view = warehouse, query, view
+        self._warehouse, self.query, self.view = warehouse.ledger, query, view
         self.known_at = instant(known_at) if known_at is not None else None
         self.grain, self.dimensions = _shape(query)
         self._conditions: list[str] = []

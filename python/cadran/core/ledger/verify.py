@@ -16,7 +16,7 @@ from cadran.core.ledger.witness import behind, heads_by_witness
 from cadran.core.ledger.writer import HEADER
 from cadran.core.project.lock import FILE, ORIGIN, Anchor, Head, sealed
 from cadran.core.warehouse import ledger_sql as sql
-from cadran.core.warehouse.dialects import literal
+from cadran.core.warehouse.dialects import literal, quoted
 from cadran.errors import ProjectError, WarehouseError
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ def verify(
     is_export = external.anchor is not None and external.anchor.is_export
     if lock is not None and lock.name == FILE and is_export:
         unasked.append(Damage(0, None, f"{lock} is an exported head, no lock of a project"))
-    faults = sql.faults(warehouse.catalog, warehouse.apart)
+    ledger = warehouse.ledger
+    faults = ledger.catalog_faults() or sql.faults(ledger.catalog, ledger.apart)
     damages = [Damage(0, None, fault.what) for fault in faults]
     if any(fault.is_table for fault in faults):
         return Verification(Head(), 0, external.anchor, tuple(damages + unasked), {}, external)
@@ -136,9 +137,10 @@ def verify(
 def is_there(warehouse: Warehouse) -> bool:
     """Whether the warehouse has a ledger."""
     names = "('kpi_ledger_rows', 'kpi_ledger_batches')"
-    tables = warehouse.apart(
+    ledger = warehouse.ledger
+    tables = ledger.apart(
         "select table_name from duckdb_tables()"
-        f" where database_name = {literal(warehouse.catalog)}"
+        f" where database_name = {literal(ledger.catalog)}"
         f" and schema_name = '{sql.SCHEMA}' and table_name in {names}"
     )
     return len(tables) == 2  # noqa: PLR2004 - both of them
@@ -150,7 +152,8 @@ def batch_hashes(warehouse: Warehouse) -> dict[int, str]:
     Raises:
         WarehouseError: its tables are not what was made, or something stands in their way.
     """
-    faults = sql.faults(warehouse.catalog, warehouse.apart)
+    ledger = warehouse.ledger
+    faults = ledger.catalog_faults() or sql.faults(ledger.catalog, ledger.apart)
     if faults:
         what = "; ".join(fault.what for fault in faults)
         raise WarehouseError(f"Nothing is published into a ledger that somebody changed: {what}.")
@@ -182,8 +185,8 @@ class _Tables:
     """The tables of the ledger, read from outside."""
 
     def __init__(self, warehouse: Warehouse) -> None:
-        catalog = '"' + warehouse.catalog.replace('"', '""') + '"'
-        self._run = warehouse.apart
+        catalog = quoted(warehouse.ledger.catalog)
+        self._run = warehouse.ledger.apart
         self._names = {
             "batches": f"{catalog}.{sql.BATCHES}", "rows": f"{catalog}.{sql.ROWS}",
             "waiting": f"{catalog}.{sql.WAITING}",

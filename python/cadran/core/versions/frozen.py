@@ -18,6 +18,7 @@ from cadran.core.compiler.optimizer import faster
 from cadran.core.ledger.reader import History, Reader, has_ledger
 from cadran.core.result import Result, arranged, dates
 from cadran.core.semantics.governed import TIME, govern
+from cadran.core.versions.definition import DIALECT
 from cadran.core.versions.expand import over, with_steps
 from cadran.core.versions.questions import SCHEMA, frozen_model
 from cadran.core.versions.record import records
@@ -66,8 +67,13 @@ class Sources:
         """Expanded SQL with each leaf where it is now.
 
         Raises:
-            GoneError: a leaf is gone.
+            GoneError: a leaf is gone, or the warehouse does not run such SQL.
         """
+        if self._warehouse.dialect != DIALECT:
+            raise GoneError(
+                f"Versions are kept as SQL of {DIALECT}, which {self._warehouse.dialect} does not"
+                f" run: ask and compare them on a build by {DIALECT}."
+            )
         places: dict[str, str] = {}
         for leaf in _LEAF.finditer(sql):
             if leaf[0] not in places:
@@ -215,7 +221,7 @@ class Versions:
         if known_at is not None or view is not None:
             reader = OfVersion(self._warehouse, query, version, known_at)
             sql, note = reader.sql(), f"{by}, as it was published"
-            table = self._warehouse.arrow(sql, dates(query))
+            table = self._warehouse.ledger.arrow(sql, dates(query))
         else:
             try:
                 sql, note = frozen.sql(query), f"{by}, from its frozen SQL{frozen.left_out}"
@@ -223,7 +229,7 @@ class Versions:
             except GoneError as gone:
                 reader = _published(self._warehouse, query, version, gone)
                 sql, note = reader.sql(), f"{by}, as it was published: {gone}"
-                table = self._warehouse.arrow(sql, dates(query))
+                table = self._warehouse.ledger.arrow(sql, dates(query))
         return Result(
             arranged(table, query), sql, query, cards, governed=True, note=note,
             history=History(self._warehouse, query, cards, reader),

@@ -21,13 +21,13 @@ from cadran.errors import LimitError, StoppedError, WarehouseError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
     import pyarrow as pa
 
-    from cadran.core.warehouse.protocol import Confinement, Writing
+    from cadran.core.warehouse.protocol import Confinement, Fault, Writing
 
 
 # DuckDB sums integers into 128 bits, which Arrow can only hold as decimals.
@@ -100,6 +100,25 @@ class DuckDB:
                  duckdb.OutOfRangeException),
             )  # fmt: skip
             raise WarehouseError(self._refusal(error), incomparable=incomparable) from error
+
+    def arrow_beside(
+        self, sql: str, tables: Mapping[str, pa.Table], dates: Collection[str] = ()
+    ) -> pa.Table:
+        """As `arrow`, with rows that stand as tables of these names for this statement alone."""
+        cursor = self._cursor()
+        with contextlib.ExitStack() as stack:
+            for name, rows in tables.items():
+                stack.enter_context(Session(cursor).table(name, rows))
+            return self.arrow(sql, dates)
+
+    @property
+    def ledger(self) -> DuckDB:
+        """Itself: the ledger lies beside what was built."""
+        return self
+
+    def catalog_faults(self) -> list[Fault]:
+        """None here: tables are judged by the SQL that made them."""
+        return []
 
     def apart(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a statement that names tables with their catalog.

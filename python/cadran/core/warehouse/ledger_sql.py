@@ -1,4 +1,4 @@
-"""The ledger's tables and statements in DuckDB's SQL.
+"""The ledger's tables and statements in DuckDB's SQL, which a copy of them runs on other engines.
 
 Rows go in by batches and are never touched again. Each row has a hash, a batch has the hash of its
 rows' hashes in their order, and each batch's own hash covers that of the batch before it. A batch
@@ -12,11 +12,12 @@ another database's namespace, in which none of them is called, once its tables a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cadran.core.warehouse import dialects
 from cadran.core.warehouse.dialects import literal
 from cadran.core.warehouse.duckdb_local import Scratch
+from cadran.core.warehouse.protocol import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,19 +170,6 @@ def waiting_seals(where: str = "true", batches: str = BATCHES) -> str:
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something in the file that the ledger did not make.
-
-    Attributes:
-        what: a sentence.
-        is_table: a table is not what it was, so that nothing in it can be read as it stands.
-    """
-
-    what: str
-    is_table: bool = False
-
-
 def faults(catalog: str, rows: Callable[[str], list[dict[str, Any]]]) -> list[Fault]:
     """What stands in the way of reading the ledger.
 
@@ -279,11 +267,19 @@ def defined(kpi: str, version: int) -> str:
     )
 
 
-def mark_of(relation: str) -> str:
-    """What tells whether a table holds the same rows; it costs a tenth of any question."""
+def mark_of(relation: str, dialect: str) -> str:
+    """What tells whether a table holds the same rows; it costs a tenth of any question.
+
+    Args:
+        relation: as compiled SQL names it.
+        dialect: of the warehouse that has it.
+    """
+    of_row = "hash(entry)"
+    if dialect == dialects.POSTGRES:
+        of_row = "hashtextextended(cast(entry as text), 0)"
     return (
-        "select count(*) as rows, cast(bit_xor(hash(entry)) as varchar) as crossed,"
-        f" cast(sum(hash(entry)) as varchar) as summed from {relation} as entry"
+        f"select count(*) as rows, cast(bit_xor({of_row}) as varchar) as crossed,"
+        f" cast(sum({of_row}) as varchar) as summed from {relation} as entry"
     )
 
 

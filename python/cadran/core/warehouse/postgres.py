@@ -10,22 +10,25 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.warehouse import dialects
 from cadran.core.warehouse.dialects import literal
+from cadran.core.warehouse.postgres_ledger import LedgerCopy
 from cadran.core.warehouse.postgres_rows import is_dividing, name_of, table
-from cadran.errors import LimitError, ProjectError, StoppedError, WarehouseError
+from cadran.errors import BusyError, ProjectError, StoppedError, WarehouseError
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     import psycopg
     import pyarrow as pa
     from psycopg_pool import ConnectionPool
 
-    from cadran.core.warehouse.protocol import Confinement, Writing
+    from cadran.core.warehouse.protocol import Confinement, Fault, Writing
 
 PREFIXES = ("postgresql://", "postgres://")
 _CONNECT_SECONDS = 5
@@ -162,7 +165,7 @@ class Postgres:
         """The rows of a statement: every whole number is int64, and these columns are dates.
 
         Raises:
-            LimitError: all connections are at work, or the server has no room left.
+            BusyError: all connections are at work, or the server has no room left.
             StoppedError: it was stopped, or ran for longer than it may.
             WarehouseError: the server cannot be reached, or refuses the statement.
         """
@@ -194,7 +197,7 @@ class Postgres:
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with DuckDB's names of their types; no row is computed."""
-        with self.connection() as connection, self.named_errors():
+        with self.connection() as connection, self.named_errors(), connection.transaction():
             cursor = connection.execute(
                 f"select * from (\n{sql}\n) as entry limit 0", prepare=False, binary=True
             )
@@ -213,7 +216,9 @@ class Postgres:
                 f" where entry.oid = to_regclass({literal(relation)})"
                 f" and known.attname = {literal(column)} and entry.reltuples >= 0"
             ).to_pylist()
-        except (WarehouseError, LimitError):
+        except BusyError:
+            raise
+        except WarehouseError:
             return None
         return int(rows[0]["known"]) if rows else None
 
@@ -241,19 +246,42 @@ class Postgres:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
+        if "ledger" in self.__dict__:
+            self.ledger.close()
 
-    @contextlib.contextmanager
-    def writing(self, wait: float) -> Iterator[Writing]:  # noqa: ARG002 - refused anyway
-        """Refused."""
-        raise WarehouseError(f"Nothing is written to {self.place}.")
-        yield
+    def arrow_beside(
+        self, sql: str, tables: Mapping[str, pa.Table], dates: Collection[str] = ()
+    ) -> pa.Table:
+        """As `arrow`; rows beside those of the database are refused.
+
+        Raises:
+            WarehouseError: there are some, or as `arrow`.
+        """
+        if tables:
+            raise WarehouseError(f"{self.place} takes no rows: only the ledger's copy does.")
+        return self.arrow(sql, dates)
+
+    @cached_property
+    def ledger(self) -> LedgerCopy:
+        """The copy of the ledger that lies in the database."""
+        return LedgerCopy(
+            str(self.place), self.connection, lambda: self.connected(writes=True), self.read
+        )
+
+    def catalog_faults(self) -> list[Fault]:
+        """What the catalogue says against the tables of the ledger."""
+        return self.ledger.catalog_faults()
+
+    def writing(self, wait: float) -> AbstractContextManager[Writing]:
+        """As `ledger.writing`: nothing else is written."""
+        return self.ledger.writing(wait)
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection that only reads, until the block ends.
 
         Raises:
-            LimitError: all of them are at work.
+            BusyError: all of them are at work.
             WarehouseError: the server cannot be reached.
         """
         import psycopg_pool
@@ -264,8 +292,8 @@ class Postgres:
         except (psycopg_pool.PoolTimeout, psycopg_pool.TooManyRequests):
             with self.connected():
                 pass  # where nobody can connect, that says why
-            raise LimitError(
-                f"All {self._connections} connections to {self.place} are at work: ask again in a"
+            raise BusyError(
+                f"All {self._connections} connections to the warehouse are at work: ask again in a"
                 " moment.",
                 retry_after=2.0,
             ) from None
@@ -292,8 +320,9 @@ class Postgres:
         with self.named_errors():
             connection = psycopg.connect(**self._arguments(writes=writes))
         try:
-            self._configure(connection, writes=writes)
-            yield connection
+            with self.named_errors():
+                self._configure(connection, writes=writes)
+                yield connection
         finally:
             connection.close()
 
@@ -302,7 +331,7 @@ class Postgres:
         """Say what the driver says as errors of this house.
 
         Raises:
-            LimitError: the server has no room left.
+            BusyError: the server has no room left.
             StoppedError: a statement was stopped, or ran for too long.
             WarehouseError: anything else.
         """
@@ -373,9 +402,8 @@ class Postgres:
         if code == "57014":
             return StoppedError(self._stopped(says))
         if code.startswith("53"):
-            return LimitError(
-                f"{self.place} has no room for the question now: ask again in a moment."
-                f" PostgreSQL says: {says}",
+            return BusyError(
+                f"The warehouse has no room for the question now ({code}): ask again in a moment.",
                 retry_after=5.0,
             )
         for codes, sentence in _REFUSALS:

@@ -7,11 +7,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something in the database that the ledger did not make.
+
+    Attributes:
+        what: a sentence.
+        is_table: a table is not what it was, so that nothing in it can be read as it stands.
+    """
+
+    what: str
+    is_table: bool = False
 
 
 class Writing(Protocol):
@@ -59,11 +72,23 @@ class Warehouse(Protocol):
     def watermark(self, sql: str) -> dt.datetime | None:
         """The instant (UTC) up to which what landed is in a statement's rows; None of a build."""
 
+    def arrow_beside(
+        self, sql: str, tables: Mapping[str, pa.Table], dates: Collection[str] = ()
+    ) -> pa.Table:
+        """As `arrow`, with rows that stand as tables of these names for this statement alone."""
+
     def distinct_values(self, relation: str, column: str) -> int | None:
         """About how many values a column has, as far as that is known without reading it."""
 
     def stamp(self) -> object | None:
         """What changes whenever built rows do; None where the engine has no such thing."""
+
+    @property
+    def ledger(self) -> Warehouse:
+        """What answers in DuckDB's SQL about the ledger that lies in this warehouse."""
+
+    def catalog_faults(self) -> list[Fault]:
+        """What the engine's own catalogue says against the tables of its ledger."""
 
     def writing(self, wait: float) -> AbstractContextManager[Writing]:
         """A connection that may write, for a batch of the ledger."""

@@ -17,6 +17,7 @@ from cadran.core.warehouse.duckdb import DuckDB
 from cadran.errors import WarehouseError
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from pathlib import Path
 
 _MARK = "select state, invocation_id, marked_at from {}.build_marks"
@@ -24,6 +25,25 @@ _MARK = "select state, invocation_id, marked_at from {}.build_marks"
 
 class UnfinishedBuildError(WarehouseError):
     """The last build of this warehouse did not end well; what is in it may not fit together."""
+
+
+class FileSource:
+    """Where a server's states come from: a file of DuckDB, of which each state is a copy."""
+
+    def __init__(self, database: Path, alias: str | None) -> None:
+        """Remember which file it is."""
+        self._database, self._alias = database, alias
+
+    def stamp(self) -> Hashable:
+        """What changes when the file is written; None where there is none."""
+        return stamp(self._database)
+
+    def take(self, target: Path, marks_schema: str, *, unfinished: bool) -> None:
+        """As `copy`."""
+        copy(self._database, self._alias, target, marks_schema=marks_schema, unfinished=unfinished)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def stamp(database: Path) -> tuple[int, int, int] | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql.connect.session import SparkSession
 
-    from cadran.core.warehouse.protocol import Confinement, Writing
+    from cadran.core.warehouse.protocol import Confinement, Fault, Writing
 
 PREFIXES = ("sc://",)
 _RETRIES = 3  # 50, 200 and 800 ms: a server that is gone is told within two seconds
@@ -148,6 +148,27 @@ class Spark:
         except _ReplacedError:  # a session remembers the files of tables that it read
             rows = self._rows(sql)
         return _typed(rows, dates)
+
+    def arrow_beside(
+        self, sql: str, tables: Mapping[str, pa.Table], dates: Collection[str] = ()
+    ) -> pa.Table:
+        """As `arrow`; rows beside those of the tables are refused.
+
+        Raises:
+            WarehouseError: there are some, or as `arrow`.
+        """
+        if tables:
+            raise WarehouseError(f"{self.place} takes no rows: nothing is published there.")
+        return self.arrow(sql, dates)
+
+    @property
+    def ledger(self) -> Spark:
+        """Itself, where no ledger lies."""
+        return self
+
+    def catalog_faults(self) -> list[Fault]:
+        """None: nothing is published."""
+        return []
 
     def apart(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a statement; only Spark's own functions are called in any case."""
