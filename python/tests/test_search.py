@@ -52,3 +52,23 @@ def test_what_is_found_says_by_which_words(layer):
     assert first.card.name == "net_revenue"
     assert set(first.words) >= {"chiffre", "affaires", "net"}
     assert "etait" not in first.words
+
+
+def test_a_trade_that_the_search_was_not_made_for_finds_its_metrics(layer, project_root):
+    file = project_root / "python" / "tests" / "fixtures" / "insurance.yml"
+    insurer = yaml.safe_load(file.read_text(encoding="utf-8"))
+    anyone = layer.card("net_revenue")
+    cards = [
+        replace(
+            anyone, name=name, label=label, description=description, formula=formula,
+            synonyms=(), dimensions=(), objective="insure", fr=None, en=None,
+        )
+        for name, (label, description, formula) in insurer["cards"].items()
+    ]  # fmt: skip
+    answers = [
+        (one["ask"], one["metric"], [match.card.name for match in search(cards, one["ask"], 3)])
+        for one in insurer["questions"]
+    ]
+    missed = [answer for answer in answers if answer[1] not in answer[2]]
+    assert len(insurer["questions"]) == 20
+    assert len(missed) <= 1, missed
