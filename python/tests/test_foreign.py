@@ -18,7 +18,7 @@ from test_walkthrough import applied, shown
 import cadran
 from cadran.cli import main
 from cadran.errors import QueryError
-from cadran.governance.drafting import MetricDraft, new_card, new_metric
+from cadran.governance.drafting import MetricDraft, card_text, new_card, new_metric
 
 TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "install.md"
 KPIS = ["complaints_per_trip", "fare_revenue", "punctuality_rate", "passengers_to_date"]
@@ -90,6 +90,23 @@ def test_both_specs_give_the_same_numbers(projects):
         )
         with_layer.close()
     assert answers[0] == answers[1]
+
+
+def test_a_ratio_is_guessed_a_share_only_where_its_parts_are_of_one_kind(projects, tmp_path):
+    folder = with_cards(projects["old"], tmp_path / "copy", 4)
+    path = folder / "target" / "semantic_manifest.json"
+    manifest = json.loads(path.read_text())
+    share = next(one for one in manifest["metrics"] if one["name"] == "punctuality_rate")
+    for name, numerator in (("part_punctual", "punctual_trip_count"), ("a_trip", "fare_revenue")):
+        ratio = json.loads(json.dumps(share)) | {"name": name}
+        ratio["type_params"]["numerator"]["name"] = numerator
+        ratio["type_params"]["denominator"]["name"] = "trip_count"
+        manifest["metrics"].append(ratio)
+    path.write_text(json.dumps(manifest))
+    layer = cadran.open(manifest=path, database=folder / "harbour-data.v2.duckdb")
+    assert 'unit: "%"' in card_text(layer, "part_punctual")
+    assert 'unit: "EUR"' in card_text(layer, "a_trip")
+    layer.close()
 
 
 def test_one_kpi_of_the_old_spec_is_published_and_has_its_page_in_english_alone(

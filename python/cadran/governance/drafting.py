@@ -352,8 +352,10 @@ def _words(name: str) -> str:
 def _unit(layer: Layer, metric: str) -> tuple[str, int]:
     """A guess at the unit of a metric, and at its decimals."""
     definition = layer.metric(metric)
-    if definition["type"] in {"ratio", "conversion"} or metric.endswith(("_rate", "_share")):
+    if definition["type"] == "conversion" or metric.endswith(("_rate", "_share")):
         return "%", 1
+    if definition["type"] == "ratio":
+        return _unit_of_ratio(layer, metric)
     times = _TIMES.search(metric)
     if times:
         return times[2], 1
@@ -369,6 +371,20 @@ def _unit(layer: Layer, metric: str) -> tuple[str, int]:
     plural = noun.replace("_", " ")
     plural = plural if plural.endswith("s") else f"{plural}s"
     return plural, 0 if aggregations <= {"count", "count_distinct", "sum_boolean"} else 2
+
+
+def _unit_of_ratio(layer: Layer, metric: str) -> tuple[str, int]:
+    """A share where its parts are of one kind; else the numerator's, for each of the other."""
+    parts = layer.metric(metric)["type_params"]
+    names = [parts[part]["name"] for part in ("numerator", "denominator")]
+    units = [_unit(layer, name) for name in names]
+    marts = [set(layer.metric_graph.semantic_models(name)) for name in names]
+    is_count = all(
+        decimals == 0 and not _MONEY.search(name)
+        for name, (_, decimals) in zip(names, units, strict=True)
+    )
+    of_one_kind = units[0][0] == units[1][0] or (is_count and marts[0] == marts[1])
+    return ("%", 1) if of_one_kind and "_per_" not in metric else (units[0][0], 2)
 
 
 def _grains(layer: Layer, metric: str) -> list[str]:
