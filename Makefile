@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 SCALE ?= 1
+CADRAN_TARGET ?= duckdb
+TARGET ?= $(CADRAN_TARGET)
 SOAK ?= 10
 PYTHONS ?= 3.12 3.13 3.14
 QUESTIONS ?= 20000
@@ -12,9 +14,10 @@ ROWS ?= 20000000
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style test test-superset test-clients test-spark test-random test-preaggregates test-walkthrough bench bench-server bench-spark bench-board bench-collector bench-live bench-reliability test-kills test-pythons site clean FORCE
+.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style on-postgres test test-superset test-clients test-spark test-random test-preaggregates test-walkthrough bench bench-server bench-spark bench-board bench-collector bench-live bench-reliability test-kills test-pythons site clean FORCE
 
 export DO_NOT_TRACK := 1
+export CADRAN_TARGET := $(TARGET)
 # pip asks about nothing and says what it does in one line per step.
 PIP := .venv/bin/python -m pip --disable-pip-version-check --no-input
 DBT := .venv/bin/dbt
@@ -40,7 +43,28 @@ setup: .venv/.stamp ## Make .venv with everything pinned (the other targets do t
 		--editable . --editable python/cadran_demo
 	@touch $@
 
-demo: .venv/.stamp ## Data, warehouse, KPI tables and the KPI board, from nothing (SCALE=0.1 is quicker)
+ifeq ($(TARGET),postgres)
+# The server that CADRAN_POSTGRES names, or one of its own that is kept in target/postgres.
+SERVER = @test -n "$${CADRAN_POSTGRES:-}" || { \
+	server=$$(scripts/postgres.sh start target/postgres) || exit 1; \
+	export $$(grep ^CADRAN_POSTGRES= <<< "$$server"); }; $(MAKE) on-postgres
+
+demo: .venv/.stamp
+	$(STEP) 'Demo data (data/demo)'
+	@$(CADRAN) demo --scale $(SCALE)
+	$(STEP) 'PostgreSQL'
+	$(SERVER)
+
+on-postgres:
+	@$(CADRAN) load
+	$(STEP) 'Models and all their tests'
+	@$(DBT) build --exclude-resource-type saved_query | grep --line-buffered -vE ' (START|PASS) '
+	$(STEP) 'KPI board'
+	@$(CADRAN) board
+	$(STEP) 'Service levels'
+	@$(CADRAN) slo status
+else
+demo: .venv/.stamp ## Data, warehouse, KPI tables and the KPI board, from nothing (SCALE=0.1, TARGET=postgres)
 	$(STEP) 'Demo data (data/demo)'
 	@$(CADRAN) demo --scale $(SCALE)
 	@$(MAKE) target/.demo
@@ -57,6 +81,7 @@ demo: .venv/.stamp ## Data, warehouse, KPI tables and the KPI board, from nothin
 		'cadran slo show availability_28d:checkout' \
 		'cadran sla status' \
 		'cadran doctor'
+endif
 
 # What the warehouse is made of; when none of it changed, the warehouse of the last run is right.
 INGREDIENTS := dbt_project.yml vars.yml profiles.yml data/demo/_demo.json $(shell find \
@@ -147,5 +172,6 @@ site: ## The documentation as a site in target/site; a warning is an error (own 
 	@scripts/site.sh
 
 clean: ## Remove what was built; .venv and data stay
+	@test ! -d target/postgres || scripts/postgres.sh stop target/postgres/data || true
 	@rm -rf target logs scratch dbt_packages build .mypy_cache .ruff_cache warehouse.duckdb warehouse.duckdb.wal
 	@find python -name __pycache__ -type d -prune -exec rm -rf {} +
