@@ -26,8 +26,9 @@ DATA, TARGET, DATABASE = WORK / "data", WORK / "dbt", WORK / "warehouse.duckdb"
 # one of them at the end would have the other worker wait. The very first needs no demo, and is at
 # work while the other worker builds it.
 LONGEST = (
-    "test_versions", "test_every_kpi", "test_ledger_attacks", "test_cli", "test_ledger",
-    "test_meaning", "test_rewrite_on_paper", "test_examples", "test_catalog", "test_frozen",
+    "test_versions", "test_parity", "test_every_kpi", "test_ledger_attacks", "test_cli",
+    "test_ledger", "test_meaning", "test_rewrite_on_paper", "test_examples", "test_catalog",
+    "test_frozen",
     "test_ledger_definitions", "test_package", "test_conformance", "test_rest_fuzz",
     "test_incremental", "test_rewrite", "test_plans", "test_kpi_answers", "test_server_killed",
 )  # fmt: skip
