@@ -97,6 +97,19 @@ def test_a_waterfall_ends_at_the_sum_of_its_steps():
     (_, first), (low, high), (begin, end), (_, now) = ends
     assert (high, low, end) == pytest.approx((first, begin, now))
     assert "-€300" in still(bars)
+    assert bars.rows[0].segments[0].x == 0
+    assert not bars.legend
+
+
+def test_a_waterfall_of_small_steps_says_that_its_totals_are_cut():
+    bars = waterfall(("before", 1000), [("web", 8, "")], ("now", 1008), CARD, title="w", lang="fr")
+    (total,), (step,), _ = (row.segments for row in bars.rows)
+    [(tone, told)] = bars.legend
+    assert (total.x, tone) == (0, "grey")
+    assert step.width > 0.4
+    assert told == "totaux dessinés à partir de 995\N{NO-BREAK SPACE}€, non de zéro"
+    for drawn in (still(bars), page(bars)):
+        assert "non de zéro" in drawn
 
 
 def test_a_histogram_counts_every_value_once_between_round_numbers():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import html as markup
+import itertools
 import re
 import shutil
 import string
 import subprocess
+import zlib
 from collections import defaultdict
 from dataclasses import replace
 from types import SimpleNamespace
@@ -34,7 +36,7 @@ from cadran.reports.pack import (
     rows_of,
     stated_by,
 )
-from cadran.reports.pdf import pdf, pdf_of
+from cadran.reports.pdf import pdf, pdf_of, printing
 from cadran.reports.published import diff, figures_in, publish
 from cadran.reports.speech import FILE, Speech, texts
 from cadran.reports.trends import limits
@@ -165,8 +167,65 @@ def test_the_pdf_is_small_and_the_same_each_time(packs, printed):
     assert len(printed) < 2_000_000
     assert printed.startswith(b"%PDF-1.7")
     one = replace(packs["fr"], pages=packs["fr"].pages[1:2])
-    assert pdf(one) == pdf(one)
+    with printing() as begun:
+        beside = begun(one)
+        assert pdf(one) == beside()
     assert html(one) == html(one)
+
+
+def objects_of(content):
+    """The dictionaries of a PDF by number, those of compressed streams among them."""
+    every = {}
+    for number, body in re.findall(rb"(\d+) 0 obj\n(.*?)endobj", content, re.DOTALL):
+        head, _, stream = body.partition(b"stream\n")
+        every[int(number)] = head.decode("latin-1")
+        if b"/Metadata" in head and b"/XML" in head:
+            is_small = b"/FlateDecode" in head
+            text = zlib.decompressobj().decompress(stream) if is_small else stream
+            every[int(number)] += text.decode()
+        if b"/ObjStm" in head:
+            inner = zlib.decompressobj().decompress(stream)
+            first = int(re.search(rb"/First (\d+)", head)[1])
+            numbers = [int(n) for n in inner[:first].split()]
+            ends = [*numbers[3::2], len(inner) - first]
+            for one, begin, end in zip(numbers[::2], numbers[1::2], ends, strict=True):
+                every[one] = inner[first + begin : first + end].decode("latin-1")
+    return every
+
+
+def test_the_pdf_tells_readers_of_screens_its_language_title_bookmarks_figures_and_heads(
+    packs, printed
+):
+    pack, objects = packs["fr"], objects_of(printed)
+    texts = list(objects.values())
+    catalog = next(text for text in texts if re.search(r"/Type\s*/Catalog", text))
+    assert re.search(r"/Marked\s*true", catalog)
+    assert re.search(r"/Lang\s*\(fr\)", catalog)
+    assert re.search(r"/DisplayDocTitle\s*true", catalog)
+    assert "/StructTreeRoot" in catalog
+    metadata = int(re.search(r"/Metadata (\d+) 0 R", catalog)[1])
+    assert re.search(r"pdfuaid:part(>|=.)1", objects[metadata])
+    titles = [text for text in texts if "/Title" in text and "/Dest" in text]
+    assert len(titles) >= len(pack.pages)
+    tree = {number: text for number, text in objects.items() if "/StructElem" in text}
+    kinds = {number: re.search(r"/S\s*/(\w+)", text)[1] for number, text in tree.items()}
+    figures = [text for number, text in tree.items() if kinds[number] == "Figure"]
+    assert len(figures) > 20
+    assert all(re.search(r"/Alt\s*[(<][^)>]", text) for text in figures)
+
+    def read(number):
+        if number in kinds:
+            yield kinds[number]
+        children = re.search(r"/K\s*(?:\[(.*?)\]|(\d+) 0 R)", objects[number], re.DOTALL)
+        for child in re.findall(r"(\d+) 0 R", children[0]) if children else ():
+            if int(child) in kinds:
+                yield from read(int(child))
+
+    root = int(re.search(r"/StructTreeRoot (\d+) 0 R", catalog)[1])
+    heads = [int(kind[1]) for kind in read(root) if re.fullmatch(r"H[1-6]", kind)]
+    assert heads[0] == 1
+    assert heads.count(1) == len(pack.pages)
+    assert all(after <= before + 1 for before, after in itertools.pairwise(heads))
 
 
 def test_pictures_bring_what_they_show_for_writers_of_other_formats(packs):

@@ -56,7 +56,7 @@ def test_weeks_at_the_ends_of_a_period_have_its_days_only_and_an_slo_without_eve
         used = 1.18 if end == dt.date(2026, 7, 5) else 0.5
         return [{SLO: "s", CONSUMED: used}, {SLO: "none", CONSUMED: None}]
 
-    aim = SimpleNamespace(target=Decimal("0.999"))
+    aim = SimpleNamespace(is_composite=False, target=Decimal("0.999"))
     one, none = (
         SimpleNamespace(id=name, service="Shop", label=name, status=aim) for name in ("s", "none")
     )
@@ -209,6 +209,7 @@ def test_restatements_are_told_since_the_last_pack_of_an_earlier_period(monkeypa
     monkeypatch.setattr(appendix, "has_ledger", lambda _: True)
     project = SimpleNamespace(root=tmp_path)
     warehouse = SimpleNamespace(arrow=lambda sql: asked.append(sql) or table)
+    warehouse.ledger = warehouse
     layer = SimpleNamespace(project=project, warehouse=warehouse)
     basis = basis_of(source=SimpleNamespace(layer=layer))
     basis.cards = (CARD,)
@@ -240,3 +241,27 @@ def test_a_project_says_what_its_services_are_called(tmp_path):
     file.write_text("names:\n  mkt_2: {en: Market two}\n")
     with pytest.raises(CardError, match="fr"):
         names.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("reason", "french"),
+    [
+        ("opened_at is missing", "opened_at manque"),
+        ("score is no integer: four", "score n'est pas un integer : four"),
+        ("price is no decimal(18, 4): -", "price n'est pas un decimal(18, 4) : -"),
+        ("kind is none of sale, cancellation", "kind n'est aucun de sale, cancellation"),
+        ("score is below 1", "score est inférieur à 1"),
+        ("order_id, line_id stands more than once", "order_id, line_id figure plus d'une fois"),
+        ("more refunds than sales", "plus de remboursements que de ventes"),
+        ("bought on the moon", "Bought on the moon"),
+    ],
+)
+def test_why_a_row_was_set_aside_is_said_in_both_languages(reason, french):
+    own = {"name_more refunds than sales": "plus de remboursements que de ventes"}
+    said = appendix._reason(Speech("fr", more=own), reason)
+    assert (
+        said.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").replace("\N{NO-BREAK SPACE}", " ")
+        == french
+    )
+    if reason != "bought on the moon":
+        assert appendix._reason(Speech("en"), reason).lower() == reason

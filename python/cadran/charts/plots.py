@@ -29,6 +29,7 @@ from cadran.charts.picture import (
 )
 from cadran.formats import periods
 from cadran.formats.numbers import change_of, measure, short
+from cadran.formats.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _MOST_LABELS = 8
 END_PIXELS = 18  # between two labels at the ends of lines
+_SMALL_STEPS = 0.06  # of the largest total, below which steps from zero could not be told
 LEVELS = (50, 75, 101, 150)  # from which per cent of a budget a cell has the next colour
 
 
@@ -202,18 +204,26 @@ def waterfall(  # noqa: PLR0913 - two totals with their names, and what lies bet
     title: str,
     lang: str = "en",
 ) -> Bars:
-    """From one total to another, lying, each step where the one before ended."""
+    """From one total to another, lying, each step where the one before ended.
+
+    Bars begin at zero. Where steps would be too small to be seen then, totals are cut off at a
+    round number that the legend tells.
+    """
     level = float(first[1])
     levels = [0.0, level]
     for _, amount, _ in steps:
         level += float(amount)
         levels.append(level)
     levels.append(float(last[1]))
+    least, most = min(levels[1:]), max(levels)
     low = min(levels)
-    if min(levels[1:]) > 0 and max(levels) - min(levels[1:]) < 0.5 * max(levels):
-        # Steps are small beside the totals: the totals are cut off below, and fade out there.
-        low = min(levels[1:]) - (max(levels) - min(levels[1:])) * 0.35
-    axis = Scale(low, max(levels) if max(levels) > low else low + 1.0)
+    legend: tuple[tuple[Tone, str], ...] = ()
+    if least > 0 and 0 < most - least < _SMALL_STEPS * most:
+        low = scale([least - (most - least) * 0.35, most], zero=False).low
+    if low > 0:
+        begin = short(round(low, 12), card.unit, decimals=card.decimals, lang=lang)
+        legend = (("grey", words("chart", lang)["cut"].format(low=begin)),)
+    axis = Scale(low, most if most > low else low + 1.0)
 
     def total(name: str, value: Any) -> Bar:
         segment = _between(axis, max(low, 0.0) if low > 0 else 0.0, float(value), "grey")
@@ -233,7 +243,7 @@ def waterfall(  # noqa: PLR0913 - two totals with their names, and what lies bet
         )
         level += float(amount)
     rows.append(total(*last))
-    return Bars(title, tuple(rows))
+    return Bars(title, tuple(rows), legend=legend)
 
 
 def budget(remaining: float | None, tone: Tone) -> tuple[tuple[Segment, ...], float]:

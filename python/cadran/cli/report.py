@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from cadran.formats import files
 from cadran.insight.source import Source
 from cadran.reliability.alerts import delivery
 from cadran.reports import forms, published
+from cadran.reports.pdf import printing
 
 if TYPE_CHECKING:
     import argparse
@@ -68,13 +70,20 @@ def _report(parsed: argparse.Namespace) -> int:
     by = author(parsed.by or git.user(parsed.project_dir), "publishes") if parsed.publish else ""
     receiver = policy.chat(parsed.project_dir, parsed.send) if parsed.send else None
     source = Source.of(open_layer(parsed))
-    pack = pack_of(source, parsed.period, parsed.lang, name=parsed.name)
+    with printing() if {"pdf"} < set(formats) else nullcontext(None) as print_of:
+        pack = pack_of(source, parsed.period, parsed.lang, name=parsed.name)
+        printed = print_of(pack) if print_of else None
+        contents = {
+            form: forms.content(pack, form, cards=source.kpis, template=parsed.template)
+            for form in dict.fromkeys(formats) if not (form == "pdf" and printed)
+        }  # fmt: skip
+        if printed:
+            contents["pdf"] = printed()
     parsed.out.mkdir(parents=True, exist_ok=True)
     written = []
-    for form in formats:
-        content = forms.content(pack, form, cards=source.kpis, template=parsed.template)
+    for form in dict.fromkeys(formats):
         file = parsed.out / forms.file_name(pack, form)
-        files.write(file, content)
+        files.write(file, contents[form])
         written.append(file)
         print(file)
     if parsed.publish:

@@ -9,7 +9,9 @@ months are more than what they allow.
 
 from __future__ import annotations
 
-from itertools import product
+from collections import Counter
+from itertools import combinations_with_replacement
+from math import factorial, prod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,9 +41,10 @@ def breach_probability(
         return None
     number = len(pairs) ** months
     if number <= _DRAWS:
-        over: int = sum(
-            sum(b for b, _ in drawn) > sum(a for _, a in drawn)
-            for drawn in product(pairs, repeat=months)
+        over = sum(
+            _orders(drawn)
+            for drawn in combinations_with_replacement(range(len(pairs)), months)
+            if sum(pairs[at][0] for at in drawn) > sum(pairs[at][1] for at in drawn)
         )
         return float(over / number)
     import numpy as np
@@ -49,3 +52,8 @@ def breach_probability(
     drawn = np.random.default_rng(_SEED).integers(len(pairs), size=(_DRAWS, months))
     months_of = np.asarray(pairs)[drawn].sum(axis=1)
     return float((months_of[:, 0] > months_of[:, 1]).mean())
+
+
+def _orders(drawn: tuple[int, ...]) -> int:
+    """In how many orders the same months are drawn."""
+    return factorial(len(drawn)) // prod(map(factorial, Counter(drawn).values()))

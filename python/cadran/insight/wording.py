@@ -41,6 +41,10 @@ class Words:
         """A dimension, scope or service in words: those there are for it, else the name itself."""
         return named(name, self.lang, self._words)
 
+    def member(self, value: Any) -> str:
+        """A member of a dimension: what the project calls it, else its value in the data."""
+        return self._words.get(f"name_{value}", str(value))
+
     def names(self, names: Iterable[str]) -> dict[str, str]:
         """Dimensions in words; two of the same word are told apart by what they are of."""
         labels = {name: self.name(name) for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.ledger.reader import has_ledger
@@ -22,11 +23,25 @@ if TYPE_CHECKING:
     from cadran.reports.basis import Basis
     from cadran.reports.pack import Block
     from cadran.reports.published import PublishedPack
+    from cadran.reports.speech import Speech
 
 _A_PAGE = 9  # definitions on one page
 _MOST = 6  # rows of each list
 _LONGEST = 200  # characters of a definition
 _METHODS = ("methods_like", "methods_limits", "methods_budget", "methods_costs")
+
+_REASONS = {  # as macros/contract_fault.sql and macros/checked_rows.sql write them
+    key: re.compile(rf"(?P<column>\w+(?:, \w+)*) {ending}")
+    for key, ending in {
+        "missing": "is missing",
+        "type": r"is no (?P<kind>[\w() ,]+): (?P<value>.*)",
+        "accepted": "is none of (?P<values>.*)",
+        "below": "is below (?P<bound>.*)",
+        "above": "is above (?P<bound>.*)",
+        "unknown": "is unknown",
+        "repeated": "stands more than once",
+    }.items()
+}
 
 
 def pages(basis: Basis) -> list[Page]:
@@ -219,13 +234,22 @@ def _rejected(basis: Basis) -> Block:
     )  # fmt: skip
     table_rows = tuple(
         Row((
-            Cell(name.removeprefix("rejected_").replace("_", " ")),
-            Cell(w.print(reason)),
+            Cell(w.name(name.removeprefix("rejected_"))),
+            Cell(_reason(w, reason)),
             Cell(figure=Figure(w.number(count), count, "rows", origin=f"{name} {reason}")),
         ))
         for name, reason, count in rejected[:_MOST]
     )  # fmt: skip
     return Table(w("quality"), w("quality_sub"), columns, table_rows, span=6, is_dense=True)
+
+
+def _reason(w: Speech, reason: str) -> str:
+    """Why a row was set aside, in words; a rule of the project's own has them as a name has."""
+    for key, pattern in _REASONS.items():
+        match = pattern.fullmatch(reason)
+        if match is not None:
+            return w(f"rejected_{key}", **match.groupdict())
+    return w.print(w.name(reason))
 
 
 def _rejections(basis: Basis) -> list[tuple[str, str]]:

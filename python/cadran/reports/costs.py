@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cadran.charts.picture import Bar, Bars, Segment
 from cadran.insight.impact import METHOD
-from cadran.reports.incidents import PARTS, loss_of, of_money
+from cadran.reports.incidents import PARTS, by_loss, loss_of
 from cadran.reports.levels import contracted, credit_figures, owed
 from cadran.reports.pack import (
     Cell,
@@ -44,25 +44,24 @@ def page(basis: Basis, incident_facts: IncidentFacts, level_facts: LevelFacts) -
     if bars is not None:
         blocks.append(bars)
     blocks.append(_beside(basis, level_facts, span=5 if bars is not None else 12))
-    text = (
-        w("costs_title", loss=loss[0].text, low=loss[1].text, high=loss[2].text)
-        if loss[1].value > 0
-        else w("costs_title_none", high=loss[2].text)
-    )
+    if loss[1].value > 0:
+        title = basis.text("costs_title", loss=loss[0], low=loss[1], high=loss[2])
+    else:
+        title = basis.text("costs_title_none", high=loss[2])
     subtitle = (
         w("costs_credits", credits=w.listed([one.text for one in credits_]))
         if credits_
         else w("costs_no_credits")
     )
     return Page(
-        "costs", "6", w("costs_page"), Text(text, "", tuple(loss)),
+        "costs", "6", w("costs_page"), title,
         Text(subtitle, "", tuple(credits_)), tuple(blocks), w("foot_costs"),
     )  # fmt: skip
 
 
 def _incidents(basis: Basis, impacts: Impacts) -> Table:
     w = basis.words
-    ordered = sorted(impacts.impacts, key=lambda one: -_estimate(one))
+    ordered = sorted(impacts.impacts, key=by_loss)
     columns = (
         Column(w("began"), 34), Column(w("service_cause"), 75), Column(w("duration"), 26, "right"),
         Column(w("orders_lost"), 40, "right"), Column(w("tickets_more"), 40, "right"),
@@ -193,8 +192,3 @@ def _beside(basis: Basis, level_facts: LevelFacts, span: int) -> Paragraphs:
         texts.append(Text(w("costs_no_credits")))
     texts.append(Text(w("never_summed")))
     return Paragraphs(w("credits_beside"), tuple(texts), span=span)
-
-
-def _estimate(one: Impact) -> float:
-    effect = of_money(one)
-    return effect.interval.estimate if effect is not None else 0.0

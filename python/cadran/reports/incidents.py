@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import CadranError
@@ -199,16 +198,12 @@ def _list(basis: Basis, facts: IncidentFacts) -> Table:
     w = basis.words
     of_incident = {one.incident_id: one for one in facts.impacts.impacts} if facts.impacts else {}
 
-    @cache
-    def weight(name: str) -> float:
-        one = of_incident.get(name)
-        effect = one.effects.get("net_revenue") if one else None
-        return effect.interval.estimate if effect else 0.0
-
     ordered = sorted(
         facts.rows,
-        key=lambda row: (-weight(row["incident_id"]), -float(row["hours_to_restore"] or 1e9)),
-    )
+        key=lambda row: (
+            *by_loss(of_incident.get(row["incident_id"])), -float(row["hours_to_restore"] or 1e9),
+        ),
+    )  # fmt: skip
     columns = (
         Column(w("began"), 31), Column(w("service_cause"), 66), Column(w("detect"), 20, "right"),
         Column(w("duration"), 24, "right"), Column(w("budget_taken_short"), 34, "right"),
@@ -352,6 +347,9 @@ def loss_of(basis: Basis, facts: IncidentFacts) -> list[Figure] | None:
     ]  # fmt: skip
 
 
-def of_money(one: Impact) -> Any:
-    """The revenue that an incident cost; None without an estimate."""
-    return one.effects.get("net_revenue")
+def by_loss(one: Impact | None) -> tuple[bool, float]:
+    """The place of an incident by the revenue it cost, what is no measurable loss last."""
+    effect = one.effects.get("net_revenue") if one is not None else None
+    if effect is None:
+        return True, 0.0
+    return not effect.is_measurable, -effect.interval.estimate

@@ -297,7 +297,11 @@ def _objectives(basis: Basis, facts: LevelFacts) -> list[Block]:
         before = start.month
         heads.append(head)
     rows = [
-        (f"{one.service} · {one.label}", [facts.by_part[s].get(one.id) for s in starts])
+        (
+            # A composite is of many services, as its label says.
+            one.label if one.status.is_composite else f"{one.service} · {one.label}",
+            [facts.by_part[s].get(one.id) for s in starts],
+        )
         for one in shown
     ]
     title = w("objectives")

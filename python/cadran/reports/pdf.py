@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cadran.errors import ReportError
@@ -15,6 +19,8 @@ from cadran.reports.html import html
 from cadran.reports.layout import faults
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from cadran.reports.pack import Pack
 
 _MOST_TOLD = 5
@@ -39,6 +45,40 @@ def pdf(pack: Pack) -> bytes:
         ReportError: something does not fit or has no text instead of it, or WeasyPrint warned.
     """
     return pdf_of(html(pack, for_screen=False), len(pack.pages))
+
+
+@contextmanager
+def printing() -> Iterator[Callable[[Pack], Callable[[], bytes]]]:
+    """What lays out packs in a process of its own, which loads the engine at once.
+
+    It takes a pack and gives what waits for its PDF; a caller does something else meanwhile.
+
+    Raises:
+        ReportError: as `pdf`, or the process ended, from what waits.
+    """
+    context = multiprocessing.get_context("spawn")  # a fork would take threads' locks with it
+    executor = ProcessPoolExecutor(1, mp_context=context)
+    executor.submit(_loaded)
+
+    def begun(pack: Pack) -> Callable[[], bytes]:
+        work = executor.submit(pdf_of, html(pack, for_screen=False), len(pack.pages))
+
+        def content() -> bytes:
+            try:
+                return work.result()
+            except BrokenProcessPool as problem:
+                raise ReportError("The process that lays out the PDF was ended.") from problem
+
+        return content
+
+    try:
+        yield begun
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _loaded() -> None:
+    import weasyprint  # noqa: F401 - loaded while numbers are asked
 
 
 def pdf_of(page: str, pages: int) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from cadran.formats import numbers
 from cadran.insight.counterfactual import Interval
 from cadran.insight.wording import Words
+from cadran.reliability.sla_statement import percent
 from cadran.reports.expression import Expression
 from cadran.reports.rules import shipped
 from cadran.reports.speech import Speech
@@ -213,6 +215,8 @@ class Writer:
                 text = self._words.name(str(value))
             case "date":
                 text = self._words.day(value)
+            case "availability":
+                text = percent(Fraction(value), self._lang, decimals)
             case "hours":
                 text = self._words.hours(float(value))
             case "change":
@@ -245,7 +249,9 @@ class Writer:
 
 
 def _unit(unit: str, subject: Subject) -> str:
-    return subject.unit if unit in {"kpi", "change", "money"} else unit
+    if unit in {"kpi", "change", "money"}:
+        return subject.unit
+    return "%" if unit == "availability" else unit
 
 
 def _plain(value: Any) -> Any:

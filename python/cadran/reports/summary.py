@@ -56,10 +56,10 @@ def page(basis: Basis, more: Iterable[Text] = (), decisions: Block | None = None
     blocks.append(Paragraphs(w("remember"), texts, span=5 if split is not None else 12))
     if decisions is not None:
         blocks.append(decisions)
-    return Page(
-        "summary", "1", w("summary"), verdict(basis), _subtitle(basis), tuple(blocks),
-        w("foot_summary", day=w.date(basis.window.last)),
-    )  # fmt: skip
+    foot = w("foot_summary", day=w.date(basis.window.last))
+    if split is not None:
+        foot = f"{foot} {w('foot_waterfall')}"
+    return Page("summary", "1", w("summary"), verdict(basis), _subtitle(basis), tuple(blocks), foot)
 
 
 def tile(basis: Basis, reading: Reading) -> Tile:

@@ -193,7 +193,7 @@ class Board:
         except Exception as problem:  # noqa: BLE001 - told on a page, recorded under a number
             return self._refused(problem, view)
         if not asked:  # service levels and incidents are read beside the layer
-            service.shown(context, ())
+            service.shown(context, (), is_counted=True)
         if self._of_state[0] == mark and service.snapshots.current.hot is None:
             self._pages.put(key, _Page(text, mark, tuple(asked), time.monotonic()))
         return html(text, 200)

@@ -111,7 +111,7 @@ class Packs:
 
         service = self._service
         whole = cache(partial(service.sees_whole, caller))
-        with service.source(RequestContext(caller, "board")) as source:
+        with service.source(RequestContext(caller, "board", is_page=True)) as source:
             if not all(whole(card.name) for card in source.layer.kpis()):
                 # What the caller sees nothing of is not named.
                 partly = [card.name for card in source.kpis if not whole(card.name)]

@@ -79,7 +79,8 @@ class RequestContext:
         read_cache: whether an answer that is kept will do.
         stop: ends the question.
         is_page: whether a page or a digest is made of the answer: it shows as many figures as its
-            own layout has, so the most rows and megabytes that the caller may take do not hold.
+            own layout has, so the most rows and megabytes that the caller may take do not hold, and
+            it is one question of the caller's minute, so that no limit shuts it in its middle.
     """
 
     caller: Caller
@@ -162,19 +163,23 @@ class QueryService(MetadataService):
         stale = self.snapshots.stale()
         return replace(answer, note=f"{answer.note} {stale}".strip()) if stale else answer
 
-    def shown(self, context: RequestContext, metrics: tuple[str, ...]) -> None:
+    def shown(
+        self, context: RequestContext, metrics: tuple[str, ...], *, is_counted: bool = False
+    ) -> None:
         """Record that answers were shown again, by a face that keeps what it made of them.
 
         Args:
             context: how they were asked for; a caller sees no more than the same caller did.
             metrics: what is in them.
+            is_counted: whether the page was counted when it took its numbers.
 
         Raises:
             NotAllowedError: the token is not for questions.
             LimitError: the caller has asked as much as it may.
         """
         entitled(context.caller, "query")
-        self.meter.count(self.spender(context.caller))
+        if not is_counted:
+            self.meter.count(self.spender(context.caller))
         caller = context.caller
         self.audit.write(
             Entry(caller.name, context.protocol, "page", metrics, token=caller.token, cached=True)
@@ -186,10 +191,15 @@ class QueryService(MetadataService):
 
         Within the block the data that its definitions belong to stay.
 
+        A page counts as one question of the caller's minute, when it begins.
+
         Raises:
             NotAllowedError: the caller may see nothing.
+            LimitError: the caller has asked as much as it may.
         """
         entitled(context.caller, "query")
+        if context.is_page:
+            self.meter.count(self.spender(context.caller))
         cards = tuple(self.kpis(context.caller))
         with self.snapshots.use() as state:
             yield Source(
@@ -465,7 +475,7 @@ class QueryService(MetadataService):
         try:
             self._refuse_if_ending()
             entitled(context.caller, "query")
-            if context.protocol != _WARM_UP:
+            if context.protocol != _WARM_UP and not context.is_page:
                 self.meter.count(self.spender(context.caller))
             with self.snapshots.use() as state:
                 allowed = self._authorize(context.caller, query, state)

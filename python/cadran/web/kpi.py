@@ -219,7 +219,7 @@ def _split(  # noqa: PLR0913, PLR0917 - a question and its words
         one = Reading(card, window, value=now[member], base=before.get(member))
         members.append(
             Member(
-                w("others") if member is None else str(member),
+                w("others") if member is None else w.member(member),
                 w.value(one.value, card) if one.value is not None else w("hidden"),
                 w.change(one.value, one.base, card) if one.base is not None else "",
                 one.tone,

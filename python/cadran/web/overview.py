@@ -134,7 +134,7 @@ def course_by(reader: Reader, reading: Reading, w: Words) -> Course | None:
     title = w("by", label=w.label(card), dimension=w.names(card.dimensions)[by].lower())
     happened = marks.lane(reader, w, first, last, window.grain, severities=marks.GRAVE)
     plot = plots.trend(
-        [Series(str(member), courses[member]) for member in largest],
+        [Series(w.member(member), courses[member]) for member in largest],
         card,
         window.grain,
         title=title,
