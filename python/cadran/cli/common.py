@@ -52,10 +52,16 @@ def add_project(parser: argparse.ArgumentParser, *, built: bool = True) -> None:
         )
     group.add_argument(
         "--database",
-        type=Path,
+        type=_place,
         metavar="FILE",
-        help="the DuckDB file (default: CADRAN_DATABASE, or that of the project's profile)",
+        help="the DuckDB file, or the address of a server (default: CADRAN_DATABASE, or that of"
+        " the project's profile)",
     )
+
+
+def _place(text: str) -> Path | str:
+    """A file, or an address as it is written: a path would lose one of its slashes."""
+    return text if "://" in text else Path(text)
 
 
 def add_language(parser: argparse.ArgumentParser) -> None:
