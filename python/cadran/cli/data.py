@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import describe
+from cadran.core.project import artifacts
+from cadran.core.warehouse import Address, postgres_load
 from cadran.errors import ProjectError, QueryError
 
 if TYPE_CHECKING:
@@ -91,9 +93,7 @@ def add_load(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def _load(parsed: argparse.Namespace) -> int:
-    from cadran.core.project import artifacts, contracts
-    from cadran.core.warehouse import Address
-    from cadran.core.warehouse.postgres_load import load
+    from cadran.core.project import contracts
 
     database = artifacts.find(parsed.project_dir, None, parsed.database).database
     if not isinstance(database, Address):
@@ -116,7 +116,7 @@ def _load(parsed: argparse.Namespace) -> int:
             )
         relations[table.source, table.name] = contracts.reader(*files)
     is_watched = sys.stderr.isatty()
-    counts = load(database, relations, _say_loading if is_watched else None)
+    counts = postgres_load.load(database, relations, _say_loading if is_watched else None)
     print(f"{database}: {sum(counts.values()):,} rows in {len(counts)} tables")
     return 0
 
