@@ -460,7 +460,7 @@ def test_marks_of_builds_are_no_side_effect_until_somebody_edits_them(layer, pro
     project = layer.project
     assert side_effects(Graph(project, project_root), []) == {}
     macro = project.dbt_manifest["macros"]["macro.cadran.mark_build"]
-    edited = {**macro, "macro_sql": macro["macro_sql"].replace("delete from", "truncate", 1)}
+    edited = {**macro, "macro_sql": macro["macro_sql"].replace("insert into", "replace into", 1)}
     macros = {**project.dbt_manifest["macros"], "macro.cadran.mark_build": edited}
     other = SimpleNamespace(
         dbt_manifest={**project.dbt_manifest, "macros": macros},

@@ -32,15 +32,11 @@ _LOADED = ("column_types", "delimiter")
 # change no row of a model: they keep marks of builds, tell planners of new tables, and create what
 # reads texts on PostgreSQL. Another character, and they are side effects as all others are.
 _REVIEWED = frozenset({
-    "2fb29eb922df889d",  # on-run-start: mark_build
     "12cc992aa9b0b193",  # post-hook: keep_statistics
-    "6e990a1c98f44f94",  # on-run-end: mark_build_end
-    "2c5b8947aa3b750e",  # on-run-end: mark_build_end with mark_times
-    "4852468a4203bff2",  # on-run-start: mark_build in the schema of the target
-    "c6e25a3dd4b5adba",  # on-run-start: create_readers with the former
-    "c599e032018ae62c",  # on-run-start: the former with forget_rows
-    "e6d5769dffaacca3",  # on-run-end: mark_build_end in the schema of the target
-    "834bace985df4538",  # on-run-end: mark_build_end with forget_rows
+    "c599e032018ae62c",  # on-run-start: create_readers and mark_build
+    "834bace985df4538",  # on-run-end: mark_build_end with mark_times
+    "2fb29eb922df889d",  # on-run-start: mark_build alone, as a record has it
+    "6e990a1c98f44f94",  # on-run-end: mark_build_end alone, as a record has it
 })  # fmt: skip
 
 
