@@ -48,8 +48,8 @@ class Unmarked(Router):
     def _marks(self):
         return {}, frozenset()
 
-    def _observed(self, item, marks):
-        return self._compared(item, marks)
+    def _observed(self, item, seen):
+        return self._compared(item, seen)
 
 
 def pair(manifest, database, seed=1):

@@ -317,6 +317,23 @@ def test_it_is_not_read_when(name, built):
     assert why in reasons
 
 
+def test_what_was_seen_of_a_state_is_never_told_of_a_later_one(built, monkeypatch):
+    layer, stamps = built(), ["first"]
+    router = layer.router
+    (item,) = router.preaggregates
+    monkeypatch.setattr(type(layer.warehouse), "stamp", lambda _: stamps[-1])
+
+    def overtaken(item, seen):
+        if len(stamps) == 1:  # a build ends, and another thread looks, before this one is done
+            stamps.append("second")
+            assert router._state(item) == "second"
+        return seen.stamp
+
+    monkeypatch.setattr(router, "_observed", overtaken)
+    assert router._state(item) == "first"
+    assert router._state(item) == "second"
+
+
 def test_sums_of_floating_point_numbers_are_not_summed_again(built):
     layer = built()
     source, reasons = _source(layer, "alter table shop.orders_by_day alter amount type double")

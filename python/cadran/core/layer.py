@@ -356,9 +356,11 @@ class Layer(SemanticModel):
         source: str = "",
     ) -> Result:
         watermark = self.warehouse.watermark(sql)  # before: what lands meanwhile may be missing
-        # What the ledger says is read where it is, together with values of now or alone.
-        asked = self.warehouse.ledger if reader else self.warehouse
-        table = arranged(asked.arrow_beside(sql, beside or {}, dates(query)), query)
+        if reader:  # what the ledger says is read where it is, beside values of now or alone
+            table = self.warehouse.ledger.arrow_beside(sql, beside or {}, dates(query))
+        else:
+            table = self.warehouse.arrow(sql, dates(query))
+        table = arranged(table, query)
         history = History(self.warehouse, query, cards, reader)
         return Result(
             table, sql, query, cards, governed=governed, history=history, note=note,

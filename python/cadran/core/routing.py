@@ -7,7 +7,7 @@ that hold now, by a build that ended well, and computed again from them it has t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,21 @@ class _State:
     floats: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A state of the warehouse; another one is another object, so that threads never mix two.
+
+    Attributes:
+        stamp: what tells it from others.
+        marks: of builds.
+        states: of the pre-aggregates that were asked for in it, by name.
+    """
+
+    stamp: object
+    marks: _Marks
+    states: dict[str, _State] = field(default_factory=dict)
+
+
 class Router:
     """Chooses what questions of one project read. Thread-safe."""
 
@@ -88,9 +103,7 @@ class Router:
         self._stands: dict[tuple[str, ...], tuple[Stand, SemanticModel]] = {}
         self._covered: Recent[dict[Fact, list[tuple[Preaggregate, str]]]] = Recent(MOST_IN_MEMORY)
         self._questions: Recent[tuple[Query, SemanticModel, Stand]] = Recent(MOST_IN_MEMORY)
-        self._stamp: object = None
-        self._builds: _Marks = ({}, frozenset())
-        self._states: dict[str, _State] = {}
+        self._seen = _Seen(None, ({}, frozenset()))
 
     @property
     def preaggregates(self) -> tuple[Preaggregate, ...]:
@@ -209,17 +222,16 @@ class Router:
     # What is built ------------------------------------------------------------------------------
 
     def _state(self, item: Preaggregate) -> _State:
-        stamp = self._warehouse().stamp()
-        if stamp is None or stamp != self._stamp:
+        stamp, seen = self._warehouse().stamp(), self._seen
+        if stamp is None or stamp != seen.stamp:
             marks = self._marks()
             # Where an engine has no stamp of its own, its marks are one.
             stamp = stamp if stamp is not None else repr(marks)
-            if stamp != self._stamp:
-                self._stamp, self._builds, self._states = stamp, marks, {}
-        state = self._states.get(item.name)
-        if state is None:
-            state = self._states[item.name] = self._observed(item, self._builds)
-        return state
+            if stamp != seen.stamp:
+                seen = self._seen = _Seen(stamp, marks)
+        if item.name not in seen.states:
+            seen.states[item.name] = self._observed(item, seen)
+        return seen.states[item.name]
 
     def _marks(self) -> _Marks:
         """When each model was built last, and what no build has ended well since it began."""
@@ -232,16 +244,16 @@ class Router:
             return {}, frozenset()
         return {row["unique_id"]: row for row in times}, frozenset(pending)
 
-    def _observed(self, item: Preaggregate, marks: _Marks) -> _State:
-        problem = item.problem or _unproved(item, *marks)
+    def _observed(self, item: Preaggregate, seen: _Seen) -> _State:
+        problem = item.problem or _unproved(item, *seen.marks)
         if problem:
             return _State(problem)
         try:
-            return self._compared(item, marks)
+            return self._compared(item, seen)
         except WarehouseError as error:
             return _State(f"it cannot be read: {str(error).rstrip('.')}")
 
-    def _compared(self, item: Preaggregate, marks: _Marks) -> _State:
+    def _compared(self, item: Preaggregate, seen: _Seen) -> _State:
         """What a pre-aggregate has beside what its tables give now.
 
         It is computed again once a state of the warehouse, which is kept beside the plans.
@@ -275,15 +287,8 @@ class Router:
             " (select count(*) from again) as expected,"
             f" (select count(*) from {item.relation_name}) as own_rows"
         )
-        key = (
-            "preaggregate",
-            item.name,
-            str(self._model.project.database),
-            self._stamp,
-            repr(marks),
-        )
-        counts = self._model.kept([*key, statement], lambda: warehouse.arrow(statement).to_pylist())
-        (count,) = counts
+        key = ("preaggregate", str(self._model.project.database), str(seen.stamp), statement)
+        (count,) = self._model.kept(key, lambda: warehouse.arrow(statement).to_pylist())
         if count["differing"] or count["expected"] != count["own_rows"]:
             return _State("it does not hold what its tables give now: build it again")
         return _State("", count["own_rows"], floats)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from psycopg_pool import ConnectionPool
 
-    from cadran.core.warehouse.protocol import Confinement, Fault, Writing
+    from cadran.core.warehouse.protocol import Confinement, Writing
 
 PREFIXES = ("postgresql://", "postgres://")
 _CONNECT_SECONDS = 5
@@ -249,28 +249,12 @@ class Postgres:
         if "ledger" in self.__dict__:
             self.ledger.close()
 
-    def arrow_beside(
-        self, sql: str, tables: Mapping[str, pa.Table], dates: Collection[str] = ()
-    ) -> pa.Table:
-        """As `arrow`; rows beside those of the database are refused.
-
-        Raises:
-            WarehouseError: there are some, or as `arrow`.
-        """
-        if tables:
-            raise WarehouseError(f"{self.place} takes no rows: only the ledger's copy does.")
-        return self.arrow(sql, dates)
-
     @cached_property
     def ledger(self) -> LedgerCopy:
         """The copy of the ledger that lies in the database."""
         return LedgerCopy(
             str(self.place), self.connection, lambda: self.connected(writes=True), self.read
         )
-
-    def catalog_faults(self) -> list[Fault]:
-        """What the catalogue says against the tables of the ledger."""
-        return self.ledger.catalog_faults()
 
     def writing(self, wait: float) -> AbstractContextManager[Writing]:
         """As `ledger.writing`: nothing else is written."""

@@ -288,7 +288,7 @@ class LedgerCopy(DuckDB):
                 )
             if not found and table != WAITING:
                 body = literal(" ".join(["", *_BODY.split(), ""]))
-                sql = _UNGUARDED.format(schema=literal(schema), name=literal(name), body=body)
+                sql = _GUARDED.format(schema=literal(schema), name=literal(name), body=body)
                 if not connection.execute(sql).fetchall():
                     faults.append(Fault(f"{table} has lost the trigger {GUARD} that guards it"))
         return faults
@@ -401,7 +401,7 @@ _JUDGED = {
             where trigger.tgrelid = entry.oid and not trigger.tgisinternal
                 and trigger.tgname <> '{GUARD}')""",
 }
-_UNGUARDED = rf"""
+_GUARDED = rf"""
 select 1 {_OF} and exists (
     select from pg_catalog.pg_trigger as trigger
     inner join pg_catalog.pg_proc as called on called.oid = trigger.tgfoid

@@ -72,11 +72,6 @@ class Warehouse(Protocol):
     def watermark(self, sql: str) -> dt.datetime | None:
         """The instant (UTC) up to which what landed is in a statement's rows; None of a build."""
 
-    def arrow_beside(
-        self, sql: str, tables: Mapping[str, pa.Table], dates: Collection[str] = ()
-    ) -> pa.Table:
-        """As `arrow`, with rows that stand as tables of these names for this statement alone."""
-
     def distinct_values(self, relation: str, column: str) -> int | None:
         """About how many values a column has, as far as that is known without reading it."""
 
@@ -84,11 +79,8 @@ class Warehouse(Protocol):
         """What changes whenever built rows do; None where the engine has no such thing."""
 
     @property
-    def ledger(self) -> Warehouse:
+    def ledger(self) -> Ledger:
         """What answers in DuckDB's SQL about the ledger that lies in this warehouse."""
-
-    def catalog_faults(self) -> list[Fault]:
-        """What the engine's own catalogue says against the tables of its ledger."""
 
     def writing(self, wait: float) -> AbstractContextManager[Writing]:
         """A connection that may write, for a batch of the ledger."""
@@ -98,6 +90,18 @@ class Warehouse(Protocol):
 
     def close(self) -> None:
         """Let go of the warehouse."""
+
+
+class Ledger(Warehouse, Protocol):
+    """What answers about a ledger, in DuckDB's SQL: the warehouse itself, or a copy beside it."""
+
+    def arrow_beside(
+        self, sql: str, tables: Mapping[str, pa.Table], dates: Collection[str] = ()
+    ) -> pa.Table:
+        """As `arrow`, with rows that stand as tables of these names for this statement alone."""
+
+    def catalog_faults(self) -> list[Fault]:
+        """What the engine's own catalogue says against the tables of its ledger."""
 
 
 @dataclass(frozen=True, slots=True)
