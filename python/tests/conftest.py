@@ -90,6 +90,33 @@ def _run_of(config):
 
 
 @pytest.fixture(scope="session")
+def tool():
+    """Runs a script of the project that installs or starts what a test needs; gives what it prints.
+
+    Where it cannot, the test is skipped with its reason, but never in continuous integration.
+    """
+
+    def ready(name, *arguments):
+        WORK.mkdir(parents=True, exist_ok=True)
+        with (WORK / "tools.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two processes cannot install at the same time
+            done = subprocess.run(
+                [ROOT / "scripts" / f"{name}.sh", *arguments],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        if done.returncode:
+            _lack(done.stderr.strip())
+        return done.stdout.strip()
+
+    return ready
+
+
+def _lack(reason):
+    assert os.environ.get("CI") != "true", reason
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
 def postgres_server(pytestconfig):
     """The URL of a PostgreSQL, without a database; one server for all processes of a run."""
     WORK.mkdir(parents=True, exist_ok=True)
@@ -106,7 +133,7 @@ def postgres_server(pytestconfig):
             started = {"run": run, "error": began.stderr.strip(), **names}
             POSTGRES.write_text(json.dumps(started))
     if "PGPORT" not in started:
-        pytest.skip(started["error"] or "no PostgreSQL can be started here")
+        _lack(started["error"] or "no PostgreSQL can be started here")
     password = Path(started["PGPASSFILE"]).read_text().strip().rsplit(":", 1)[1]
     return f"postgresql://{started['PGUSER']}:{password}@127.0.0.1:{started['PGPORT']}"
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import random
-import shutil
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 import yaml
@@ -43,10 +42,8 @@ def counts(rng):
 
 
 @pytest.mark.parametrize(("days", "keep"), [(28, 0), (30, 5)])
-def test_alerts_equal_those_of_promtool_at_every_minute(demo, tmp_path, days, keep):
-    promtool = shutil.which("promtool")
-    if not promtool:
-        pytest.skip("promtool is not installed (Debian package prometheus)")
+def test_alerts_equal_those_of_promtool_at_every_minute(demo, tool, tmp_path, days, keep):
+    promtool = Path(tool("prometheus")).with_name("promtool")
     rows = counts(random.Random(days))  # noqa: S311 - cases, not secrets
     lab = Lab(demo.target / "manifest.json")
     lab.slo("a", 0.99, window_minutes=days * 1_440)
@@ -154,15 +151,9 @@ def test_the_last_minute_is_as_the_status_has_it(demo):
 
 
 @pytest.fixture
-def alertmanager(project_root, tmp_path):
+def alertmanager(tool, tmp_path):
     """An Alertmanager with a receiver of its own: its address, and the receiver."""
-    found = subprocess.run(
-        [project_root / "scripts" / "alertmanager.sh"], capture_output=True, text=True, check=False
-    )
-    if found.returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail(found.stderr)
-        pytest.skip(found.stderr.strip())
+    program = tool("alertmanager")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -176,7 +167,7 @@ def alertmanager(project_root, tmp_path):
         }  # fmt: skip
         (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config))
         process = subprocess.Popen(
-            [found.stdout.strip(), f"--config.file={tmp_path}/alertmanager.yml",
+            [program, f"--config.file={tmp_path}/alertmanager.yml",
              f"--storage.path={tmp_path}/am", "--cluster.listen-address=",
              f"--web.listen-address=127.0.0.1:{port}"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -52,15 +52,9 @@ def macros(project_root):
 
 
 @pytest.fixture(scope="module")
-def psql(project_root, macros):
+def psql(tool, macros):
     """Runs SQL in a PostgreSQL of its own, in which the ledger's tables are protected."""
-    script = project_root / "scripts" / "postgres.sh"
-    started = subprocess.run([script, "start"], capture_output=True, text=True, check=False)
-    if started.returncode:
-        reason = started.stderr.strip()
-        assert os.environ.get("CI") != "true", reason
-        pytest.skip(reason)
-    told = dict(line.split("=", 1) for line in started.stdout.splitlines())
+    told = dict(line.split("=", 1) for line in tool("postgres", "start").splitlines())
     environment = os.environ | told
 
     def run(*statements, role=None):
@@ -76,7 +70,7 @@ def psql(project_root, macros):
         protect(run, macros)
         yield run
     finally:
-        subprocess.run([script, "stop", told["PGDATA"]], check=True)
+        tool("postgres", "stop", told["PGDATA"])
 
 
 def protect(run, macros):

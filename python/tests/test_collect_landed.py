@@ -391,15 +391,8 @@ def test_a_real_prometheus_writes_what_it_scraped(tmp_path, prometheus, metrics_
 
 
 @pytest.fixture
-def prometheus(project_root):
-    done = subprocess.run(
-        [project_root / "scripts" / "prometheus.sh"], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        if os.environ.get("CI") == "true":
-            pytest.fail(done.stderr)
-        pytest.skip(done.stderr.strip())
-    return done.stdout.strip()
+def prometheus(tool):
+    return tool("prometheus")
 
 
 @pytest.fixture

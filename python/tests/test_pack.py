@@ -6,7 +6,6 @@ import datetime as dt
 import html as markup
 import itertools
 import re
-import shutil
 import string
 import subprocess
 import zlib
@@ -147,9 +146,8 @@ def test_every_figure_stands_in_the_html_as_the_model_has_it(packs, lang):
     assert set(missing) <= spoken  # the evidence of a decision stands on its own page
 
 
-def test_every_figure_stands_in_the_text_of_the_pdf(packs, printed, tmp_path):
-    if shutil.which("pdftotext") is None:
-        pytest.skip("pdftotext is not installed: scripts/office.sh installs it")
+def test_every_figure_stands_in_the_text_of_the_pdf(packs, printed, tool, tmp_path):
+    tool("office")  # and with it pdftotext
     file = tmp_path / "pack.pdf"
     file.write_bytes(printed)
     text = subprocess.run(

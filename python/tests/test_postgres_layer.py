@@ -514,12 +514,8 @@ def test_live_rows_are_refused_there(shop_url, tiny, tmp_path):
         pass
 
 
-def test_a_database_that_goes_and_comes_back_is_asked_again(server, tiny):
-    script = ROOT / "scripts" / "postgres.sh"
-    began = subprocess.run([script, "start"], capture_output=True, text=True, check=False)
-    if began.returncode:
-        pytest.skip(began.stderr)
-    names = dict(line.split("=", 1) for line in began.stdout.splitlines())
+def test_a_database_that_goes_and_comes_back_is_asked_again(server, tiny, tool):
+    names = dict(line.split("=", 1) for line in tool("postgres", "start").splitlines())
     password = Path(names["PGPASSFILE"]).read_text().strip().rsplit(":", 1)[1]
     url = f"postgresql://cadran:{password}@127.0.0.1:{names['PGPORT']}"
     try:
@@ -534,7 +530,7 @@ def test_a_database_that_goes_and_comes_back_is_asked_again(server, tiny):
             _control(names["PGDATA"], "start", f"--log={names['PGDATA']}/../log")
             assert until(lambda: ask(running, "order_id__channel").status_code == 200)
     finally:
-        subprocess.run([script, "stop", names["PGDATA"]], check=False, capture_output=True)
+        tool("postgres", "stop", names["PGDATA"])
 
 
 def _control(folder, *arguments):

@@ -37,14 +37,8 @@ def answer(cards):
 
 
 @pytest.fixture(scope="module")
-def office(project_root):
-    found = subprocess.run(
-        [project_root / "scripts" / "office.sh"], capture_output=True, text=True, check=False,
-        timeout=600,
-    )  # fmt: skip
-    if found.returncode:
-        pytest.skip(found.stderr.strip())
-    return found.stdout.strip()
+def office(tool):
+    return tool("office")
 
 
 def opened(office, folder, *files, options=""):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import venv
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -101,10 +101,8 @@ def test_a_card_with_a_wrong_slo_is_refused(said, told):
         slo(**said)
 
 
-def test_prometheus_rules_are_accepted_by_promtool(layer, tmp_path):
-    promtool = shutil.which("promtool")
-    if not promtool:
-        pytest.skip("promtool is not installed (Debian package prometheus)")
+def test_prometheus_rules_are_accepted_by_promtool(layer, tool, tmp_path):
+    promtool = Path(tool("prometheus")).with_name("promtool")
     rules = tmp_path / "rules.yml"
     written, refused = prometheus_rules.write(layer)
     rules.write_text(written)
