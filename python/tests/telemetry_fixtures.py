@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 import json
 import os
@@ -26,9 +27,18 @@ MINUTE = 60_000_000_000
 MILLISECOND = 1_000_000
 
 
-def a_minute_ago():
-    """The start of the minute before this one, in nanoseconds."""
+@functools.lru_cache(maxsize=1)
+def _minute_before(_test):
     return (time.time_ns() // MINUTE - 1) * MINUTE
+
+
+def a_minute_ago():
+    """The start of the minute before the running test began to ask, in nanoseconds.
+
+    The same throughout one test, so that what it sends twice falls in one minute however late
+    in the minute it began.
+    """
+    return _minute_before(os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0])
 
 
 def spans(  # noqa: PLR0913
