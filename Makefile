@@ -164,9 +164,11 @@ test-kills: .venv/.stamp ## Kill collector and server 20 times under load: what 
 
 bench-reliability: .venv/.stamp ## 200 SLOs over 90 days of minutes: full build, one minute more, status
 	@test -d data/demo || $(CADRAN) demo --scale 0.05
-	@CADRAN_DATABASE=target/bench.duckdb $(DBT) build --quiet --target-path target/bench \
-		--full-refresh --select +path:models/reliability --exclude-resource-type test unit_test
-	@.venv/bin/python benchmarks/reliability.py target/bench/manifest.json
+	@mkdir -p target/reliability
+	@CADRAN_DATABASE=target/reliability/warehouse.duckdb $(DBT) build --quiet \
+		--target-path target/reliability --full-refresh --select +path:models/reliability \
+		--exclude-resource-type test unit_test
+	@.venv/bin/python benchmarks/reliability.py target/reliability/manifest.json
 
 site: ## The documentation as a site in target/site; a warning is an error (own environment)
 	@scripts/site.sh

@@ -133,7 +133,7 @@ def outcome(layer, asked):
     """What came of a question: a name under which it is counted, and what differs, if it does."""
     query = layer.resolved(ask(**asked))
     if not any(group.base == "metric_time" for group in query.group_by):
-        query = layer.widened(query)  # the range of the answer, as its note says
+        query = layer.ranges.widened(query)  # the range of the answer, as its note says
     try:
         plain = layer.plain_sql(replace(query, where=layer.conditions(query.where)))
         theirs = layer.warehouse.arrow(plain)

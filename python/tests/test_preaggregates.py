@@ -15,6 +15,7 @@ from cadran.audit.log import Entry
 from cadran.core.layer import open_layer
 from cadran.core.query.request import ask
 from cadran.core.semantics import preaggregates
+from cadran.core.semantics.coverage import Coverage
 from cadran.errors import CardError
 from cadran.governance import kpi_tables, suggestions
 
@@ -117,7 +118,7 @@ def test_what_it_cannot_answer_exactly_is_read_from_the_fact(asked, why, sides):
 def test_a_week_is_not_in_a_month_nor_a_month_in_a_week(sides):
     routed, _ = sides
     by = {item.grain: item for item in routed.router.preaggregates if item.fact.model == "orders"}
-    coverage = preaggregates.Coverage(routed)
+    coverage = Coverage(routed)
 
     def why_not(grain, group, **more):
         return coverage.why_not(ask("amount", group, governed=False, **more), ["amount"], by[grain])

@@ -46,7 +46,7 @@ def typed(request, tiny, tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             # A text has no DATE_TRUNC, so that MetricFlow's own shape is written with a cast.
             patch.setattr(metricflow, "faster", lambda sql, *_: metricflow_days(sql))
-            patch.setattr(type(plain), "_with_days_of_filters", lambda _, query: query)
+            patch.setattr(plain.ranges, "with_days_of_filters", lambda query: query)
             return plain.query(**question)
 
     yield request.param, ours, theirs

@@ -216,11 +216,11 @@ class Comparison:
         column = GroupBy(_TIME, grain).column
         series: dict[dt.date, list[dict[str, Any]]] = defaultdict(list)
         # Widened here, once for all: two ranges would be told of in two notes.
-        for row in self._sides.read(self._answer(self._model.widened(query))):
+        for row in self._sides.read(self._answer(self._model.ranges.widened(query))):
             day = row.pop(column)
             if day is not None:
                 series[day].append(row)
-        if note := self._model.range_note(self.query):
+        if note := self._model.ranges.note(self.query):
             self._sides.notes[note] = None
         shown = [day for day in sorted(series) if first is None or day >= first]
         if one_by_one and len(shown) > _MOST_PERIODS:

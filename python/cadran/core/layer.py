@@ -154,7 +154,7 @@ class Layer(SemanticModel):
             )  # fmt: skip
         sql, of_now = self.plan(of_now)
         cards = self.cards_of(of_now)
-        notes = [self.range_note(of_now), self.offset_note(of_now)]
+        notes = [self.ranges.note(of_now), self.ranges.offset_note(of_now)]
         note = " ".join(filter(None, [*notes, *(card.draft_note for card in cards.values())]))
         if query.known_at is not None or query.view is not None:
             return self._as_published(of_now, sql, cards, query.known_at, query.view)

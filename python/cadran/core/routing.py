@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.compiler.plan_cache import MOST_IN_MEMORY
 from cadran.core.recent import Recent
 from cadran.core.semantics import preaggregates
-from cadran.core.semantics.preaggregates import ROWS, Coverage, Fact, Preaggregate, Stand
+from cadran.core.semantics.coverage import Coverage, Stand
+from cadran.core.semantics.preaggregates import ROWS, Fact, Preaggregate
 from cadran.core.warehouse.dialects import quoted
 from cadran.errors import ProjectError, WarehouseError
 

@@ -388,7 +388,7 @@ def _unit_of_ratio(layer: Layer, metric: str) -> tuple[str, int]:
 
 
 def _grains(layer: Layer, metric: str) -> list[str]:
-    own = layer.own_grain(metric)
+    own = layer.ranges.own_grain(metric)
     finer = [grain for grain in GRAINS if GRAINS.index(grain) >= GRAINS.index(own)]
     return [grain for grain in finer if grain in DAY_OR_COARSER or grain == "hour"]
 

@@ -15,8 +15,9 @@ import yaml
 
 from cadran.core.query.request import ask
 from cadran.core.semantics import preaggregates
+from cadran.core.semantics.coverage import Coverage
 from cadran.core.semantics.governed import TIME
-from cadran.core.semantics.preaggregates import Coverage, Fact, Preaggregate
+from cadran.core.semantics.preaggregates import Fact, Preaggregate
 from cadran.errors import CadranError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ a later one says otherwise.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from cadran.core.journal import Journal, folder_of
 from cadran.core.journal import entries as entries_of
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from cadran.reports.subjects import Problem, Subject
 
 Decision = Literal["accepted", "rejected", "done"]
-DECISIONS: tuple[Decision, ...] = get_args(Decision)
 _LONGEST = 2000  # characters of a note
 
 
