@@ -5,11 +5,13 @@ Usage: python benchmarks/board.py, in a built project (`make demo`).
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from cadran.server.settings import Settings
 PAGES = ("/board", "/board/kpis", "/board/kpis/net_revenue", "/board/levels", "/board/incidents",
          "/board/impact", "/board/teams/support", "/board/search?q=revenue")  # fmt: skip
 READERS, TIMES = 50, 20
+PAUSE = 5.0  # seconds between two looks of a reader
 
 
 def seconds(client: httpx.Client, page: str) -> float:
@@ -61,20 +64,39 @@ def main() -> None:
             size = len(gzip.compress(client.get(page).content)) / 1000
             print(f"{page:30} {cold:8.2f} {asked:10} {warm * 1000:8.1f} {size:6.1f}", flush=True)
         alone = [seconds(client, "/board") for _ in range(READERS)]
-
-        def reader(_: int) -> list[float]:
-            with httpx.Client(base_url=running.http, timeout=120) as own:
-                times = []
-                for _ in range(4):
-                    times.append(seconds(own, "/board"))
-                    time.sleep(5)  # a person reads
-                return times
-
-        with ThreadPoolExecutor(READERS) as pool:
-            together = [one for times in pool.map(reader, range(READERS)) for one in times]
         print(f"\np95 of /board, kept: one reader {ninety_fifth(alone) * 1000:.0f} ms")
-        print(f"{READERS} readers who look every 5 s {ninety_fifth(together) * 1000:.0f} ms")
+        command = [sys.executable, __file__, "--read", f"{running.http}/board"]
+        print(subprocess.run(command, capture_output=True, text=True, check=True).stdout, end="")
+
+
+async def read(address: str) -> None:
+    """Be 50 readers, each of whom looks every five seconds; then 50 who look at one moment."""
+    limits = httpx.Limits(max_connections=READERS, max_keepalive_connections=READERS)
+    async with httpx.AsyncClient(timeout=120, limits=limits) as client:
+
+        async def looked() -> float:
+            begun = time.perf_counter()
+            (await client.get(address)).raise_for_status()
+            return time.perf_counter() - begun
+
+        async def reader(number: int) -> list[float]:
+            await asyncio.sleep(number * PAUSE / READERS)
+            times = []
+            for _ in range(4):
+                times.append(await looked())
+                await asyncio.sleep(PAUSE)  # a person reads
+            return times
+
+        await asyncio.gather(*(looked() for _ in range(READERS)))  # connections are made
+        each = await asyncio.gather(*(reader(number) for number in range(READERS)))
+        spread = ninety_fifth([one for times in each for one in times]) * 1000
+        burst = ninety_fifth(await asyncio.gather(*(looked() for _ in range(READERS)))) * 1000
+    print(f"{READERS} readers who look every {PAUSE:.0f} s {spread:.0f} ms")
+    print(f"{READERS} at the very same moment {burst:.0f} ms")
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--read"]:
+        asyncio.run(read(sys.argv[2]))
+    else:
+        main()

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -323,6 +324,62 @@ def test_apprise_takes_a_message_and_its_url_is_nowhere_told(tmp_path, monkeypat
     monkeypatch.setenv("CHAT", "nothing://hidden")
     with pytest.raises(AlertsError, match=r"no URL of Apprise\.$"):
         delivery.sender(receiver, tmp_path).send(body, clock())
+
+
+@pytest.fixture
+def posted(monkeypatch):
+    """Bodies that services on the internet would have been sent."""
+    requests = pytest.importorskip("requests")
+    pytest.importorskip("apprise")
+    bodies = []
+
+    def post(*_, data, **__):
+        bodies.append(json.loads(data))
+        return SimpleNamespace(status_code=200, content=b"ok", text="ok", headers={})
+
+    monkeypatch.setattr(requests, "post", post)
+    monkeypatch.setattr(requests, "request", post)
+    return bodies
+
+
+SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/%23general"
+TEAMS = "workflows://prod-1.westus.logic.azure.com/643e69f83c8944/J3NgUYkuqfbXo9gGOk6pWk1KU47pAmsA/"
+PAGE = "https://kpis.example.com/slo/availability_28d:checkout?a=1&b=2"
+
+
+def test_slack_and_teams_get_a_message_as_they_show_it(posted, tmp_path, monkeypatch):
+    lines = ["Checkout burns <its> budget.", "Team: pay_ments_eu.", f"Page: {PAGE}"]
+    body = message.trial("en", NOW) | {"title": "A title", "text": "\n".join(lines), "page": PAGE}
+    for url in (SLACK, TEAMS):
+        monkeypatch.setenv("CHAT", url)
+        receiver = policy.Receiver(name="chat", apprise={"variable": "CHAT"})
+        delivery.sender(receiver, tmp_path).send(body, NOW)
+    slack, card = (sent["attachments"][0] for sent in posted)
+    link = PAGE.replace("&", "&amp;")
+    assert (slack["title"], slack["footer"]) == ("A title", "Cadran")
+    assert slack["text"].splitlines() == [
+        "Checkout burns &lt;its&gt; budget.", "", "- Team: pay_ments_eu.",
+        f"- Page: <{link}|{link}>",
+    ]  # fmt: skip
+    (block,) = card["content"]["body"]  # no heading, which Teams cuts, and no picture of elsewhere
+    assert block["wrap"]
+    assert block["text"].splitlines() == [
+        "**A title**", "", r"Checkout burns \<its\> budget.", "", r"- Team: pay\_ments\_eu.",
+        f"- Page: [{PAGE}]({PAGE})",
+    ]  # fmt: skip
+    assert "http" not in json.dumps(posted).replace(PAGE, "").replace(link, "").replace(
+        "http://adaptivecards.io", ""
+    )
+
+
+def test_a_digest_is_never_too_long_for_slack(posted, tmp_path, monkeypatch):
+    monkeypatch.setenv("CHAT", f"{SLACK}?blocks=yes")
+    chat = delivery.Chat(policy.Receiver(name="chat", apprise={"variable": "CHAT"}), tmp_path)
+    for length in (3_000, 3_001):  # a block takes no more
+        chat.send_letter(delivery.Letter("A title", "text", "x" * length))
+    short, long = (sent["attachments"][0] for sent in posted)
+    assert short["blocks"][1]["text"]["text"] == "x" * 3_000
+    assert long["text"] == "x" * 3_001
 
 
 def test_the_command_tests_runs_lists_and_tells_the_history(shop, tmp_path, capsys, monkeypatch):

@@ -42,7 +42,7 @@ def breakdown(kpi: KpiFacts, w: Words, title: str) -> Markup:
     """The latest month by the card's first dimension."""
     if len(kpi.breakdown) < 2:  # noqa: PLR2004 - one bar compares nothing
         return Markup()
-    return page(rows.ranked(kpi.breakdown, kpi.card, title=title, lang=w.lang))
+    return page(rows.ranked(kpi.breakdown, kpi.card, title=title, lang=w.lang, called=w.member))
 
 
 def course(values: tuple[Any, ...]) -> Markup:

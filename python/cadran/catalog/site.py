@@ -13,6 +13,7 @@ from cadran.catalog import facts, pictures
 from cadran.catalog import facts as dictionary
 from cadran.catalog import facts as history
 from cadran.catalog.texts import Words
+from cadran.core.project import names
 from cadran.errors import QueryError
 from cadran.formats import numbers, periods
 from cadran.formats.words import words
@@ -146,7 +147,8 @@ def build(layer: Layer, out: Path) -> Site:
     }
     for lang in layer.languages:
         others = [other for other in layer.languages if other != lang]
-        pages = _Pages(environment, gathered, tables, Words(lang), out, courses, others)
+        w = Words(lang, names.words(layer.project.root, lang))
+        pages = _Pages(environment, gathered, tables, w, out, courses, others)
         files += pages.write(edits)
     checks = [check for kpi in gathered.kpis.values() for check in kpi.checks]
     broken = [check for check in checks if check.expression and not check.holds]
@@ -224,7 +226,7 @@ class _Pages:
         if card.dimensions:
             title = w(
                 "breakdown", period=periods.label(self.facts.period, "month", w.lang).capitalize(),
-                dimension=card.dimensions[0].rpartition("__")[2].replace("_", " "),
+                dimension=w.name(card.dimensions[0]).lower(),
             )  # fmt: skip
         objective = next(o for o in self.facts.objectives if o["objective"] == card.objective)
         self.page(

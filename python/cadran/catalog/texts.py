@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cadran.formats import periods
-from cadran.formats.words import words
+from cadran.formats.words import named, words
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
 
 _DURATIONS = {
@@ -30,10 +31,11 @@ HOURS_OF_DAY, MINUTES_OF_HOUR = 48, 60
 class Words:
     """The words of one language; `words("by_team")`, with the places in them filled in."""
 
-    def __init__(self, lang: str) -> None:
-        """Speak `en` or `fr`."""
+    def __init__(self, lang: str, names: Mapping[str, str] | None = None) -> None:
+        """Speak `en` or `fr`; `names` are what the project calls members, as `names.words` has."""
         self.lang = lang
         self._words = words("catalog", lang)
+        self._names = words("pages", lang) | dict(names or {})
 
     def __call__(self, key: str, **places: Any) -> str:
         """The words of a key; a key without words is shown as it is, with spaces."""
@@ -41,6 +43,14 @@ class Words:
         if text is None:
             return key.replace("_", " ").capitalize()
         return text.format(**places) if places else text
+
+    def name(self, dimension: str) -> str:
+        """A dimension in words."""
+        return named(dimension, self.lang, self._names)
+
+    def member(self, value: Any) -> str:
+        """A member of a dimension: what the project calls it, else its value in the data."""
+        return self._names.get(f"name_{value}", str(value))
 
     def day(self, day: dt.date) -> str:
         """A day as it is written in a sentence."""

@@ -27,7 +27,7 @@ from cadran.formats.words import words
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cadran.core.project.cards import Card
 
@@ -136,7 +136,14 @@ def versions(  # noqa: PLR0913 - two versions and their names
     )
 
 
-def ranked(data: Any, card: Card, *, title: str, lang: str = "en") -> Bars:
+def ranked(
+    data: Any,
+    card: Card,
+    *,
+    title: str,
+    lang: str = "en",
+    called: Callable[[Any], str] = str,
+) -> Bars:
     """A KPI by member of one dimension, the greatest first, each with its figure.
 
     Args:
@@ -145,6 +152,7 @@ def ranked(data: Any, card: Card, *, title: str, lang: str = "en") -> Bars:
         card: of the KPI.
         title: what a screen reader says.
         lang: language of the figures.
+        called: gives what a member is called.
     """
     rows = _greatest(data, card)
     by = next((name for name in (rows[0] if rows else ()) if name != card.name), "")
@@ -162,7 +170,7 @@ def ranked(data: Any, card: Card, *, title: str, lang: str = "en") -> Bars:
         title,
         tuple(
             Bar(
-                _NO_MEMBER if row[by] is None else str(row[by]),
+                _NO_MEMBER if row[by] is None else called(row[by]),
                 measure(row[card.name], card.unit, decimals=card.decimals, lang=lang),
                 (segment(value),),
             )

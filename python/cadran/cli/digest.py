@@ -11,7 +11,7 @@ from cadran.access import authorize
 from cadran.access import policy as policies
 from cadran.access.caller import LOCAL, Caller
 from cadran.cli.common import describe
-from cadran.core.project import artifacts
+from cadran.core.project import artifacts, names
 from cadran.core.warehouse import Confinement
 from cadran.errors import CadranError, PolicyError, QueryError, UnknownNameError
 from cadran.formats import files
@@ -180,8 +180,11 @@ def _made(  # noqa: PLR0913, PLR0917 - for whom and of what
         reader = Reader(source, view, cache(partial(service.sees_whole, caller)))
         if one.period == digest.LAST:
             reader = digest.last_period(reader)
-        words = Words(view.lang, service_levels.zone(reader))
-        name = parsed.name or source.layer.project.title
+        project = source.layer.project
+        words = Words(
+            view.lang, service_levels.zone(reader), more=names.words(project.root, view.lang)
+        )
+        name = parsed.name or project.title
         made = digest.digest(reader, words, name=name, address=address)
         window = reader.window(reader.cards())
     period = period_text(window.first, window.grain) if window else view.grain

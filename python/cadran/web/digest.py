@@ -7,7 +7,6 @@ cell, its charts are PNG, and whatever a picture shows stands in words or in a t
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from cadran.charts.svg import LIGHT
 from cadran.errors import QueryError
 from cadran.formats import periods
 from cadran.insight import service_levels
-from cadran.reliability.alerts.delivery import Letter
+from cadran.reliability.alerts.delivery import Letter, marked
 from cadran.web import levels as level_pages
 from cadran.web import overview
 from cadran.web.parts import breakdown, tile_plot
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 LAST = "last"  # the period before one that is not over
 _MOST_LEVELS = 8
 _CHART, _CHART_HEIGHT, _SPARK = 320.0, 190.0, 170.0  # points; they are stretched to the mail
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>#|])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +140,7 @@ def digest(reader: Reader, w: Words, *, name: str, address: str = "") -> Digest:
         content["title"],
         rendered("digest.html", w, **content),
         rendered("digest.txt", w, marks=False, escaped=str, **content),
-        rendered("digest.txt", w, marks=True, escaped=_marked, **content),
+        rendered("digest.txt", w, marks=True, escaped=marked, **content),
         pictures,
     )
 
@@ -165,8 +163,3 @@ def _title(name: str, window: Window, w: Words) -> str:
 def _month(reader: Reader, window: Window) -> Any:
     """The month whose contracts are told: that of the window's end."""
     return periods.start_of(min(window.last, reader.last_day()), "month")
-
-
-def _marked(text: object) -> str:
-    """A text in which Markdown finds no mark."""
-    return _MARKDOWN.sub(r"\\\1", str(text))

@@ -16,7 +16,8 @@ import hashlib
 import hmac
 import json
 import logging
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cadran.errors import AlertsError, ServiceError
@@ -43,15 +44,15 @@ class Letter:
         title: of it.
         text: in words.
         marked: as Markdown, for chats.
-        html: as a mail, whose pictures are named `cid:<name>`.
+        html: as a mail, whose pictures are named `cid:<name>`; empty where words do.
         pictures: PNG by name.
     """
 
     title: str
     text: str
     marked: str
-    html: str
-    pictures: Mapping[str, bytes]
+    html: str = ""
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Sender(Protocol):
@@ -161,8 +162,7 @@ class Chat:
     def send(self, body: dict[str, Any], now: dt.datetime) -> None:  # noqa: ARG002 - chats have their own clock
         """Write it."""
         kind = "success" if body["status"] == "resolved" else _KINDS[body["labels"]["severity"]]
-        if not self._chat().notify(title=body["title"], body=body["text"], notify_type=kind):
-            raise ServiceError(f"Receiver '{self._receiver.name}' did not take the message.")
+        self._write(Letter(body["title"], body["text"], _listed(body)), kind)
 
     def send_files(self, title: str, body: str, files: Sequence[Path]) -> None:
         """Send files with a message.
@@ -192,15 +192,18 @@ class Chat:
             ServiceError: a service did not take it.
             AlertsError: as `send`.
         """
+        self._write(letter, "info")
+
+    def _write(self, letter: Letter, kind: str) -> None:
         chat = self._chat()
         from apprise import Apprise, AppriseAttachment
         from apprise.attachment.memory import AttachMemory
 
         every_one_took_it = True
         for service in chat:
-            attached = None
+            title, attached = letter.title, None
             # Mail alone can show attached pictures within its text.
-            if hasattr(service, "inline") and service.resolve_format("html") == "html":
+            if letter.html and hasattr(service, "inline") and _takes(service, "html"):
                 service.inline = True
                 form, body = "html", letter.html
                 attached = AppriseAttachment(
@@ -209,18 +212,18 @@ class Chat:
                         for name, content in letter.pictures.items()
                     ]
                 )
-            elif service.resolve_format("markdown") == "markdown":
-                form, body = "markdown", letter.marked
+            elif _takes(service, "markdown"):
+                form = "markdown"
+                title, body = _dressed(service, title, letter.marked)
             else:
                 form, body = "text", letter.text
-            alone = Apprise()
+            alone = Apprise(asset=chat.asset)
             alone.add(service)
             every_one_took_it &= bool(
                 alone.notify(
-                    title=letter.title, body=body, body_format=form, notify_type="info",
-                    attach=attached,
+                    title=title, body=body, body_format=form, notify_type=kind, attach=attached
                 )
-            )  # fmt: skip
+            )
         if not every_one_took_it:
             raise ServiceError(f"Receiver '{self._receiver.name}' did not take the message.")
 
@@ -235,7 +238,11 @@ class Chat:
         # What Apprise logs may hold the URL, in which secrets stand.
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
         assert self._receiver.apprise is not None  # noqa: S101 - a chat has one
-        chat = apprise.Apprise()
+        # Messages are signed by the project, and load no picture from somewhere else.
+        asset = apprise.AppriseAsset(
+            app_id="Cadran", app_desc="Cadran", app_url="", image_url_mask="", image_url_logo=""
+        )
+        chat = apprise.Apprise(asset=asset)
         if not chat.add(self._receiver.apprise.read(self._root)):
             raise AlertsError(
                 f"What stands for receiver '{self._receiver.name}' is no URL of Apprise."
@@ -244,6 +251,39 @@ class Chat:
 
 
 _KINDS = {"page": "failure", "ticket": "warning"}
+_MARKS = re.compile(r"([\\`*_\[\]<>#|])")
+_MARKS_OF_SLACK = re.compile(r"\\([`*_|])")
+_MOST_OF_A_BLOCK = 3_000  # characters that Slack takes in one
+
+
+def marked(text: object) -> str:
+    """A text in which Markdown finds no mark."""
+    return _MARKS.sub(r"\\\1", str(text))
+
+
+def _listed(body: dict[str, Any]) -> str:
+    """A message of an alert as Markdown: its first sentence, and what is known as a list."""
+    first, *lines = (marked(line) for line in body["text"].splitlines())
+    for url in filter(None, (body.get("runbook"), body.get("page"))):
+        # A card of Teams makes no link of an address alone.
+        lines = [line.replace(marked(url), f"[{url}]({url})") for line in lines]
+    return "\n".join([first, "", *(f"- {line}" for line in lines)])
+
+
+def _takes(service: Any, form: str) -> bool:
+    return bool(service.resolve_format(form) == form)
+
+
+def _dressed(service: Any, title: str, text: str) -> tuple[str, str]:
+    """Title and Markdown as a service shows them whole."""
+    kind = type(service).__name__
+    if kind == "NotifyWorkflows":  # Teams cuts a heading at the end of its line
+        return "", f"**{marked(title)}**\n\n{text}"
+    if kind == "NotifySlack":  # whose own marks know no backslash
+        text = _MARKS_OF_SLACK.sub(r"\1", text)
+        if service.use_blocks and len(text) > _MOST_OF_A_BLOCK:
+            service.use_blocks = False  # which would refuse the message
+    return title, text
 
 
 def sender(receiver: Receiver, root: Path) -> Sender:
