@@ -29,11 +29,18 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class CadranError(Exception):
-    """Anything that Cadran refuses or cannot do."""
+    """Anything that Cadran refuses or cannot do.
+
+    Attributes:
+        worded: the key of its words in `words.yml` and what their places hold; None where its
+            sentence is in English alone.
+    """
+
+    worded: tuple[str, Mapping[str, object]] | None = None
 
 
 class ProjectError(CadranError, FileNotFoundError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import html
 import json
 import secrets
 import shutil
@@ -23,7 +24,8 @@ from guarded import PROJECT
 from cadran.access.authentication import Client, Provider
 from cadran.core.project import artifacts
 from cadran.errors import PolicyError
-from cadran.server import sign_in
+from cadran.formats.words import words
+from cadran.server import problems, sign_in
 from cadran.server.run import serving
 from cadran.server.settings import Settings
 
@@ -261,6 +263,30 @@ def test_an_id_token_that_is_of_something_else_signs_nobody_in(browser, provider
 def test_what_the_provider_says_against_it_is_told_in_a_sentence(browser, provider, back, sentence):
     with at(provider, back=back):
         refused(browser, begun(browser), sentence)
+
+
+def test_what_is_wrong_is_told_in_the_language_of_the_page(browser, provider):
+    french = {"accept-language": "fr"}
+
+    def told(address, **more):
+        return html.unescape(browser.get(address, headers=french, **more).text)
+
+    with at(provider, back={"error": "access_denied"}):
+        page = told(begun(browser))
+    assert "a refusé l\N{RIGHT SINGLE QUOTATION MARK}identification (access_denied)." in page
+    assert "The provider" not in page
+    assert "dans un autre navigateur" in told("/board/sign-in/back?state=made-up&code=x")
+    with at(provider, claims={"exp": 1}):
+        assert "identification a expiré : recommencez." in told(begun(browser))
+    reply = browser.post("/board/sign-in?lang=fr", data={"token": "cadran_none"})
+    assert "est pas connu ici." in html.unescape(reply.text)
+    # What has no words of its own is told by its kind, with the sentence itself beside it.
+    browser.get(begun(browser))
+    page = told("/board/kpis/nothing")
+    assert "existe pas, ou ne vous est pas montré." in page
+    assert """lang="en">There is no KPI 'nothing'""" in page
+    assert "Ce nom" not in browser.get("/board/kpis/nothing?lang=en").text
+    assert problems.TITLES.keys() <= words("problems", "fr").keys()
 
 
 def test_a_verifier_that_is_not_that_of_the_challenge_signs_nobody_in(browser, provider):

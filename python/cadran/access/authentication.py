@@ -21,6 +21,7 @@ from cadran.access import tokens
 from cadran.access.caller import LOCAL, Caller
 from cadran.errors import PolicyError, UnauthenticatedError
 from cadran.formats.validation import Strict, Takes, Text
+from cadran.formats.words import refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,12 +104,11 @@ class Bearers:
         # What is looked up is a hash of 256 random bits: how long it takes tells nothing of them.
         token = self._by_hash.get(digest)
         if token is None or not hmac.compare_digest(token.hash, digest):
-            raise UnauthenticatedError("The token is not known here.")
+            raise refusal(UnauthenticatedError, "token_unknown")
         ended = token.ended(dt.datetime.now(dt.UTC))
         if ended is not None:
-            raise UnauthenticatedError(
-                f"The token of {token.name} ending in {token.last} is {ended}: ask for a new one."
-            )
+            key = "token_revoked" if ended == "revoked" else "token_expired"
+            raise refusal(UnauthenticatedError, key, name=token.name, last=token.last)
         return token.caller
 
     def waits(self, bearer: str | None) -> bool:
@@ -124,7 +124,7 @@ class Bearers:
             UnauthenticatedError: the ID token is not for this sign-in, or nobody signs in here.
         """
         if self._logins is None or len(id_token) > _LONGEST:
-            raise UnauthenticatedError("The token is not known here.")
+            raise refusal(UnauthenticatedError, "token_unknown")
         return self._logins.identified(id_token, nonce)
 
     def _look(self) -> None:
@@ -274,7 +274,7 @@ class Logins:
         """
         client = self._provider.client
         if client is None:
-            raise UnauthenticatedError("Nobody signs in at a provider here.")
+            raise refusal(UnauthenticatedError, "no_provider")
         return self._checked(id_token, client.id, nonce)[0]
 
     def _checked(
@@ -298,19 +298,19 @@ class Logins:
                 options={"require": ["exp", "iss", "aud"]},
             )  # fmt: skip
         except jwt.ExpiredSignatureError:
-            raise UnauthenticatedError("The login has expired: log in again.") from None
+            raise refusal(UnauthenticatedError, "login_expired") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as problem:
             _LOG.info("refused a login: %s", type(problem).__name__)
-            raise UnauthenticatedError("The token is not known here.") from None
+            raise refusal(UnauthenticatedError, "token_unknown") from None
         if nonce is not None:
             own = hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode())
             if not own or claims.get("azp", audience) != audience:
-                raise UnauthenticatedError("The login is not of this sign-in: begin it again.")
+                raise refusal(UnauthenticatedError, "other_sign_in")
         if float(claims["exp"]) > time.time() + _LONGEST_LOGIN:
             raise UnauthenticatedError("The login holds for more than a year: log in for less.")
         name = _claim(claims, provider.name_claim) or claims.get("sub")
         if not isinstance(name, str) or not name.isprintable():
-            raise UnauthenticatedError(f"The login says no name: it has no {provider.name_claim}.")
+            raise refusal(UnauthenticatedError, "no_name", claim=provider.name_claim)
         roles = _claim(claims, provider.roles_claim)
         words = roles.split() if isinstance(roles, str) else roles
         role_names = [str(word) for word in words] if isinstance(words, list) else []

@@ -27,6 +27,7 @@ from cadran.errors import (
     UnauthenticatedError,
     UnknownNameError,
 )
+from cadran.formats.words import sentences
 from cadran.governance.notes import Remark, due_of
 from cadran.insight import service_levels
 from cadran.insight.readings import MOST_KEPT, Reader
@@ -212,9 +213,11 @@ class Board:
         fault = problem_of(problem)
         is_missing = isinstance(problem, UnknownNameError)
         words = Words(view.lang)
+        error = problem if isinstance(problem, CadranError) else CadranError()
+        sentence, detail = sentences(error, fault.kind, fault.sentence, view.lang)
         text = rendered(
             "refused.html", words, view=view, pages=pages.NAVIGATION, here="", path="/board",
-            events="", until=None, signed_in=False, sentence=fault.sentence,
+            events="", until=None, signed_in=False, sentence=sentence, detail=detail,
             title=words("not_there" if is_missing else "refused"),
         )  # fmt: skip
         return html(text, fault.status, fault.headers)

@@ -31,6 +31,7 @@ from cadran.errors import (
     ServiceError,
     UnauthenticatedError,
 )
+from cadran.formats.words import refusal, sentences
 from cadran.insight.view import View
 from cadran.insight.wording import Words
 from cadran.server.browsers import HEADERS, form_of, html, is_own, language, own_path
@@ -156,10 +157,10 @@ class SignIn:
         token, to = form.get("token", "").strip(), own_path(form.get("to", ""))
         try:
             if not token or len(token) > _LONGEST:
-                raise UnauthenticatedError("The token is empty or too long.")
+                raise refusal(UnauthenticatedError, "token_unfit")
             await self._server_context.identify(f"Bearer {token}")
         except CadranError as problem:
-            return self._page(lang, to, 401, str(problem))
+            return self._page(lang, to, 401, problem)
         reply = RedirectResponse(to, 303)
         self._keep(reply, TOKEN, token, _MONTH)
         return reply
@@ -171,7 +172,7 @@ class SignIn:
         try:
             endpoint = (await self._discovered())["authorization_endpoint"]
         except CadranError as problem:
-            return self._page(lang, to, _status(problem), str(problem))
+            return self._page(lang, to, _status(problem), problem)
         known = request.cookies.get(FLOW, "")  # of a sign-in in another window of the same browser
         browser = known if len(known) == _NAME_LENGTH else secrets.token_urlsafe(32)
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -196,23 +197,20 @@ class SignIn:
         to = begun.to if begun else "/board"
         try:
             if begun is None or not hmac.compare_digest(begun.browser, browser):
-                raise UnauthenticatedError(
-                    "This sign-in was begun in another browser, was used before, or took longer"
-                    " than ten minutes: begin it again."
-                )
+                raise refusal(UnauthenticatedError, "sign_in_over")
             if said.get("iss", self._issuer) != self._issuer:
-                raise UnauthenticatedError("Another provider answered than the one asked.")
+                raise refusal(UnauthenticatedError, "other_provider")
             if "error" in said:
-                raise UnauthenticatedError(_refusal(said))
+                raise _refused(said)
             tokens = await self._exchanged(said.get("code", ""), begun.verifier)
             id_token = tokens.get("id_token")
             if not isinstance(id_token, str):
-                raise ServiceError("The provider sent no ID token: ask for the scope openid.")
+                raise refusal(ServiceError, "no_id_token")
             caller = await asyncio.to_thread(
                 self._server_context.who.identified, id_token, begun.nonce
             )
         except CadranError as problem:
-            return self._page(lang, to, _status(problem), str(problem))
+            return self._page(lang, to, _status(problem), problem)
         session = secrets.token_urlsafe(32)
         self._sessions.put(session, caller, _HOURS)
         reply = RedirectResponse(to, 303, HEADERS)
@@ -238,8 +236,14 @@ class SignIn:
             secure=self._is_secure,
         )  # fmt: skip
 
-    def _page(self, lang: str, to: str, status: int, sentence: str = "") -> Response:
+    def _page(
+        self, lang: str, to: str, status: int, problem: CadranError | None = None
+    ) -> Response:
         words, to = Words(lang), own_path(to)
+        sentence = detail = ""
+        if problem is not None:
+            kind = problem_of(problem).kind if _status(problem) != _BAD_GATEWAY else "provider"
+            sentence, detail = sentences(problem, kind, str(problem), lang)
         start = end = ""
         if self._client is not None:
             start = f"/board/sign-in/start?{urlencode({'lang': lang, 'to': to})}"
@@ -247,7 +251,8 @@ class SignIn:
         text = rendered(
             "sign_in.html", words, view=View(lang=lang), pages=(), here="", path="/board/sign-in",
             events="", until=None, signed_in=False, title=words("sign_in"), to=to,
-            sentence=sentence, start=start, end=end, provider=urlsplit(self._issuer).netloc,
+            sentence=sentence, detail=detail, start=start, end=end,
+            provider=urlsplit(self._issuer).netloc,
         )  # fmt: skip
         return html(text, status)
 
@@ -263,9 +268,7 @@ class SignIn:
         address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
         status, found = await self._asked("GET", address)
         if status != _OK or found.get("issuer") != self._issuer:
-            raise ServiceError(
-                f"The provider {self._issuer} does not publish at {address} where to sign in."
-            )
+            raise refusal(ServiceError, "not_published", issuer=self._issuer, address=address)
         names = ("authorization_endpoint", "token_endpoint", "end_session_endpoint")
         # Whoever is trusted with the answer is trusted over TLS, as the provider itself is.
         scheme = urlsplit(self._issuer).scheme
@@ -275,7 +278,7 @@ class SignIn:
             if isinstance(found.get(name), str) and urlsplit(found[name]).scheme == scheme
         }
         if not {*names[:2]} <= endpoints.keys():
-            raise ServiceError(f"The provider {self._issuer} names no address to sign in at.")
+            raise refusal(ServiceError, "no_address", issuer=self._issuer)
         methods = found.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
         endpoints["in_body"] = "client_secret_basic" not in methods
         self._endpoints = time.monotonic(), endpoints
@@ -304,7 +307,7 @@ class SignIn:
             "POST", endpoints["token_endpoint"], data=content, auth=authorization
         )
         if status != _OK:
-            raise UnauthenticatedError(_refusal(found))
+            raise _refused(found)
         return found
 
     async def _asked(self, method: str, address: str, **more: Any) -> tuple[int, dict[str, Any]]:
@@ -317,7 +320,7 @@ class SignIn:
         import httpx
 
         if self._asking >= _AT_ONCE:
-            raise LimitError("Too many sign in at once: try again in a moment.", retry_after=2.0)
+            raise refusal(_crowd, "too_many_sign_in")
         self._asking += 1
         headers = {"accept": "application/json"}
         try:
@@ -330,17 +333,15 @@ class SignIn:
                 async for part in answer.aiter_bytes():
                     body += part
                     if len(body) > _MOST_BYTES:
-                        raise ServiceError("The provider answers with more than it could have.")
+                        raise refusal(ServiceError, "too_long_an_answer")
             found = json.loads(body or b"{}")
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as problem:
-            raise ServiceError(
-                f"The provider {urlsplit(address).netloc} cannot be reached:"
-                f" {type(problem).__name__}. Try again in a moment."
-            ) from None
+            raise refusal(
+                ServiceError, "unreachable", place=urlsplit(address).netloc,
+                reason=type(problem).__name__,
+            ) from None  # fmt: skip
         except ValueError:
-            raise ServiceError(
-                f"The provider {urlsplit(address).netloc} does not answer in JSON."
-            ) from None
+            raise refusal(ServiceError, "no_json", place=urlsplit(address).netloc) from None
         finally:
             self._asking -= 1
         return answer.status_code, found if isinstance(found, dict) else {}
@@ -361,12 +362,18 @@ def _status(problem: CadranError) -> int:
     return _BAD_GATEWAY if isinstance(problem, ServiceError) else problem_of(problem).status
 
 
-def _refusal(said: Mapping[str, Any]) -> str:
+def _crowd(sentence: str) -> LimitError:
+    return LimitError(sentence, retry_after=2.0)
+
+
+def _refused(said: Mapping[str, Any]) -> UnauthenticatedError:
     """What the provider says against a sign-in, in one sentence."""
     told = (str(said.get(name, "")) for name in ("error", "error_description"))
     words = [" ".join("".join(filter(str.isprintable, text)).split())[:200] for text in told]
-    reason = ": ".join(filter(None, words)) or "it does not say why"
-    return f"The provider refused the sign-in ({reason})."
+    reason = ": ".join(filter(None, words))
+    if not reason:
+        return refusal(UnauthenticatedError, "refused_without_reason")
+    return refusal(UnauthenticatedError, "refused_by_provider", reason=reason)
 
 
 def _secret(client: Client) -> str | None:
