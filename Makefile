@@ -14,7 +14,7 @@ ROWS ?= 20000000
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style on-postgres test test-superset test-clients test-spark test-random test-preaggregates test-walkthrough bench bench-server bench-spark bench-board bench-collector bench-live bench-reliability test-kills test-pythons site clean FORCE
+.PHONY: help setup demo build lint lint-types lint-kpis lint-sql lint-style on-postgres test test-superset test-clients test-spark test-random test-preaggregates test-walkthrough bench bench-server bench-spark bench-board bench-collector bench-live bench-reliability test-kills test-live-chain test-pythons site clean FORCE
 
 export DO_NOT_TRACK := 1
 export CADRAN_TARGET := $(TARGET)
@@ -161,6 +161,9 @@ bench-live: .venv/.stamp ## From an event to its SLO's status: lag, ticks, memor
 test-kills: .venv/.stamp ## Kill collector and server 20 times under load: what was acknowledged counts once
 	@CADRAN_TEST_KILLS=20 .venv/bin/python -m pytest python/tests/test_collect_server.py \
 		python/tests/test_hot.py -k killed_at_random
+
+test-live-chain: .venv/.stamp ## Collector, server, demo and a real Alertmanager together, killed on the way (8 minutes)
+	@CADRAN_TEST_CHAIN=1 .venv/bin/python -m pytest -s python/tests/test_live_chain.py
 
 bench-reliability: .venv/.stamp ## 200 SLOs over 90 days of minutes: full build, one minute more, status
 	@test -d data/demo || $(CADRAN) demo --scale 0.05

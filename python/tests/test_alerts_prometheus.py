@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import random
@@ -153,6 +154,15 @@ def test_the_last_minute_is_as_the_status_has_it(demo):
 @pytest.fixture
 def alertmanager(tool, tmp_path):
     """An Alertmanager with a receiver of its own: its address, and the receiver."""
+    inhibit = {"source_matchers": ['severity="page"'], "target_matchers": ['severity="ticket"'],
+               "equal": ["slo"]}  # fmt: skip
+    with with_alertmanager(tool, tmp_path, inhibit_rules=[inhibit]) as both:
+        yield both
+
+
+@contextlib.contextmanager
+def with_alertmanager(tool, folder, **more):
+    """An Alertmanager that tells a webhook, as long as the block runs."""
     program = tool("alertmanager")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -162,14 +172,12 @@ def alertmanager(tool, tmp_path):
             "route": {"receiver": "hook", "group_by": ["slo"], "group_wait": "300ms",
                       "group_interval": "300ms", "repeat_interval": "1h"},
             "receivers": [{"name": "hook", "webhook_configs": [{"url": hook.url}]}],
-            "inhibit_rules": [{"source_matchers": ['severity="page"'],
-                               "target_matchers": ['severity="ticket"'], "equal": ["slo"]}],
+            **more,
         }  # fmt: skip
-        (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config))
+        (folder / "alertmanager.yml").write_text(yaml.safe_dump(config))
         process = subprocess.Popen(
-            [program, f"--config.file={tmp_path}/alertmanager.yml",
-             f"--storage.path={tmp_path}/am", "--cluster.listen-address=",
-             f"--web.listen-address=127.0.0.1:{port}"],
+            [program, f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/am",
+             "--cluster.listen-address=", f"--web.listen-address=127.0.0.1:{port}"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
