@@ -296,7 +296,7 @@ def test_what_fires_says_once_a_service_what_is_at_stake(layer, kept):
     assert [alert.at_stake for alert in told] == ["", ""]
 
 
-def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none():
+def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none(layer):
     steps = [
         ("slow", "pending", "09:00"), ("slow", "firing", "09:05"), ("slow", "keep firing", "09:20"),
         ("fast", "firing", "09:30"), ("slow", "resolved", "09:40"),
@@ -308,7 +308,7 @@ def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none
     ]  # fmt: skip
     slow = {Key("budget_burn", "a:b", "slow"): SimpleNamespace(facts={"kpi": "hidden"})}
     store = SimpleNamespace(history=lambda most: rows[::-1][:most], standings=lambda: slow)
-    source = SimpleNamespace(layer=SimpleNamespace(is_kpi=lambda _: False))
+    source = SimpleNamespace(layer=layer)
     whole = Reader(source, View(), lambda _: True)
     fired = alerts.firings(whole, store, Words("en"), {"a:b": "B"})
     assert [(one.subject, one.began.minute, one.ended and one.ended.minute) for one in fired] == [

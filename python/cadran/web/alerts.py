@@ -158,6 +158,6 @@ def _instant(text: str) -> dt.datetime:
 def _may_see(reader: Reader, facts: dict[str, Any], subject: str) -> bool:
     """Whether whoever asks sees what an alert is about: its KPI, else every incident."""
     kpi = facts.get("kpi")
-    if kpi is None and reader.source.layer.is_kpi(subject):
+    if kpi is None and any(card.name == subject for card in reader.source.layer.kpis()):
         kpi = subject
     return reader.whole(str(kpi or "incident_count"))
