@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 _SIGNS = {"ok": "●", "near": "◐", "bad": "▲", "": "○"}
 _MINUTES_OF_HOUR, _HOURS_OF_DAY = 60, 24
+_LONE = re.compile(r" ([:;?!»])|(«) ")
+
+
+def _unbroken(text: str) -> str:
+    """French signs beside the words that they belong to, so that no line begins with one."""
+    return _LONE.sub(lambda found: f"{found[2] or ''}{numbers.WIDE}{found[1] or ''}", text)
 
 
 class Words:
@@ -35,7 +42,9 @@ class Words:
     def __call__(self, key: str, /, **places: Any) -> str:
         """The words of a key."""
         text = self._words[key]
-        return text.format(**places) if places else text
+        if places:
+            text = text.format(**places)
+        return _unbroken(text) if self.lang == "fr" else text
 
     def name(self, name: str) -> str:
         """A dimension, scope or service in words: those there are for it, else the name itself."""

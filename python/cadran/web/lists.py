@@ -156,10 +156,10 @@ def _places(reader: Reader, w: Words) -> list[tuple[Hit, str, str]]:
         for scope in sorted({c.scope for c in reader.source.kpis if c.tier != "strategic"})
     ]
     for level in service_levels.levels(reader, w):
-        name = f"{level.service} {level.label} {level.id}"
-        places.append((Hit("/board/levels", name, level.target), name, w("levels")))
+        hit = Hit(f"/board/levels/{level.id}", f"{level.service} · {level.label}", level.target)
+        places.append((hit, f"{level.service} {level.label} {level.id}", w("levels")))
     for row in service_levels.incidents(reader):
         name = f"{row['incident_id']} · {w.name(row['service'])}"
-        said = f"{row['cause']}, {w.day(row['started_at'].date())}"
+        said = f"{w.name(str(row['cause']))}, {w.day(row['started_at'].date())}"
         places.append((Hit(f"/board/incidents/{row['incident_id']}", name, said), name, said))
     return places
