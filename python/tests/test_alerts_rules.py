@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import logging
 import re
 import socket
 import threading
@@ -382,7 +383,10 @@ def test_a_digest_is_never_too_long_for_slack(posted, tmp_path, monkeypatch):
     assert long["text"] == "x" * 3_001
 
 
-def test_the_command_tests_runs_lists_and_tells_the_history(shop, tmp_path, capsys, monkeypatch):
+def test_the_command_tests_runs_lists_and_tells_the_history(
+    shop, tmp_path, capsys, caplog, monkeypatch
+):
+    caplog.set_level(logging.INFO)
     monkeypatch.setenv("HOOK_SECRET", SECRET)
     root = tmp_path
     with Hook() as hook:
@@ -410,8 +414,10 @@ def test_the_command_tests_runs_lists_and_tells_the_history(shop, tmp_path, caps
         assert hook.received == []
         assert main(["alerts", "test", *where, "--send", "hook"]) == 0
         assert "test" in hook.bodies[0]["title"]
+        caplog.clear()
         assert main(["alerts", "run", *where, "--once"]) == 0
         assert "low/revenue" in capsys.readouterr().out
+        assert hook.url not in caplog.text  # a secret may stand in it
         text = hook.bodies[1]["text"]
         assert text.startswith("Revenue was €30.30 in January 2026. The bound is €31.00.")
         assert "sales@example.com" in text

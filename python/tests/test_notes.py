@@ -167,6 +167,8 @@ def test_a_page_shows_notes_to_who_sees_the_whole_kpi_and_of_an_incident_those_a
     [note] = pages.of_incident(reader, w, "i0001").texts
     assert (note.text, note.about) == ("net_revenue i0001", "Net_Revenue, 2026-08")
     marks = pages.marks(reader, w, "net_revenue", dt.date(2026, 9, 30))
-    assert [mark.text for mark in marks] == ["Note : net_revenue i0001", "Note : net_revenue"]
+    assert [mark.text for mark in marks] == [
+        "Note\xa0: net_revenue i0001", "Note\xa0: net_revenue",
+    ]  # fmt: skip
     assert pages.marks(reader, w, "net_revenue", dt.date(2026, 7, 31)) == []
     assert pages.marks(reader, w, "order_count", dt.date(2026, 9, 30)) == []

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import logging
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import add_action, add_format, add_project, examples, open_layer, write_rows
+from cadran.cli.common import (
+    add_action,
+    add_format,
+    add_project,
+    begin_log,
+    examples,
+    open_layer,
+    write_rows,
+)
 from cadran.core.project import artifacts
 from cadran.errors import CadranError, UnknownNameError
 from cadran.formats import periods
@@ -180,7 +187,7 @@ def _send(policies: Policies, name: str, root: Path) -> None:
 def _run(parsed: argparse.Namespace) -> int:
     from cadran.reliability.alerts.evaluator import opened
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    begin_log()
     policies = _policies(parsed)
     project = artifacts.find(parsed.project_dir, parsed.manifest, parsed.database)
     # Copies are read, as a server does: a build must not wait for a look, nor a look for it.

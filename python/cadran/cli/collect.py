@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import examples
+from cadran.cli.common import begin_log, examples
 from cadran.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def run(parsed: argparse.Namespace) -> int:
     from cadran.telemetry import settings
     from cadran.telemetry.collector import collect
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    begin_log()
     names = ("host", "port", "folder", "tokens", "insecure")
     flags: dict[str, Any] = {name: getattr(parsed, name) for name in names}
     if bool(parsed.certificate) != bool(parsed.key):

@@ -6,6 +6,7 @@ import argparse
 import csv
 import datetime as dt
 import io
+import logging
 import re
 import sys
 import textwrap
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cadran.core.layer import Layer
+
+
+def begin_log() -> None:
+    """Write to the errors what a command that goes on and on does."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    # Its lines are addresses, in which secrets may stand.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def add_project(parser: argparse.ArgumentParser, *, built: bool = True) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cadran.cli.common import describe
+from cadran.cli.common import begin_log, describe
 from cadran.core.project import artifacts
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run(parsed: argparse.Namespace) -> int:
     from cadran.server import settings
     from cadran.server.run import serve
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    begin_log()
     project = artifacts.find(parsed.project_dir, parsed.manifest, parsed.database)
     flags = {name: getattr(parsed, name) for name in (*_FLAGS, "insecure", "live")}
     serve(project, settings.read(project.root, flags), _announce)
