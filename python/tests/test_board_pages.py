@@ -301,9 +301,10 @@ def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none
         ("slow", "pending", "09:00"), ("slow", "firing", "09:05"), ("slow", "keep firing", "09:20"),
         ("fast", "firing", "09:30"), ("slow", "resolved", "09:40"),
     ]  # fmt: skip
+    windows = {"slow": {"long_minutes": 4320, "short_minutes": 360}, "fast": {}}
     rows = [
         {"rule": "budget_burn", "subject": "a:b", "tier": tier, "severity": "page",
-         "to_state": state, "at": f"2026-11-01T{at}:00+00:00"}
+         "to_state": state, "at": f"2026-11-01T{at}:00+00:00", "values": windows[tier]}
         for tier, state, at in steps
     ]  # fmt: skip
     slow = {Key("budget_burn", "a:b", "slow"): SimpleNamespace(facts={"kpi": "hidden"})}
@@ -313,6 +314,9 @@ def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none
     fired = alerts.firings(whole, store, Words("en"), {"a:b": "B"})
     assert [(one.subject, one.began.minute, one.ended and one.ended.minute) for one in fired] == [
         ("B", 30, None), ("B", 5, 40),
+    ]  # fmt: skip
+    assert [one.rule.replace("\N{NO-BREAK SPACE}", " ") for one in fired] == [
+        "Budget burns too fast", "Budget burns too fast, 3.0 d · 6 h",
     ]  # fmt: skip
     assert alerts.firings(Reader(source, View(), lambda _: False), store, Words("en"), {}) == []
     sees = Reader(source, View(), lambda kpi: kpi != "hidden")

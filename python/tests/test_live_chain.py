@@ -35,8 +35,8 @@ pytestmark = pytest.mark.skipif(
 )
 SLO, TARGET = "availability_28d:checkout", Decimal("0.999")
 # The tiers' factors are those of the policy; their windows are minutes, so that they end.
-WINDOWS = {"fast": (4, 1), "medium": (5, 2), "slow": (6, 2), "trickle": (7, 3)}
-FACTORS = {"fast": "13.44", "medium": "5.6", "slow": "2.8", "trickle": "0.933333"}
+WINDOWS = {"fast": (4, 1), "medium": (5, 2), "slow": (6, 2)}
+FACTORS = {"fast": "13.44", "medium": "5.6", "slow": "2.8"}
 LEAST_UNITS, LEAST_BAD = 100, 5  # of the policy: below, a tier stays silent
 # Seconds between kills: in the outage, and while tiers resolve.
 KILLS = ((25, 55), (90, 110), (60, 90))
@@ -171,6 +171,13 @@ def heard(bodies):
     return states
 
 
+def break_and_mend(address, sent):
+    """Requests of which many of one service fail, and then healthy ones again."""
+    sent.append(demo_sends(address, "--outage", "checkout", "--seconds", "70"))
+    log("the outage is over")
+    sent.append(demo_sends(address, "--seconds", "300"))
+
+
 @pytest.fixture(scope="module")
 def ran(home, tool, tmp_path_factory):
     """What was sent, served, remembered and told, once everything has resolved."""
@@ -182,40 +189,37 @@ def ran(home, tool, tmp_path_factory):
                 {"name": "am", "alertmanager": url},
                 {"name": "hook", "webhook": hook.url, "secret": {"variable": "HOOK_SECRET"}},
             ],
-            "rules": [{"name": "burn", "burn": {"slos": [SLO]},
+            "rules": [{"name": "burn", "burn": {"slos": [SLO], "tiers": [*WINDOWS]},
                        "keep_firing_for": "1 minute"}],
         }  # fmt: skip
         (home / "alerts.yml").write_text(yaml.safe_dump(rules))
-        collector, server = Process(home), Server(home)
-        log("collector and server listen")
-        sent = [demo_sends(collector.address, "--seconds", "20")]
-        time.sleep(60 - time.time() % 60)
-        log("the outage begins, at the start of a minute")
-
-        def break_and_mend():
-            sent.append(demo_sends(collector.address, "--outage", "checkout", "--seconds", "70"))
-            log("the outage is over")
-            sent.append(demo_sends(collector.address, "--seconds", "330"))
-
-        demo = threading.Thread(target=break_and_mend)
-        demo.start()
-        luck = random.Random()  # noqa: S311 - no secret
-        for low, high in KILLS:
-            time.sleep(luck.uniform(low, high))
+        with contextlib.ExitStack() as running:
+            collector, server = Process(home), Server(home)
             for process in (collector, server):
-                process.kill()
-            for process in (collector, server):
-                process.start()
-            log("killed both and started them again")
-        demo.join()
-        wait_for(lambda: states_of(steps_of(home))["resolved"] >= len(WINDOWS), 150)
-        wait_for(lambda: heard(chat.bodies) == states_of(steps_of(home)), 60)
-        log("all has resolved")
-        asked = {"metrics": "request_count", "start": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"}
-        served = httpx.get(f"{server.address}/api/v1/query", params=asked, timeout=60).json()
-        server.process.terminate()
-        server.process.wait(30)
-        collector.stop()
+                running.callback(process.kill)
+            log("collector and server listen")
+            sent = [demo_sends(collector.address, "--seconds", "20")]
+            time.sleep(60 - time.time() % 60)
+            log("the outage begins, at the start of a minute")
+            demo = threading.Thread(target=break_and_mend, args=[collector.address, sent])
+            demo.start()
+            luck = random.Random()  # noqa: S311 - no secret
+            for low, high in KILLS:
+                time.sleep(luck.uniform(low, high))
+                for process in (collector, server):
+                    process.kill()
+                for process in (collector, server):
+                    process.start()
+                log("killed both and started them again")
+            demo.join()
+            wait_for(lambda: states_of(steps_of(home))["resolved"] >= len(WINDOWS), 150)
+            wait_for(lambda: heard(chat.bodies) == states_of(steps_of(home)), 60)
+            log("all has resolved")
+            asked = {"metrics": "request_count", "start": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"}
+            served = httpx.get(f"{server.address}/api/v1/query", params=asked, timeout=60).json()
+            server.process.terminate()
+            server.process.wait(30)
+            collector.stop()
     assert len(sent) == 3, "the demo did not end well"
     requests, failed, taken = (sum(column) for column in zip(*sent, strict=True))
     return SimpleNamespace(

@@ -110,7 +110,7 @@ class Firing:
     """A time for which an alert fired.
 
     Attributes:
-        rule: in words.
+        rule: in words, with the windows of its tier.
         subject: what it was about.
         tone: of its severity.
         began: the instant (UTC) of the data from which on.
@@ -144,11 +144,20 @@ def firings(
         if State(row["to_state"]).is_firing:
             subject = names.get(row["subject"]) or w.name(row["subject"])
             tone = _TONES.get(row["severity"], "bad")
-            began.setdefault(key, Firing(w.name(row["rule"]), subject, tone, at, None))
+            began.setdefault(key, Firing(_rule(row, w), subject, tone, at, None))
         elif key in began:
             spans.append(replace(began.pop(key), ended=at))
     latest = sorted(spans, key=lambda one: one.began, reverse=True)
     return [*sorted(began.values(), key=lambda one: one.began, reverse=True), *latest]
+
+
+def _rule(row: dict[str, Any], w: Words) -> str:
+    """A rule in words; the tiers of a burn are told apart by their windows."""
+    values, rule = row["values"], w.name(row["rule"])
+    if "long_minutes" not in values:
+        return rule
+    long, short = (w.hours(values[f"{name}_minutes"] / 60) for name in ("long", "short"))
+    return f"{rule}, {long} · {short}"
 
 
 def _instant(text: str) -> dt.datetime:
