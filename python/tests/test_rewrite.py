@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import cadran
-from cadran.core.compiler import metricflow, optimizer
+from cadran.core.compiler import metricflow, range_joins
 from cadran.core.components import measuring
 
 
@@ -103,7 +103,7 @@ def test_a_dimension_that_depends_on_more_than_the_fact_stays_where_it_is(condit
         select s.d as d, f.v as v, f.k as k, f.k + 1 as late from spine as s
         inner join (select t, v, k from fact) as f on f.t <= s.d
     ) as j left join dimension as d on {condition} group by j.d, d.name"""
-    written = optimizer.aggregate_before_range_join(sql, "duckdb").lower()
+    written = range_joins.aggregate_before_range_join(sql, "duckdb").lower()
     assert written.index("join dimension") > written.index("as j")
 
 
@@ -113,7 +113,7 @@ def test_a_dimension_that_depends_on_more_than_the_fact_stays_where_it_is(condit
 def test_what_is_no_sum_is_left_alone(aggregate):
     sql = f"""-- Join Self Over Time Range
     select s.d, {aggregate} as v from spine as s inner join fact as f on f.t <= s.d group by s.d"""
-    assert optimizer.aggregate_before_range_join(sql, "duckdb") == sql
+    assert range_joins.aggregate_before_range_join(sql, "duckdb") == sql
 
 
 def test_a_measure_that_is_looked_at_before_it_is_summed_is_left_alone():
@@ -122,4 +122,4 @@ def test_a_measure_that_is_looked_at_before_it_is_summed_is_left_alone():
         select s.d as d, f.v as v from spine as s
         inner join (select t, v from fact) as f on f.t <= s.d where f.v > 10
     ) as j group by d"""
-    assert optimizer.aggregate_before_range_join(sql, "duckdb") == sql
+    assert range_joins.aggregate_before_range_join(sql, "duckdb") == sql

@@ -66,7 +66,7 @@ from cadran.errors import CadranError, QueryError, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cadran.core.compiler.by_day import Columns
+    from cadran.core.compiler.trees import Columns
     from cadran.core.project.artifacts import Project
 
 
