@@ -30,6 +30,23 @@ QUICKER = {
         full outer join (select w, min(a) as b from r where c = 'web' group by w) y on x.w = y.w
         group by coalesce(x.w, y.w)""",
 }
+COUNTED = {
+    "of rows": """select date_trunc('week', sold_at) as w, max(amount) as m,
+        sum(case when channel is not null then 1 else 0 end) as n
+        from sales s group by date_trunc('week', sold_at)""",
+    "of a subquery": """select w, sum(n) as n, sum(a) as a from (
+        select date_trunc('month', sold_at) as w, amount as a,
+        case when channel is not null then 1 else 0 end as n from sales s) r group by w""",
+}
+SUMMED = {
+    "ones that are filtered": """select w, sum(n) as n from (
+        select date_trunc('month', sold_at) as w,
+        case when channel is not null then 1 else 0 end as n from sales s) r
+        where n = 1 group by w""",
+    "ones of a condition": """select date_trunc('week', sold_at) as w,
+        sum(case when channel = 'web' then 1 else 0 end) as n
+        from sales s group by date_trunc('week', sold_at)""",
+}
 LEFT = {
     "a distinct count": """select date_trunc('week', sold_at) as w, count(distinct channel) as n
         from sales s group by date_trunc('week', sold_at)""",
@@ -76,6 +93,20 @@ def test_sums_by_a_period_come_from_sums_by_day_with_the_same_rows(sql, rows):
     assert "AS by_day" in quicker
     assert rows(quicker) == rows(sql)
     assert by_day_first(sql, "duckdb", Known(local=False)) == sql
+
+
+@pytest.mark.parametrize("sql", COUNTED.values(), ids=COUNTED)
+def test_ones_for_each_value_are_counted(sql, rows):
+    quicker = by_day_first(sql, "duckdb", Known())
+    assert "COUNT(" in quicker
+    assert rows(quicker) == rows(sql)
+
+
+@pytest.mark.parametrize("sql", SUMMED.values(), ids=SUMMED)
+def test_ones_for_anything_else_are_added_up(sql, rows):
+    quicker = by_day_first(sql, "duckdb", Known())
+    assert "COUNT(" not in quicker
+    assert rows(quicker) == rows(sql)
 
 
 @pytest.mark.parametrize("sql", LEFT.values(), ids=LEFT)

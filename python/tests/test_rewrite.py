@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import duckdb
 import pytest
 
 import cadran
-from cadran.core.compiler import metricflow, range_joins
+from cadran.core.compiler import metricflow, optimizer, range_joins
 from cadran.core.components import measuring
 
 
@@ -69,6 +70,35 @@ def test_every_cumulative_kpi_is_among_those_compared(layer):
 def test_aggregates_computed_in_one_pass_are_the_same(name, layer, plain_sql):
     question = {"saved_query": name, "governed": False, "ordered": False}
     assert equal(layer, layer.sql(**question), plain_sql(**question))
+
+
+ONE_LEFT = """-- Combine Aggregated Outputs
+select coalesce(a.k, b.k) as k, {more} max(a.v) as v, max(cast(b.n as double) / nullif(b.n, 1)) as n
+from (select k, j, sum(v) as v from t where v > 0 group by k, j) as a
+full outer join (select k, j, sum(n) as n from t where {where} group by k, j) as b
+on a.k = b.k and a.j = b.j group by {more} coalesce(a.k, b.k) order by k"""
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "is_taken"),
+    [
+        ("coalesce(a.j, b.j),", "v > 0", True),
+        ("", "v > 0", False),  # rows of two groups have the same key
+        ("coalesce(a.j, b.j),", "v > 1", False),  # a join is left
+    ],
+    ids=["one aggregate is left", "of fewer keys", "two are left"],
+)
+def test_rows_of_the_one_aggregate_that_is_left_are_taken_as_they_are(more, where, is_taken):
+    sql = ONE_LEFT.format(more=more, where=where)
+    written = optimizer.merge_sibling_aggregates(sql, "duckdb")
+    connection = duckdb.connect()
+    connection.execute(
+        "create table t as select if(i % 5 = 0, null, i % 4) as k, i % 3 as j, i % 7 as v,"
+        " if(i % 2 = 0, null, i) as n from range(100) t(i)"
+    )
+    answers = [connection.sql(one).fetchall() for one in (sql, written)]
+    assert ("max(" not in written.lower()) is is_taken
+    assert sorted(map(str, answers[0])) == sorted(map(str, answers[1]))
 
 
 @pytest.mark.parametrize(

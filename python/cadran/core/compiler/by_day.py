@@ -11,7 +11,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cadran.core.compiler.trees import ROWS, Trace, alias, has_only, place, traced
+from cadran.core.compiler.trees import (
+    ROWS,
+    Trace,
+    alias,
+    columns_of,
+    has_only,
+    place,
+    source_of,
+    traced,
+)
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -98,6 +107,7 @@ def _rewrite(select: exp.Select, key: str, trace: Trace, ctes: dict[str, exp.Sel
             keys.append(shown)
         expressions.append(exp.alias_(shown.copy(), name, quoted=True))
     _truncate_to_days(inner, key, ctes)
+    _count(inner)
     for name in (*ROWS, "group"):
         select.set(name, None)
     select.set("expressions", expressions)
@@ -123,6 +133,47 @@ def _truncate_to_days(select: exp.Select, key: str, ctes: dict[str, exp.Select])
         body = exp.Subquery(this=ctes[of_cte[0].name].copy())
         body.set("alias", alias(of_cte[0].alias_or_name))
         of_cte[0].replace(body)
+
+
+def _count(select: exp.Select) -> None:
+    """Count where ones are added up for each value that there is: groups have a row, at least."""
+    from sqlglot import exp
+
+    source = source_of(select)
+    rows = source.this if isinstance(source, exp.Subquery) else None
+    for projection in list(rows.selects) if isinstance(rows, exp.Select) else ():
+        counted = _one_for_each(projection.unalias())
+        name = projection.alias_or_name
+        uses = [
+            column
+            for column in columns_of(select)
+            if column.name == name and column.table in ("", source.alias_or_name)
+        ]
+        if counted is not None and all(isinstance(use.parent, exp.Sum) for use in uses):
+            projection.unalias().replace(counted)
+            for use in uses:
+                use.parent.replace(exp.Count(this=use.copy()))
+    for total in [p.unalias() for p in select.selects if isinstance(p.unalias(), exp.Sum)]:
+        counted = _one_for_each(total.this)
+        if counted is not None:
+            total.replace(exp.Count(this=counted))
+
+
+def _one_for_each(expression: exp.Expression) -> exp.Expression | None:
+    """What is counted by `case when x is not null then 1 else 0 end`; None of anything else."""
+    from sqlglot import exp
+
+    cases = expression.args.get("ifs") if isinstance(expression, exp.Case) else None
+    if not cases or len(cases) > 1 or expression.this:
+        return None
+    is_present, default = cases[0].this, expression.args.get("default")
+    is_one = cases[0].args["true"] == exp.Literal.number(1) and default == exp.Literal.number(0)
+    if not is_one or not isinstance(is_present, exp.Not):
+        return None
+    is_null = is_present.this
+    return (
+        is_null.this.copy() if is_null == exp.Is(this=is_null.this, expression=exp.null()) else None
+    )
 
 
 def _is_of_local_days(

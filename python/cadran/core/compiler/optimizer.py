@@ -154,6 +154,8 @@ def merge_sibling_aggregates(sql: str, dialect: str) -> str:
         for join in list(select.args.get("joins") or ()):
             if join.side == "FULL" and _merged(select, first.this, join):
                 changed = True
+        if changed and not select.args.get("joins"):
+            _take_single_rows(select, first.this)
     return tree.sql(dialect=dialect, pretty=True) if changed else sql
 
 
@@ -192,6 +194,36 @@ def _merged(select: exp.Select, kept: exp.Subquery, join: exp.Join) -> bool:
     outer = exp.select(*(exp.alias_(expression, name) for name, expression in shown.items()))
     kept.set("this", outer.from_(aggregate.subquery("aggregated")))
     return True
+
+
+def _take_single_rows(select: exp.Select, kept: exp.Subquery) -> None:
+    """Take the rows of the one aggregate that is left as they are: each of its groups has one.
+
+    MetricFlow takes the greatest of the rows that joins may have made of one group.
+    """
+    from sqlglot import exp
+
+    left, group = _flat(kept), select.args.get("group")
+    calls = [c for c in select.find_all(exp.AggFunc) if c.parent_select is select]
+    if left is None or group is None or not all(type(call) is exp.Max for call in calls):
+        return
+    aggregate, shown = left
+    computed = {column.alias_or_name: column.unalias().sql() for column in aggregate.selects}
+    keys = {}
+    for key in group.expressions:
+        columns = {column.sql(): column for column in key.find_all(exp.Column)}
+        if not isinstance(key, exp.Coalesce) or len(columns) != 1:
+            return
+        (keys[key.sql()],) = columns.values()
+    grouped = {computed.get(shown[column.name].sql()) for column in keys.values()}
+    if not grouped >= {key.sql() for key in aggregate.args["group"].expressions}:
+        return
+    select.set("group", None)
+    for call in calls:
+        call.replace(call.this)
+    for projection in select.selects:
+        if (text := projection.unalias().sql()) in keys:
+            projection.unalias().replace(keys[text].copy())
 
 
 def _flat(side: exp.Expression) -> tuple[exp.Select, dict[str, exp.Expression]] | None:

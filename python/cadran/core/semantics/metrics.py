@@ -84,11 +84,17 @@ class MetricGraph:
         }
         self.dialect = dialect
         self._additivity: dict[str, str | None] = {}
+        self._inputs: dict[str, tuple[Input, ...]] = {}
 
     # What is below ----------------------------------------------------------------------------
 
     def inputs(self, name: str) -> tuple[Input, ...]:
         """The metrics that a metric reads itself; the numerator before the denominator."""
+        if name not in self._inputs:
+            self._inputs[name] = self._read_inputs(name)
+        return self._inputs[name]
+
+    def _read_inputs(self, name: str) -> tuple[Input, ...]:
         params = self.metrics[name]["type_params"]
         cumulative = params.get("cumulative_type_params") or {}
         conversion = params.get("conversion_type_params") or {}
@@ -205,7 +211,8 @@ class MetricGraph:
 
     def is_counted_by(self, name: str, time: str) -> bool:
         """Whether a name, without its grain, is a time by which rows of a metric are counted."""
-        return time.rpartition("__")[2] in {"metric_time", *(own for _, own in self.times(name))}
+        own = time.rpartition("__")[2]
+        return own == "metric_time" or own in {counted for _, counted in self.times(name)}
 
     def _is_shifted(self, *names: str) -> bool:
         return any(part.is_shifted for name in self.closure(*names) for part in self.inputs(name))
