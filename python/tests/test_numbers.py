@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 import cadran
+from cadran.cli import main
 from cadran.core.query.filters import read
 from cadran.core.query.request import Fields
 from cadran.core.warehouse.duckdb_local import answer
@@ -210,14 +211,21 @@ def test_metrics_of_other_own_grains_are_not_mixed_under_a_range_without_a_time(
 # Complete periods ---------------------------------------------------------------------------------
 
 
-def test_a_kpi_is_complete_as_far_as_its_own_facts_reach_whatever_the_time_spine_says(opened):
+def test_a_kpi_is_complete_as_far_as_its_own_facts_reach_whatever_the_time_spine_says(
+    opened, capsys
+):
     longer = "insert into shop.days select day::date, 'later' from "
     shop = opened(
         sql=f"{longer} range(date '2026-02-06', date '2027-12-31', interval 1 day) t(day)"
     )
     answer = shop.query(["orders", "pings"], "metric_time__day")
     assert answer.complete_through == {"orders": dt.date(2026, 2, 3), "pings": dt.date(2026, 2, 1)}
-    assert shop.last_day() == dt.date(2027, 12, 30)
+    assert shop.last_day() == dt.date(2026, 2, 3)
+    shop.close()
+    project = shop.project
+    where = ["--manifest", f"{project.semantic_manifest_path}", "--database", f"{project.database}"]
+    assert main(["show", "revenue", "--no-sql", *where]) == 0
+    assert "January 2026    €30.30" in capsys.readouterr().out
 
 
 def test_only_complete_periods_leaves_the_running_one_out(shop):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from cadran.cli.common import describe, open_layer, write_rows
 from cadran.core.project import lineage
 from cadran.core.query.request import ask
 from cadran.core.targets import targets
-from cadran.errors import CadranError, ProjectError
+from cadran.errors import CadranError, ProjectError, QueryError
 from cadran.formats import numbers, periods
 from cadran.formats import words as texts
 from cadran.governance.approval import approval_of
@@ -18,6 +19,7 @@ from cadran.insight.scorecard import SHOWN
 
 if TYPE_CHECKING:
     import argparse
+    import datetime as dt
 
     from cadran.core.layer import Layer
     from cadran.core.project.cards import Card
@@ -93,10 +95,17 @@ def _grain(card: Card) -> str:
     return "month" if "month" in card.grains else card.grains[-1]
 
 
+def _until(layer: Layer, card: Card) -> dt.date:
+    """The last day that is whole in the data of a KPI, which may be before that of others."""
+    with contextlib.suppress(QueryError):  # it does not say by which time it is counted
+        return layer.complete_through(card.name) or layer.last_day()
+    return layer.last_day()
+
+
 def _targets(layer: Layer, card: Card, lang: str) -> list[str]:
     words = texts.words("show", lang)
     own = [target for target in targets(layer) if target.kpi == card.name]
-    today = layer.last_day()
+    today = _until(layer, card)
     current = [
         target
         for target in own
@@ -118,7 +127,7 @@ def _values(layer: Layer, card: Card, lang: str) -> list[str]:
     grain = _grain(card)
     if grain not in periods.GRAINS:
         return [texts.words("show", lang)["none"]]
-    latest = periods.last_complete(layer.last_day(), grain)
+    latest = periods.last_complete(_until(layer, card), grain)
     starts = [periods.shifted(latest, grain, back) for back in range(1 - SHOWN, 1)]
     name = f"metric_time__{grain}"
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import difflib
 from dataclasses import replace
@@ -305,12 +306,21 @@ class Layer(SemanticModel):
         return replace(query, end=end if query.end is None else min(end, query.end))
 
     def last_day(self) -> dt.date:
-        """The last day of the data, which the daily time spine ends with.
+        """The last day of the data: as far as a source of a KPI reaches within the daily spine.
 
         Raises:
             ProjectError: the project has no time spine by day.
             WarehouseError: the warehouse cannot be read, or holds no data.
         """
+        end = self._end_of_spine()
+        reaches = []
+        for card in self.kpis():
+            with contextlib.suppress(QueryError):  # it does not say by which time it is counted
+                reaches += self.reaches.of(card.name)
+        ends = [(reach.until - dt.timedelta(microseconds=1)).date() for reach in reaches]
+        return min(end, max(ends, default=end))
+
+    def _end_of_spine(self) -> dt.date:
         for spine in self.project.semantic_manifest["project_configuration"]["time_spines"]:
             column, relation = spine["primary_column"], spine["node_relation"]["relation_name"]
             if column["time_granularity"] != "day":
