@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cadran.core.versions.canonical import canonical
+from cadran.core.versions.compare import altered
+from cadran.core.versions.definition import Definition
 
 ROWS = '"source"."raw"."rows"'
 SEED = {"": "2 rows", "code": "codes", "rate": "rates"}
@@ -103,3 +107,15 @@ def test_the_facts_that_a_spine_asks_how_far_it_reaches_are_no_matter():
         return form(f"select min(first_day) as a, max(last_day) as b from ({ends}) as ends")
 
     assert spine("orders", "tickets") == spine("tickets", "probes", "orders") == spine("tickets")
+
+
+def test_nor_is_how_they_are_built_unless_they_are_read_as_well():
+    ends = {"p____days____spine": 'select min(seen_at) as day from "model"."p"."probes" as probes'}
+    before = Definition(
+        "k", (), ends, rules={"probes": "old"}, side_effects={"hook of model probes": "old"}
+    )
+    without = replace(before, rules={}, side_effects={})
+    read = replace(before, steps=ends | {"p____probes": "select 1"})
+    for what, name in (("rules", "probes"), ("side_effects", "hook of model probes")):
+        assert altered(before, without, what) == []
+        assert altered(read, replace(without, steps=read.steps), what) == [name]

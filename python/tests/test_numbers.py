@@ -191,6 +191,11 @@ def test_a_range_of_whole_periods_or_without_a_time_has_no_note(shop):
 def test_a_calendar_of_the_project_is_cut_at_the_range_and_says_so(shop):
     answer = shop.query("orders", "metric_time__shop_week", start="2026-01-31", end="2026-02-02")
     assert "metric_time__shop_week" in answer.note
+    running = shop.query(
+        "amount_to_date", "metric_time__shop_week", start="2026-01-31", end="2026-02-02"
+    )
+    amounts = [str(row["amount_to_date"]) for row in running.to_arrow().to_pylist()]
+    assert amounts == ["30.30", "101.00"]
 
 
 def test_metrics_of_other_own_grains_are_not_mixed_under_a_range_without_a_time(tiny, tmp_path):

@@ -65,6 +65,8 @@ def _folded(line: str) -> list[str]:
 
 
 _NUMBER = re.compile(r"_\d+\b")
+# A fact from which a time spine takes its ends, as steps name it.
+_FACT_OF_SPINE = re.compile(r"\"model\"\.\"\w+\"\.\"(\w+)\"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,9 @@ def between(meanings: SemanticFingerprints, before: Definition, after: Definitio
     if any(leaf.startswith("seed.") and leaf not in before.seeds for leaf in before.columns):
         after = replace(after, seeds={})  # recorded when a seed stood for its whole file
     note = after.note or before.note
-    ruled = [f"incremental rule of model {name}" for name in _altered(before, after, "rules")]
+    ruled = [f"incremental rule of model {name}" for name in altered(before, after, "rules")]
     if before.side_effects is not None:
-        ruled += _altered(before, after, "side_effects")
+        ruled += altered(before, after, "side_effects")
     if text_of(before) == text_of(after) and not ruled:
         return Change(after.kpi, changed=False, note=note)
     rewritten = _rewritten(meanings, before, after)
@@ -144,9 +146,12 @@ def between(meanings: SemanticFingerprints, before: Definition, after: Definitio
     )  # fmt: skip
 
 
-def _altered(before: Definition, after: Definition, what: str) -> list[str]:
-    """The names whose checksums differ; those of a model that was merely renamed do not."""
-    old, new = getattr(before, what), getattr(after, what) or {}
+def altered(before: Definition, after: Definition, what: str) -> list[str]:
+    """The names whose checksums differ; those of a model that was merely renamed do not.
+
+    Nor do those of a fact of which only a time spine asks how far it reaches.
+    """
+    old, new = _ruled(before, what), _ruled(after, what)
     gone = {name: mark for name, mark in old.items() if new.get(name) != mark}
     come = {name: mark for name, mark in new.items() if old.get(name) != mark}
     were, are = ({node.name for node in side.nodes} for side in (before, after))
@@ -155,6 +160,13 @@ def _altered(before: Definition, after: Definition, what: str) -> list[str]:
         if source is not None and _of(name) not in were:
             del gone[source], come[name]
     return sorted({*gone, *come})
+
+
+def _ruled(definition: Definition, what: str) -> dict[str, str]:
+    read = {step.split("____")[1] for step in definition.steps if "____" in step}
+    asked = {name for body in definition.steps.values() for name in _FACT_OF_SPINE.findall(body)}
+    marks: dict[str, str] = getattr(definition, what) or {}
+    return {name: mark for name, mark in marks.items() if _of(name) not in asked - read}
 
 
 def _of(name: str) -> str:
