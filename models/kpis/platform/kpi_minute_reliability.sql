@@ -31,25 +31,25 @@ with answer as (
       FROM {{ ref('dim_services') }} AS services_src_10000
     )
     SELECT
-      COALESCE(subq_9.metric_time__minute, subq_9.metric_time__minute) AS metric_time__minute,
-      COALESCE(subq_9.service__service_name, subq_9.service__service_name) AS service__service_name,
-      MAX(subq_9.request_count) AS request_count,
-      MAX(subq_9.platform_availability) AS platform_availability,
-      MAX(subq_9.error_rate) AS error_rate,
-      MAX(subq_9.fast_request_rate) AS fast_request_rate,
-      MAX(subq_9.response_ms_p95) AS response_ms_p95,
-      MAX(subq_9.valid_requests) AS valid_requests,
-      MAX(subq_9.good_requests) AS good_requests,
-      MAX(subq_9.failed_requests) AS failed_requests,
-      MAX(subq_9.requests_within_300_ms) AS requests_within_300_ms,
-      MAX(subq_9.timed_requests) AS timed_requests,
-      MAX(subq_9.requests_within_50_ms) AS requests_within_50_ms,
-      MAX(subq_9.requests_within_100_ms) AS requests_within_100_ms,
-      MAX(subq_9.requests_within_200_ms) AS requests_within_200_ms,
-      MAX(subq_9.requests_within_500_ms) AS requests_within_500_ms,
-      MAX(subq_9.requests_within_1000_ms) AS requests_within_1000_ms,
-      MAX(subq_9.requests_within_2500_ms) AS requests_within_2500_ms,
-      MAX(subq_9.requests_within_5000_ms) AS requests_within_5000_ms
+      subq_9.metric_time__minute AS metric_time__minute,
+      subq_9.service__service_name AS service__service_name,
+      subq_9.request_count AS request_count,
+      subq_9.platform_availability AS platform_availability,
+      subq_9.error_rate AS error_rate,
+      subq_9.fast_request_rate AS fast_request_rate,
+      subq_9.response_ms_p95 AS response_ms_p95,
+      subq_9.valid_requests AS valid_requests,
+      subq_9.good_requests AS good_requests,
+      subq_9.failed_requests AS failed_requests,
+      subq_9.requests_within_300_ms AS requests_within_300_ms,
+      subq_9.timed_requests AS timed_requests,
+      subq_9.requests_within_50_ms AS requests_within_50_ms,
+      subq_9.requests_within_100_ms AS requests_within_100_ms,
+      subq_9.requests_within_200_ms AS requests_within_200_ms,
+      subq_9.requests_within_500_ms AS requests_within_500_ms,
+      subq_9.requests_within_1000_ms AS requests_within_1000_ms,
+      subq_9.requests_within_2500_ms AS requests_within_2500_ms,
+      subq_9.requests_within_5000_ms AS requests_within_5000_ms
     FROM (
       SELECT
         metric_time__minute AS metric_time__minute,
@@ -194,9 +194,6 @@ with answer as (
           rss_10013_cte.service_name
       ) AS aggregated
     ) AS subq_9
-    GROUP BY
-      COALESCE(subq_9.metric_time__minute, subq_9.metric_time__minute),
-      COALESCE(subq_9.service__service_name, subq_9.service__service_name)
 )
 
 select
