@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import shutil
 import time
+from types import SimpleNamespace
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from tiny import PROJECT
 
 import cadran
@@ -17,6 +21,7 @@ from cadran.core.project import artifacts, dbt
 from cadran.core.query.request import Query
 from cadran.core.warehouse import Confinement
 from cadran.errors import ProjectError
+from cadran.server.health import routes
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
 
@@ -70,7 +75,9 @@ def test_without_dbt_the_newer_file_is_named_and_nothing_is_answered(root, monke
         cadran.open(root)
 
 
-def test_a_server_says_in_its_answers_that_files_are_newer_than_what_it_serves(root, monkeypatch):
+def test_a_server_says_in_answers_and_health_that_files_are_newer_than_what_it_serves(
+    root, monkeypatch
+):
     monkeypatch.setattr("cadran.serving.snapshots._LOOK_EVERY", 0.0)
     service = QueryService(SnapshotStore(artifacts.find(root, None, None), confined=Confinement()))
     asked, query = RequestContext(LOCAL, "test"), Query.of({"metrics": ["revenue"]})
@@ -79,4 +86,7 @@ def test_a_server_says_in_its_answers_that_files_are_newer_than_what_it_serves(r
     kept = service.ask(asked, query)
     assert kept.cached
     assert "metrics/metrics.yml is newer than the definitions that are served" in kept.note
+    context = SimpleNamespace(service=service, run=asyncio.to_thread)
+    told = TestClient(Starlette(routes=routes(context, None))).get("/health").json()
+    assert told["stale"].startswith("metrics/metrics.yml is newer")
     service.close()
