@@ -10,7 +10,7 @@ from cadran.cli.common import describe, open_layer, write_rows
 from cadran.core.project import lineage
 from cadran.core.query.request import ask
 from cadran.core.targets import targets
-from cadran.errors import CadranError, ProjectError, QueryError
+from cadran.errors import CadranError, ProjectError
 from cadran.formats import numbers, periods
 from cadran.formats import words as texts
 from cadran.governance.approval import approval_of
@@ -97,7 +97,7 @@ def _grain(card: Card) -> str:
 
 def _until(layer: Layer, card: Card) -> dt.date:
     """The last day that is whole in the data of a KPI, which may be before that of others."""
-    with contextlib.suppress(QueryError):  # it does not say by which time it is counted
+    with contextlib.suppress(CadranError):  # what cannot be asked is told with its values
         return layer.complete_through(card.name) or layer.last_day()
     return layer.last_day()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import difflib
 from dataclasses import replace
@@ -19,7 +18,16 @@ from cadran.core.result import Result, Told, arranged, dates
 from cadran.core.routing import Route, Router
 from cadran.core.semantics.governed import TIME
 from cadran.core.semantics.model import SemanticModel
-from cadran.errors import BusyError, ProjectError, QueryError, UnknownNameError, WarehouseError
+from cadran.errors import (
+    BusyError,
+    CadranError,
+    LimitError,
+    ProjectError,
+    QueryError,
+    StoppedError,
+    UnknownNameError,
+    WarehouseError,
+)
 from cadran.formats import periods
 
 if TYPE_CHECKING:
@@ -315,8 +323,12 @@ class Layer(SemanticModel):
         end = self._end_of_spine()
         reaches = []
         for card in self.kpis():
-            with contextlib.suppress(QueryError):  # it does not say by which time it is counted
+            try:
                 reaches += self.reaches.of(card.name)
+            except (BusyError, LimitError, StoppedError):
+                raise
+            except CadranError:
+                continue  # what cannot be asked is told when its values are
         ends = [(reach.until - dt.timedelta(microseconds=1)).date() for reach in reaches]
         return min(end, max(ends, default=end))
 
