@@ -140,19 +140,15 @@ def _count(select: exp.Select) -> None:
     from sqlglot import exp
 
     source = source_of(select)
-    rows = source.this if isinstance(source, exp.Subquery) else None
-    for projection in list(rows.selects) if isinstance(rows, exp.Select) else ():
-        counted = _one_for_each(projection.unalias())
-        name = projection.alias_or_name
-        uses = [
-            column
-            for column in columns_of(select)
-            if column.name == name and column.table in ("", source.alias_or_name)
-        ]
-        if counted is not None and all(isinstance(use.parent, exp.Sum) for use in uses):
-            projection.unalias().replace(counted)
-            for use in uses:
-                use.parent.replace(exp.Count(this=use.copy()))
+    if isinstance(source, exp.Subquery) and isinstance(source.this, exp.Select):
+        for projection in list(source.this.selects):
+            counted, name = _one_for_each(projection.unalias()), projection.alias_or_name
+            places = ("", source.alias_or_name)
+            uses = [c for c in columns_of(select) if c.name == name and c.table in places]
+            if counted is not None and all(isinstance(use.parent, exp.Sum) for use in uses):
+                projection.unalias().replace(counted)
+                for use in uses:
+                    use.parent.replace(exp.Count(this=use.copy()))
     for total in [p.unalias() for p in select.selects if isinstance(p.unalias(), exp.Sum)]:
         counted = _one_for_each(total.this)
         if counted is not None:

@@ -95,8 +95,9 @@ class _Known(NamedTuple):
     def has_few_values(self, select: exp.Select, expression: exp.Expression) -> bool:
         """Whether what a SELECT reads is a column that is known to have few values."""
         trace = traced(select, expression, self.ctes)
-        is_column = trace is not None and trace.computed is None
-        return is_column and self.columns.has_few_values(*place(trace, self.dialect))
+        if trace is None or trace.computed is not None:
+            return False
+        return self.columns.has_few_values(*place(trace, self.dialect))
 
 
 def _is_range_join(join: exp.Join) -> bool:
