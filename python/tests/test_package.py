@@ -20,6 +20,8 @@ from types import SimpleNamespace
 
 import duckdb
 import pytest
+import yaml
+from test_rejected_commerce import FILES
 
 import cadran
 from cadran.core.warehouse import snapshot
@@ -106,6 +108,55 @@ def test_no_source_metric_semantic_model_or_saved_query_of_the_demo_comes_along(
     for kind in ("sources", "metrics", "semantic_models", "saved_queries", "unit_tests"):
         packages = {node["package_name"] for node in consumer.manifest[kind].values()}
         assert packages <= {"bakery"}, kind
+
+
+LINES_OF_THE_SHOP = """
+semantic_models:
+  - name: shop_lines
+    model: ref('cadran', 'fct_order_lines')
+    defaults: {agg_time_dimension: booked_date}
+    entities: [{name: line, type: primary, expr: order_line_id}]
+    dimensions: [{name: booked_date, type: time, type_params: {time_granularity: day}}]
+    measures: [{name: amount, agg: sum, create_metric: true}]
+"""
+
+
+def test_whoever_wants_the_marts_of_a_domain_names_it_and_gets_no_other(consumer, tmp_path):
+    bakery = shutil.copytree(consumer.folder, tmp_path / "bakery", symlinks=True)
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    blocks = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    switches, settings = (
+        block for block in blocks if {"models", "vars"} & {*block} and "flags" not in block
+    )
+    project = yaml.safe_load((bakery / "dbt_project.yml").read_text())
+    switches["models"] |= project["models"]
+    variables = project.pop("vars") | settings["vars"] | {"cadran_sources": {"shop": "raw"}}
+    (bakery / "dbt_project.yml").write_text(yaml.safe_dump(project | switches))
+    (bakery / "vars.yml").write_text(yaml.safe_dump({"vars": variables}))
+    (bakery / "models" / "shop.yml").write_text(LINES_OF_THE_SHOP)
+    sales = bakery / "models" / "fct_sales.yml"
+    sales.write_text(sales.read_text().replace("        hidden: true\n", ""))
+    (bakery / "raw" / "shop").mkdir(parents=True)
+    for table, text in FILES.items():
+        lines = [line.strip() for line in text.strip().splitlines()]
+        (bakery / "raw" / "shop" / f"{table}.csv").write_text("\n".join(lines))
+    built = dbt(bakery, "--warn-error", "run", "--exclude", "package:bakery")
+    assert built.returncode == 0, built.stdout[-3000:]
+    manifest = json.loads((bakery / "target" / "manifest.json").read_text())
+    marts = {
+        node["fqn"][2]
+        for node in manifest["nodes"].values()
+        if node["package_name"] == "cadran" and node["fqn"][1] == "marts"
+    }
+    assert marts == {"commerce"}
+    layer = cadran.open(bakery)
+    answer = layer.query("amount", "metric_time__day").to_arrow().to_pylist()
+    layer.close()
+    assert [(str(row["metric_time__day"])[:10], row["amount"]) for row in answer] == [
+        ("2025-03-01", Decimal("10.00")),
+        ("2025-03-02", Decimal("5.00")),
+        ("2025-03-05", Decimal("-1.00")),
+    ]
 
 
 def test_the_catalogue_holds_the_kpi_of_the_consumer_to_the_letter(warehouse):

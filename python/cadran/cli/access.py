@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from cadran.access.authorize import PolicyGate
 from cadran.access.caller import SCOPES, Caller, Limits
 from cadran.audit import log, usage
 from cadran.cli.common import FORMATS, describe, examples, open_layer, write, write_rows
+from cadran.cli.language import warn
 from cadran.core.query.request import Query
 from cadran.core.semantics.governed import TIME
 from cadran.errors import CadranError, PolicyError, QueryError, UnknownNameError
@@ -81,11 +81,7 @@ def _create(parsed: argparse.Namespace) -> int:
     )
     until = f"until {token.expires:%Y-%m-%d %H:%M} UTC" if token.expires else "without an end"
     print(secret)
-    print(
-        f"cadran: token {token.id} of {token.name} holds {until}; it is shown this once and kept"
-        " nowhere",
-        file=sys.stderr,
-    )
+    warn(f"token {token.id} of {token.name} holds {until}; it is shown this once and kept nowhere")
     return 0
 
 
@@ -118,7 +114,7 @@ def _revoke(parsed: argparse.Namespace) -> int:
     for token in ended:
         print(f"{token.id} of {token.name} is refused from now on")
     if not ended:
-        print(f"cadran: {parsed.which} was revoked before", file=sys.stderr)
+        warn(f"{parsed.which} was revoked before")
     return 0
 
 
@@ -302,9 +298,9 @@ def _run_usage(parsed: argparse.Namespace) -> int:
     folder = parsed.audit or usage.folder_of(layer.project.root or Path())
     entries = log.read(folder, _since(parsed.since))
     for place in entries.torn[:10]:
-        print(f"cadran: {place} is torn and was skipped", file=sys.stderr)
+        warn(f"{place} is torn and was skipped")
     if not entries.entries:
-        print(f"cadran: no question is recorded in {folder}", file=sys.stderr)
+        warn(f"no question is recorded in {folder}")
     kpis = [card.name for card in layer.kpis()]
     used = usage.of(entries.entries, kpis).values()
     rows = [

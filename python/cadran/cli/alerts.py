@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import signal
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from cadran.cli.common import (
     open_layer,
     write_rows,
 )
+from cadran.cli.language import warn
 from cadran.core.project import artifacts
 from cadran.errors import CadranError, UnknownNameError
 from cadran.formats import periods
@@ -224,5 +224,5 @@ def _look(evaluator: Evaluator) -> int:
     else:
         print("No alert made a step.")
     for rule, problem in look.problems:
-        print(f"cadran: rule {rule} cannot be evaluated: {problem}", file=sys.stderr)
+        warn(f"rule {rule} cannot be evaluated: {problem}")
     return 1 if look.problems else 0

@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 findings (of `check`, `doctor`, `tables --check`, `publish
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import re
@@ -14,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import cadran
+from cadran.cli.language import LANGUAGES, HelpFormatter, choose, said, warn
 from cadran.core.project.artifacts import located
 from cadran.errors import CadranError, listing, near_misses
 
@@ -84,24 +86,38 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what argparse takes."""
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(*args, **options)
+        super().__init__(*args, **{"formatter_class": HelpFormatter} | options)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Take `--lang` too, by which messages are said, where it has no meaning of its own."""
+        with contextlib.suppress(argparse.ArgumentError):
+            self.add_argument(
+                "--lang",
+                choices=LANGUAGES,
+                default=argparse.SUPPRESS,
+                help="language of messages",
+            )
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Say it on stderr and leave with the code for wrong use."""
-        self.exit(WRONG, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        hint = said(f"(see {self.prog} --help)")
+        self.exit(WRONG, f"{self.prog}: {said(message)} {hint}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    choose(arguments)
+    if arguments[0] == "--lang":
+        arguments = arguments[2:] + arguments[:2]
     command = arguments[0]
     if not command.startswith("-") and command not in COMMANDS:
         suggestions = near_misses(command, COMMANDS)
         hint = (
             f"did you mean {suggestions[0]}?" if suggestions else f"there are {listing(COMMANDS)}."
         )
-        print(f"cadran: there is no command '{command}': {hint}", file=sys.stderr)
+        warn(f"there is no command '{command}': {hint}")
         return WRONG
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -119,18 +135,15 @@ def parser_of(command: str) -> Parser:
     """The parser of the command line, in which one command is described whole."""
     parser = Parser(
         prog="cadran",
-        description="One KPI, one definition, one number everywhere.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=said("One KPI, one definition, one number everywhere."),
+        epilog=EPILOG.replace("examples:", said("examples:")),
     )
     parser.add_argument("--version", action="version", version=f"cadran {cadran.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, (module, summary) in COMMANDS.items():
+    for name, (module, english) in COMMANDS.items():
+        summary = said(english)
         described = commands.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
         )
         if name == command:
             commands_of = importlib.import_module(f"cadran.cli.{module}")
@@ -167,12 +180,12 @@ def _run(parsed: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        print("cadran: interrupted", file=sys.stderr)
+        warn("interrupted")
         return INTERRUPTED
     except Exception as problem:
         if parsed.debug:
             raise
-        print(f"cadran: {_sentence(problem)}", file=sys.stderr)
+        warn(_sentence(problem))
         return WRONG
     return code
 

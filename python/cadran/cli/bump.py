@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.charts import rows
 from cadran.charts.still import Drawing
 from cadran.cli.common import add_project, examples, open_layer
+from cadran.cli.language import said, warn
 from cadran.core.project import dbt, git, lock
 from cadran.core.result import KEEPING
 from cadran.core.versions.evidence import UNPROVED
@@ -198,7 +199,7 @@ def _first(layer: Layer, parsed: argparse.Namespace) -> int:
     for path in paths:
         print(path)
     if not paths:
-        print("cadran: each of them has a version already", file=sys.stderr)
+        warn("each of them has a version already")
     return 0
 
 
@@ -281,7 +282,7 @@ def _merge_lock(project: str | Path | None, files: list[Path]) -> int:
     sides = files or Path(project or ".") / lock.FILE
     left = lock.join_sides(sides) if isinstance(sides, Path) else lock.join_files(*sides)
     for problem in left:
-        print(f"cadran: {problem}", file=sys.stderr)
+        warn(problem)
     return 1 if left else 0
 
 
@@ -323,7 +324,7 @@ def _ask(
         if not default:
             raise QueryError(f"A new version needs --{flag}: {prompt}.")
         return read(default)
-    answer = input(f"{prompt}{f' [{default}]' if default else ''}: ").strip() or default
+    answer = input(f"{said(prompt)}{f' [{default}]' if default else ''}: ").strip() or default
     try:
         return read(answer)
     except argparse.ArgumentTypeError as problem:

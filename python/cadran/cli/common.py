@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import cadran
+from cadran.cli.language import said
 from cadran.errors import QueryError
 from cadran.formats import files
 from cadran.formats.encoding import (
@@ -88,7 +89,7 @@ def add_live(parser: argparse.ArgumentParser) -> None:
 
 def examples(parser: argparse.ArgumentParser, *lines: str) -> None:
     """Set the examples at the end of a command's help."""
-    parser.epilog = "\n".join(["examples:", *(f"  {line}" for line in lines)])
+    parser.epilog = "\n".join([said("examples:"), *(f"  {line}" for line in lines)])
 
 
 def day(text: str) -> dt.date:
@@ -179,9 +180,8 @@ def add_action(
         name: of the action.
         summary: what it is for, in lower case and without a full stop.
     """
-    parser = actions.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-    )
+    words = said(summary)
+    parser = actions.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

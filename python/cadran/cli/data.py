@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import describe
+from cadran.cli.language import warn
 from cadran.core.project import artifacts
 from cadran.core.warehouse import Address, postgres_load
 from cadran.errors import ProjectError, QueryError
@@ -59,7 +60,7 @@ def _doctor(parsed: argparse.Namespace) -> int:
 
 
 def _say(table: str) -> None:
-    print(f"cadran: looking at {table} ...", file=sys.stderr)
+    warn(f"looking at {table} ...")
 
 
 def _places(texts: list[str] | None) -> str | dict[str, str] | None:
@@ -122,7 +123,7 @@ def _load(parsed: argparse.Namespace) -> int:
 
 
 def _say_loading(table: str) -> None:
-    print(f"cadran: loading {table} ...", file=sys.stderr)
+    warn(f"loading {table} ...")
 
 
 LARGEST_SCALE = 100
@@ -186,10 +187,7 @@ def _send(parsed: argparse.Namespace) -> int:
     except (ConnectionError, LookupError) as problem:
         raise ProjectError(str(problem.args[0])) from None
     if sent.taken < sent.requests:
-        print(
-            f"cadran: the collector did not take {sent.requests - sent.taken:,} requests",
-            file=sys.stderr,
-        )
+        warn(f"the collector did not take {sent.requests - sent.taken:,} requests")
         return 1
     return 0
 
@@ -288,6 +286,6 @@ def _ingest(parsed: argparse.Namespace) -> int:
         f"{summary.unparsed:,} of {lines:,} lines kept as unparsed, {summary.seconds:.1f} s"
     )
     if lines and not summary.requests:
-        print("cadran: no line of these files is of an access log", file=sys.stderr)
+        warn("no line of these files is of an access log")
         return 1
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from cadran.access import authorize
 from cadran.access import policy as policies
 from cadran.access.caller import LOCAL, Caller
 from cadran.cli.common import describe
+from cadran.cli.language import warn
 from cadran.core.project import artifacts, names
 from cadran.core.warehouse import Confinement
 from cadran.errors import CadranError, PolicyError, QueryError, UnknownNameError
@@ -135,7 +135,7 @@ def _each(
                 if not parsed.digests:
                     raise
                 failed = True
-                print(f"cadran: digest {one.name}: {problem}", file=sys.stderr)
+                warn(f"digest {one.name}: {problem}")
     return 2 if failed else 0
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 from typing import TYPE_CHECKING
 
 from cadran.audit import log
 from cadran.cli.common import add_language, add_project, describe, examples, open_layer
+from cadran.cli.language import warn
 
 if TYPE_CHECKING:
     from cadran.core.layer import Layer
@@ -109,17 +109,16 @@ def _tables(parsed: argparse.Namespace) -> int:
         for difference in different.values():
             print(difference)
         if different:
-            print(
-                f"cadran: {len(different)} files of models/kpis differ from their definitions: "
-                "run `cadran tables` and commit what it writes",
-                file=sys.stderr,
+            warn(
+                f"{len(different)} files of models/kpis differ from their definitions: "
+                "run `cadran tables` and commit what it writes"
             )
         return 1 if different else 0
     paths = kpi_tables.write(layer, parsed.project_dir)
     for path in paths:
         print(path)
     if not paths:
-        print("cadran: the KPI tables are as they are defined", file=sys.stderr)
+        warn("the KPI tables are as they are defined")
     return 0
 
 
@@ -130,14 +129,13 @@ def _suggest(parsed: argparse.Namespace, layer: Layer) -> int:
     folder = parsed.audit or usage.folder_of(layer.project.root or parsed.project_dir)
     record = log.read(folder)
     for place in record.torn[:10]:
-        print(f"cadran: {place} is torn and was skipped", file=sys.stderr)
+        warn(f"{place} is torn and was skipped")
     found = suggestions.suggested(layer, record.entries)
     for suggestion in found:
         print(suggestion.yaml)
     if not found:
-        print(
-            f"cadran: {len(record.entries):,} questions are recorded in {folder}, and no"
-            " pre-aggregate would have saved half of their time",
-            file=sys.stderr,
+        warn(
+            f"{len(record.entries):,} questions are recorded in {folder}, and no"
+            " pre-aggregate would have saved half of their time"
         )
     return 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import FORMATS, describe, open_layer, write_rows
+from cadran.cli.language import warn
 from cadran.core.project import contracts
 from cadran.errors import QueryError
 from cadran.formats import numbers, periods
@@ -116,7 +116,7 @@ def _publish(parsed: argparse.Namespace) -> int:
     write_rows(rows, "parquet", file)
     print(file)
     if str(loaded.variables.get("cadran_impacts", "")).lower() != "true":
-        print("cadran: models read it once vars.yml says cadran_impacts: true", file=sys.stderr)
+        warn("models read it once vars.yml says cadran_impacts: true")
     return 0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import FORMATS, describe, flags, open_layer, write_rows
+from cadran.cli.language import warn
 from cadran.core import journal
 from cadran.core.ledger.verify import verify
 from cadran.core.project import lock
@@ -136,20 +136,19 @@ def _publish(parsed: argparse.Namespace) -> int:
     ):
         kpis = [done.kpi for done in results if note in (done.note, done.warning)]
         names = kpis[0] if len(kpis) == 1 else f"{len(kpis)} KPIs"
-        print(f"cadran: {names}: {note}", file=sys.stderr)
+        warn(f"{names}: {note}")
     waiting = [(done.kpi, row) for done in results for row in done.waiting]
     for kpi, row in waiting[:10]:
         owner = layer.card(kpi).owner.business
         state = "is final" if row["is_final"] else "holds a period that is final"
-        print(
-            f"cadran: {kpi}, {row['grain']} {row['period']:%Y-%m-%d} {row['dimensions']} {state}:"
+        warn(
+            f"{kpi}, {row['grain']} {row['period']:%Y-%m-%d} {row['dimensions']} {state}:"
             f" {row['published']} was published, {row['computed']} is computed now; ask {owner}"
-            " to approve it (--restate PERIOD --kind --reason --approver)",
-            file=sys.stderr,
+            " to approve it (--restate PERIOD --kind --reason --approver)"
         )
     refused = [done.refused for done in results if done.refused]
     for sentence in refused:
-        print(f"cadran: {sentence}", file=sys.stderr)
+        warn(sentence)
     return 1 if waiting or refused else 0
 
 
@@ -183,7 +182,7 @@ def _verify(parsed: argparse.Namespace) -> int:
     )
     faults = journal.faults(journal.folder_of(root)) if root is not None else []
     for damage in (*verification.damages, *faults):
-        print(f"cadran: {damage}", file=sys.stderr)
+        warn(str(damage))
     if verification.holds and not faults:
         print(
             f"{verification.rows:,} rows in {verification.head.batch:,} batches hold;"
@@ -228,9 +227,9 @@ def _close(parsed: argparse.Namespace) -> int:
             print(f"{done.kpi}: {done.rows:,} values are final")
     for done in closed:
         if done.refused:
-            print(f"cadran: {done.refused}", file=sys.stderr)
+            warn(done.refused)
     if not closed:
-        print(f"cadran: {parsed.period} was closed before", file=sys.stderr)
+        warn(f"{parsed.period} was closed before")
     return 1 if any(done.refused for done in closed) else 0
 
 
@@ -249,5 +248,5 @@ def _explain(parsed: argparse.Namespace) -> int:
         return 0
     write_rows(explained.rows(), parsed.format, parsed.output)
     for note in explained.notes:
-        print(f"cadran: {note}", file=sys.stderr)
+        warn(note)
     return 0

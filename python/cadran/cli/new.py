@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cadran.cli.common import describe, examples, open_layer
+from cadran.cli.language import said, warn
 from cadran.core.project import dbt, git
 from cadran.errors import CadranError, ProjectError, QueryError
 from cadran.governance import bump, drafting, starting
@@ -60,9 +60,10 @@ def _init(parsed: argparse.Namespace) -> int:
         first_day=parsed.first_day,
     )  # fmt: skip
     for step in steps:
-        note = f"  ({step.note})" if step.note else ""
-        print(f"{step.state:<10}  {step.path}{note}")
-    print("\nNext: dbt build, then `cadran list --metrics` and `cadran new kpi METRIC`.")
+        note = f"  ({said(step.note)})" if step.note else ""
+        print(f"{said(step.state):<10}  {step.path}{note}")
+    print()
+    print(said("Next: dbt build, then `cadran list --metrics` and `cadran new kpi METRIC`."))
     return 0
 
 
@@ -88,7 +89,7 @@ def _demo(folder: Path) -> int:
 
     shutil.copytree(source, folder, ignore=left, dirs_exist_ok=True, symlinks=True)
     place = shlex.quote(str(folder))
-    print(f"The demo company is in {folder}. Next: cd {place} && cadran demo && dbt build")
+    print(said(f"The demo company is in {folder}. Next: cd {place} && cadran demo && dbt build"))
     return 0
 
 
@@ -153,7 +154,7 @@ def _kpi(parsed: argparse.Namespace) -> int:
         return 1
     again = _parsed_layer(parsed)
     card = again.card(parsed.metric)
-    print(card.draft_note)
+    print(said(card.draft_note))
     if parsed.record:
         root = again.project.root
         author = (git.user(root) if root else None) or ""
@@ -162,8 +163,10 @@ def _kpi(parsed: argparse.Namespace) -> int:
         for path in bump.first(again, [parsed.metric], author):
             print(path)
     print(
-        f"Next: confirm what the comments say, then `cadran query {parsed.metric}`,"
-        " `cadran check`, and `status: certified` once the check is green."
+        said(
+            f"Next: confirm what the comments say, then `cadran query {parsed.metric}`,"
+            " `cadran check`, and `status: certified` once the check is green."
+        )
     )
     return 0
 
@@ -180,7 +183,7 @@ def _metric(parsed: argparse.Namespace) -> int:
         _parsed_layer(parsed).metric(parsed.name)
     except CadranError as problem:
         raise ProjectError(f"It is written, and dbt does not take it: {problem}") from None
-    print(f"Next: `cadran query {parsed.name}`, `cadran new kpi {parsed.name}`.")
+    print(said(f"Next: `cadran query {parsed.name}`, `cadran new kpi {parsed.name}`."))
     return 0
 
 
@@ -195,6 +198,6 @@ def _print_written(written: Written) -> None:
         print(path)
     if written.paths:
         count = len(written.paths)
-        print(f"{written.lines} lines in {count} file{'s' if count > 1 else ''}")
+        print(said(f"{written.lines} lines in {count} file{'s' if count > 1 else ''}"))
     if written.unplaced:
-        print(f"cadran: put this {written.unplaced}", file=sys.stderr)
+        warn(f"put this {written.unplaced}")

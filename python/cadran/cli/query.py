@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import (
@@ -17,6 +16,7 @@ from cadran.cli.common import (
     write,
     write_rows,
 )
+from cadran.cli.language import warn
 from cadran.core.days import COMPARISONS
 from cadran.core.query.request import ask
 from cadran.core.result import with_complete
@@ -174,13 +174,13 @@ def _query(parsed: argparse.Namespace) -> int:
         table = with_complete(table, result.query, result.complete_through)
     write(table, parsed.format, parsed.output)
     for note in filter(None, (result.note, result.running_note)):
-        print(f"cadran: {note}", file=sys.stderr)
+        warn(note)
     if result.watermark:
-        print(f"cadran: what landed up to {result.watermark:%H:%M:%S} UTC", file=sys.stderr)
+        warn(f"what landed up to {result.watermark:%H:%M:%S} UTC")
     for broken in result.breaks:
-        print(f"cadran: {broken}", file=sys.stderr)
+        warn(str(broken))
     if not result.governed:
-        print("cadran: asked outside its card: this is not the KPI", file=sys.stderr)
+        warn("asked outside its card: this is not the KPI")
     return 0
 
 
@@ -244,7 +244,9 @@ def _list(parsed: argparse.Namespace) -> int:
         else:
             rows = [card.to_dict(parsed.lang) for card in cards]
         if not cards and layer.without_kpis:
-            print(f"cadran: {layer.without_kpis}", file=sys.stderr)
+            warn(layer.without_kpis)
+            if parsed.format == "table":
+                return 0
     write_rows(rows, parsed.format, parsed.output)
     return 0
 

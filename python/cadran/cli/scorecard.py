@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cadran.cli.common import TEXTS, describe, open_layer, write_rows
+from cadran.cli.language import warn
 from cadran.formats import files, numbers, periods
 from cadran.formats.words import words
 from cadran.insight.breaks import sentence
@@ -59,7 +60,7 @@ def _board(parsed: argparse.Namespace) -> int:
         else:
             print(page)
     for name, problem in board.failures.items():
-        print(f"cadran: {name} {words('board', parsed.lang)['failed']}: {problem}", file=sys.stderr)
+        warn(f"{name} {words('board', parsed.lang)['failed']}: {problem}")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from cadran.cli.common import (
     open_layer,
     write_rows,
 )
+from cadran.cli.language import warn
 from cadran.errors import QueryError
 from cadran.formats.periods import shifted
 from cadran.reliability import status
@@ -184,12 +184,11 @@ def _settle(parsed: argparse.Namespace) -> int:
         return 0
     print(f"{summary}, settled before on {settled.settled_at:%Y-%m-%d}")
     for difference in outcome.differences:
-        print(f"cadran: {difference}", file=sys.stderr)
+        warn(difference)
     if outcome.differences:
-        print(
-            "cadran: a settled month changes by a restatement: --kind --reason --approver"
-            f" (ask {contract.owner})",
-            file=sys.stderr,
+        warn(
+            "a settled month changes by a restatement: --kind --reason --approver"
+            f" (ask {contract.owner})"
         )
     return 1 if outcome.differences else 0
 

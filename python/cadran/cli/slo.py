@@ -19,6 +19,7 @@ from cadran.cli.common import (
     open_layer,
     write_rows,
 )
+from cadran.cli.language import warn
 from cadran.cli.sla import add_actions
 from cadran.errors import QueryError
 from cadran.formats import numbers, periods
@@ -353,5 +354,5 @@ def _export(parsed: argparse.Namespace) -> int:
     else:
         print(written, end="")
     for sentence in refused:
-        print(f"cadran: {sentence}", file=sys.stderr)
+        warn(sentence)
     return 0

@@ -1,0 +1,114 @@
+"""What the command line says, in French where that is asked: help, prompts, the usual errors.
+
+`french.yml` has each English sentence with its French. A sentence that is not there is said in
+English, so none is ever lost; data, cards and pages have languages of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from contextvars import ContextVar
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+FILE = Path(__file__).with_name("french.yml")
+LANGUAGES = ("en", "fr")
+_LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set, as gettext has it
+# What is filled in and is no name of the project: it has French words of its own.
+_IN_WORDS = {"kind", "where", "names", "prompt"}
+
+_is_french: ContextVar[bool] = ContextVar("is_french", default=False)
+
+
+def choose(arguments: Sequence[str]) -> None:
+    """Speak the language that `--lang` names among the arguments, otherwise that of the locale."""
+    flag = re.search(r"(?:^|\0)--lang[=\0](\w+)", "\0".join(arguments))
+    locale = next(filter(None, map(os.environ.get, _LOCALE)), "")
+    _is_french.set(flag[1] == "fr" if flag else locale.startswith("fr"))
+
+
+def said(text: str) -> str:
+    """The text in the language that was chosen; each sentence of it by itself."""
+    if not _is_french.get():
+        return text
+    sentences = phrases()
+    if text in sentences:
+        return sentences[text]
+    for pattern, french in _patterns():
+        text = pattern.sub(partial(_filled, french), text)
+    return text
+
+
+def warn(text: str) -> None:
+    """Say on stderr what whoever reads the answer has to know, or what went wrong."""
+    print(f"cadran: {said(text)}", file=sys.stderr)
+
+
+def _filled(french: str, found: re.Match[str]) -> str:
+    values = found.groupdict()
+    for name in _IN_WORDS & values.keys():
+        values[name] = phrases().get(values[name], values[name])
+    return french.format_map(values)
+
+
+@cache
+def phrases() -> dict[str, str]:
+    """English sentences and their French."""
+    from cadran.errors import CadranError
+    from cadran.formats import strict_yaml
+
+    sentences: dict[str, str] = strict_yaml.read(FILE, CadranError)
+    return sentences
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    whole_first = sorted(phrases().items(), key=lambda entry: -len(entry[0]))
+    return [(_pattern(text), french) for text, french in whole_first if _is_sentence(text)]
+
+
+def _is_sentence(text: str) -> bool:
+    return re.search(r"\{\w+\}|[.?]$", text) is not None and " " in text
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Where a sentence stands in a text: from its beginning, and what fills it holds no end."""
+    parts: list[str] = []
+    names: set[str] = set()
+    for place, part in enumerate(re.split(r"\{(\w+)\}", text)):
+        if not place % 2:
+            parts.append(re.escape(part))
+        elif part in names:
+            parts.append(f"(?P={part})")
+        else:
+            names.add(part)
+            parts.append(rf"(?P<{part}>(?:(?!\. ).)*?)")
+    return re.compile(rf"(?:^|(?<=[.:] )|(?<=\? )){''.join(parts)}(?=$|\s)")
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help whose examples have a line each, in the language that was chosen."""
+
+    def add_usage(
+        self,
+        usage: str | None,
+        actions: Iterable[argparse.Action],
+        groups: Iterable[argparse._MutuallyExclusiveGroup],
+        prefix: str | None = None,
+    ) -> None:
+        """Begin with how the command is written."""
+        super().add_usage(usage, actions, groups, said("usage: ") if prefix is None else prefix)
+
+    def start_section(self, heading: str | None) -> None:
+        """Begin a section under its heading."""
+        super().start_section(heading and said(heading))
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help and said(action.help)
