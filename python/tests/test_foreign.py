@@ -6,21 +6,28 @@ import difflib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
+import yaml
 from foreigners import SPECS, copied, dbt, with_cards
 from test_walkthrough import applied, shown
 
 import cadran
 from cadran.cli import main
+from cadran.core.project import artifacts, cards
 from cadran.errors import QueryError
 from cadran.governance.drafting import MetricDraft, card_text, new_card, new_metric
+from cadran.server.run import serving
+from cadran.server.settings import Settings
 
-TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "install.md"
+ROOT = Path(__file__).resolve().parents[2]
+TUTORIAL, README = ROOT / "docs" / "install.md", ROOT / "README.md"
 KPIS = ["complaints_per_trip", "fare_revenue", "punctuality_rate", "passengers_to_date"]
 
 
@@ -275,3 +282,133 @@ def test_the_tutorial_runs_command_by_command(tmp_path, capsys, monkeypatch):
         assert any(wanted in re.sub(" +", "  ", text) or wanted in text for text in said.values())
     checks = [text for key, text in said.items() if key[1] == "check"]
     assert ["nothing to mend" in text for text in checks] == [True, True]
+
+
+# What the README calls the demo's things by, and what the ferries have in their place.
+LIKE = {
+    "net_revenue": "complaints_per_trip", "average_order_value": "fare_revenue",
+    "customer__country": "trip__operator", "kpi_monthly_strategic": "monthly_fares",
+    "KPI": "complaints_per_trip", "PERIOD": "2026-05", "CONTRACT": "ferries", "MONTH": "2026-05",
+    "2026-Q3": "2026-Q2", "bump": "bump --first", "incidents": "incidents list",
+    "kpi": "kpi trip_count",
+    "test": "test --as board --metrics fare_revenue --group-by metric_time__month",
+    "powerbi": "powerbi --output powerbi",
+}  # fmt: skip
+# What is no success there, and what it says: the company has no SLO, no contract, no raw data of
+# the demo's contracts, nobody to send to and nothing live.
+OTHERWISE = {
+    "cadran query net_revenue --group-by metric_time__hour": (2, "is not defined by hour"),
+    "cadran check": (1, "no test holds it against a value known"),
+    "cadran slo status": (2, "write `slos` on a KPI's card"),
+    "cadran sla statement CONTRACT MONTH": (2, "a contract is a file <name>.yml there"),
+    "cadran incidents": (2, ""),
+    "cadran alerts list": (2, "There is no cadran_alerts.yml: it says what is watched"),
+    "cadran digest --send": (2, "Nobody is named who gets it"),
+    "cadran doctor": (2, "has no input contract"),
+    "cadran serve --live": (2, "No model is live: say `config.meta.live`"),
+}
+# What serves and sends until it is stopped: the first is asked below, the others know no project.
+RUNNING = ("cadran serve", "cadran collect", "cadran demo --live")
+POLICY = 'roles: {board: {metrics: [{tier: strategic}], dimensions: "*"}}\n'
+
+
+def of_the_readme():
+    """Every command of the README, of its blocks and of its text, once each."""
+    text = README.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:bash|console)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line.removeprefix("$ ").partition("#")[0] for line in "".join(blocks).splitlines()]
+    lines += re.findall(r"`(cadran \w[^`]*)`", text)
+    commands = dict.fromkeys(line.strip() for line in lines if line.startswith("cadran "))
+    return [command for command in commands if command not in RUNNING[:2]]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_command_of_the_readme_works_in_a_project_of_somebody_else(
+    projects, spec, tmp_path, capsys, monkeypatch
+):
+    folder = with_cards(projects[spec], tmp_path / "copy", 4)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("CADRAN_AUTHOR", "ana@ferries.example")
+    (folder / "cadran_policy.yml").write_text(POLICY)
+    (folder / "cadran_ledger.yml").write_text("grains: [month]\ndimensions: [[]]\n")
+    commands = of_the_readme()
+    assert len(commands) > 25
+    for command in commands:
+        if command.startswith(RUNNING[2]):
+            continue
+        words = [new for word in shlex.split(command)[1:] for new in LIKE.get(word, word).split()]
+        code, said = OTHERWISE.get(command, (0, ""))
+        returned, captured = main(words), capsys.readouterr()
+        text = captured.out + captured.err
+        assert returned == code, (words, text)
+        assert said in text, (words, text)
+        assert "Traceback" not in text + "--debug", (words, text)
+
+
+def test_the_server_of_the_readme_answers_for_a_project_of_somebody_else(projects, tmp_path):
+    folder = with_cards(projects["new"], tmp_path / "copy", 4)
+    text = README.read_text(encoding="utf-8")
+    address = re.search(r'^curl "http://127.0.0.1:8765(\S+)"', text, re.MULTILINE)[1]
+    settings = Settings(port=0, flight_port=None, warm=False, refresh=0.0, audit=tmp_path / "audit")
+    with (
+        serving(artifacts.find(folder, None, None), settings) as running,
+        httpx.Client(base_url=running.http, timeout=60) as http,
+    ):
+        rows = http.get(address.replace("net_revenue", "fare_revenue")).text.splitlines()
+        assert rows[0] == "metric_time__month,fare_revenue"
+        assert len(rows) == 8
+        for lang, title in (("en", "Fare &#34;revenue&#34; &amp; more"), ("fr", "Indicateurs")):
+            page = http.get("/board", params={"lang": lang}, follow_redirects=True)
+            assert page.status_code == 200
+            assert title in page.text, lang
+
+
+def test_the_python_of_the_readme_runs_in_a_project_of_somebody_else(
+    projects, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(with_cards(projects["old"], tmp_path / "copy", 4))
+    [code] = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    for of_the_demo, theirs in LIKE.items():
+        code = code.replace(f'"{of_the_demo}"', f'"{theirs}"')
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)  # noqa: S102 - it is this repository's own
+    assert len(names["result"]) > 0
+    names["layer"].close()
+
+
+def test_refusals_drafts_and_first_files_are_said_in_french(
+    projects, tmp_path, capsys, monkeypatch
+):
+    folder = with_cards(projects["new"], tmp_path / "copy", 4)
+    monkeypatch.chdir(folder)
+    hourly = ["--group-by", "metric_time__hour"]
+    for words, code, said in (
+        (["query", "complaints_per_trip", *hourly], 2, "n'est pas défini par hour : sa fiche a"),
+        (["query", "complaints_per_trip", *hourly], 2, "ou demander avec --ungoverned la métrique"),
+        (
+            ["query", "fare_revenue", "complaints_per_trip", *hourly],
+            2,
+            "leurs fiches ont en commun",
+        ),
+        (["show", "trip_count"], 2, "C'est une métrique sans fiche : `cadran new kpi trip_count`"),
+        (["list", "--help"], 0, "parquet et arrow (un flux IPC) demandent --output ou un tube"),
+        (["init"], 0, "nouveau     cadran_checks.yml"),
+        (["init"], 0, "inchangé    cadran_checks.yml\n"),
+        (["new", "kpi", "trip_count"], 0, "est un brouillon : il manque à sa fiche objective"),
+        (["query", "trip_count"], 0, "trip_count est un brouillon"),
+    ):
+        returned, captured = main([*words, "--lang", "fr"]), capsys.readouterr()
+        text = captured.out + captured.err
+        assert returned == code, (words, text)
+        assert said in (" ".join(text.split()) if "--help" in words else text), (words, text)
+
+
+def test_the_card_page_shows_a_card_and_a_refusal_as_they_are(projects, tmp_path, capsys):
+    folder = with_cards(projects["new"], tmp_path / "copy", 4)
+    page = (ROOT / "docs" / "card.md").read_text(encoding="utf-8")
+    [shown_card] = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    cards.read(shown_card["metrics"][0], lambda: "docs/card.md")
+    [(_, *words)] = shown(ROOT / "docs" / "card.md")
+    refusal = page.partition("metric_time__week\n")[2].partition(" …")[0]
+    assert main([*words, "--project-dir", str(folder)]) == 2
+    assert capsys.readouterr().err.startswith(refusal)

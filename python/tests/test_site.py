@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from dataclasses import fields
 
 import pytest
 
 import cadran
+from cadran.core.project.cards import CardBlock
 
 
 def test_every_page_has_its_place_on_the_site(project_root):
@@ -26,15 +28,26 @@ def test_every_page_has_its_place_on_the_site(project_root):
 
 def test_french_pages_give_the_commands_that_the_english_ones_give(project_root):
     french = sorted((project_root / "docs" / "fr").glob("*.md"))
-    assert [page.name for page in french] == ["concepts.md", "install.md"]
+    assert {"alerts.md", "card.md", "concepts.md", "gate.md", "install.md"} <= {
+        page.name for page in french
+    }
     for page in french:
         blocks = [
             re.findall(r"```(\w+)\n(.*?)```", text.read_text(encoding="utf-8"), re.DOTALL)
             for text in (page, page.parents[1] / page.name)
         ]
         assert blocks[0] == blocks[1], page.name
+        assert f"(fr/{page.name})" in (page.parents[1] / page.name).read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), target
+
+
+def test_each_key_of_a_card_is_explained_in_both_languages(project_root):
+    for page in ("card.md", "fr/card.md"):
+        text = (project_root / "docs" / page).read_text(encoding="utf-8")
+        rows = [line for line in text.splitlines() if line.startswith("| `")]
+        explained = {key for row in rows for key in re.findall(r"`(\w+)`", row.split("|")[1])}
+        assert explained == {field.name for field in fields(CardBlock)}
 
 
 @pytest.mark.skipif(
