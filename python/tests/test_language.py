@@ -11,13 +11,13 @@ import pytest
 
 import cadran
 from cadran.cli import main
-from cadran.cli.app import COMMANDS
+from cadran.cli.app import COMMANDS, parser_of
 from cadran.cli.language import choose, phrases, said
 
 # The program composes these; test_foreign has them said.
 COMPOSED = (
     "{names} is not defined by", "{names} are not defined by", "Ask {owners} to add it",
-    "{name} is a draft:", "{count} lines in 1 file", "form of the rows (default: %(default)s);",
+    "{name} is a draft:", "{count} lines in 1 file",
 )  # fmt: skip
 SOURCES = [Path(argparse.__file__), *Path(cadran.__file__).parent.rglob("*.py")]
 
@@ -40,20 +40,37 @@ def texts_of(path):
             yield "".join(parts)
 
 
-def test_each_english_text_stands_in_the_program_and_its_french_is_filled_alike():
-    said_somewhere = "\n".join(
-        re.sub(r"\s+", " ", text) for path in SOURCES for text in texts_of(path)
-    )
+def helps(parser):
+    """What each flag and action of a command is for, as the program has it."""
+    for action in parser._actions:
+        yield action.help
+        yield from (chosen.help for chosen in getattr(action, "_choices_actions", ()))
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from helps(below)
+
+
+@pytest.fixture(scope="module")
+def helped():
+    texts = {text for _, text in COMMANDS.values()}
+    for command in COMMANDS:
+        [commands] = parser_of(command)._subparsers._group_actions
+        texts.update(helps(commands.choices[command]))
+    return texts - {None, argparse.SUPPRESS}
+
+
+def test_all_help_has_its_french_in_french_yml(helped):
+    assert not helped - {*phrases()}
+
+
+def test_each_english_text_stands_in_the_program_and_its_french_is_filled_alike(helped):
+    known = "\n".join(re.sub(r"\s+", " ", text) for path in SOURCES for text in texts_of(path))
     for english_text, french in phrases().items():
-        filled = re.findall(r"\{(\w+)\}", english_text)
-        assert set(re.findall(r"\{(\w+)\}", french)) == set(filled), english_text
-        pieces = re.split(r"\{\w+\}|%\(\w+\)s|--manifest|--database|--ungoverned", english_text)
-        missing = [piece for piece in pieces if piece.strip(" :") not in said_somewhere]
-        assert not missing or english_text.startswith(COMPOSED), english_text
-
-
-def test_commands_are_summarised_in_french():
-    assert not [text for _, text in COMMANDS.values() if text not in phrases()]
+        filled = re.findall(r"\{\w+\}|%\(\w+\)s", english_text)
+        assert {*re.findall(r"\{\w+\}|%\(\w+\)s", french)} == {*filled}, english_text
+        pieces = re.split(r"\{\w+\}|--manifest|--database|--ungoverned", english_text)
+        missing = [piece for piece in pieces if piece.strip(" :") not in known]
+        assert not missing or english_text in helped or english_text.startswith(COMPOSED), missing
 
 
 @pytest.mark.parametrize(
