@@ -110,5 +110,9 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         """Begin a section under its heading."""
         super().start_section(heading and said(heading))
 
+    def add_text(self, text: str | None) -> None:
+        """Describe the command; what is more than its summary may have no French."""
+        super().add_text(text and said(text))
+
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help and said(action.help)
