@@ -5,7 +5,8 @@
     ├── CardError (ValueError)                a KPI's card says what it must not, or too little
     ├── PolicyError (ValueError)              the policy file or the file of tokens is broken
     ├── QueryError (ValueError)               the question makes no sense
-    │   └── UnknownNameError (LookupError)    a name in it does not exist
+    │   ├── UnknownNameError (LookupError)    a name in it does not exist
+    │   └── NotForecastError                  the KPI cannot be forecast from its days
     ├── NotGovernedError (PermissionError)    the KPI is not defined at that grain or dimension
     ├── UnauthenticatedError (PermissionError)  a server does not know who asks
     ├── NotAllowedError (PermissionError)     the policy does not let this caller see that
@@ -26,7 +27,7 @@ Every message names what is wrong, where, and what would be right.
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,6 +71,19 @@ class PolicyError(CadranError, ValueError):
 
 class QueryError(CadranError, ValueError):
     """The question cannot be answered as it is asked."""
+
+
+class NotForecastError(QueryError):
+    """A KPI cannot be forecast from its days.
+
+    Attributes:
+        reason: short (its history), sums (its days do not add up) or hidden (some of its values).
+    """
+
+    def __init__(self, message: str, reason: Literal["short", "sums", "hidden"]) -> None:
+        """Say it in a sentence, and for short."""
+        self.reason = reason
+        super().__init__(message)
 
 
 class UnknownNameError(QueryError, LookupError):

@@ -23,7 +23,7 @@ from cadran.access import authorize, tokens
 from cadran.charts import page, plots
 from cadran.charts.picture import End, Plot, apart, scale
 from cadran.core.targets import Status, Target
-from cadran.formats.numbers import short
+from cadran.formats.numbers import axis_texts, short
 from cadran.insight.readings import Reader
 from cadran.insight.source import Source
 from cadran.insight.view import View, Window, period_of, period_text
@@ -103,6 +103,21 @@ def test_figures_are_short_in_the_way_of_the_language():
     assert [text.replace("\xa0", " ").replace("\u202f", " ") for text in shorts] == [
         "453 k€", "€1.23M", "99.941%", "0 €", "-13,4 k€", "7", "€1.00M",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "english", "french"),
+    [
+        ((0, 500_000, 1e6), "EUR", "€0 €0.5M €1.0M", "0 €,0,5 M€,1,0 M€"),
+        ((0.994, 0.9965, 0.999), "%", "99.40% 99.65% 99.90%", "99,40 %,99,65 %,99,90 %"),
+        ((-0.5, 0, 0.5), "hours", "-0.5 h 0 h 0.5 h", "-0,5 h,0 h,0,5 h"),
+        ((97_500, 100_000), "", "97.5k 100.0k", "97,5 k,100,0 k"),
+    ],
+)
+def test_the_numbers_of_an_axis_have_the_same_decimals(values, unit, english, french):
+    assert axis_texts(values, unit) == english.replace(" h", "\xa0h").split(" ")
+    told = ",".join(axis_texts(values, unit, lang="fr"))
+    assert told.replace("\xa0", " ").replace("\u202f", " ") == french
 
 
 def test_a_scale_holds_its_values_and_labels_never_lie_on_each_other():

@@ -85,6 +85,11 @@ def test_how_values_may_be_summed_follows_from_the_definition(graph, name, expec
     assert graph.is_additive(name) is (expected == "additive")
 
 
+def test_sums_and_distinct_counts_come_together_over_a_period_and_nothing_else_does(graph):
+    names = {"amount", "orders", "buyers", "net"}
+    assert {metric["name"] for metric in METRICS if graph.accrues(metric["name"])} == names
+
+
 def test_only_what_is_read_as_it_is_stands_beside_a_ratio(graph):
     assert graph.direct_leaves("per_order") == ["amount", "refunds", "orders"]
     assert graph.direct_leaves("web_share") == []  # filtered once more

@@ -17,6 +17,7 @@ import pytest
 
 from cadran.core.recent import Recent
 from cadran.errors import QueryError, ReportError
+from cadran.formats import periods
 from cadran.insight.readings import MOST_KEPT, Reader
 from cadran.insight.source import Source
 from cadran.insight.view import View
@@ -114,6 +115,60 @@ def test_every_figure_that_has_a_question_is_what_the_layer_answers_to_it(packs,
     assert {"net_revenue", "platform_availability", "incident_count"} <= {
         metric for metrics in asked.values() for metric in metrics
     }
+
+
+BUDGETS = """
+    select sum(bad_units) / sum(allowed_units) as used, sum(units) as units,
+        sum(allowed_units) as allowed
+    from reliability.fct_slo_slices_hourly
+    where slo_id = '{slo}' and not is_excluded and date_trunc('month', local_date) = date '{month}'
+"""
+DRAWS = """
+    with months as (
+        select sum(bad_units) as bad, sum(allowed_units) as allowed
+        from reliability.fct_slo_slices_hourly
+        where slo_id = '{slo}' and not is_excluded and local_date <= date '2026-10-31'
+        group by date_trunc('month', local_date)
+        order by date_trunc('month', local_date) desc limit 12
+    )
+
+    select avg(case when a.bad + b.bad + c.bad > a.allowed + b.allowed + c.allowed
+        then 1.0 else 0.0 end) as breach
+    from months as a, months as b, months as c
+"""
+SEARCHED = """
+    select sum(request_count - good_request_count) / (sum(request_count) * 0.005) as used
+    from marts.fct_requests_minutely
+    where service_id = 'search' and date_trunc('month', cast(
+        (minute_at at time zone 'UTC') at time zone 'Europe/Paris' as date)) = date '{month}'
+"""
+
+
+def test_the_evidence_of_recommendations_is_what_sql_finds(packs, layer):
+    pages = [page for page in packs["en"].pages if page.key.startswith("advice")]
+    found = {}
+    for figure in figures_of(tuple(pages)):
+        rule, _, name = figure.origin.removeprefix("recommendation ").partition("/2026-10 ")
+        found[rule, name.partition(" (")[0]] = figure.value
+
+    def asked(sql, **places):
+        [row] = layer.warehouse.arrow(sql.format(**places)).to_pylist()
+        return row
+
+    expected = {}
+    for (rule, name), value in found.items():
+        slo, (base, _, back) = rule.partition("/")[2], name.partition("_")
+        if base in {"used", "units", "allowed"} and not rule.startswith("cause"):
+            month = periods.shifted(MONTH, "month", -int(back or 0))
+            expected[rule, name] = asked(BUDGETS, slo=slo, month=month)[base]
+            if slo == "availability_28d:search":  # from the minutes of the requests themselves
+                assert asked(SEARCHED, month=month)["used"] == pytest.approx(value)
+        elif name == "breach":
+            expected[rule, name] = asked(DRAWS, slo=slo)["breach"]
+    assert {name for _, name in expected} >= {"used", "used_1", "used_3", "allowed", "breach"}
+    assert {key: float(found[key]) for key in expected} == pytest.approx(
+        {key: float(value) for key, value in expected.items()}
+    )
 
 
 def test_all_that_a_pack_says_is_published_the_same_of_both_languages(packs, layer, tmp_path):

@@ -58,7 +58,8 @@ def test_weeks_at_the_ends_of_a_period_have_its_days_only_and_an_slo_without_eve
 
     aim = SimpleNamespace(is_composite=False, target=Decimal("0.999"))
     one, none = (
-        SimpleNamespace(id=name, service="Shop", label=name, status=aim) for name in ("s", "none")
+        SimpleNamespace(id=name, service="Shop", label=name, title=f"Shop · {name}", status=aim)
+        for name in ("s", "none")
     )
     monkeypatch.setattr("cadran.insight.service_levels.levels", lambda *_: [one, none])
     layer = SimpleNamespace(project=SimpleNamespace(root=None))
@@ -158,7 +159,7 @@ def test_a_month_that_a_late_kpi_does_not_know_whole_is_no_signal_and_not_drawn(
 
     def reading(through):
         window = Window.of(View("en", "month", last, "year"), through)
-        return Reading(CARD, window, 10, history=history)
+        return Reading(CARD, window, 10, history=history, accrues=True)
 
     late, known = reading(dt.date(2026, 9, 3)), reading(dt.date(2026, 9, 30))
     assert basis.partial_month is None
@@ -238,6 +239,10 @@ def test_a_project_says_what_its_services_are_called(tmp_path):
         speech = Speech(lang, more=names.words(tmp_path, lang))
         assert (speech.name("mkt_2"), speech.name("checkout")) == (name, of_checkout)
         assert speech.name("back_office") == "Back office"
+    file.write_text("names:\n  ann@example.com: {en: Head of sales, fr: Direction commerciale}\n")
+    french = Speech("fr", more=names.words(tmp_path, "fr"))
+    assert french.person("ann@example.com") == "Direction commerciale"
+    assert french.person("platform.lead@example.com") == "Platform lead"
     file.write_text("names:\n  mkt_2: {en: Market two}\n")
     with pytest.raises(CardError, match="fr"):
         names.read(tmp_path)

@@ -28,7 +28,7 @@ from cadran.charts.picture import (
     thinned,
 )
 from cadran.formats import periods
-from cadran.formats.numbers import change_of, measure, short
+from cadran.formats.numbers import axis_texts, change_of, measure, short
 from cadran.formats.words import words
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def trend(  # noqa: PLR0913 - what is drawn, and what is marked on it
     return Plot(
         title,
         x=_time_ticks(starts, places, grain, lang),
-        y=value_ticks(axis, card.unit, card.decimals, lang),
+        y=value_ticks(axis, card.unit, lang),
         bands=bands,
         curves=tuple(reversed(curves)),
         dots=tuple(dots),
@@ -375,15 +375,11 @@ def _time_ticks(
     return tuple(ticks)
 
 
-def value_ticks(axis: Scale, unit: str, decimals: int, lang: str) -> tuple[Tick, ...]:
+def value_ticks(axis: Scale, unit: str, lang: str) -> tuple[Tick, ...]:
     """The ticks of an axis of values, all written in the step of its largest."""
-    top = max(abs(axis.low), abs(axis.high))
+    texts = axis_texts(axis.ticks, unit, lang=lang)
     return tuple(
-        Tick(
-            axis.from_top(value),
-            short(round(value, 12), unit, top=top, decimals=decimals, lang=lang),
-        )
-        for value in axis.ticks
+        Tick(axis.from_top(value), text) for value, text in zip(axis.ticks, texts, strict=True)
     )
 
 

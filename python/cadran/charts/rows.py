@@ -22,7 +22,7 @@ from cadran.charts.picture import (
 )
 from cadran.charts.plots import Mark, Series, stamp
 from cadran.errors import QueryError
-from cadran.formats.numbers import measure, short
+from cadran.formats.numbers import axis_texts, measure, short
 from cadran.formats.words import words
 
 if TYPE_CHECKING:
@@ -200,12 +200,8 @@ def histogram(data: Any, card: Card, *, lang: str = "en", height: int = 200) -> 
     for value in known:
         counts[min(int((value - steps.low) / width), len(counts) - 1)] += 1
     axis = scale(counts)
-    top, across = max(abs(steps.low), abs(steps.high)), 1 / len(counts)
-
-    def figure(value: float) -> str:
-        return short(round(value, 12), card.unit, top=top, decimals=card.decimals, lang=lang)
-
-    edges = [figure(edge) for edge in steps.ticks]
+    across = 1 / len(counts)
+    edges = axis_texts(steps.ticks, card.unit, lang=lang)
     return Plot(
         title,
         x=thinned([Tick(at * across, text) for at, text in enumerate(edges)], _MOST_LABELS),

@@ -131,7 +131,6 @@ def course(  # noqa: PLR0913 - values, their axis and what is marked on it
     title: str,
     clock: Callable[[dt.datetime], str],
     unit: str = "",
-    decimals: int = 0,
     tone: Tone = "blue",
     stretch: tuple[dt.datetime, dt.datetime] | None = None,
     marks: Sequence[tuple[dt.datetime, str]] = (),
@@ -147,7 +146,6 @@ def course(  # noqa: PLR0913 - values, their axis and what is marked on it
         title: what a screen reader says.
         clock: an instant as the axis has it.
         unit: of the values.
-        decimals: of the values.
         tone: of the line.
         stretch: from when to when the plot is tinted.
         marks: upright lines with their texts.
@@ -165,7 +163,7 @@ def course(  # noqa: PLR0913 - values, their axis and what is marked on it
     return Plot(
         title,
         x=_clock_ticks(first, last, clock),
-        y=value_ticks(axis, unit, decimals, lang),
+        y=value_ticks(axis, unit, lang),
         columns=tinted,
         curves=(Curve((points,), tone, filled=True),) if points else (),
         rules=tuple(

@@ -82,7 +82,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
 
     history = _action(actions, "history", "months or quarters in the SLO's zone, net and gross")
     history.add_argument("slos", nargs="*", metavar="SLO", help="only these")
-    history.add_argument("--grain", choices=("month", "quarter"), default="month")
+    history.add_argument("--grain", choices=("month", "quarter", "year"), default="month")
     add_format(history, formats=("table", "csv", "json", "jsonl"))
     add_language(history)
     history.set_defaults(run=_history)

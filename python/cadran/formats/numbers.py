@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 WIDE = "\N{NO-BREAK SPACE}"
@@ -71,20 +74,55 @@ def short(value: Any, unit: str, *, top: Any = None, decimals: int = 0, lang: st
     if exact is None:
         return DASH
     if unit == "%":
-        places = max(0, -int((exact * 100).normalize().as_tuple().exponent))
+        places = _places(exact * 100)
         return measure(value, unit, decimals=min(places, max(decimals, 1)), lang=lang)
     greatest: Decimal = abs(_decimal(value if top is None else top) or exact)
     if greatest < _FROM or not exact:
         places = 0 if exact == exact.to_integral() or greatest >= 100 else 1 if greatest >= 1 else 2  # noqa: PLR2004 - digits that can be told apart
         return measure(value, unit, decimals=places, lang=lang)
-    size, names = next((s for s in _LARGE if round(greatest / s[0]) < 1000), _LARGE[-1])  # noqa: PLR2004 - else the next size tells it
+    size, letter = _size(greatest, lang)
     scaled = exact / size
     most = 0 if greatest >= 100 * size else 1 if greatest >= 10 * size else 2
-    places = min(most, max(0, -int(scaled.normalize().as_tuple().exponent)))
+    return _lettered(scaled, min(most, _places(scaled)), letter, unit, lang)
+
+
+def axis_texts(values: Sequence[Any], unit: str, *, lang: str = "en") -> list[str]:
+    """The round numbers of an axis: all in one size with as many decimals, zero without any.
+
+    Args:
+        values: from one end to the other.
+        unit: as of `measure`; a `%` is stored as a fraction.
+        lang: of the numbers.
+    """
+    exact = [_decimal(round(value, 12)) or Decimal(0) for value in values]
+    greatest = max((abs(value) for value in exact), default=Decimal(0))
+    size, letter = (Decimal(1), "") if unit == "%" or greatest < _FROM else _size(greatest, lang)
+    scaled = [value / size for value in exact]
+    places = max((_places(value * 100 if unit == "%" else value) for value in scaled), default=0)
+    return [
+        _lettered(value, places, letter, unit, lang)
+        if letter and value
+        else measure(value, unit, decimals=places if value else 0, lang=lang)
+        for value in scaled
+    ]
+
+
+def _size(greatest: Decimal, lang: str) -> tuple[Decimal, str]:
+    """By what numbers are divided that go up to one, and the letter that says so."""
+    size, names = next((s for s in _LARGE if round(greatest / s[0]) < 1000), _LARGE[-1])  # noqa: PLR2004 - else the next size tells it
+    return size, names[lang]
+
+
+def _places(exact: Decimal) -> int:
+    """The decimals that a number has."""
+    return max(0, -int(exact.normalize().as_tuple().exponent))
+
+
+def _lettered(scaled: Decimal, places: int, letter: str, unit: str, lang: str) -> str:
     text, symbol = number(scaled, decimals=places, lang=lang), SYMBOLS.get(unit, unit)
     if lang == "fr":
-        return f"{text}{WIDE}{names[lang]}{symbol if symbol in CURRENCIES else ''}"
-    return f"{with_unit(text, unit, lang=lang) if symbol in CURRENCIES else text}{names[lang]}"
+        return f"{text}{WIDE}{letter}{symbol if symbol in CURRENCIES else ''}"
+    return f"{with_unit(text, unit, lang=lang) if symbol in CURRENCIES else text}{letter}"
 
 
 def with_unit(text: str, unit: str, *, lang: str = "en") -> str:

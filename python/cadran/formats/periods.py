@@ -141,13 +141,23 @@ def short(start: dt.date, grain: str, lang: str = "en", *, year: bool = False) -
 
 def days(first: dt.date, last: dt.date, lang: str = "en") -> str:
     """A range of days as people write it: 1-27 November 2026."""
-    from babel.dates import format_date
-
     dash = "\N{EN DASH}"
     whole = "d MMMM y"
     if first == last:
-        return str(format_date(last, whole, locale=lang))
+        return day(last, lang, whole)
     if (first.year, first.month) == (last.year, last.month):
-        return f"{first.day}{dash}{format_date(last, whole, locale=lang)}"
-    begin = format_date(first, "d MMM" if first.year == last.year else "d MMM y", locale=lang)
-    return f"{begin} {dash} {format_date(last, 'd MMM y', locale=lang)}"
+        return f"{_numeral(first, lang)}{dash}{day(last, lang, whole)}"
+    begin = day(first, lang, "d MMM" if first.year == last.year else "d MMM y")
+    return f"{begin} {dash} {day(last, lang, 'd MMM y')}"
+
+
+def day(at: dt.date, lang: str, pattern: str) -> str:
+    """A day by a pattern of Babel that begins with its number; French has a 1er of a month."""
+    from babel.dates import format_date
+
+    text = str(format_date(at, pattern, locale=lang))
+    return f"{_numeral(at, lang)}{text.removeprefix(str(at.day))}"
+
+
+def _numeral(at: dt.date, lang: str) -> str:
+    return "1er" if lang == "fr" and at.day == 1 else str(at.day)

@@ -64,6 +64,11 @@ def sentences(error: CadranError, kind: str, sentence: str, lang: str) -> tuple[
     return (sentence, "") if lang == "en" else (own[kind], sentence)
 
 
+def inner(text: str) -> str:
+    """A label within a sentence: its first letter small, but for an abbreviation."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
 @cache
 def _sections() -> dict[str, dict[str, dict[str, str]]]:
     from cadran.formats import strict_yaml

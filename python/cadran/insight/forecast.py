@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.components import DENOMINATOR, NUMERATOR
 from cadran.core.days import Days
 from cadran.core.semantics.metrics import SEMI_ADDITIVE
-from cadran.errors import NotGovernedError, QueryError, UnknownNameError
+from cadran.errors import NotForecastError, NotGovernedError, QueryError, UnknownNameError
 from cadran.formats import periods
 from cadran.formats.words import words
 from cadran.insight.breaks import sentence
@@ -127,7 +127,9 @@ def to_end(
     Raises:
         UnknownNameError: there is no such KPI or grain, or not for whoever asks.
         NotGovernedError: the KPI is not asked by day, or not by this grain.
-        QueryError: its days do not add up to longer periods, or its history is too short.
+        NotForecastError: its days do not add up to longer periods, its history is too short, or a
+            value is hidden.
+        QueryError: there is nothing to forecast from.
         CadranError: as `Layer.query`.
     """
     card, where = card_of(source, kpi), tuple(where)
@@ -145,18 +147,20 @@ def to_end(
     start = periods.start_of(through + dt.timedelta(days=1), grain)
     period = Days(start, periods.last_of(start, grain))
     history = Days(through - dt.timedelta(days=_HISTORY - 1), through)
-    series, history = _series(source, card, history, where)
+    series, history, has_gaps = _series(source, card, history, where)
     elapsed, left = (through - start).days + 1, (period.end - through).days
     weeks = math.ceil(left / _WEEK) + _ERRORS - 1
     needed = max(_PROFILE, elapsed) + _WEEK * weeks
     if history.length < needed:
-        raise QueryError(
+        raise NotForecastError(
             f"{kpi} has {history.length} whole days of history, from {history}; a forecast of"
             f" {left} days needs {needed}: the days before the first forecast that is tried, and"
-            f" {_ERRORS} past weeks whose errors are known."
+            f" {_ERRORS} past weeks whose errors are known.",
+            "short",
         )
     breaks = breaks_within(source, card, history)
-    so_far = _asked(source, card, series, Days(start, through) if elapsed else history, where)
+    known = Days(start, through) if elapsed else history
+    so_far = _asked(source, card, series, known, where, has_gaps=has_gaps)
     rolling = _Rolling(series, elapsed, left)
     errors = {origin: rolling.errors(origin) for origin in rolling.origins()}
     low, high = rolling.interval(history.length, list(errors.values()))
@@ -179,11 +183,12 @@ def to_end(
 
 def _series(
     source: Source, card: Card, days: Days, where: tuple[str, ...]
-) -> tuple[list[list[float]], Days]:
-    """The days of a KPI as one series, of a ratio as two; and from when on there are any.
+) -> tuple[list[list[float]], Days, bool]:
+    """The days of a KPI as one series, of a ratio as two; from when on; whether any lack a value.
 
     Raises:
-        QueryError: its days do not add up to longer periods, or a value is hidden.
+        NotForecastError: its days do not add up to longer periods, or a value is hidden.
+        QueryError: there are none.
     """
     kpi, column = card.name, "metric_time__day"
     span = {"where": where, "start": days.start, "end": days.end}
@@ -201,7 +206,7 @@ def _series(
     if not by_day:
         raise QueryError(f"{kpi} has no value from {days}.")
     if names == [kpi] and any(row[kpi] is None for row in by_day.values()):
-        raise QueryError(f"{kpi} has days whose value may not be shown, so it is not forecast.")
+        raise _hidden(kpi)
     history = Days(min(by_day), days.end)
     series: list[list[float]] = [[] for _ in names]
     for place in range(history.length):
@@ -212,29 +217,43 @@ def _series(
             parts[0] *= parts[1]  # of a conversion rate, what was converted
         for one, part in zip(series, parts, strict=True):
             one.append(part)
-    return series, history
+    has_gaps = any(row[kpi] is None and row.get(DENOMINATOR) for row in by_day.values())
+    return series, history, has_gaps
 
 
-def _not_summed(kpi: str) -> QueryError:
-    return QueryError(
-        f"The days of {kpi} do not add up to longer periods, as those of a level, a window or a"
-        " distinct count do not: it is not forecast by adding days."
+def _hidden(kpi: str) -> NotForecastError:
+    return NotForecastError(
+        f"{kpi} has days whose value may not be shown, so it is not forecast.", "hidden"
     )
 
 
-def _asked(
-    source: Source, card: Card, series: list[list[float]], days: Days, where: tuple[str, ...]
+def _not_summed(kpi: str) -> NotForecastError:
+    return NotForecastError(
+        f"The days of {kpi} do not add up to longer periods, as those of a level, a window or a"
+        " distinct count do not: it is not forecast by adding days.",
+        "sums",
+    )
+
+
+def _asked(  # noqa: PLR0913 - a question, and what is known of its days
+    source: Source,
+    card: Card,
+    series: list[list[float]],
+    days: Days,
+    where: tuple[str, ...],
+    *,
+    has_gaps: bool,
 ) -> Number | None:
     """The value over some last days as the warehouse gives it, held against that of the days.
 
     Raises:
-        QueryError: they differ: the days do not add up.
+        NotForecastError: they differ: the days do not add up, or those without a value are hidden.
     """
     rows = source.rows([card.name], where=where, start=days.start, end=days.end)
     value: Number | None = rows[0][card.name] if rows else None
     added = _value([sum(one[-days.length :]) for one in series])
     if abs(float(value or 0) - (added or 0)) > _CHECKED * max(abs(float(value or 0)), 1e-9):
-        raise _not_summed(card.name)
+        raise _hidden(card.name) if has_gaps else _not_summed(card.name)
     return value
 
 

@@ -50,6 +50,7 @@ class Reading:
         problem: why there is nothing to show; empty where there is.
         outlook: of a running period, whether its target is likely, open or unlikely; or empty.
         expected: the forecast behind that.
+        accrues: whether its value comes together over the period, as a sum or a distinct count.
     """
 
     card: Card
@@ -64,6 +65,7 @@ class Reading:
     problem: str = ""
     outlook: str = ""
     expected: float | None = None
+    accrues: bool = False
 
     @property
     def change(self) -> Any:
@@ -295,8 +297,9 @@ class Reader:
                 is_told = card.name in timed and not window.is_running
                 base = series.get(window.base_first) if is_told else base
             target = self.target(card, window.grain, window.first)
-            # What adds up from day to day is held against its target once the period is over.
-            is_judged = target and not (window.is_running and card.additivity == "additive")
+            # What comes together over the period is held against its target once it is over.
+            accrues = self.source.layer.metric_graph.accrues(card.name)
+            is_judged = target and not (window.is_running and accrues)
             readings[card.name] = Reading(
                 card, window, value=value, base=base,
                 history={**series, window.first: value} if series or value is not None else {},
@@ -305,6 +308,7 @@ class Reader:
                 breaks=tuple(change for change in breaks if change.kpi == card.name),
                 is_filtered=is_filtered,
                 problem=problems.get(card.name, "") if value is None else "",
+                accrues=accrues,
             )  # fmt: skip
         return readings
 

@@ -59,6 +59,13 @@ class Level:
         """The SLO with its subject."""
         return self.status.slo_id
 
+    @property
+    def title(self) -> str:
+        """The objective with the service that it is of; one of many services says so itself."""
+        status = self.status
+        is_of_many = status.is_composite or status.subject == "all"
+        return self.label if is_of_many else f"{self.service} · {self.label}"
+
 
 def statuses(reader: Reader) -> list[Status]:
     """The SLOs that whoever asks may see, the most threatened first."""

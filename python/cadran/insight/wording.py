@@ -114,9 +114,7 @@ class Words:
 
     def day(self, at: dt.date, *, year: bool = True) -> str:
         """A day."""
-        from babel.dates import format_date
-
-        return str(format_date(at, "d MMM y" if year else "d MMM", locale=self.lang))
+        return periods.day(at, self.lang, "d MMM y" if year else "d MMM")
 
     def instant(self, at: dt.datetime | None, *, year: bool = True) -> str:
         """An instant (UTC) in the time of the zone."""

@@ -21,6 +21,33 @@ if TYPE_CHECKING:
 SCHEMA = "reliability"
 
 
+# Sums of months; the target is that of the last one.
+_YEARS = """
+    select slo_id, slo, subject, 'year' as period_grain, year_start as period_start, last_date,
+        target, units, bad_units, allowed_units,
+        1 - 1.0 * bad_units / nullif(units, 0) as compliance_rate,
+        1.0 * bad_units / nullif(allowed_units, 0) as consumed_rate,
+        1 - 1.0 * bad_units / nullif(allowed_units, 0) as remaining_rate,
+        gross_units, gross_bad_units, gross_allowed_units,
+        1 - 1.0 * gross_bad_units / nullif(gross_units, 0) as gross_compliance_rate,
+        1.0 * gross_bad_units / nullif(gross_allowed_units, 0) as gross_consumed_rate,
+        1 - 1.0 * gross_bad_units / nullif(gross_allowed_units, 0) as gross_remaining_rate
+    from (
+        select slo_id, slo, subject, last_date, target,
+            cast(date_trunc('year', period_start) as date) as year_start,
+            row_number() over (of_year order by period_start desc) as place,
+            sum(units) over of_year as units,
+            sum(bad_units) over of_year as bad_units,
+            sum(allowed_units) over of_year as allowed_units,
+            sum(gross_units) over of_year as gross_units,
+            sum(gross_bad_units) over of_year as gross_bad_units,
+            sum(gross_allowed_units) over of_year as gross_allowed_units
+        from ({months}) as months
+        window of_year as (partition by slo_id, date_trunc('year', period_start))
+    ) as years
+    where place = 1"""
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """Where an SLO stands in its window. Rates are fractions; net of exclusions unless gross.
@@ -181,14 +208,22 @@ def policy(layer: Layer, name: str, period_minutes: int) -> list[Tier]:
 
 
 def history(layer: Layer, slo_ids: Iterable[str], grain: str) -> list[dict[str, Any]]:
-    """The closed and the running periods of SLOs, in the SLO's own time zone, gross and net."""
+    """The closed and the running periods of SLOs, in the SLO's own time zone, gross and net.
+
+    Args:
+        layer: the layer of a built project.
+        slo_ids: the SLOs with their subjects.
+        grain: month, quarter, or year, which is the sum of its months.
+    """
     among = ", ".join(_text(slo_id) for slo_id in slo_ids) or "null"
-    return read(
-        layer,
+    built = "month" if grain == "year" else grain
+    rows = (
         f"select * from {relation(layer, 'fct_slo_periods')}"
-        f" where period_grain = {_text(grain)} and slo_id in ({among})"
-        " order by slo_id, period_start",
+        f" where period_grain = {_text(built)} and slo_id in ({among})"
     )
+    if grain == "year":
+        rows = _YEARS.format(months=rows)
+    return read(layer, f"{rows} order by slo_id, period_start")
 
 
 def burn_down(layer: Layer, slo_id: str, month: dt.date) -> list[dict[str, Any]]:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cadran.insight.counterfactual import Interval
-from cadran.reports.pack import Advice, Cell, Column, Figure, Page, Row, Table, Text
+from cadran.reports.pack import (
+    Advice,
+    Cell,
+    Column,
+    Figure,
+    Page,
+    Paragraphs,
+    Row,
+    Table,
+    Text,
+)
+from cadran.reports.rules import read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +30,6 @@ ASKED = 3  # decisions that the summary names
 _A_PAGE = 8  # recommendations on one page
 _WITH_OUTCOMES = 4  # recommendations above what became of the last ones
 _MOST_OUTCOMES = 8
-_EVIDENCE = 3  # figures of each recommendation
 _STATES: dict[str, State] = {"done": "ok", "accepted": "near", "rejected": "", "open": "warn"}
 
 
@@ -46,11 +56,9 @@ def pages(
 ) -> list[Page]:
     """The recommendations, as many pages as they take, then what became of the last ones."""
     shown = [one for one in recommendations if one.status != "held"]
-    if not shown and not outcomes:
-        return []
     chunks = [shown[at : at + _A_PAGE] for at in range(0, len(shown), _A_PAGE)] or [[]]
     contents: list[list[Block]] = [
-        [_table(basis, chunk, index * _A_PAGE)] if chunk else []
+        [_table(basis, chunk, index * _A_PAGE) if chunk else _none(basis, recommendations)]
         for index, chunk in enumerate(chunks)
     ]
     if outcomes and len(chunks[-1]) > _WITH_OUTCOMES:
@@ -76,6 +84,14 @@ def pages(
             )
         )  # fmt: skip
     return advice_pages
+
+
+def _none(basis: Basis, held: Sequence[Recommendation]) -> Paragraphs:
+    """How many rules found nothing, and why some could not be held against the figures."""
+    w, root = basis.words, basis.source.layer.project.root
+    reasons = dict.fromkeys(one.because for one in held)
+    texts = [w.counted("advice_rules", len(read(root)), is_feminine=True), *map(w.print, reasons)]
+    return Paragraphs("", tuple(Text(text) for text in texts[:_MOST_OUTCOMES]))
 
 
 def _title(basis: Basis, shown: Sequence[Recommendation]) -> Text:
@@ -123,8 +139,8 @@ def _table(basis: Basis, recommendations: Sequence[Recommendation], before: int)
             Row((
                 Cell(w.number(index), weight="strong"),
                 Cell(w.print(one.title), small=w.print(one.action), weight="strong"),
-                _evidence(basis, one.id, one.evidence),
-                Cell(_person(one.owner)),
+                _evidence(basis, one),
+                Cell(w.person(one.owner)),
                 Cell("", small=effect, small_figures=cost),
                 Cell(w(f"confidence_{one.confidence}")),
                 Cell(w(f"decided_{one.status}"), state=_STATES.get(one.status, "")),
@@ -133,14 +149,15 @@ def _table(basis: Basis, recommendations: Sequence[Recommendation], before: int)
     return Table("", "", columns, tuple(rows), is_dense=True)
 
 
-def _evidence(basis: Basis, name: str, evidence: Sequence[Evidence]) -> Cell:
+def _evidence(basis: Basis, of: Recommendation) -> Cell:
+    """What it rests on in words, then the figures that the words leave out."""
     w = basis.words
-    shown = evidence[:_EVIDENCE]
-    figures = tuple(figure for one in shown for figure in _figure(name, one))
-    colon = w("colon")
-    lines = [w.print(f"{one.label}{colon}{one.text}") for one in shown]
-    return Cell("", small=" ; ".join(lines) if w.lang == "fr" else "; ".join(lines),
-                small_figures=figures)  # fmt: skip
+    rest = [f"{one.label}{w('colon')}{one.text}" for one in of.evidence
+            if one.text not in of.because]  # fmt: skip
+    small = w.print(of.because)
+    if rest:
+        small = f"{small} {w.sentence(w.clauses(rest))}."
+    return Cell("", small=small, small_figures=_figures(of))
 
 
 def _figure(name: str, one: Evidence) -> list[Figure]:
@@ -180,7 +197,7 @@ def _outcomes(basis: Basis, outcomes: Sequence[Outcome]) -> Table:
             Cell(w.print(one.title), weight="strong"),
             Cell(w(f"decided_{one.status}"), state=_STATES.get(one.status, ""),
                  has_sign=one.status == "done"),
-            Cell(w.print(one.note) or w("none_sign"), small=_person(one.decided_by)),
+            Cell(w.print(one.note) or w("none_sign"), small=w.person(one.decided_by)),
             Cell(w("again_yes") if one.is_back else w("again_no"),
                  state="warn" if one.is_back else "ok"),
         ))
@@ -189,8 +206,3 @@ def _outcomes(basis: Basis, outcomes: Sequence[Outcome]) -> Table:
     more = len(outcomes) - len(rows)
     sub = w.counted("costly_more", more, is_feminine=True) if more > 0 else ""
     return Table(w("outcomes_title"), sub, columns, rows, is_dense=True)
-
-
-def _person(address: str) -> str:
-    name = address.partition("@")[0].replace(".", " ")
-    return name[:1].upper() + name[1:]

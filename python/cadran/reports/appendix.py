@@ -77,13 +77,12 @@ def _definition(basis: Basis, card: Card, fingerprint: str) -> Row:
         description = f"{whole}." if whole else f"{head.rsplit(' ', 1)[0]}…"
     reading = basis.readings.get(card.name)
     target = basis.target(reading, brief=True) if reading else None
-    owner = card.owner.business.partition("@")[0].replace(".", " ")
     return Row((
         Cell(w.label(card), weight="strong"),
         Cell(description),
         Cell(w.print(", ".join(local.not_for)) or w("none_sign"), weight="muted"),
         Cell(figure=target) if target else Cell(w("none_sign"), weight="muted"),
-        Cell(owner[:1].upper() + owner[1:]),
+        Cell(w.person(card.owner.business)),
         Cell(f"v{card.version}", small=fingerprint[:8]),
     ))  # fmt: skip
 

@@ -92,13 +92,13 @@ def _title(basis: Basis, readings: Sequence[Reading]) -> Text:
         known = sum(one.value is not None for one in readings)
         return Text(w.sentence(w.counted("kpis_unjudged", known)))
     if good == len(judged):
-        return Text(w("kpis_all_good", n=w.spelled(good)))
+        return Text(w.counted("kpis_all_good", good))
     off = max(judged, key=severity)
     state = w(f"in_{off.status.name.lower()}")
     return Text(
         w.sentence(
             w.counted(
-                "kpis_some_good", good, all=w.spelled(len(judged)),
+                "kpis_some_good", good, total=len(judged),
                 bad=w.inner(w.label(off.card)), state=state,
             )
         )

@@ -173,9 +173,12 @@ def page(basis: Basis, facts: LevelFacts) -> Page | None:
         blocks.append(_contracts(basis, facts))
     if facts.used:
         blocks += _objectives(basis, facts)
+    foot = w("foot_levels", zone=w.zone)
+    if facts.used and _HEAT_GRAIN[basis.grain] == "week":
+        foot = f"{foot} {w('foot_weeks')}"
     return Page(
         "levels", "3", w("levels_page"), _title(basis, facts), _subtitle(basis, facts),
-        tuple(blocks), w("foot_levels", zone=w.zone),
+        tuple(blocks), foot,
     )  # fmt: skip
 
 
@@ -268,10 +271,9 @@ def _month(basis: Basis, name: str, one: Settlement, *, is_short: bool) -> Cell:
     state: State = "" if one.is_running else "ok" if one.is_kept else "bad"
     if not is_short:
         return Cell(figure=net, state="bad" if state == "bad" else "")
-    if one.gross == one.net:
-        return Cell(figure=net, small=w("gross_same"), state=state, has_sign=bool(state))
+    shown = percent(one.gross, w.lang, decimals)
     gross = Figure(
-        w("gross", value=percent(one.gross, w.lang, decimals)), one.gross, "%",
+        w("gross_same") if shown == net.text else w("gross", value=shown), one.gross, "%",
         origin=f"{origin} gross", definition=definition,
     )  # fmt: skip
     return Cell(figure=net, small=gross.text, small_figures=(gross,), state=state,
@@ -296,14 +298,7 @@ def _objectives(basis: Basis, facts: LevelFacts) -> list[Block]:
         head = text if grain == "month" or start.month != before else str(start.day)
         before = start.month
         heads.append(head)
-    rows = [
-        (
-            # A composite is of many services, as its label says.
-            one.label if one.status.is_composite else f"{one.service} · {one.label}",
-            [facts.by_part[s].get(one.id) for s in starts],
-        )
-        for one in shown
-    ]
+    rows = [(one.title, [facts.by_part[s].get(one.id) for s in starts]) for one in shown]
     title = w("objectives")
     heat = plots.heat(
         [
@@ -385,12 +380,13 @@ def _title(basis: Basis, facts: LevelFacts) -> Text:
         if len(kept) == len(judged):
             return Text(w.counted("contracts_kept_all", len(kept)))
         amounts = credit_figures(basis, facts)
-        text = w.counted("contracts_kept_some", len(kept), all=w.spelled(len(judged)))
+        always = w("every_month") if basis.grain != "month" else ""
+        text = w.counted("contracts_kept_some", len(kept), total=len(judged), always=always)
         listed = w.listed([one.text for one in amounts])
         text += w("credits_follow", credits=listed) if amounts else "."
         return Text(w.sentence(text), "", tuple(amounts))
     if over:
-        text = w.counted("budgets_over", len(over), all=w.spelled(len(figures)))
+        text = w.counted("budgets_over", len(over), total=len(figures))
         return Text(w.sentence(text))
     return Text(w.counted("budgets_held", len(figures)) if figures else w("contracts_open"))
 
@@ -398,7 +394,7 @@ def _title(basis: Basis, facts: LevelFacts) -> Text:
 def _subtitle(basis: Basis, facts: LevelFacts) -> Text:
     w = basis.words
     figures = used_figures(basis, facts)
-    names = {one.id: f"{one.service}, {w.inner(one.label)}" for one in facts.levels}
+    names = {one.id: w.objective(one) for one in facts.levels}
     over = sorted(
         (n for n in figures if facts.used[n] > 1 and n in names), key=lambda n: -facts.used[n]
     )

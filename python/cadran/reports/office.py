@@ -56,7 +56,9 @@ def native(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def axis_format(values: Iterable[Any], unit: str, lang: str, *, signed: bool = False) -> str:
+def axis_format(
+    values: Iterable[Any], unit: str, lang: str, *, signed: bool = False, least_decimals: int = 0
+) -> str:
     """The code for the values of a chart, large money and counts shortened: 453 k€, €1.2M.
 
     Args:
@@ -64,13 +66,14 @@ def axis_format(values: Iterable[Any], unit: str, lang: str, *, signed: bool = F
         unit: of them.
         lang: en or fr.
         signed: whether a rise has its sign.
+        least_decimals: of a rate.
     """
     known = [number for value in values if (number := native(value)) is not None]
     top = max((abs(number) for number in known), default=0.0)
     if unit == "%":
         span = (max(known) - min(known)) if known else 0.0
-        fine = next((n for n, least in enumerate((0.15, 0.015, 0.0015)) if span >= least), 3)
-        return coded(unit, fine, lang, signed=signed)
+        fine = next((n for n, step in enumerate((0.15, 0.015, 0.0015)) if span >= step), 3)
+        return coded(unit, max(fine, least_decimals), lang, signed=signed)
     for least, commas, names in _STEPS:
         if top >= least:
             size = 1000 ** len(commas)

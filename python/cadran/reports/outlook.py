@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.targets import target_of, targets
-from cadran.errors import CadranError
+from cadran.errors import CadranError, NotForecastError
 from cadran.formats import periods
 from cadran.insight import forecast, service_levels
 from cadran.insight.readings import ENDING
@@ -67,6 +67,7 @@ class Risk:
 def page(basis: Basis) -> Page | None:
     """The outlook; None where there is neither a forecast nor a risk to tell."""
     expected, at_risk = _expected(basis), risks(basis)
+    unjudged = len(_levels(basis)) - len(at_risk)
     if not any(one.forecast for one in expected) and not at_risk:
         return None
     w = basis.words
@@ -81,8 +82,8 @@ def page(basis: Basis) -> Page | None:
     )  # fmt: skip
     blocks.append(Notes((Text(w("outlook_read")),)))
     return Page(
-        "outlook", "7", w("outlook_page"), _title(basis, expected, at_risk),
-        _subtitle(basis, expected, through), tuple(blocks), w("foot_outlook"),
+        "outlook", "7", w("outlook_page"), _title(basis, expected, at_risk, unjudged),
+        _subtitle(basis, expected, through, unjudged), tuple(blocks), w("foot_outlook"),
     )  # fmt: skip
 
 
@@ -96,8 +97,9 @@ def _expected(basis: Basis) -> list[Expected]:
             one = forecast.to_end(basis.source, card.name, "year")
         except ENDING:
             raise
-        except CadranError:
-            expected.append(Expected(label, None, None, basis.words("no_forecast")))
+        except CadranError as problem:
+            why = f"_{problem.reason}" if isinstance(problem, NotForecastError) else ""
+            expected.append(Expected(label, None, None, basis.words(f"no_forecast{why}")))
             continue
         if one.period.start.year - basis.window.last.year not in (0, 1):
             return []  # the period is long gone: what comes now is no outlook of it
@@ -110,10 +112,14 @@ def _expected(basis: Basis) -> list[Expected]:
     return expected
 
 
+def _levels(basis: Basis) -> list[Level]:
+    levels = service_levels.levels(basis.reader, basis.words)
+    return [one for one in levels if not one.status.is_composite]
+
+
 def risks(basis: Basis) -> list[Risk]:
     """What may break over the next three months, the most likely first."""
-    levels = [one for one in service_levels.levels(basis.reader, basis.words)
-              if not one.status.is_composite]  # fmt: skip
+    levels = _levels(basis)
     rows = service_levels.months_of(basis.reader, [one.id for one in levels]) if levels else []
     last = basis.window.last
     at_risk = []
@@ -200,7 +206,7 @@ def _risks(basis: Basis, at_risk: list[Risk]) -> Table:
         is_likely = one.probability >= _LIKELY
         rows.append(
             Row((
-                Cell(f"{one.level.service} · {one.level.label}", weight="strong"),
+                Cell(one.level.title, weight="strong"),
                 Cell(one.level.target),
                 Cell(figure=months),
                 Cell(figure=over, weight="plain" if one.overspent else "muted"),
@@ -228,33 +234,35 @@ def _chance(basis: Basis, probability: float) -> str:
     return w.share(probability)
 
 
-def _title(basis: Basis, expected: list[Expected], at_risk: list[Risk]) -> Text:
+def _title(basis: Basis, expected: list[Expected], at_risk: list[Risk], unjudged: int) -> Text:
     w = basis.words
     judged = [one for one in expected if one.outlook]
     parts = []
     if judged:
         good = sum(one.outlook == "likely" for one in judged)
-        parts.append(w.counted("year_likely", good, all=w.spelled(len(judged))))
+        parts.append(w.counted("year_likely", good, total=len(judged)))
     figures = []
     if at_risk:
         first = at_risk[0]
         chance = _risk(basis, first)
-        name = f"{first.level.service}, {w.inner(first.level.label)}"
+        name = w.objective(first.level)
         if first.probability >= _LIKELY:
             parts.append(w("risk_first", slo=name, chance=chance.text))
             figures.append(chance)
         else:
-            parts.append(w("risk_low", chance=w.share(_LIKELY)))
+            some = "_some" if unjudged else ""
+            parts.append(w(f"risk_low{some}", chance=w.share(_LIKELY)))
     if not parts:
         parts.append(w("outlook_plain"))
-    return Text(w.sentence("; ".join(parts) if w.lang == "en" else " ; ".join(parts)) + ".", "",
-                tuple(figures))  # fmt: skip
+    return Text(f"{w.sentence(w.clauses(parts))}.", "", tuple(figures))
 
 
-def _subtitle(basis: Basis, expected: list[Expected], through: dt.date) -> Text:
+def _subtitle(basis: Basis, expected: list[Expected], through: dt.date, unjudged: int) -> Text:
     w = basis.words
     parts = [w("forecast_from", day=w.date(through))]
     unlikely = [w.inner(one.label) for one in expected if one.outlook == "unlikely"]
     if unlikely:
         parts.append(w("unlikely_told", names=w.listed(unlikely)))
+    if unjudged:
+        parts.append(w.sentence(w.counted("history_short", unjudged)))
     return Text(" ".join(parts))

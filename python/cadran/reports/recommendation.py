@@ -11,6 +11,7 @@ from cadran.insight.counterfactual import Interval
 from cadran.insight.wording import Words
 from cadran.reliability.sla_statement import percent
 from cadran.reports.expression import Expression
+from cadran.reports.period import Period
 from cadran.reports.rules import shipped
 from cadran.reports.speech import Speech
 from cadran.reports.subjects import ALL
@@ -18,7 +19,6 @@ from cadran.reports.subjects import ALL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cadran.reports.period import Period
     from cadran.reports.rules import Confidence, Figure, Rule
     from cadran.reports.subjects import Problem, Subject
 
@@ -213,6 +213,9 @@ class Writer:
                 text = self._interval(value, subject.unit)
             case "text":
                 text = self._words.name(str(value))
+            case "period":
+                base = Period.read(value)
+                text = self._words.period(base.start, base.grain)
             case "date":
                 text = self._words.day(value)
             case "availability":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.errors import CadranError
 from cadran.formats import numbers, periods, strict_yaml
+from cadran.formats.words import inner
 from cadran.insight.wording import Words
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cadran.core.project.cards import Card
+    from cadran.insight.service_levels import Level
 
 FILE = Path(__file__).with_name("texts.yml")
 _MINUS = "\N{MINUS SIGN}"
@@ -60,9 +62,19 @@ class Speech(Words):
         """A KPI's label."""
         return self.print(super().label(card))
 
+    def person(self, address: str) -> str:
+        """Who has an address: what the project calls them, else what stands before the @."""
+        plain = address.partition("@")[0].replace(".", " ")
+        return self.print(self._words.get(f"name_{address}", self.sentence(plain)))
+
     def inner(self, text: str) -> str:
         """A label within a sentence: its first letter small, but for an abbreviation."""
-        return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+        return inner(text)
+
+    def objective(self, level: Level) -> str:
+        """An SLO within a sentence: Checkout, latency, 28 days."""
+        label = self.inner(level.label)
+        return label if level.title == level.label else f"{level.service}, {label}"
 
     def value(self, value: Any, card: Card) -> str:
         """A KPI's value with its unit."""
@@ -93,13 +105,32 @@ class Speech(Words):
             return "".join(names)
         return f"{', '.join(names[:-1])} {self('and')} {names[-1]}"
 
+    def clauses(self, parts: Sequence[str]) -> str:
+        """Clauses of one sentence, a semicolon between."""
+        return self.print((" ; " if self.lang == "fr" else "; ").join(parts))
+
     def spelled(self, number: int, *, is_feminine: bool = False) -> str:
         """A small number as a word; from eleven on as a figure."""
         forms = self("numbers_f" if is_feminine and self.lang == "fr" else "numbers").split()
         return forms[number] if 0 <= number < len(forms) else self.number(number)
 
-    def counted(self, key: str, number: int, *, is_feminine: bool = False, **places: Any) -> str:
-        """The words of a key in the plural of a number, which is spelled out."""
+    def counted(
+        self, key: str, number: int, *, total: int | None = None, is_feminine: bool = False,
+        **places: Any,
+    ) -> str:  # fmt: skip
+        """The words of a key in the plural of a number, which is spelled out.
+
+        Args:
+            key: of the words, without the ending of a plural.
+            number: of the things.
+            total: of how many; where there is one alone, it is not counted.
+            is_feminine: whether French counts in the feminine.
+            places: what else fills the words in.
+        """
+        if total is not None:
+            places["all"] = self.spelled(total, is_feminine=is_feminine)
+            if total == 1:
+                return self(f"{key}_only" if number else f"{key}_only_none", **places)
         is_one = number < 2 if self.lang == "fr" else number == 1  # noqa: PLR2004 - French has one plural from two on
         form = f"{key}_none" if not number and f"{key}_none" in texts(self.lang) else ""
         form = form or (f"{key}_one" if is_one else f"{key}_many")
@@ -111,10 +142,7 @@ class Speech(Words):
 
     def date(self, day: dt.date, *, year: bool = True) -> str:
         """A day in full: 30 September 2026, 1er octobre 2026."""
-        from babel.dates import format_date
-
-        text = str(format_date(day, "d MMMM y" if year else "d MMMM", locale=self.lang))
-        text = f"1er{text[1:]}" if self.lang == "fr" and day.day == 1 else text
+        text = periods.day(day, self.lang, "d MMMM y" if year else "d MMMM")
         return text.replace(" ", numbers.WIDE, 1)
 
     def long_period(self, start: dt.date, grain: str) -> str:

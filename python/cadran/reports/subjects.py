@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from cadran.audit import log, usage
 from cadran.core import journal
 from cadran.core.days import Days
+from cadran.core.project.cards import LANGUAGES
 from cadran.core.targets import Status, target_of, targets
 from cadran.errors import CadranError
 from cadran.formats import periods
+from cadran.formats.words import inner, named
 from cadran.governance.settlement import settled_months
 from cadran.governance.values import Measurer
 from cadran.governance.wholeness import Wholeness
@@ -45,6 +47,7 @@ Kind = Literal["slos", "contracts", "incidents", "alerts", "kpis"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ALL = "all"
 BEFORE = 3  # periods before the one that is judged
+_MISSED_BEFORE = 11  # of these, in which a KPI may have missed its target as well
 MONTHS = 12  # past months of which the next ones are drawn
 _MOST_STEPS = 100_000  # transitions of alerts that are read
 _MISSED = {Status.WARNING, Status.CRITICAL}
@@ -188,7 +191,7 @@ class Gathering:
             }  # fmt: skip
             subjects.append(
                 Subject(
-                    "slos", slo.slo_id, {lang: slo.label(lang) for lang in ("en", "fr")}, slo.owner,
+                    "slos", slo.slo_id, {lang: _title(slo, lang) for lang in LANGUAGES}, slo.owner,
                     values, unit=self._currency(), question=f"cadran slo show {slo.slo_id}",
                     link=f"levels/{slo.slo_id}", problem=late[slo.kpi],
                     rows=tuple(
@@ -369,7 +372,7 @@ class Gathering:
         cards = [card for card in self.source.kpis if card.status != "deprecated"]
         timed = [card for card in cards if self.period.grain in card.grains]
         goals = targets(self.layer)
-        steps = [self.period.shifted(-back) for back in range(BEFORE + 1)]
+        steps = [self.period.shifted(-back) for back in range(_MISSED_BEFORE + 1)]
         aimed = [
             card for card in timed
             if target_of(goals, card, self.period.grain, self.period.start) is not None
@@ -486,6 +489,15 @@ class Gathering:
 
     def _card(self, kpi: str) -> Card:
         return next(card for card in self.source.kpis if card.name == kpi)
+
+
+def _title(slo: status.Status, lang: str) -> str:
+    """An SLO with the service that it is of, before what a rule says of it."""
+    label = slo.label_fr if lang == "fr" else slo.label_en
+    if slo.subject == ALL:
+        return label
+    service = slo.subject_labels.get(lang) or named(slo.subject, lang)
+    return f"{service}, {inner(label)}"
 
 
 def _is_missed(goal: Any, value: Any, card: Card) -> bool:

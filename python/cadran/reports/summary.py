@@ -84,8 +84,8 @@ def tile(basis: Basis, reading: Reading) -> Tile:
 def course(basis: Basis, reading: Reading) -> tuple[Plot | None, tuple[Series, ...]]:
     """The thirteen months of a KPI in the size of a word."""
     found = basis.courses.get(reading.card.name)
-    # What adds up has no month to be drawn before the month is over.
-    hidden = basis.open_month(found) if found and reading.card.additivity == "additive" else None
+    # What comes together over a month has none to be drawn before it is over.
+    hidden = basis.open_month(found) if found and reading.accrues else None
     values = (
         tuple(None if s == hidden else found.history.get(s) for s in basis.months())
         if found
@@ -115,7 +115,7 @@ def verdict(basis: Basis) -> Text:
     if not judged:
         return _moved(basis, shown[0])
     if not off:
-        return Text(w("verdict_all", n=w.spelled(len(every))))
+        return Text(w.counted("verdict_all", len(every)))
     worst = off[0]
     bad, state = w.inner(w.label(worst.card)), w(f"in_{worst.status.name.lower()}")
     if not good:
@@ -150,7 +150,7 @@ def _subtitle(basis: Basis) -> Text:
 
 def main_change(basis: Basis) -> Drivers | None:
     """What the change of the first key figure is made up of; None where it cannot be split."""
-    reading = next((one for one in basis.key_readings if one.change), None)
+    reading = next((one for one in basis.key_readings if _size(one) >= _LEVEL), None)
     if reading is None:
         return None
     window = reading.window
@@ -168,6 +168,13 @@ def main_change(basis: Basis) -> Drivers | None:
     return None
 
 
+def _size(reading: Reading) -> float:
+    """How large a change is, in parts of what it is from."""
+    if not reading.change:
+        return 0.0
+    return abs(float(reading.change) / float(reading.base)) if reading.base else 1.0
+
+
 def _waterfall(basis: Basis, split: Drivers) -> PictureBlock:
     w, card = basis.words, split.card
     names = (_before(basis), _now(basis))
@@ -183,6 +190,9 @@ def _waterfall(basis: Basis, split: Drivers) -> PictureBlock:
         (names[0], split.base), [(name, one.amount, "") for name, one in parts],
         (names[1], split.value), card, title=alt, lang=w.lang,
     )  # fmt: skip
+    picture = replace(
+        picture, rows=tuple(replace(bar, value=w.print(bar.value)) for bar in picture.rows)
+    )
     labels = (names[0], *(name for name, _ in parts), names[1])
     values = (split.base, *(one.amount for _, one in parts), split.value)
     title = w("waterfall_up" if split.change > 0 else "waterfall_down", label=w.inner(label))
@@ -215,11 +225,13 @@ def _member(basis: Basis, part: Contribution) -> str:
 
 def _focus_told(basis: Basis, split: Drivers | None) -> list[Text]:
     """The main change in words: how much, against the target, by what."""
-    reading = next((one for one in basis.key_readings if one.change), None)
-    if reading is None:
-        return []
-    w, card = basis.words, reading.card
-    size = abs(float(reading.change) / float(reading.base)) if reading.base else 1.0
+    every = sorted(
+        (one for one in basis.key_readings if one.change), key=lambda r: _size(r) < _LEVEL
+    )
+    if not every:
+        return _first_told(basis)
+    reading = every[0]
+    w, card, size = basis.words, reading.card, _size(reading)
     key = "lead_level" if size < _LEVEL else "lead_up" if reading.change > 0 else "lead_down"
     figures = [basis.change(reading), basis.figure(reading, brief=True)]
     parts = [w("told_change", change=figures[0].text, value=figures[1].text)]
@@ -253,6 +265,19 @@ def _focus_told(basis: Basis, split: Drivers | None) -> list[Text]:
         elif len(split.contributions) > 1 and split.others is None:
             parts.append(w("told_driver_all"))
     return [Text(" ".join(parts), w(key, label=w.label(card)), tuple(figures))]
+
+
+def _first_told(basis: Basis) -> list[Text]:
+    """The first key figure against its target, where there is no year before."""
+    w = basis.words
+    for reading in basis.key_readings:
+        target, gap = basis.target(reading, brief=True), basis.gap(reading)
+        if target is not None and gap is not None:
+            value = basis.figure(reading, brief=True)
+            lead = w("verdict_level", label=w.label(reading.card), value=value.text)
+            text = w("told_above", gap=gap.text, target=target.text)
+            return [Text(text, lead, (value, gap, target))]
+    return []
 
 
 def _part(basis: Basis, split: Drivers, part: Contribution) -> Figure:

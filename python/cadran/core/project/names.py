@@ -1,8 +1,9 @@
-"""`cadran_names.yml`: what services and other members of dimensions are called, in both languages.
+"""`cadran_names.yml`: what members of dimensions and owners are called, in both languages.
 
     names:
       public_api: {en: Public API, fr: API publique}
       mkt_place_2: {en: Marketplaces, fr: Places de marché}
+      head.of.sales@example.com: {en: Head of sales, fr: Direction commerciale}
 
 A name that is not in it is told by the words that there are for it, else by itself.
 """

@@ -242,6 +242,21 @@ class MetricGraph:
         """Whether the values of a metric may be summed over time and dimensions."""
         return self.additivity(name) == ADDITIVE
 
+    def accrues(self, name: str) -> bool:
+        """Whether the value of a period comes together over it: a sum, a count of distinct things.
+
+        Before the end of the period it says nothing of where it will be.
+        """
+        kind = self._kind(name)
+        if kind == "simple" and self.aggregation(name).get("agg") == "count_distinct":
+            return True
+        if kind != "derived":
+            return self.is_additive(name)
+        inputs = self.inputs(name)
+        shape = _shape(self.metrics[name]["type_params"]["expr"], inputs, self.dialect)
+        is_shifted = any(part.is_shifted for part in inputs)
+        return shape == "linear" and not is_shifted and all(self.accrues(p.name) for p in inputs)
+
     def _read_additivity(self, name: str) -> str | None:
         kind = self._kind(name)
         if kind == "simple":

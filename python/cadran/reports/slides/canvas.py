@@ -161,11 +161,26 @@ class Canvas:
         self.write(frame, list(lines))
         return box
 
-    def write(self, frame: TextFrame, lines: Sequence[Line], *, margin: bool = False) -> None:
-        """Write paragraphs into a frame; without margins but where it has its own."""
+    def write(
+        self,
+        frame: TextFrame,
+        lines: Sequence[Line],
+        *,
+        margin: bool = False,
+        shrinks: bool = False,
+    ) -> None:
+        """Write paragraphs into a frame; without margins but where it has its own.
+
+        Args:
+            frame: that is empty.
+            lines: a paragraph each.
+            margin: whether the frame keeps its margins.
+            shrinks: whether letters get smaller where a wider font stands in for ours.
+        """
         if not margin:
             frame.margin_left = frame.margin_right = frame.margin_top = frame.margin_bottom = 0
-        frame.word_wrap, frame.auto_size = True, MSO_AUTO_SIZE.NONE
+        frame.word_wrap = True
+        frame.auto_size = MSO_AUTO_SIZE.TEXT_TO_FIT_SHAPE if shrinks else MSO_AUTO_SIZE.NONE
         for index, one in enumerate(lines):
             paragraph = frame.paragraphs[0] if not index else frame.add_paragraph()
             paragraph.alignment = _ALIGN[one.align]

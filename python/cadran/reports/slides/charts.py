@@ -236,6 +236,7 @@ def _lines(  # noqa: PLR0913 - what is drawn, where, and how large
     """Lines, or columns with lines over them, over one axis."""
     values = [n for one in series for value in one.values if (n := native(value)) is not None]
     code = axis_format(values, series[0].unit, canvas.lang)
+    label = axis_format(values, series[0].unit, canvas.lang, least_decimals=1)
     columns = [one for one in series if one.role == "bar"]
     ordered = [*columns, *(one for one in series if one.role != "bar")]
     signals = () if small or columns else _signals(picture, series[0])
@@ -256,7 +257,7 @@ def _lines(  # noqa: PLR0913 - what is drawn, where, and how large
             continue
         _line_style(shown, colour, one.role, small=small)
         if one in main:
-            _end(canvas, shown, one, colour, code, small=small or is_panel)
+            _end(canvas, shown, one, colour, label, small=small or is_panel)
     if columns:
         chart.plots[0].gap_width = 40
         _over(chart, len(columns))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from cadran.charts.picture import Bars, Grid, Panels
 from cadran.charts.svg import text_width
 from cadran.errors import ReportError
 from cadran.reports.html import SIGNS, width
+from cadran.reports.incidents import PARTS
 from cadran.reports.office import settled, words
 from cadran.reports.pack import (
     Advice,
@@ -72,6 +74,7 @@ _SQUEEZE = 0.88  # of their height, down to which the rows of tables go
 _RULES: dict[str, Colour] = {"warn": "warn", "bad": "bad"}
 _STATES: dict[str, Colour] = {"ok": "ok", "near": "near", "warn": "warn", "bad": "bad", "": "muted"}
 _MOST_SOURCES = 40
+_PART = re.compile(rf" (?:{'|'.join(PARTS)})$")  # of an estimate, whose source is one
 
 
 def slides(pack: Pack, template: Path | None = None) -> bytes:
@@ -131,7 +134,7 @@ def _title(canvas: Canvas, found: Ground, pack: Pack, page: Page) -> float:
             size -= 0.5
         lines = 1 if _wide(text, size) <= WIDTH else 2
         tall = lines * size * LINE * MILLIMETRES
-        canvas.write(title.text_frame, [line(text, size, bold=True)])
+        canvas.write(title.text_frame, [line(text, size, bold=True)], shrinks=True)
         title.text_frame.vertical_anchor = MSO_ANCHOR.TOP
         title.left, title.top, title.width, title.height = canvas.area(LEFT, 14, WIDTH, tall)
         head = Line((
@@ -400,7 +403,7 @@ def _notes(pack: Pack, page: Page) -> str:
             parts = [asked.metric, days, member, where]
             sources[", ".join(part for part in parts if part)] = None
         elif figure.origin:
-            sources[figure.origin.removesuffix(" low").removesuffix(" high")] = None
+            sources[_PART.sub("", figure.origin)] = None
     if sources:
         told.append(f"{w['notes_sources']}{_colon(pack.lang)}".rstrip())
         told += [f"- {source}" for source in list(sources)[:_MOST_SOURCES]]
