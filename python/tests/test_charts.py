@@ -190,7 +190,7 @@ def test_holidays_and_sales_of_the_calendar_are_marks_of_their_days(tmp_path):
     assert [(mark.at, mark.shape) for mark in found] == [
         (dt.date(2026, 5, 1), "square"), (dt.date(2026, 5, 1), "diamond"),
     ]  # fmt: skip
-    assert found[0].text == "jour férié, 1 mai 2026"
+    assert found[0].text == "jour férié, 1er mai 2026"
     assert found[1].text.startswith("May sale, 28 avr.")
     days = [{"metric_time__day": dt.date(2026, 5, day), "revenue": day} for day in range(1, 32)]
     assert "jour férié" in still(charts.line(days, CARD, events=found))

@@ -21,6 +21,7 @@ from cadran.formats import periods
 from cadran.insight.readings import MOST_KEPT, Reader
 from cadran.insight.source import Source
 from cadran.insight.view import View
+from cadran.reliability import status
 from cadran.reports import layout
 from cadran.reports.basis import Basis
 from cadran.reports.html import html
@@ -169,6 +170,22 @@ def test_the_evidence_of_recommendations_is_what_sql_finds(packs, layer):
     assert {key: float(found[key]) for key in expected} == pytest.approx(
         {key: float(value) for key, value in expected.items()}
     )
+
+
+def test_the_budget_of_a_year_is_that_of_its_hours(layer):
+    rows = layer.warehouse.arrow("""
+        select slo_id, date_trunc('year', local_date) as period_start, max(local_date) as last_date,
+            sum(units) as units, sum(bad_units) / sum(allowed_units) as consumed_rate
+        from reliability.fct_slo_slices_hourly where not is_excluded group by 1, 2 order by 1, 2
+    """).to_pylist()
+    years = status.history(layer, {row["slo_id"] for row in rows}, "year")
+    assert len(years) == len(rows) > 20
+    for year, row in zip(years, rows, strict=True):
+        assert {**row, "period_start": year["period_start"], "last_date": year["last_date"]} == {
+            **{name: year[name] for name in row},
+            "consumed_rate": pytest.approx(year["consumed_rate"]),
+        }
+        assert year["period_start"] == dt.date(row["period_start"].year, 1, 1)
 
 
 def test_all_that_a_pack_says_is_published_the_same_of_both_languages(packs, layer, tmp_path):
@@ -380,6 +397,10 @@ def test_numbers_are_spelled_and_signs_set_apart_as_print_has_them():
     assert french.counted("incidents", 0) == "Aucun incident."
     assert english.counted("incidents", 12) == "12 incidents."
     assert french.spelled(1, is_feminine=True) == "une"
+    # One alone is not counted.
+    assert french.counted("year_likely", 0, total=5).startswith("aucun des cinq objectifs")
+    assert french.counted("year_likely", 0, total=1).startswith("l’objectif annuel n’est pas")  # noqa: RUF001 - print's own sign
+    assert english.counted("budgets_over", 1, total=1).startswith("the internal objective")
     assert french.print("L'écart : -3 % ; -5 pt") == "L’écart\u00a0: −3\u202f%\u202f; −5 pt"  # noqa: RUF001 - print's own signs
     assert english.print("2026-09 and -3") == "2026-09 and −3"  # noqa: RUF001 - the minus sign
     assert french.listed(["A", "B", "C"]) == "A, B et C"

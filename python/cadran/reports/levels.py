@@ -261,10 +261,15 @@ def _contract(
     return Row(tuple(cells))
 
 
+def _decimals(basis: Basis) -> int:
+    """Of availability: those that columns have room for."""
+    return 3 if len(_months(basis)) <= _SHORT else 2
+
+
 def _month(basis: Basis, name: str, one: Settlement, *, is_short: bool) -> Cell:
     w = basis.words
     origin = f"sla {name} {one.month:%Y-%m}"
-    decimals = 3 if is_short else 2
+    decimals = _decimals(basis)
     definition = contracted(one.contract)
     net = Figure(percent(one.net, w.lang, decimals), one.net, "%", origin=f"{origin} net",
                  definition=definition)  # fmt: skip
@@ -416,8 +421,12 @@ def _subtitle(basis: Basis, facts: LevelFacts) -> Text:
     is_open = any(one.is_running for m in facts.settlements.values() for one in m.values())
     if is_open and (figures or any(closed(m) for m in facts.settlements.values())):
         parts.append(w("contracts_open"))  # else it is the title
-    if any(one.gross != one.net for m in facts.settlements.values() for one in m.values()):
+    moved = [one for m in facts.settlements.values() for one in m.values() if one.gross != one.net]
+    decimals = _decimals(basis)
+    if any(percent(o.gross, w.lang, decimals) != percent(o.net, w.lang, decimals) for o in moved):
         parts.append(w("exclusions_matter"))
+    elif moved:
+        parts.append(w("exclusions_small"))
     elif facts.settlements:
         parts.append(w("exclusions_none"))
     return Text(" ".join(parts), "", tuple(used))

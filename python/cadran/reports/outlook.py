@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.targets import target_of, targets
-from cadran.errors import CadranError, NotForecastError
+from cadran.errors import CadranError, NotForecastError, NotGovernedError
 from cadran.formats import periods
 from cadran.insight import forecast, service_levels
 from cadran.insight.readings import ENDING
@@ -98,7 +98,9 @@ def _expected(basis: Basis) -> list[Expected]:
         except ENDING:
             raise
         except CadranError as problem:
-            why = f"_{problem.reason}" if isinstance(problem, NotForecastError) else ""
+            why = "_grain" if isinstance(problem, NotGovernedError) else ""
+            if isinstance(problem, NotForecastError):
+                why = f"_{problem.reason}"
             expected.append(Expected(label, None, None, basis.words(f"no_forecast{why}")))
             continue
         if one.period.start.year - basis.window.last.year not in (0, 1):

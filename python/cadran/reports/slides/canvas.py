@@ -148,9 +148,9 @@ class Canvas:
 
     def text(  # noqa: PLR0913 - where it stands, and what it says
         self, x: float, y: float, width: float, height: float, lines: Iterable[Line], *,
-        anchor: Literal["top", "middle", "bottom"] = "top", name: str = "",
+        anchor: Literal["top", "middle", "bottom"] = "top", name: str = "", shrinks: bool = False,
     ) -> BaseShape:  # fmt: skip
-        """A box of text."""
+        """A box of text, which `write` fills."""
         box = self.slide.shapes.add_textbox(*self.area(x, y, width, height))
         if name:
             box.name = name
@@ -158,7 +158,7 @@ class Canvas:
         frame.vertical_anchor = {
             "top": MSO_ANCHOR.TOP, "middle": MSO_ANCHOR.MIDDLE, "bottom": MSO_ANCHOR.BOTTOM,
         }[anchor]  # fmt: skip
-        self.write(frame, list(lines))
+        self.write(frame, list(lines), shrinks=shrinks)
         return box
 
     def write(

@@ -74,7 +74,8 @@ _SQUEEZE = 0.88  # of their height, down to which the rows of tables go
 _RULES: dict[str, Colour] = {"warn": "warn", "bad": "bad"}
 _STATES: dict[str, Colour] = {"ok": "ok", "near": "near", "warn": "warn", "bad": "bad", "": "muted"}
 _MOST_SOURCES = 40
-_PART = re.compile(rf" (?:{'|'.join(PARTS)})$")  # of an estimate, whose source is one
+# Parts of an estimate, and figures of one recommendation, have one source.
+_PART = re.compile(rf" (?:{'|'.join(PARTS)})$|(?<=^recommendation )(\S+) \S+(?= \()")
 
 
 def slides(pack: Pack, template: Path | None = None) -> bytes:
@@ -300,7 +301,8 @@ def _block(canvas: Canvas, block: Block, key: str, place: Place) -> None:
         runs = [Run(title, 9, bold=True, colour="accent")]
         if sub:
             runs.append(Run(f"  {sub}", 7, colour="muted"))
-        canvas.text(place.x, place.y, place.width, _HEAD - 1, [Line(tuple(runs))])
+        head = [Line(tuple(runs))]
+        canvas.text(place.x, place.y, place.width, _HEAD - 1, head, shrinks=True)
         place = Place(place.x, place.y + _HEAD, place.width, place.height - _HEAD)
     if isinstance(block, Table):
         natural = sum(table_heights(block, place.width))
@@ -383,7 +385,7 @@ def _contents(canvas: Canvas, pack: Pack) -> None:
             Run(f"   {page.folio}\N{NO-BREAK SPACE}", size, bold=True),
             Run(page.name, size, colour="muted"),
         ]
-    canvas.text(LEFT, 191.8, WIDTH, 4, [Line(tuple(runs))], name="Contents")
+    canvas.text(LEFT, 191.8, WIDTH, 4, [Line(tuple(runs))], name="Contents", shrinks=True)
 
 
 def _notes(pack: Pack, page: Page) -> str:
@@ -403,7 +405,7 @@ def _notes(pack: Pack, page: Page) -> str:
             parts = [asked.metric, days, member, where]
             sources[", ".join(part for part in parts if part)] = None
         elif figure.origin:
-            sources[_PART.sub("", figure.origin)] = None
+            sources[_PART.sub(r"\1", figure.origin)] = None
     if sources:
         told.append(f"{w['notes_sources']}{_colon(pack.lang)}".rstrip())
         told += [f"- {source}" for source in list(sources)[:_MOST_SOURCES]]
