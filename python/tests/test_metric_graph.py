@@ -86,7 +86,7 @@ def test_how_values_may_be_summed_follows_from_the_definition(graph, name, expec
 
 
 def test_sums_and_distinct_counts_come_together_over_a_period_and_nothing_else_does(graph):
-    names = {"amount", "orders", "buyers", "net"}
+    names = {"amount", "refunds", "orders", "buyers", "net"}
     assert {metric["name"] for metric in METRICS if graph.accrues(metric["name"])} == names
 
 
