@@ -8,6 +8,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -225,6 +226,20 @@ def test_a_target_of_this_year_that_last_year_met_asks_for_nothing(bad, before, 
     }
     kept = [f for f in objectives.not_met_already(context) if f.kpi == "blameless"]
     assert len(kept) == found
+
+
+def test_a_domain_that_is_switched_off_leaves_objectives_and_their_kpis_as_they_are():
+    strategic = [{"tier": "strategic", "objective": "grow"} for _ in range(5)]
+    row = {"objective": "grow"}
+    context = SimpleNamespace(
+        raw={"on": strategic[0]}, switched_off=dict(enumerate(strategic[1:])),
+        settings=SimpleNamespace(strategic_kpis=(5, 10)), objectives=[row],
+    )  # fmt: skip
+    assert [*objectives.strategic_count(context), *objectives.objective_has_kpi(context)] == []
+    context.switched_off.popitem()
+    assert [f.message for f in objectives.strategic_count(context)] == [
+        "there are 4 strategic KPIs; wanted are 5 to 10"
+    ]
 
 
 # Artefacts ----------------------------------------------------------------------------------------

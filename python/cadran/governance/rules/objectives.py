@@ -54,10 +54,10 @@ def objective_has_kpi(context: Context) -> Iterator[Finding]:
 
 @rule("OBJ04")
 def strategic_count(context: Context) -> Iterator[Finding]:
-    """Count the strategic KPIs that are not deprecated."""
+    """Count the strategic KPIs that are not deprecated, those of every domain."""
     strategic = [
-        name
-        for name, card in context.raw.items()
+        card
+        for card in (*context.raw.values(), *context.switched_off.values())
         if card.get("tier") == "strategic" and card.get("status") != "deprecated"
     ]
     least, most = context.settings.strategic_kpis
