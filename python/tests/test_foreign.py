@@ -12,6 +12,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import httpx
 import pytest
 import yaml
@@ -85,6 +86,36 @@ def test_every_command_works_with_four_cards_and_with_one(  # noqa: PLR0913, PLR
         assert code is None or returned == code, (words, text)
         assert said in text, (words, text)
         assert "--debug" not in text, (words, text)
+
+
+def test_a_watched_question_is_asked_again_once_the_warehouse_changed(
+    projects, tmp_path, capsys, monkeypatch
+):
+    folder = with_cards(projects["new"], tmp_path / "copy", 1)
+    monkeypatch.chdir(folder)
+    looks = []
+
+    def change(_):
+        looks.append(capsys.readouterr())
+        if len(looks) == 2:  # nothing changed since the first look
+            with duckdb.connect("harbour-data.v2.duckdb") as connection:
+                connection.execute("delete from analytics_dev.fct_trips where operator like 'O%'")
+        elif len(looks) == 3:
+            (folder / "harbour-data.v2.duckdb").unlink()
+        elif len(looks) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("cadran.cli.watch.time.sleep", change)
+    words = ["query", "complaints_per_trip", "--group-by", "trip__operator", "--watch"]
+    assert main(words) == 130
+    first, again, changed, refused = looks
+    assert "O'Brien & Sons" in first.out
+    assert first.out.endswith("Waiting for a change; Ctrl-C ends.\n")
+    assert again.out == ""
+    assert "O'Brien & Sons" not in changed.out
+    assert len(changed.out.splitlines()) > 3
+    assert "There is no warehouse at" in refused.err
+    assert refused.out == "Waiting for a change; Ctrl-C ends.\n"
 
 
 def test_both_specs_give_the_same_numbers(projects):

@@ -111,3 +111,17 @@ def test_what_was_asked_and_said_in_a_clone_is_not_copied(clone):
     assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == [
         "dbt_project.yml", "docs/a.md", "python/cadran/audit/a.py", "python/cadran_demo/a.py",
     ]  # fmt: skip
+
+
+def test_a_project_of_gitlab_without_a_spine_gets_a_job_and_a_spine_that_dbt_reads(project):
+    (project / ".gitlab-ci.yml").write_text("stages: [test]\n")
+    written = {step.path.name: step for step in starting.start(project, first_day="2024-02-01")}
+    job = yaml.safe_load((project / ".gitlab" / "cadran.yml").read_text())
+    assert "cadran check --ci" in job["cadran"]["script"]
+    assert written["cadran.yml"].note == "include it in .gitlab-ci.yml"
+    assert not (project / ".github").exists()
+    spine = project / "models" / "utilities" / "time_spine_daily.sql"
+    assert "date '2024-02-01'" in spine.read_text()
+    [model] = yaml.safe_load(spine.with_suffix(".yml").read_text())["models"]
+    assert model["time_spine"] == {"standard_granularity_column": "date_day"}
+    assert {step.state for step in starting.start(project)} == {"as it is"}

@@ -6,6 +6,7 @@ import argparse
 import os
 
 from cadran.cli.common import add_project, examples, open_layer
+from cadran.cli.watch import add_watch, watched
 
 
 def add(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -33,6 +34,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         default=os.environ.get("CI", "").lower() not in {"", "0", "false"},
         help="fail where the main line's records cannot be read (default: as CI is set)",
     )
+    add_watch(parser)
     add_project(parser)
     examples(
         parser,
@@ -41,7 +43,7 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
         "cadran check --explain OWN01",
         "cadran check --only LIFE01 LIFE03",
     )
-    parser.set_defaults(run=_check)
+    parser.set_defaults(run=watched(_check))
 
 
 def _check(parsed: argparse.Namespace) -> int:

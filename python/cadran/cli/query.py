@@ -17,6 +17,7 @@ from cadran.cli.common import (
     write_rows,
 )
 from cadran.cli.language import warn
+from cadran.cli.watch import add_watch, watched
 from cadran.core.days import COMPARISONS
 from cadran.core.query.request import ask
 from cadran.core.result import with_complete
@@ -98,6 +99,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
             help="beside the period before, the same one a year before, or as many days before",
         )
         add_live(parser)
+        add_watch(parser)
         add_format(parser, formats=(*FORMATS, EXCEL_FR))
         examples(
             parser,
@@ -122,7 +124,7 @@ def add(parser: argparse.ArgumentParser, name: str) -> None:
             "cadran sql net_revenue --group-by customer__country --explain",
         )
     add_project(parser)
-    parser.set_defaults(run=_query if name == "query" else _sql)
+    parser.set_defaults(run=watched(_query) if name == "query" else _sql)
 
 
 def _add_values(parser: argparse.ArgumentParser) -> None:
