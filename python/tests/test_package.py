@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -299,7 +300,7 @@ def test_every_macro_is_documented_with_its_arguments_and_their_types(consumer):
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory):
-    """The wheels of Cadran and of its demo company, built offline from a fresh clone."""
+    """The wheels of Cadran and of its demo company, and its sdist, built offline from a clone."""
     found = {each.name: each.version for each in metadata.distributions()}.get("setuptools", "0")
     if int(found.split(".")[0]) < 77:
         pytest.skip("no setuptools of 77 or later is installed to build a wheel with, offline")
@@ -316,9 +317,12 @@ def wheels(tmp_path_factory):
     if "No module named pip" in built.stderr:
         pytest.skip("pip is not installed, so no wheel can be built")
     assert built.returncode == 0, built.stderr[-2000:]
+    build = "from setuptools import build_meta; build_meta.build_sdist('..')"
+    subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, check=True)
     (cadran,) = folder.glob("cadran-*.whl")
     (demo,) = folder.glob("cadran_demo-*.whl")
-    return SimpleNamespace(cadran=cadran, demo=demo)
+    (sdist,) = folder.glob("cadran-*.tar.gz")
+    return SimpleNamespace(cadran=cadran, demo=demo, sdist=sdist)
 
 
 def names_in(wheel):
@@ -338,6 +342,28 @@ def test_the_wheel_holds_the_typed_package_and_its_command(wheels):
     assert expected <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if "tests" in Path(name).parts]
+
+
+def test_the_sdist_holds_all_that_the_wheel_is_made_of(wheels):
+    with tarfile.open(wheels.sdist) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    package = {f"python/{name}" for name in names_in(wheels.cadran) if name.startswith("cadran/")}
+    assert package | {"LICENSE", "README.md", "pyproject.toml"} <= held
+
+
+def test_make_leaves_an_environment_alone_that_stands_elsewhere(tmp_path):
+    clone = clean_copy(tmp_path / "clone")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "kept").touch()
+    (clone / ".venv").symlink_to(tmp_path / "theirs")
+    made = subprocess.run(["make", "setup"], cwd=clone, capture_output=True, text=True, check=False)
+    assert made.returncode == 2
+    assert ".venv is a link to an environment of another place" in made.stdout
+    assert [path.name for path in (tmp_path / "theirs").iterdir()] == ["kept"]
+    # Nor does git take the link in, by which the next checkout would replace an environment.
+    subprocess.run(["git", "init", "-q"], cwd=clone, check=True)
+    ignored = subprocess.run(["git", "check-ignore", "-q", ".venv"], cwd=clone, check=False)
+    assert ignored.returncode == 0
 
 
 def test_pip_takes_the_wheel_beside_dbt_and_changes_nothing_of_it(wheels, tmp_path):

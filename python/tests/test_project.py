@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 import cadran
 from cadran.core.warehouse.duckdb import DuckDB
-from cadran.errors import WarehouseError
+from cadran.errors import ProjectError, WarehouseError
 
 PROFILE = """
 shop:
@@ -182,3 +183,12 @@ def test_a_connection_that_is_used_holds_the_warehouse_and_is_named(tmp_path):
         pytest.raises(WarehouseError, match="is open for writing in this process"),
     ):
         DuckDB(path, None).arrow("select 1")
+
+
+def test_artefacts_of_a_dbt_that_is_too_old_are_refused_with_the_version_to_install(project):
+    path = project / "target" / "semantic_manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["project_configuration"]["time_spines"]  # dbt knew none in YAML before 1.9
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ProjectError, match=r"too old.*pip install 'dbt-core>=1\.12'"):
+        cadran.open(project).metrics()
