@@ -11,7 +11,7 @@ import pytest
 from paper import Rows, line, source
 
 from cadran.core.days import Days
-from cadran.errors import NotGovernedError, QueryError, UnknownNameError
+from cadran.errors import NotForecastError, NotGovernedError, QueryError, UnknownNameError
 from cadran.insight.forecast import to_end
 from cadran.insight.source import Source
 
@@ -104,11 +104,13 @@ def test_what_days_do_not_add_up_to_is_refused():
     with pytest.raises(NotGovernedError, match="not asked by week"):
         to_end(many, "order_count", "week")
     twice = Source(many.layer, lambda q: many.answer(q) if q.group_by else _of(1), many.kpis)
-    with pytest.raises(QueryError, match="do not add up to longer periods"):
+    with pytest.raises(NotForecastError, match="do not add up to longer periods") as refused:
         to_end(twice, "order_count")
+    assert refused.value.reason == "sums"
     hidden = source(lines_of(300, lambda _: 1, lambda _: 1), hidden=[LAST])
-    with pytest.raises(QueryError, match="days whose value may not be shown"):
+    with pytest.raises(NotForecastError, match="days whose value may not be shown") as refused:
         to_end(hidden, "order_count")
+    assert refused.value.reason == "hidden"
 
 
 def _of(count):

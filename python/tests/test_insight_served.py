@@ -55,7 +55,7 @@ def test_rest_and_agents_are_told_what_python_is_told(rest_server, expected, nam
         ("net_revenue/drivers?by=product__category&end=2026-10-01", 400, "Name a period"),
         ("net_revenue/drivers?by=product__category&compare=never", 400, "same_days"),
         ("active_customers/drivers?by=customer__country", 400, "neither a sum nor the quotient"),
-        ("active_customers/forecast", 400, "neither a sum nor the quotient"),
+        ("active_customers/forecast", 400, "do not add up to longer periods"),
         ("ticket_backlog/forecast", 400, "do not add up to longer periods"),
         ("net_revenu/forecast", 404, "net_revenue"),
     ],

@@ -194,7 +194,8 @@ def _series(
     span = {"where": where, "start": days.start, "end": days.end}
     graph = source.layer.metric_graph
     is_level = graph.additivity(kpi) == SEMI_ADDITIVE
-    if is_level or graph.needs_time(kpi) or graph.accumulates(kpi):
+    is_distinct = graph.accrues(kpi) and not graph.is_additive(kpi)
+    if is_level or is_distinct or graph.needs_time(kpi) or graph.accumulates(kpi):
         raise _not_summed(kpi)
     if graph.is_additive(kpi):
         rows, names = source.rows([kpi], [column], **span), [kpi]

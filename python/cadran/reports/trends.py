@@ -116,8 +116,12 @@ def _chosen(basis: Basis) -> list[Reading]:
 
 
 def _panel(basis: Basis, reading: Reading) -> _Panel:
-    values = {start: reading.history.get(start) for start in basis.months()}
     running = basis.open_month(reading)
+    # What comes together over a month has none to be drawn before it is over.
+    hidden = running if reading.accrues else None
+    values = {
+        start: None if start == hidden else reading.history.get(start) for start in basis.months()
+    }
     whole = {start: value for start, value in values.items() if start != running}
     changed = [periods.start_of(change.period.date(), "month") for change in reading.breaks]
     found = limits(whole, reading.card.unit, max(changed, default=None))
@@ -187,6 +191,8 @@ def _title(basis: Basis, panels: list[_Panel]) -> Text:
     names = [w.inner(w.label(one.reading.card)) for one in panels if _in_period(basis, one)]
     if not any(one.limits for one in panels):
         return Text(w("trends_short"))
+    if not names and basis.grain == "month" and basis.window.is_running:
+        return Text(w("trends_open"))
     if not names:
         return Text(w("trends_calm"))
     shown = w.listed(names[:_NAMED])
