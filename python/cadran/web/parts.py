@@ -281,7 +281,10 @@ def _factor(reader: Reader, part: drivers.Contribution, w: Words) -> str:
     if part.name is None:
         return w("others")
     cards = {card.name: card for card in reader.source.kpis}
-    return w.label(cards[part.name]) if part.name in cards else part.label or w.member(part.name)
+    if part.name in cards:
+        return w.label(cards[part.name])
+    own = w.member(part.name)
+    return own if own != part.name else part.label or own
 
 
 def _from_to(reader: Reader, part: drivers.Contribution, is_factor: bool, w: Words) -> str:  # noqa: FBT001
