@@ -231,10 +231,8 @@ def ran(home, tool, tmp_path_factory):
 
 def test_what_was_sent_is_landed_and_served_once(ran):
     files = f"'{ran.folder}/telemetry/requests/**/*.parquet', union_by_name = true"
-    landed, bad = duckdb.sql(
-        "select sum(request_count), sum(error_5xx_count + timeout_count)"
-        f" from read_parquet({files})"
-    ).fetchone()
+    sums = "sum(request_count), sum(error_5xx_count + timeout_count)"
+    landed, bad = duckdb.sql(f"select {sums} from read_parquet({files})").fetchall()[0]
     log(f"{ran.requests} sent, {ran.taken} taken, {landed} landed, {ran.served} served")
     assert ran.requests == ran.taken == landed == ran.served
     assert bad == ran.failed
