@@ -17,9 +17,9 @@ from cadran.errors import UnknownNameError
 from cadran.formats import numbers
 from cadran.insight import service_levels
 from cadran.insight.exposure import exposure
-from cadran.insight.readings import MOST_KEPT, Reader
+from cadran.insight.readings import MOST_KEPT, Reader, Reading
 from cadran.insight.source import Source
-from cadran.insight.view import View
+from cadran.insight.view import View, Window
 from cadran.insight.wording import Words
 from cadran.reliability import sla
 from cadran.reliability.alerts.machine import Key, State
@@ -322,6 +322,24 @@ def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none
     sees = Reader(source, View(), lambda kpi: kpi != "hidden")
     assert [one.began.minute for one in alerts.firings(sees, store, Words("en"), {})] == [30]
     assert alerts.firings(whole, None, Words("en"), {}) is None
+
+
+@pytest.mark.parametrize(("of_month", "told"), [(0.8, ["90.0%", "70.0%"]), (0.81, ["hidden"] * 2)])
+def test_members_that_days_would_tell_are_those_of_the_month_where_it_holds_no_more(
+    layer, of_month, told
+):
+    days, month = (dt.date(2026, 11, 1), dt.date(2026, 11, 28)), dt.date(2026, 11, 30)
+    card = layer.card("customer_satisfaction_rate")
+    shown = {"purchase": 0.9, "support": 0.7}
+    reader = SimpleNamespace(
+        view=View(grain="month"),
+        members=lambda _, __, of, **___: shown if of[1] == month else dict.fromkeys(shown),
+        course=lambda *_, by=None, **__: {} if by else {None: {days[0]: of_month}},
+    )
+    window = Window.of(reader.view, days[1])
+    reading = Reading(card, window, value=0.8)
+    split = kpi._split(reader, reading, "answer__touchpoint", (), Words("en"))
+    assert [member.value for member in split.members] == told
 
 
 def test_a_project_without_service_levels_and_incidents_says_so(demo, tmp_path):

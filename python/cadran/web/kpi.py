@@ -184,12 +184,12 @@ def trend(
 
 def splits(reader: Reader, reading: Reading, w: Words, where: tuple[str, ...]) -> list[Split]:
     """The KPI by each of its first dimensions: small multiples of the largest members."""
-    card, window = reading.card, reading.window
+    card = reading.card
     found = []
     free = [name for name in card.dimensions if name not in reader.view.filters]
     for dimension in free[:_MOST_DIMENSIONS] if reading.value is not None else ():
         try:
-            split = _split(reader, card, dimension, window, where, w)
+            split = _split(reader, reading, dimension, where, w)
         except ENDING:
             raise
         except CadranError:
@@ -199,15 +199,19 @@ def splits(reader: Reader, reading: Reading, w: Words, where: tuple[str, ...]) -
     return found
 
 
-def _split(  # noqa: PLR0913, PLR0917 - a question and its words
-    reader: Reader,
-    card: Card,
-    dimension: str,
-    window: Window,
-    where: tuple[str, ...],
-    w: Words,
+def _split(
+    reader: Reader, reading: Reading, dimension: str, where: tuple[str, ...], w: Words
 ) -> Split | None:
+    card, window = reading.card, reading.window
     now = reader.members(card, dimension, (window.first, window.last), where=where)
+    if window.is_running and all(value is None for value in now.values()):
+        # Some days of a period may tell who answered where the period itself does not: where it
+        # holds nothing beyond them, it is the same question.
+        whole = window.first, periods.last_of(window.first, window.grain)
+        if reader.course(card, window.grain, *whole, where=where) == {
+            None: {window.first: reading.value}
+        }:
+            now = reader.members(card, dimension, whole, where=where)
     if len(now) < 2:  # noqa: PLR2004 - one member compares nothing
         return None
     before = reader.members(card, dimension, (window.base_first, window.base_last), where=where)
