@@ -218,19 +218,20 @@ def _split(
     first = periods.shifted(window.first, window.grain, -12)
     course = reader.course(card, window.grain, first, window.last, by=dimension, where=where)
     starts = [periods.shifted(window.first, window.grain, back) for back in range(-12, 1)]
+    label = w.names(card.dimensions)[dimension]
     members = []
     for member in sorted(now, key=lambda m: (-abs(float(now[m] or 0)), str(m)))[:_MOST_MEMBERS]:
         one = Reading(card, window, value=now[member], base=before.get(member))
         members.append(
             Member(
-                w("others") if member is None else w.member(member),
+                w("no_member", dimension=label.lower()) if member is None else w.member(member),
                 w.value(one.value, card) if one.value is not None else w("hidden"),
                 w.change(one.value, one.base, card) if one.base is not None else "",
                 one.tone,
                 plots.sparkline([course.get(member, {}).get(start) for start in starts]),
             )
         )
-    return Split(w.names(card.dimensions)[dimension], members)
+    return Split(label, members)
 
 
 def published(reader: Reader, reading: Reading, w: Words) -> list[Published]:
