@@ -49,6 +49,8 @@ if (skip !== "skip") found.push({ page: "/board", rule: "keyboard", what: skip }
 await page.focus("a.tile");
 await Promise.all([page.waitForURL("**/board/kpis/**"), page.keyboard.press("Enter")]);
 await Promise.all([page.waitForURL("**/board/search**"), page.keyboard.press("/")]);
+// A busy machine gives the box the focus a moment after the page is there.
+await page.waitForFunction(() => document.activeElement.name === "q");
 await page.keyboard.type("reven");
 await Promise.all([page.waitForURL("**q=reven**"), page.keyboard.press("Enter")]);
 await page.waitForFunction(() => document.documentElement.dataset.ready === "1");
