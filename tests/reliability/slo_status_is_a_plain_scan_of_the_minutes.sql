@@ -8,6 +8,12 @@ window_sums as (
     select * from {{ ref('int_slo_window_sums') }}
 ),
 
+{# What is before the first window is in none, and a planner may read the rest once a window. #}
+slices as (
+    select * from {{ ref('fct_slo_slices_minutely') }}
+    where minute_at >= (select min(window_sums.starts_at) from window_sums)
+),
+
 scanned as (
     select
         window_sums.slo_id,
@@ -21,7 +27,7 @@ scanned as (
         coalesce(sum(slices.bad_units), 0) as gross_bad_units,
         coalesce(sum(slices.allowed_units), 0) as gross_allowed_units
     from window_sums
-    left join {{ ref('fct_slo_slices_minutely') }} as slices
+    left join slices
         on
             window_sums.slo_id = slices.slo_id
             and window_sums.starts_at <= slices.minute_at
