@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _FLOATS = {"DOUBLE", "FLOAT", "REAL"}
 _LOCAL_TIMES = {"DATE", "TIMESTAMP"}
+_MANY = 100_000  # rows from which on a pre-aggregate is summed by day before it is by week
 _TIMES = "select unique_id, began_at, ended_at, checksum from {}.build_times"
 _PENDING = "select unique_id from {}.build_pending"
 
@@ -213,7 +214,11 @@ class Router:
         if known is None:
             if key not in self._stands:
                 stand = Stand(self._model, chosen)
-                self._stands[key] = stand, self._over(stand.project)
+                over = self._over(stand.project)
+                states = self._seen.states
+                rows = sum(states[name].rows for name in key if name in states)
+                over.reads_few_rows = rows < _MANY
+                self._stands[key] = stand, over
             stand, model = self._stands[key]
             known = stand.question(query), model, stand
             self._questions.put((query, key), known)

@@ -38,11 +38,18 @@ _LOG = logging.getLogger("cadran.project")
 
 
 class SemanticModel:
-    """The definitions of one built project, and what compiles questions about them. Thread-safe."""
+    """The definitions of one built project, and what compiles questions about them. Thread-safe.
+
+    Attributes:
+        project: where they stand.
+        reads_few_rows: whether its tables are so small that fewer steps are quicker than fewer rows
+            in each.
+    """
 
     def __init__(self, built: Project, *, plan_cache: bool = True) -> None:
         """Take a project; nothing is read until it is needed."""
         self.project = built
+        self.reads_few_rows = False
         self._plans = plans.PlanCache(built.plans if plan_cache else None)
         self._read_cards: dict[str, Card] = {}
         # A lock for the shapes of each remainder: one of them is learned at a time.
@@ -400,7 +407,7 @@ class SemanticModel:
 
     def _compiled(self, query: Query, columns: _Columns | None = None) -> dict[str, Any]:
         query = self.accepted(query)
-        columns = columns or _Columns(self)
+        columns = columns or _Columns(self, has_statistics=not self.reads_few_rows)
         same_days = any(map(self.is_kpi, query.metrics))
         if query.limit == 0:
             whole = replace(query, limit=None, ordered=False, order_by=())
