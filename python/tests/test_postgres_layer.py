@@ -19,8 +19,9 @@ from postgres_lab import copied
 from rest_fixtures import QUIET
 
 import cadran
+from cadran.core.ledger.reader import has_ledger
 from cadran.core.ledger.verify import verify
-from cadran.core.project import artifacts
+from cadran.core.project import artifacts, dbt
 from cadran.core.warehouse import Confinement, connect
 from cadran.core.warehouse.postgres import address
 from cadran.core.warehouse.postgres_ledger import guard
@@ -502,16 +503,32 @@ def test_a_pool_without_a_free_connection_says_when_to_come_again(server, shop_u
         assert ask(running).status_code == 200
 
 
-def test_live_rows_are_refused_there(shop_url, tiny, tmp_path):
+def test_live_rows_are_made_by_the_target_that_builds_there(shop_url, tiny, tmp_path, monkeypatch):
     (tmp_path / "dbt_project.yml").write_text("name: shop\nprofile: shop\n")
+    (tmp_path / "profiles.yml").write_text("shop: {outputs: {one: {type: duckdb}}}\n")
     shutil.copytree(tiny.parent, tmp_path / "target")
+
+    def compile_there(_, folder, *__):
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text('{"metadata": {"adapter_type": "duckdb"}}')
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(dbt, "_run_compile", compile_there)
     project = artifacts.find(tmp_path, None, shop_url)
     settings = replace(QUIET, live=True, tokens=tmp_path / "t", policy=tmp_path / "p")
     with (
-        pytest.raises(ProjectError, match="Nothing is live on PostgreSQL"),
+        pytest.raises(ProjectError, match="target of dbt's profile is of duckdb"),
         serving(project, settings),
     ):
         pass
+
+
+def test_a_second_target_publishes_nothing_into_the_ledger_of_the_first(books):
+    layer, lock = books("postgres")
+    layer.project.marks_schema = "dev_governance"
+    with pytest.raises(WarehouseError, match="of another target, whose tables lie in governance"):
+        publish(layer, ["revenue"], lock=lock, **ME)
+    assert not has_ledger(layer.warehouse)
 
 
 def test_a_database_that_goes_and_comes_back_is_asked_again(server, tiny, tool):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.core.ledger import settings as ledger_settings
 from cadran.core.ledger.verify import batch_hashes, is_there, read_external_heads
 from cadran.core.ledger.witness import hand_over
-from cadran.core.ledger.writer import LedgerWriter, refuse
+from cadran.core.ledger.writer import LedgerWriter, refuse, refuse_second_target
 from cadran.core.project import lock as anchor
 from cadran.core.versions.evidence import UNPROVED
 from cadran.core.warehouse import ledger_sql as sql
@@ -89,6 +89,7 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     settings = ledger_settings.read(layer.project.root)
     witnesses = ledger_settings.witnesses(settings, layer.project.root)
     outside = read_external_heads(lock, witnesses, settings.abandoned)
+    refuse_second_target(layer.warehouse, layer.project.marks_schema)
     refuse(batch_hashes(layer.warehouse), outside)
     measurer = Measurer(layer)
     completeness = _Completeness(Wholeness(layer, measurer), measurer, text, end, incomplete)

@@ -15,7 +15,7 @@ from cadran.core.ledger import settings as ledger_settings
 from cadran.core.ledger.reader import has_ledger
 from cadran.core.ledger.verify import batch_hashes, is_there, read_external_heads
 from cadran.core.ledger.witness import hand_over
-from cadran.core.ledger.writer import LedgerWriter, refuse
+from cadran.core.ledger.writer import LedgerWriter, refuse, refuse_second_target
 from cadran.core.project import lock as anchor
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.errors import CardError
@@ -157,6 +157,7 @@ class _Run:
         self.witnesses = ledger_settings.witnesses(self.settings, layer.project.root)
         self.publications = {kpi: self.settings.of(layer.card(kpi)) for kpi in kpis}
         self.outside = read_external_heads(lock, self.witnesses, self.settings.abandoned)
+        refuse_second_target(layer.warehouse, layer.project.marks_schema)
         refuse(batch_hashes(layer.warehouse), self.outside)
         self.measurer = Measurer(layer, since)
         self.wholeness = Wholeness(layer, self.measurer)

@@ -20,7 +20,7 @@ from cadran.core.ledger import settings as ledger_settings
 from cadran.core.ledger.reader import has_ledger
 from cadran.core.ledger.verify import batch_hashes, read_external_heads
 from cadran.core.ledger.witness import hand_over
-from cadran.core.ledger.writer import LedgerWriter, refuse
+from cadran.core.ledger.writer import LedgerWriter, refuse, refuse_second_target
 from cadran.core.project import lock as anchor
 from cadran.core.warehouse import ledger_sql as sql
 from cadran.core.warehouse.dialects import literal
@@ -167,6 +167,7 @@ def settle(  # noqa: PLR0913 - each is one decision of who settles
     settings = ledger_settings.read(layer.project.root)
     witnesses = ledger_settings.witnesses(settings, layer.project.root)
     outside = read_external_heads(lock, witnesses, settings.abandoned)
+    refuse_second_target(layer.warehouse, layer.project.marks_schema)
     refuse(batch_hashes(layer.warehouse), outside)
     number = before[0].revision + 1 if before else 1
     terms = _terms(contract)

@@ -18,13 +18,38 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cadran.core.ledger.heads import ExternalHeads
-    from cadran.core.warehouse import Writing
+    from cadran.core.warehouse import Warehouse, Writing
 
 HEADER = (
     "batch", "kind", "kpi", "published_at", "computed_at", "data_as_of", "value_type", "version",
     "definition_hash", "git_revision", "author", "details", "row_count", "rows_hash",
     "previous_hash",
 )  # fmt: skip
+_OTHER_TARGET = f"""
+select count(*) > 0 as is_there from information_schema.tables
+where table_schema = '{sql.SCHEMA}' and table_name = 'build_marks'
+"""
+
+
+def refuse_second_target(warehouse: Warehouse, marks_schema: str) -> None:
+    """See that a ledger is of the target that would write.
+
+    A database has one ledger. Where several targets build into it, that is of the one whose tables
+    have the plain names.
+
+    Args:
+        warehouse: where the ledger lies.
+        marks_schema: where builds of the target leave their marks.
+
+    Raises:
+        WarehouseError: it is of another target.
+    """
+    if marks_schema != sql.SCHEMA and warehouse.arrow(_OTHER_TARGET).column(0)[0].as_py():
+        raise WarehouseError(
+            f"The ledger of this database is of another target, whose tables lie in {sql.SCHEMA};"
+            f" those of this one lie in {marks_schema}: publish from the other target, or build"
+            " this one into a database of its own."
+        )
 
 
 def refuse(hashes: Mapping[int, str], outside: ExternalHeads) -> None:
