@@ -315,7 +315,9 @@ def _profile_output(root: Path) -> tuple[dict[str, str], str]:
         # Of dbt, which makes numbers of texts; libpq takes texts.
         environment.filters |= dict.fromkeys(("as_number", "as_text", "as_native"), str)
         try:
-            return environment.from_string(str(value)).render(env_var=env_var)
+            return environment.from_string(str(value)).render(
+                env_var=env_var, fromjson=json.loads, tojson=json.dumps
+            )
         except TemplateError as error:
             raise ProjectError(f"{path}: {value} cannot be read: {error}") from None
 
