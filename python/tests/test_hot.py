@@ -13,7 +13,19 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from telemetry_fixtures import KILLS, Process, Senders, landed
+from telemetry_fixtures import (
+    BY_TIME,
+    CUT,
+    EQUAL,
+    KILLS,
+    SINCE,
+    Process,
+    Senders,
+    cells,
+    land,
+    land_day,
+    landed,
+)
 
 from cadran.access.caller import Caller
 from cadran.cli import main
@@ -26,25 +38,6 @@ from cadran.errors import ProjectError
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
 from cadran.telemetry import hot, parts
-from cadran.telemetry.records import AT_MOST, BOUNDS, CELL, COUNTS, HOUR
-
-# UTC, as all times of the rows; the built side of these tests ends in the minute before.
-CUT = dt.datetime.fromisoformat("2026-10-31 09:00")
-SINCE = f"timestamp '{CUT - dt.timedelta(hours=2)}'"
-BY_TIME = {
-    ("marts", "fct_requests_minutely"): "minute_at",
-    ("marts", "fct_probes"): "probed_at",
-    ("reliability", "int_sli_minutely"): "minute_at",
-    ("reliability", "int_slo_slices_hourly"): "hour_at",
-    ("reliability", "int_slo_excluded_hourly"): "hour_at",
-    ("reliability", "fct_slo_slices_hourly"): "hour_at",
-}
-EQUAL = [
-    *BY_TIME,
-    ("marts", "dim_services"), ("utilities", "time_bounds"), ("utilities", "time_spine_minute"),
-    ("reliability", "slo_excluded_minutes"), ("reliability", "fct_slo_status"),
-    ("reliability", "fct_slo_burn_rates"), ("reliability", "fct_slo_periods"),
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -105,54 +98,6 @@ def live(demo, compiled, earlier, tmp_path, monkeypatch):
     yield SimpleNamespace(open=opened, project=project, folder=folder, database=database)
     for store in stores:
         store.close()
-
-
-def cells(raw, condition):
-    """Raw rows of minutes as the collector lands them."""
-    rows = raw.execute(f"select * from telemetry.requests where {condition}").to_arrow_table()
-    columns = {name: rows[name].cast(pa.int64()) for name in COUNTS}
-    reached = pa.scalar(0, pa.int64())
-    for bound, name in zip(BOUNDS, AT_MOST, strict=True):
-        columns[name] = reached = pc.add(reached, rows[f"le_{bound}_count"].cast(pa.int64()))
-    columns["gaps"] = pa.array([0] * rows.num_rows, pa.int64())
-    keys = {name: rows[name] for name in ("service_id", "route", "minute_at")}
-    return pa.table(keys | {name: columns[name] for name in CELL}).cast(parts.CELLS)
-
-
-def land(folder, table, rows, segment):
-    """Rows as parts of a segment, an hour a file."""
-    column = "minute_at" if table == "requests" else "probed_at"
-    hours = pc.floor_temporal(rows[column], unit="hour")
-    for hour in hours.unique().to_pylist():
-        number = int(hour.replace(tzinfo=dt.UTC).timestamp() * 1e9) // HOUR
-        of_hour = rows.filter(pc.equal(hours, hour))
-        parts.save(parts.place(folder, table, number) / f"{segment:015d}.parquet", of_hour)
-
-
-def split(rows, rng):
-    """Cells whose sums are those of the rows, in two tables."""
-    first = []
-    for row in rows.to_pylist():
-        part = dict(row)
-        if rng.random() < 0.5:
-            part |= dict.fromkeys(CELL, 0)
-        first.append(part)
-    first = pa.Table.from_pylist(first, parts.CELLS)
-    rest = {name: pc.subtract(rows[name], first[name]) for name in CELL}
-    keys = {name: rows[name] for name in parts.CELLS.names[:3]}
-    return first, pa.table(keys | rest).cast(parts.CELLS)
-
-
-def land_day(raw, folder, *, seed=1):
-    """All raw rows from the cut on, in parts that share minutes, in no order."""
-    rng = random.Random(seed)  # noqa: S311 - only has to differ
-    later = f"minute_at >= timestamp '{CUT}'"
-    for number, rows in enumerate(split(cells(raw, later), rng)):
-        land(folder, "requests", rows, 10 + number)
-    probes = raw.execute(
-        f"select * from telemetry.probes where probed_at >= timestamp '{CUT}'"
-    ).to_arrow_table()
-    land(folder, "probes", probes.select(parts.PROBES.names).cast(parts.PROBES), 10)
 
 
 def rows_of(warehouse, schema, name, condition="true"):

@@ -387,7 +387,7 @@ class SnapshotStore:
             text = f"{copied.fingerprint} {stamp}"
             identity = hashlib.sha256(text.encode()).hexdigest()[:16]
             confined = self._confined and replace(self._confined, spill=folder / "spill")
-            hot = self._hot(fresh, copied, confined)
+            hot = self._hot(fresh, copied, confined, served)
             layer = Layer(copied, confined=confined, opened=hot.warehouse if hot else served)
             rows = layer.warehouse.arrow(_TABLES).to_pylist()
             there = frozenset((row["schema"], row["name"]) for row in rows)
@@ -415,13 +415,17 @@ class SnapshotStore:
         return stamp
 
     def _hot(
-        self, project: Project, copied: Project, confined: Confinement | None
+        self,
+        project: Project,
+        copied: Project,
+        confined: Confinement | None,
+        served: ServedPostgres | None,
     ) -> HotStore | None:
         if self._landed is None:
             return None
         from cadran.telemetry import hot
 
-        return hot.opened(project, copied, self._landed, confined=confined)
+        return hot.opened(project, copied, self._landed, confined=confined, served=served)
 
 
 def _remove(state: Snapshot) -> None:

@@ -21,8 +21,10 @@ import pyarrow.parquet as pq
 
 from cadran.core.layer import Layer, open_layer
 from cadran.core.project import dbt, live
-from cadran.core.warehouse import Address
+from cadran.core.warehouse import Address, Remote
 from cadran.core.warehouse.duckdb_live import LiveDuckDB
+from cadran.core.warehouse.postgres_builds import DatabaseSource
+from cadran.core.warehouse.postgres_live import LivePostgres
 from cadran.errors import ProjectError
 from cadran.telemetry import compaction, parts, settings
 
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
     from cadran.core.project.artifacts import Project
     from cadran.core.warehouse import Confinement
-    from cadran.core.warehouse.duckdb_live import HotTable
+    from cadran.core.warehouse.hot_plan import HotTable
+    from cadran.core.warehouse.postgres_builds import ServedPostgres
 
 _LOG = logging.getLogger("cadran.live")
 _HOUR = dt.timedelta(hours=1)
@@ -54,6 +57,7 @@ def opened(
     folder: Path,
     *,
     confined: Confinement | None = None,
+    served: ServedPostgres | None = None,
 ) -> HotStore:
     """A built warehouse with hot rows of what is landed in a folder.
 
@@ -62,6 +66,7 @@ def opened(
         built: its artefacts and warehouse, as they are to be read.
         folder: where the collector lands.
         confined: what the warehouse may use.
+        served: the build of PostgreSQL that is served; of now where nobody serves it.
 
     Raises:
         ProjectError: dbt is not installed or refuses to compile, no model is live, or one was
@@ -69,20 +74,30 @@ def opened(
         WarehouseError: the warehouse cannot be read, or lacks a table.
     """
     database = built.database
-    if isinstance(database, Address):
+    if isinstance(database, Remote):
         raise ProjectError(
-            f"Nothing is live on PostgreSQL ({database}): what lands is read by the next build, so"
-            " serve without --landed."
+            f"Nothing is live on Spark ({database}): what lands is read by the next build."
         )
-    compiled = dbt.compiled(project)
-    alias = built.database_alias or database.stem
+    if isinstance(database, Address):
+        compiled, name = dbt.compiled_there(project), database.name
+    else:
+        compiled, name = dbt.compiled(project), database.stem
+    alias = built.database_alias or name
     timed = {
         "requests": _ddl(compaction.minutes(parts.CELLS.empty_table()).schema),
         "probes": _ddl(parts.PROBES),
     }
     plan = live.plan(compiled, alias, "telemetry", timed, {"services": _ddl(compaction.SERVICES)})
     _refuse_changed(plan.tables, compiled, built)
-    warehouse = LiveDuckDB(database, alias, plan, confined=confined)
+    warehouse: LiveDuckDB | LivePostgres
+    if isinstance(database, Address):
+        if served is None:
+            source = DatabaseSource(database, alias, built.marks_schema)
+            served = source.take(unfinished=False, confined=confined)
+            source.close()
+        warehouse = LivePostgres(served, plan, confined=confined)
+    else:
+        warehouse = LiveDuckDB(database, alias, plan, confined=confined)
     store = HotStore(folder, warehouse)
     store.fill()
     return store
@@ -139,7 +154,7 @@ class HotStore:
         late: rows and requests that landed for minutes before it, by table.
     """
 
-    def __init__(self, folder: Path, warehouse: LiveDuckDB) -> None:
+    def __init__(self, folder: Path, warehouse: LiveDuckDB | LivePostgres) -> None:
         """Take the collector's folder and a warehouse that is not cut yet."""
         self.folder, self.warehouse = folder, warehouse
         self.cut = _EPOCH
@@ -155,9 +170,15 @@ class HotStore:
     def fill(self) -> None:
         """Find the cut, and take everything from it on that is landed.
 
+        Where another process keeps the rows hot, what it took is followed.
+
         Raises:
             WarehouseError: the warehouse cannot be read, or lacks a table.
         """
+        cut = self.warehouse.followed_cut()
+        if cut is not None:
+            self.cut, self._at = cut, time.monotonic()
+            return
         times = self.warehouse.last_times().values()
         newest = max(times, default=_EPOCH)
         # A build reads one fact after the other, so one may have the next hour's first minute.
@@ -179,6 +200,15 @@ class HotStore:
         Raises:
             WarehouseError: a row cannot be taken; the rows are those from before.
         """
+        if time.monotonic() - self._at < self.warehouse.every:
+            return frozenset()
+        if not self.warehouse.leads():
+            self._at = time.monotonic()
+            return self.warehouse.follow()
+        if not self.warehouse.is_begun:  # from now on it keeps the rows hot
+            self._forget()
+            self.fill()
+            return frozenset(self.warehouse.moves)
         if time.monotonic() - self._at > _LOST:
             # Parts are left for ten minutes to those who follow: it may be later than that.
             self._through, self._stamps, self._rows = {}, {}, {}
@@ -194,11 +224,14 @@ class HotStore:
         with self._lock:
             if not self.warehouse.is_current():
                 self.warehouse.close()
-                self._through, self._stamps, self._rows, self._services = {}, {}, {}, (0, None)
-                self._known = None
+                self._forget()
                 self.fill()
             elif time.monotonic() - self._at > every:
                 self.tick()
+
+    def _forget(self) -> None:
+        self._through, self._stamps, self._rows, self._services = {}, {}, {}, (0, None)
+        self._known = None
 
     def close(self) -> None:
         """Let go of the warehouse."""

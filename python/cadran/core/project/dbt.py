@@ -159,6 +159,36 @@ def compiled(project: Project) -> Project:
     return copy
 
 
+def compiled_there(project: Project) -> Project:
+    """The project as compiled for a full refresh in the SQL of the database that it is built in.
+
+    Raises:
+        ProjectError: dbt refuses to compile, or its target is of another engine.
+    """
+    root = project.root
+    assert root is not None  # noqa: S101 - what is live has a folder
+    folder = project.semantic_manifest_path.parent / "cadran" / "live"
+    mark = folder / "compiled_from"
+    stamp = f"{fingerprint(root)} {project.database} {project.marks_schema}"
+    if not (mark.exists() and mark.read_text(encoding="utf-8") == stamp):
+        mark.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory() as logs:
+            run = _run_compile(root, folder, _profiles(root).parent, logs)
+        if run.returncode:
+            raise ProjectError(
+                f"dbt cannot compile the project in {root}: {_telling(run.stdout + run.stderr)}"
+            )
+    copy = Project(folder / "semantic_manifest.json", project.database, None)
+    engine = copy.dbt_manifest["metadata"]["adapter_type"]
+    if engine != project.dialect:
+        raise ProjectError(
+            f"The target of dbt's profile is of {engine}, and {project.database} is asked: live"
+            " rows are made by the models, so name the target that builds there (DBT_TARGET)."
+        )
+    mark.write_text(stamp, encoding="utf-8")
+    return copy
+
+
 def fingerprint(root: Path) -> str:
     """A hash of every file of the project that may bear on what its models mean."""
     digest, variables = hashlib.sha256(), set()
@@ -220,20 +250,8 @@ def _compile(project: Project, folder: Path) -> None:
         # model seldom depends on what the warehouse holds.
         for database in _databases(project, Path(scratch)):
             target = _write_profile(root, Path(scratch), database)
-            command = [
-                sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-use-colors",
-                "--quiet", "compile", "--full-refresh", "--project-dir", str(root),
-                "--profiles-dir", scratch, *(["--target", target] if is_elsewhere else []),
-                "--target-path", str(folder.resolve()),
-                "--log-path", scratch, "--no-populate-cache", "--select",
-                "resource_type:model", "resource_type:snapshot",
-                "--vars", json.dumps(_placed(root)),
-            ]  # fmt: skip
-            run = subprocess.run(
-                command,
-                env=os.environ | {"DO_NOT_TRACK": "1"},
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
+            named = ["--target", target] if is_elsewhere else []
+            run = _run_compile(root, folder, scratch, scratch, *named)
             if run.returncode == 0:
                 return
             failures.append(run.stdout + run.stderr)
@@ -243,6 +261,26 @@ def _compile(project: Project, folder: Path) -> None:
             " not installed: pip install cadran[build]."
         )
     raise ProjectError(f"dbt cannot compile the project in {root}: {_telling(failures[-1])}")
+
+
+def _run_compile(
+    root: Path, folder: Path, profiles: Path | str, logs: str, *more: str
+) -> subprocess.CompletedProcess[str]:
+    """Compile every model and snapshot for a full refresh over bare source tables."""
+    command = [
+        sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-use-colors",
+        "--quiet", "compile", "--full-refresh", "--project-dir", str(root),
+        "--profiles-dir", str(profiles), *more, "--target-path", str(folder.resolve()),
+        "--log-path", logs, "--no-populate-cache", "--select",
+        "resource_type:model", "resource_type:snapshot", "--vars", json.dumps(_placed(root)),
+    ]  # fmt: skip
+    return subprocess.run(
+        command,
+        env=os.environ | {"DO_NOT_TRACK": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _databases(project: Project, scratch: Path) -> list[tuple[Path, bool]]:
@@ -256,12 +294,7 @@ def _databases(project: Project, scratch: Path) -> list[tuple[Path, bool]]:
 def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> str:
     """Write the profile of a compilation by DuckDB; returns its first target of that type."""
     name = _yaml(root / "dbt_project.yml").get("profile")
-    places = [os.environ.get("DBT_PROFILES_DIR"), root, Path.home() / ".dbt"]
-    paths = [Path(place) / "profiles.yml" for place in places if place]
-    path = next((path for path in paths if path.exists()), None)
-    if path is None:
-        raise ProjectError(f"No profiles.yml for the profile '{name}' of {root}.")
-    profile = _yaml(path).get(str(name)) or {}
+    profile = _yaml(_profiles(root)).get(str(name)) or {}
     outputs = profile.setdefault("outputs", {})
     of_duckdb = [key for key, output in outputs.items() if output.get("type") == DUCKDB]
     if not of_duckdb:
@@ -277,6 +310,16 @@ def _write_profile(root: Path, scratch: Path, database: tuple[Path, bool]) -> st
                 }  # fmt: skip
     (scratch / "profiles.yml").write_text(yaml.safe_dump({name: profile}), encoding="utf-8")
     return str(of_duckdb[0])
+
+
+def _profiles(root: Path) -> Path:
+    places = [os.environ.get("DBT_PROFILES_DIR"), root, Path.home() / ".dbt"]
+    paths = [Path(place) / "profiles.yml" for place in places if place]
+    path = next((path for path in paths if path.exists()), None)
+    if path is None:
+        name = _yaml(root / "dbt_project.yml").get("profile")
+        raise ProjectError(f"No profiles.yml for the profile '{name}' of {root}.")
+    return path
 
 
 def _placed(root: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cadran.core.warehouse.duckdb_live import CUT, HOT, HotPlan, HotTable
+from cadran.core.warehouse.hot_plan import CUT, HOT, HotPlan, HotTable
 from cadran.errors import ProjectError
 
 if TYPE_CHECKING:

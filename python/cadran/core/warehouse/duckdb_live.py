@@ -14,11 +14,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.warehouse.dialects import literal, quoted
 from cadran.core.warehouse.duckdb import DuckDB
+from cadran.core.warehouse.hot_plan import CUT, HOT
 from cadran.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -29,80 +29,26 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from cadran.core.warehouse.hot_plan import HotPlan
     from cadran.core.warehouse.protocol import Confinement
 
-HOT = "_hot"  # the database of hot rows
-CUT = "{cut}"  # stands in the SQL of a plan for the instant from which on rows are hot
 _BUILT = "_built"
 _SCHEMAS = ("source", "rows", "touched", "minute", "hour", "all")
 _HOURLY = 5.0  # seconds between two turns of the tables by hour
 _WORN = 300  # turns after which rows that were replaced are swept out of the memory
 
 
-@dataclass(frozen=True, slots=True)
-class HotTable:
-    """A table that has hot rows.
-
-    Attributes:
-        schema: where it is built.
-        name: its name there.
-        each: `minute` or `hour`: its rows of one are made from its inputs' rows of that one;
-            `whole`: it is made anew from all rows when an input changed.
-        time: the column that tells the minute or hour; None where `whole` has none.
-        sql: makes its rows of what was touched.
-        inputs: keys of hot tables and sources that it reads.
-    """
-
-    schema: str
-    name: str
-    each: str
-    time: str | None
-    sql: str
-    inputs: frozenset[str]
-
-    @property
-    def key(self) -> str:
-        """Its name among the hot tables."""
-        return f"{self.schema}__{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class HotPlan:
-    """How hot rows are made and where they show.
-
-    Attributes:
-        sources: DDL of the columns of each source table that rows come from, by name.
-        tables: in the order in which they are made.
-        views: SQL of what lies between, by schema and name in the database of hot rows; in order.
-        served: SQL of tables that are computed when asked, by schema and name.
-        moves: for each relation as compiled SQL names it, the hot tables that its rows rest on.
-    """
-
-    sources: Mapping[str, str]
-    tables: tuple[HotTable, ...]
-    views: tuple[tuple[str, str, str], ...]
-    served: Mapping[tuple[str, str], str]
-    moves: Mapping[str, frozenset[str]] = field(default_factory=dict)
-
-    @property
-    def made_whole(self) -> frozenset[str]:
-        """The hot tables whose rows may be of any time."""
-        return frozenset(table.key for table in self.tables if table.each == "whole")
-
-    def read_by(self, sql: str) -> frozenset[str]:
-        """The hot tables that a compiled question reads."""
-        return frozenset(
-            key for relation, keys in self.moves.items() if relation in sql for key in keys
-        )
-
-
 class LiveDuckDB(DuckDB):
     """A built file with hot rows beside it. It stays the file that was opened first.
 
     Attributes:
+        every: seconds between two turns; as often as it is called.
         plan: how hot rows are made.
         freshen: called before each statement, where nobody else keeps the rows hot.
+        is_begun: whether the rows are cut.
     """
+
+    every = 0.0
 
     def __init__(
         self, path: Path, alias: str | None, plan: HotPlan, *, confined: Confinement | None = None
@@ -119,7 +65,7 @@ class LiveDuckDB(DuckDB):
         self._moved = dict.fromkeys((table.key for table in plan.tables), 0)
         self._last_minute: dt.datetime | None = None
         self._pinned: tuple[int, int] | None = None
-        self._is_begun = False
+        self.is_begun = False
 
     def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
         """As of any DuckDB, with the hot rows."""
@@ -138,12 +84,24 @@ class LiveDuckDB(DuckDB):
 
     def is_current(self) -> bool:
         """Whether hot rows are shown, beside the file as it is now."""
-        return self._is_begun and self._pinned == super()._stamp_now()
+        return self.is_begun and self._pinned == super()._stamp_now()
+
+    def leads(self) -> bool:
+        """Yes: each process keeps hot rows of its own."""
+        return True
+
+    def followed_cut(self) -> dt.datetime | None:
+        """None: see `leads`."""
+        return None
+
+    def follow(self) -> frozenset[str]:
+        """Nothing: see `leads`."""
+        return frozenset()
 
     def close(self) -> None:
         """Let go of the file and of the hot rows; `begin` opens them again."""
         super().close()
-        self._pinned, self._is_begun, self._last_minute = None, False, None
+        self._pinned, self.is_begun, self._last_minute = None, False, None
 
     @property
     def moves(self) -> dict[str, int]:
@@ -207,7 +165,7 @@ class LiveDuckDB(DuckDB):
             self._hours = {cut.replace(minute=0)}
             self._touch(cursor, [cut])
             self._make(cursor, set(self.plan.sources), cut, hourly=True)
-        self._hourly_at, self._last_minute, self._is_begun = 0.0, None, True
+        self._hourly_at, self._last_minute, self.is_begun = 0.0, None, True
 
     def _show_views(self, cut: str) -> None:
         """Make the views of the file, and those between, each after what it reads."""

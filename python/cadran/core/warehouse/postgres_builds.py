@@ -62,6 +62,11 @@ class Build:
         """Whether the project marks its builds."""
         return self.marked_at is not None
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether it ended well."""
+        return self.state == _FINISHED
+
 
 class ServedPostgres(Postgres):
     """PostgreSQL as one build left it: from when another begins, it answers nothing."""
@@ -77,7 +82,11 @@ class ServedPostgres(Postgres):
     ) -> None:
         """Remember where it is, of which build it answers, and where builds leave their marks."""
         super().__init__(place, alias, confined=confined)
-        self.build, self._marks_schema = build, marks_schema
+        self.build, self.marks_schema = build, marks_schema
+
+    def marked(self, connection: psycopg.Connection[object]) -> Build | None:
+        """The mark of the last build; None where the project sets none."""
+        return _marked(self, connection, self.marks_schema)
 
     def arrow(self, sql: str, dates: Collection[str] = ()) -> pa.Table:
         """As of any PostgreSQL, from this build alone.
@@ -105,7 +114,7 @@ class ServedPostgres(Postgres):
         return isinstance(stamp, tuple) and stamp[0] == self.build
 
     def _check(self, connection: psycopg.Connection[object]) -> None:
-        now = _marked(self, connection, self._marks_schema)
+        now = self.marked(connection)
         if now == self.build:
             return
         if now is not None and now.state == "building":
@@ -114,7 +123,7 @@ class ServedPostgres(Postgres):
                 " moment.",
                 retry_after=5.0,
             )
-        if now is not None and now.state != _FINISHED:
+        if now is not None and not now.is_finished:
             raise BusyError(
                 "The last build of the warehouse did not end well: it has to be built again.",
                 retry_after=30.0,
@@ -149,7 +158,7 @@ class DatabaseSource:
             WarehouseError: the database cannot be reached.
         """
         build, _ = self._now()
-        if build.is_marked and build.state != _FINISHED and not unfinished:
+        if build.is_marked and not build.is_finished and not unfinished:
             raise UnfinishedBuildError(
                 f"The last build of {self._place} is marked '{build.state}'"
                 f" ({build.marked_at:%Y-%m-%d %H:%M} UTC): build it again."
