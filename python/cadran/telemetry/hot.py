@@ -25,7 +25,7 @@ from cadran.core.warehouse import Address, Remote
 from cadran.core.warehouse.duckdb_live import LiveDuckDB
 from cadran.core.warehouse.postgres_builds import DatabaseSource
 from cadran.core.warehouse.postgres_live import LivePostgres
-from cadran.errors import ProjectError
+from cadran.errors import ProjectError, WarehouseError
 from cadran.telemetry import compaction, parts, settings
 
 if TYPE_CHECKING:
@@ -202,13 +202,17 @@ class HotStore:
         """
         if time.monotonic() - self._at < self.warehouse.every:
             return frozenset()
-        if not self.warehouse.leads():
-            self._at = time.monotonic()
-            return self.warehouse.follow()
-        if not self.warehouse.is_begun:  # from now on it keeps the rows hot
-            self._forget()
-            self.fill()
-            return frozenset(self.warehouse.moves)
+        try:
+            if not self.warehouse.leads():
+                self._at = time.monotonic()
+                return self.warehouse.follow()
+            if not self.warehouse.is_begun:  # from now on it keeps the rows hot
+                self._forget()
+                self.fill()
+                return frozenset(self.warehouse.moves)
+        except WarehouseError:
+            self._at = time.monotonic()  # a server that refuses is not asked at each turn
+            raise
         if time.monotonic() - self._at > _LOST:
             # Parts are left for ten minutes to those who follow: it may be later than that.
             self._through, self._stamps, self._rows = {}, {}, {}
