@@ -318,6 +318,19 @@ def test_it_is_not_read_when(name, built):
     assert why in reasons
 
 
+def test_it_is_not_read_when_a_dimension_doubles_rows_of_the_fact(built):
+    layer = built()
+    made = preaggregates.sql_of(layer, layer.router.preaggregates[0])
+    source, reasons = _source(
+        layer,
+        "insert into shop.customers select * replace ('XX' as country) from shop.customers"
+        " where customer_id = 'c1'",
+        f"create or replace table shop.orders_by_day as {made}",
+    )
+    assert source == "orders"
+    assert "a dimension has several rows for one of the fact" in reasons
+
+
 def test_what_was_seen_of_a_state_is_never_told_of_a_later_one(built, monkeypatch):
     layer, stamps = built(), ["first"]
     router = layer.router

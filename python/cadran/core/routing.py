@@ -291,12 +291,19 @@ class Router:
             f"except select {columns} from {item.relation_name})\n"
             "select (select count(*) from differing) as differing,"
             " (select count(*) from again) as expected,"
-            f" (select count(*) from {item.relation_name}) as own_rows"
+            f" (select count(*) from {item.relation_name}) as own_rows,"
+            f" (select cast(sum({ROWS}) as bigint) from {item.relation_name}) as rows_of_fact,"
+            f" (select count(*) from {fact}) as fact_rows"
         )
         key = ("preaggregate", str(self._model.project.database), str(seen.stamp), statement)
         (count,) = self._model.kept(key, lambda: warehouse.arrow(statement).to_pylist())
         if count["differing"] or count["expected"] != count["own_rows"]:
             return _State("it does not hold what its tables give now: build it again")
+        if (count["rows_of_fact"] or 0) != count["fact_rows"]:
+            return _State(
+                f"it counts {count['rows_of_fact'] or 0} rows of {count['fact_rows']}: a dimension"
+                " has several rows for one of the fact"
+            )
         return _State("", count["own_rows"], floats)
 
 
