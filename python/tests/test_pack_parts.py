@@ -11,13 +11,19 @@ from types import SimpleNamespace
 import pytest
 
 from cadran.core.project import names
-from cadran.errors import CardError
+from cadran.errors import (
+    CardError,
+    NotAllowedError,
+    NotForecastError,
+    NotGovernedError,
+    QueryError,
+)
 from cadran.governance.notes import Note, Remark
 from cadran.insight.drivers import Contribution
 from cadran.insight.readings import Reading
 from cadran.insight.view import View, Window
 from cadran.reliability.sla import Contract, settled
-from cadran.reports import appendix, costs, levels, make, summary, trends
+from cadran.reports import appendix, costs, levels, make, outlook, summary, trends
 from cadran.reports.basis import Basis
 from cadran.reports.levels import CONSUMED, SLO, LevelFacts
 from cadran.reports.pack import Figure, stated_by
@@ -198,6 +204,30 @@ def test_a_note_names_who_said_it(monkeypatch):
         basis = basis_of(lang=lang, source=source, whole=lambda _: True)
         said = make._notes(basis)
         assert said == {"orders": f"ann@example.com{colon}Bad weather. Wait."}
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (NotForecastError("", "short"), "no forecast: short history"),
+        (NotForecastError("", "sums"), "no forecast: days do not add up"),
+        (NotAllowedError("too few observations"), "no forecast: hidden values"),
+        (NotGovernedError("not by day"), "no forecast: no value by day"),
+        (QueryError("no data"), "cannot be forecast"),
+    ],
+)
+def test_why_a_kpi_has_no_forecast_stands_in_its_row(monkeypatch, problem, told):
+    def refused(*_):
+        raise problem
+
+    monkeypatch.setattr(outlook.forecast, "to_end", refused)
+    monkeypatch.setattr(outlook, "targets", lambda _: {})
+    basis = basis_of(source=SimpleNamespace(layer=None))
+    basis.cards, basis.words.label = (CARD,), lambda _: "Orders"
+    [expected] = outlook._expected(basis)
+    assert [cell.text for cell in outlook._forecast(basis, expected).cells][0::5] == [
+        "Orders", told,
+    ]  # fmt: skip
 
 
 # Appendix and names -------------------------------------------------------------------------

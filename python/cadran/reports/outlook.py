@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.targets import target_of, targets
-from cadran.errors import CadranError, NotForecastError, NotGovernedError
+from cadran.errors import CadranError, NotAllowedError, NotForecastError, NotGovernedError
 from cadran.formats import periods
 from cadran.insight import forecast, service_levels
 from cadran.insight.readings import ENDING
@@ -98,10 +98,7 @@ def _expected(basis: Basis) -> list[Expected]:
         except ENDING:
             raise
         except CadranError as problem:
-            why = "_grain" if isinstance(problem, NotGovernedError) else ""
-            if isinstance(problem, NotForecastError):
-                why = f"_{problem.reason}"
-            expected.append(Expected(label, None, None, basis.words(f"no_forecast{why}")))
+            expected.append(Expected(label, None, None, basis.words(_why(problem))))
             continue
         if one.period.start.year - basis.window.last.year not in (0, 1):
             return []  # the period is long gone: what comes now is no outlook of it
@@ -112,6 +109,15 @@ def _expected(basis: Basis) -> list[Expected]:
         )
         expected.append(Expected(label, one, target))
     return expected
+
+
+def _why(problem: CadranError) -> str:
+    """The key of the words for why a KPI has no forecast."""
+    if isinstance(problem, NotForecastError):
+        return f"no_forecast_{problem.reason}"
+    if isinstance(problem, NotAllowedError):  # a day rests on too few observations to be shown
+        return "no_forecast_hidden"
+    return "no_forecast_grain" if isinstance(problem, NotGovernedError) else "no_forecast"
 
 
 def _levels(basis: Basis) -> list[Level]:
