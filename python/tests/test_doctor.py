@@ -69,6 +69,13 @@ def test_a_missing_file_is_named_with_what_may_be_meant(data):
     assert [f.table for f in stops] == ["shop.products"]
     assert stops[0].problem == "the file is missing"
     assert "product" in stops[0].remedy
+    assert "a file of the header alone is enough" in stops[0].remedy
+
+
+def test_a_file_of_the_header_alone_is_enough(data):
+    path = data / "shop" / "order_lines.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    assert not [found for found in ask(data).findings if found.level is Level.STOPS]
 
 
 def test_a_missing_required_column_stops_the_build(data):

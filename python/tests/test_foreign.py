@@ -163,6 +163,22 @@ def test_one_kpi_of_the_old_spec_is_published_and_has_its_page_in_english_alone(
     assert not [page for page in pages if 'hreflang="fr"' in page or "Français" in page]
 
 
+def test_a_card_that_cannot_be_read_stops_its_own_kpi_and_no_list(projects, tmp_path, capsys):
+    folder = with_cards(projects["old"], tmp_path / "copy", 4)
+    path = folder / "target" / "semantic_manifest.json"
+    manifest = json.loads(path.read_text())
+    broken = next(one for one in manifest["metrics"] if one["name"] == "fare_revenue")
+    broken["config"]["meta"]["kpi"]["direction"] = "sideways"
+    path.write_text(json.dumps(manifest))
+    where = ["--project-dir", str(folder)]
+    assert main(["query", "fare_revenue", *where]) == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in ("semantic.yml", "fare_revenue", "direction", "sideways"))
+    for words in (["list"], ["board"], ["query", "complaints_per_trip"]):
+        assert main([*words, *where]) == 0, words
+        assert "omplaints" in capsys.readouterr().out, words
+
+
 EMPTY = [
     (["list"], 0),
     (["show", "fare_revenue"], 2),
