@@ -355,7 +355,7 @@ OTHERWISE = {
     "cadran serve --live": (2, "No model is live: say `config.meta.live`"),
 }
 # What serves and sends until it is stopped: the first is asked below, the others know no project.
-RUNNING = ("cadran serve", "cadran collect", "cadran demo --live")
+RUNNING = ("cadran serve", "cadran collect", "cadran demo")
 POLICY = 'roles: {board: {metrics: [{tier: strategic}], dimensions: "*"}}\n'
 
 

@@ -40,6 +40,8 @@ def test_the_commands_of_the_readme_run(page, demo):
         )  # fmt: skip
         refused = "metric_time__hour" in words
         assert ran.returncode == (2 if refused else 0), (words, ran.stderr)
+        if "--start" in words:  # the demo of the tests is the one that the page names
+            assert ran.stdout in blocks(page, "console")[0]
         if refused:
             said = next(line for line in blocks(page, "console")[0].splitlines() if ": " in line)
             assert ran.stderr.startswith(said.rstrip("… "))
