@@ -5,13 +5,17 @@
 Run it with the environment that `scripts/spark.sh setup` prints. The fact (an order a row:
 instant, customer, channel, country, amount) is made by DuckDB as sixteen files of Parquet, which
 both engines read; DuckDB reads its own table too. Each figure is the least of the rounds, in which
-one engine is asked after the other, so that a machine that slows down slows both.
+one engine is asked after the other, so that a machine that slows down slows both: seconds until the
+answer, and in brackets seconds of all cores together, which other work on the machine changes less.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import math
+import os
 import shutil
 import subprocess
 import time
@@ -87,13 +91,14 @@ class Engine(NamedTuple):
     ask: Callable[[str], pa.Table]
     orders: str
     median: str
+    cpu: Callable[[], float]
 
-    def timed(self, question: str) -> tuple[float, list[dict[str, Any]]]:
-        """How many seconds a question takes, and the rows that it gives."""
+    def timed(self, question: str) -> tuple[float, float, list[dict[str, Any]]]:
+        """The seconds that a question takes, those of all cores together, and its rows."""
         sql = QUESTIONS[question].format(orders=self.orders, median=self.median)
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), self.cpu()
         rows = self.ask(sql)
-        return time.perf_counter() - begun, rows.to_pylist()
+        return time.perf_counter() - begun, self.cpu() - used, rows.to_pylist()
 
 
 def of_duckdb(folder: Path) -> list[Engine]:
@@ -106,8 +111,8 @@ def of_duckdb(folder: Path) -> list[Engine]:
         return connection.sql(sql).to_arrow_table()
 
     return [
-        Engine("DuckDB, table", ask, "orders", "median(cast(amount as double))"),
-        Engine("DuckDB, Parquet", ask, files, "median(cast(amount as double))"),
+        Engine(name, ask, orders, "median(cast(amount as double))", time.process_time)
+        for name, orders in (("DuckDB, table", "orders"), ("DuckDB, Parquet", files))
     ]
 
 
@@ -133,22 +138,35 @@ def script(*arguments: object) -> str:
     ).stdout
 
 
+def cpu_of(cluster: Path) -> float:
+    """The seconds of a core that a cluster has used: its Connect server, workers and executors."""
+    groups = {file.read_text().strip() for file in cluster.glob("*.pid")}
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            fields = stat.read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12]) if fields[2] in groups else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     """Print a table of seconds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     folder = make(options.rows)
-    best: dict[tuple[str, str], float] = {}
+    best: dict[tuple[str, str], tuple[float, float]] = {}
     answers: dict[str, list[dict[str, Any]]] = {}
 
     def note(engine: Engine, question: str) -> None:
-        took, rows = engine.timed(question)
+        took, used, rows = engine.timed(question)
         if not is_same(answers.setdefault(question, rows), rows):
             raise SystemExit(f"{engine.name} gives other rows for {question}.")
         key = (question, engine.name)
-        best[key] = min(took, best.get(key, took))
+        least = best.get(key, (took, used))
+        best[key] = (min(took, least[0]), min(used, least[1]))
 
     local = of_duckdb(folder)
     for workers in (1, 2):
@@ -161,6 +179,7 @@ def main() -> None:
             remote = Engine(
                 f"Spark, {workers} worker{'s' if workers > 1 else ''}", warehouse.arrow,
                 f"parquet.`{folder}/orders`", "percentile(cast(amount as double), 0.5)",
+                functools.partial(cpu_of, cluster),
             )  # fmt: skip
             remote.timed("revenue by month")  # the executors start
             for _ in range(options.rounds):
@@ -171,8 +190,11 @@ def main() -> None:
         finally:
             script("stop", cluster)
     names = sorted({name for _, name in best})
-    table = [[q, *(f"{best[q, name]:.2f}" for name in names)] for q in QUESTIONS]
-    print(f"{options.rows:,} rows, seconds, least of {options.rounds} rounds")
+    table = [[q, *("{:.2f} ({:.2f})".format(*best[q, name]) for name in names)] for q in QUESTIONS]
+    print(
+        f"{options.rows:,} rows, least of {options.rounds} rounds: seconds (and those of all cores"
+        f" together); load {load:.1f} at the beginning, {os.getloadavg()[0]:.1f} at the end"
+    )
     print(tabulate(table, ["question", *names], disable_numparse=True, colalign=("left",)))
 
 

@@ -30,7 +30,10 @@ setup() {
         ln -s "$here/.venv/bin/dbt" "$environment/bin/dbt"
         touch "$environment/.stamp"
     fi
-    SPARK_HOME=$(find "$environment"/lib/*/site-packages/pyspark -maxdepth 0)
+    SPARK_HOME=$(find "$environment"/lib/*/site-packages/pyspark -maxdepth 0 2> /dev/null) || {
+        echo "No pyspark in CADRAN_SPARK_ENV=$environment: install scripts/spark.lock there, or unset it." >&2
+        exit 1
+    }
     export SPARK_HOME SPARK_LOCAL_IP=127.0.0.1 SPARK_LOCAL_HOSTNAME=localhost
     export PYSPARK_PYTHON=$environment/bin/python SPARK_CONNECT_MODE=0
 }
@@ -68,7 +71,8 @@ worker() {
 
 connect() {
     # The catalogue is a Derby of this folder, which one process has open at a time. A session
-    # cannot lose these: time is UTC, and Parquet says so.
+    # cannot lose these: time is UTC, and Parquet says so. Folders lie on this disk: the server lists
+    # them itself, and sends no task for each.
     (cd "$folder" && launch connect "$SPARK_HOME/bin/spark-submit" \
         --class org.apache.spark.sql.connect.service.SparkConnectServer \
         --name cadran --master "spark://127.0.0.1:$(cat "$folder/master.port")" \
@@ -88,6 +92,7 @@ connect() {
         --conf spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS \
         --conf spark.sql.sources.default=parquet \
         --conf spark.sql.filesourceTableRelationCacheSize=0 \
+        --conf spark.sql.sources.parallelPartitionDiscovery.threshold=4000 \
         --conf spark.sql.catalogImplementation=hive \
         --conf "spark.sql.warehouse.dir=$folder/warehouse" \
         --conf "spark.hadoop.javax.jdo.option.ConnectionURL=jdbc:derby:;databaseName=$folder/metastore;create=true" \

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
@@ -10,7 +9,7 @@ import threading
 import time
 import types
 
-import pyarrow as pa
+import parity
 import pytest
 import spark_lab
 
@@ -68,31 +67,6 @@ def on_duckdb(demo):
     return spark_lab.open_duckdb(demo.target, demo.database)
 
 
-def kind(field):
-    """The type of a column; every decimal of one scale is alike."""
-    return f"decimal({field.type.scale})" if pa.types.is_decimal(field.type) else str(field.type)
-
-
-def is_same(one, other):
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-    return one == other
-
-
-def ordered(table):
-    rows = [tuple(row.values()) for row in table.to_pylist()]
-    return sorted(rows, key=lambda row: [str(v) for v in row if not isinstance(v, float)])
-
-
-def differences(one, other):
-    """The first pairs of rows that differ, whichever way the rows are ordered."""
-    mine, theirs = ordered(one), ordered(other)
-    if len(mine) != len(theirs):
-        return [(len(mine), len(theirs))]
-    pairs = zip(mine, theirs, strict=True)
-    return [(a, b) for a, b in pairs if not all(map(is_same, a, b))][:3]
-
-
 @pytest.fixture
 def place(monkeypatch):
     """An address, as a machine that has the driver reads it."""
@@ -131,17 +105,9 @@ def test_every_kpi_equals_duckdb_s_in_value_type_and_order(on_spark, on_duckdb):
     found, count, sources = [], 0, set()
     for name, groups in spark_lab.questions(on_duckdb):
         results = [each.query([name], groups) for each in (on_spark, on_duckdb)]
-        mine, theirs = (result.to_arrow() for result in results)
-        count += 1
+        found += parity.differences(name, groups, *results)
         sources.add(results[0].source)
-        if results[0].source != results[1].source:
-            found.append((name, groups, [result.source for result in results]))
-        if [kind(f) for f in mine.schema] != [kind(f) for f in theirs.schema]:
-            found.append((name, groups, mine.schema, theirs.schema))
-        if different := differences(mine, theirs):
-            found.append((name, groups, different))
-        if mine.column(0).to_pylist() != theirs.column(0).to_pylist():
-            found.append((name, groups, "order"))
+        count += 1
     assert not found
     assert count > 100
     assert {"pre-aggregate sales_by_day", "pre-aggregate requests_by_day"} <= sources
@@ -159,7 +125,8 @@ def test_tables_that_dbt_built_equal_duckdb_s(schema, on_spark, on_duckdb):
     for name in TABLES[schema]:
         columns = list(on_duckdb.warehouse.column_types(f"select * from {schema}.{name}"))
         sql = f"select {', '.join(columns)} from {schema}.{name}"
-        assert not differences(on_spark.warehouse.arrow(sql), on_duckdb.warehouse.arrow(sql)), name
+        rows = [each.warehouse.arrow(sql) for each in (on_spark, on_duckdb)]
+        assert not parity.different_rows(*rows), name
 
 
 def test_a_filter_takes_quotes_and_backslashes_as_text(on_spark):
