@@ -53,7 +53,7 @@ launch() {
 # wait_for NAME PATTERN: until its log says so.
 wait_for() {
     local turn
-    for turn in $(seq 600); do
+    for turn in $(seq 1500); do
         if grep -qE "$2" "$folder/$1.log" 2> /dev/null; then return; fi
         if ! kill -0 "$(cat "$folder/$1.pid")" 2> /dev/null; then break; fi
         sleep 0.2
@@ -117,10 +117,17 @@ start() {
 }
 
 stop() {
-    local file
+    local file group turn
     for file in "$1"/${2:-*}.pid; do
         if [ -e "$file" ]; then
-            kill -- "-$(cat "$file")" 2> /dev/null || true
+            group=$(cat "$file")
+            kill -- "-$group" 2> /dev/null || true
+            # The next server takes over port and catalogue only when this one is gone.
+            for turn in $(seq 200); do
+                pgrep --pgroup "$group" --runstates D,R,S,T > /dev/null || break
+                sleep 0.1
+            done
+            kill -KILL -- "-$group" 2> /dev/null || true
             rm "$file"
         fi
     done
