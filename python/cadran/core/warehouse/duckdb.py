@@ -12,6 +12,7 @@ import contextlib
 import gc
 import threading
 import time
+import warnings
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,9 @@ _WHOLE = (
     "TINYINT", "SMALLINT", "INTEGER", "HUGEINT",
     "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
 )  # fmt: skip
+
+# It would rather have a relation; see `DuckDB.arrow`.
+warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
 
 _PAUSE = 0.05  # seconds between two tries at a file that another process holds
 
@@ -79,9 +83,11 @@ class DuckDB:
         import duckdb
 
         try:
-            relation = self._cursor().sql(sql)
-            # Arrow casts what few rows there are: as a relation of DuckDB, it would be bound again.
-            return _typed(relation.to_arrow_table(), list(map(str, relation.types)), dates)
+            # A relation would be bound a second time to be read, and a third to be cast: that costs
+            # more than the copy of its rows, and than the cast by Arrow of what few there are.
+            cursor = self._cursor().execute(sql)
+            kinds = [str(column[1]) for column in cursor.description]
+            return _typed(cursor.to_arrow_table(), kinds, dates)
         except RuntimeError as error:
             if "interrupt" in str(error).casefold():
                 raise KeyboardInterrupt from None
