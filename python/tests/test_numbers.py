@@ -233,6 +233,17 @@ def test_a_kpi_is_complete_as_far_as_its_own_facts_reach_whatever_the_time_spine
     assert "January 2026    €30.30" in capsys.readouterr().out
 
 
+def test_the_end_of_the_data_moves_with_a_build_under_an_open_layer(opened):
+    shop = opened()
+    assert shop.last_day() == shop.complete_through("orders") == dt.date(2026, 2, 3)
+    shop.close()
+    with duckdb.connect(str(shop.project.database)) as connection:
+        connection.execute(
+            "update shop.orders set ordered_date = '2026-02-05' where order_id = 'o5'"
+        )
+    assert shop.last_day() == shop.complete_through("orders") == dt.date(2026, 2, 5)
+
+
 def test_only_complete_periods_leaves_the_running_one_out(shop):
     months = shop.query("orders", "metric_time__month", complete=True).to_arrow().to_pylist()
     assert [row["orders"] for row in months] == [2]

@@ -72,6 +72,7 @@ class Layer(SemanticModel):
         self._opened = opened
         self._has_ledger = False
         self._column_types: dict[str, dict[str, str]] = {}
+        self._reaches: tuple[object, Reaches] | None = None  # and the state of the warehouse
 
     def query(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
         self,
@@ -277,10 +278,13 @@ class Layer(SemanticModel):
         """Let go of the warehouse file; the next question opens it again."""
         self.warehouse.close()
 
-    @cached_property
+    @property
     def reaches(self) -> Reaches:
-        """How far the sources of metrics reach."""
-        return Reaches(self, self.query)
+        """How far the sources of metrics reach in the warehouse as it stands."""
+        stamp, known = self.warehouse.stamp(), self._reaches
+        if known is None or stamp != known[0]:
+            known = self._reaches = stamp, Reaches(self, self.query)
+        return known[1]
 
     def complete_through(self, name: str) -> dt.date | None:
         """The last day that is whole in every source of a metric; None when they are empty.
