@@ -177,6 +177,6 @@ site: ## The documentation as a site in target/site; a warning is an error (own 
 	@scripts/site.sh
 
 clean: ## Remove what was built; .venv and data stay
-	@test ! -d target/postgres || scripts/postgres.sh stop target/postgres/data || true
+	@test ! -e target/postgres/data/postmaster.pid || scripts/postgres.sh stop target/postgres/data
 	@rm -rf target logs scratch dbt_packages build .mypy_cache .ruff_cache warehouse.duckdb warehouse.duckdb.wal
 	@find python -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -82,9 +82,11 @@ start() {
 }
 
 stop() {
-    find_programs
-    unprivileged "$programs/pg_ctl" --pgdata="$1" --mode=fast --wait stop > /dev/null
-    case $(dirname "$1") in */cadran-postgres.*) rm -rf "$(dirname "$1")" ;; esac
+    local data
+    data=$(readlink -f "$1") && [ -e "$data/PG_VERSION" ] || fail "There is no PostgreSQL in $1."
+    find_programs || fail 'No PostgreSQL: name its programs in CADRAN_POSTGRES_PROGRAMS.'
+    unprivileged "$programs/pg_ctl" --pgdata="$data" --mode=fast --wait stop > /dev/null
+    case $(dirname "$data") in */cadran-postgres.*) rm -rf "$(dirname "$data")" ;; esac
 }
 
 case ${1:-} in
