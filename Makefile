@@ -112,9 +112,10 @@ lint-style:
 	@.venv/bin/ruff format --check .
 	@.venv/bin/lint-imports --no-logo --no-cache
 
+# One process more than a small machine has cores: many tests wait for a server that they started.
 test: lint ## Lint, then dbt build with its tests and unit tests on a small demo, then pytest
 	$(STEP) 'Tests'
-	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
 
 test-superset: .venv/.stamp ## The Superset export in a real Superset (2 to 5 minutes, own environment)
 	@CADRAN_TEST_SUPERSET=1 .venv/bin/python -m pytest python/tests/test_superset_server.py

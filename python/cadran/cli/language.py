@@ -15,6 +15,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cadran.errors import CadranError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -61,7 +63,6 @@ def _filled(french: str, found: re.Match[str]) -> str:
 @cache
 def phrases() -> dict[str, str]:
     """English sentences and their French."""
-    from cadran.errors import CadranError
     from cadran.formats import strict_yaml
 
     sentences: dict[str, str] = strict_yaml.read(FILE, CadranError)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cadran.cli.language import said, warn
-from cadran.core.project import artifacts, dbt
+from cadran.core.project import artifacts
 from cadran.errors import CadranError
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def watched(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Name
     def again(parsed: argparse.Namespace) -> int:
         if not parsed.watch:
             return run(parsed)
+        from cadran.core.project import dbt
+
         seen: dict[Path, int] = {}
         while True:
             now = _times(parsed)
@@ -53,6 +55,8 @@ def watched(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Name
 
 def _times(parsed: argparse.Namespace) -> dict[Path, int]:
     """When each file of the project was written, its settings and a warehouse of a file too."""
+    from cadran.core.project import dbt
+
     project = artifacts.find(parsed.project_dir, parsed.manifest, parsed.database)
     if project.root is None:
         paths = [project.semantic_manifest_path]
