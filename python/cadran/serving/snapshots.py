@@ -30,7 +30,7 @@ from cadran.core.project.artifacts import Project
 from cadran.core.semantics.governed import TIME
 from cadran.core.warehouse import Address, Remote
 from cadran.core.warehouse.postgres_builds import DatabaseSource, ServedPostgres
-from cadran.core.warehouse.snapshot import FileSource
+from cadran.core.warehouse.snapshot import FileSource, opened
 from cadran.errors import ProjectError, WarehouseError
 from cadran.formats import periods
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from cadran.core.query.request import Query
     from cadran.core.result import Break, Result
-    from cadran.core.warehouse import Confinement
+    from cadran.core.warehouse import Confinement, Warehouse
     from cadran.telemetry.hot import HotStore
 
 _LOG = logging.getLogger("cadran.serving")
@@ -388,7 +388,10 @@ class SnapshotStore:
             identity = hashlib.sha256(text.encode()).hexdigest()[:16]
             confined = self._confined and replace(self._confined, spill=folder / "spill")
             hot = self._hot(fresh, copied, confined, served)
-            layer = Layer(copied, confined=confined, opened=hot.warehouse if hot else served)
+            warehouse: Warehouse = (
+                hot.warehouse if hot else served or opened(target, copied.database_alias, confined)
+            )
+            layer = Layer(copied, confined=confined, opened=warehouse)
             rows = layer.warehouse.arrow(_TABLES).to_pylist()
             there = frozenset((row["schema"], row["name"]) for row in rows)
             wanted = frozenset(

@@ -59,10 +59,12 @@ class DuckDB:
             confined: reach no other file, load nothing, and let no statement change a setting.
 
         The attribute `catalog` is the alias, and `wait` says for how many seconds a file that
-        another process writes is tried again; 0, as it begins, refuses at once.
+        another process writes is tried again; 0, as it begins, refuses at once. A file that
+        `is_copy` is written by nobody, and not looked at before each statement.
         """
         self.path = path
         self.wait = 0.0
+        self.is_copy = False
         self.catalog = alias or path.stem
         self._confined = confined
         self._root: duckdb.DuckDBPyConnection | None = None
@@ -234,6 +236,8 @@ class DuckDB:
             return cursor
 
     def _stamp_now(self) -> tuple[int, int]:
+        if self.is_copy and self._stamp is not None:
+            return self._stamp
         try:
             stat = self.path.stat()
         except OSError:

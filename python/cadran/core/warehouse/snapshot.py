@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from pathlib import Path
 
+    from cadran.core.warehouse.protocol import Confinement
+
 _MARK = "select state, invocation_id, marked_at from {}.build_marks"
 
 
@@ -44,6 +46,13 @@ class FileSource:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def opened(target: Path, alias: str | None, confined: Confinement | None) -> DuckDB:
+    """A copy, which is opened by its first statement."""
+    warehouse = DuckDB(target, alias, confined=confined)
+    warehouse.is_copy = True
+    return warehouse
 
 
 def stamp(database: Path) -> tuple[int, int, int] | None:
