@@ -21,8 +21,13 @@ POSTED = b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ncontent-type: appli
 
 
 @pytest.fixture
-def server(tiny, tmp_path, monkeypatch):
+def hasty(monkeypatch):
+    """A request has to come within half a second, which only tests of that may ask for."""
     monkeypatch.setattr(connections, "SECONDS", 0.5)
+
+
+@pytest.fixture
+def server(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(connections, "MOST", 20)
     found = artifacts.find(None, tiny, tiny.parents[1] / "tiny.duckdb")
     settings = Settings(
@@ -85,6 +90,7 @@ def test_a_long_body_behind_a_short_head_is_no_long_head(server):
         (b"\r\n", b""),
     ],
 )
+@pytest.mark.usefixtures("hasty")
 def test_what_does_not_come_in_time_is_ended(server, sent, status):
     with connect(server) as client:
         client.sendall(sent)
@@ -93,6 +99,7 @@ def test_what_does_not_come_in_time_is_ended(server, sent, status):
         assert time.monotonic() - begun < 5
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_head_that_drips_is_ended_as_one_that_stops(server):
     with connect(server) as client:
         client.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nx: ")
@@ -108,6 +115,7 @@ def test_a_head_that_drips_is_ended_as_one_that_stops(server):
         assert told.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.usefixtures("hasty")
 def test_an_idle_connection_that_was_answered_is_closed_too(server):
     with connect(server) as client:
         client.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")

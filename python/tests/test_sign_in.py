@@ -333,7 +333,7 @@ def test_a_provider_that_is_away_or_drips_is_told_of_in_time_and_holds_up_nobody
         waiting.start()
         began = time.monotonic()
         assert client.get("/health/live").status_code == 200
-        assert time.monotonic() - began < 0.4
+        assert waiting.is_alive()  # who asks something else does not wait with it
         waiting.join()
         assert time.monotonic() - began < 3
     server.shutdown()
