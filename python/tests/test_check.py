@@ -140,6 +140,13 @@ def test_the_demo_is_silent(demo, project_root):
     assert report.seconds < 15
 
 
+def test_a_clean_checkout_is_judged_without_a_warehouse(demo, project_root, tmp_path):
+    manifest, database = demo.target / "semantic_manifest.json", tmp_path / "not_built.duckdb"
+    report = check(Layer(Project(manifest, database, project_root)), today=TODAY)
+    assert render.to_text(report).endswith("nothing to mend.")
+    assert not database.exists()
+
+
 def test_the_page_of_rules_is_up_to_date(project_root):
     page = (project_root / "docs" / "rules.md").read_text(encoding="utf-8")
     assert page == rule_pages.page(), "run: python -m cadran.governance.report docs/rules.md"

@@ -101,7 +101,7 @@ class Reaches:
             every = self.of(metric, *(card.name for card in self._model.kpis()))
             furthest = max(other.until for other in every)
             until = max(until, min(furthest, until + 2 * (reach.gap - _DAY)))
-        return (until + self.allowance(metric)).date() - _DAY
+        return (until + allowance(self._model, metric)).date() - _DAY
 
     def begins_within(self, metric: str, first: dt.date) -> bool:
         """Whether a source of a metric begins too late to compare with days from this one on.
@@ -115,23 +115,8 @@ class Reaches:
             return False
         return any(reach.first.date() > first + _LATE_START for reach in reaches)
 
-    def allowance(self, metric: str) -> dt.timedelta:
-        """How much of a day's end may be missing of a metric that counts as complete."""
-        if not self._model.is_kpi(metric):
-            return dt.timedelta()
-        late = periods.length(self._model.card(metric).refresh.late_after)
-        return min(late, _DAY - dt.timedelta(minutes=1))
-
-    def clocks(self, metric: str) -> list[Clock]:
-        """What the rows of each source of a metric are counted by.
-
-        Raises:
-            QueryError: the manifest does not say.
-        """
-        return [self._clock(leaf) for leaf in sorted(self._model.metric_graph.leaves(metric))]
-
     def _reach(self, leaf: str) -> Reach | None:
-        clock = self._clock(leaf)
+        clock = _clock(self._model, leaf)
         time = clock.dimension
         if time not in self._reaches:
             name = f"{time}__{clock.grain}"
@@ -157,28 +142,46 @@ class Reaches:
         gap = gaps[min(len(gaps) - 1, int(len(gaps) * _USUAL))]
         return Reach(first, last, last + (_DAY if future else clock.step), gap, future)
 
-    def _clock(self, leaf: str) -> Clock:
-        """What the rows of a simple metric are counted by.
 
-        Raises:
-            QueryError: the manifest does not say.
-        """
-        measure = self._model.metric_graph.aggregation(leaf)
-        models = self._model.project.semantic_manifest["semantic_models"]
-        model = next(model for model in models if model["name"] == measure["semantic_model"])
-        times = [d for d in model["dimensions"] if d["name"] == measure["agg_time_dimension"]]
-        primary = [entity["name"] for entity in model["entities"] if entity["type"] == "primary"]
-        entity = model["primary_entity"] or next(iter(primary), None)
-        if not times or entity is None:
-            raise QueryError(
-                f"{leaf} does not say by which time of {model['name']} it is counted, so it is not"
-                " known until when it is complete."
-            )
-        time = times[0]
-        return Clock(
-            f"{entity}__{time['name']}", model["node_relation"]["relation_name"],
-            time["expr"] or time["name"], time["type_params"]["time_granularity"],
-        )  # fmt: skip
+def allowance(definitions: SemanticModel, metric: str) -> dt.timedelta:
+    """How much of a day's end may be missing of a metric that counts as complete."""
+    if not definitions.is_kpi(metric):
+        return dt.timedelta()
+    late = periods.length(definitions.card(metric).refresh.late_after)
+    return min(late, _DAY - dt.timedelta(minutes=1))
+
+
+def clocks(definitions: SemanticModel, metric: str) -> list[Clock]:
+    """What the rows of each source of a metric are counted by.
+
+    Raises:
+        QueryError: the manifest does not say.
+    """
+    return [_clock(definitions, leaf) for leaf in sorted(definitions.metric_graph.leaves(metric))]
+
+
+def _clock(definitions: SemanticModel, leaf: str) -> Clock:
+    """What the rows of a simple metric are counted by.
+
+    Raises:
+        QueryError: the manifest does not say.
+    """
+    measure = definitions.metric_graph.aggregation(leaf)
+    models = definitions.project.semantic_manifest["semantic_models"]
+    model = next(model for model in models if model["name"] == measure["semantic_model"])
+    times = [d for d in model["dimensions"] if d["name"] == measure["agg_time_dimension"]]
+    primary = [entity["name"] for entity in model["entities"] if entity["type"] == "primary"]
+    entity = model["primary_entity"] or next(iter(primary), None)
+    if not times or entity is None:
+        raise QueryError(
+            f"{leaf} does not say by which time of {model['name']} it is counted, so it is not"
+            " known until when it is complete."
+        )
+    time = times[0]
+    return Clock(
+        f"{entity}__{time['name']}", model["node_relation"]["relation_name"],
+        time["expr"] or time["name"], time["type_params"]["time_granularity"],
+    )  # fmt: skip
 
 
 def _instant(value: Any) -> dt.datetime | None:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cadran.core import reach
 from cadran.core.project import generated
 from cadran.core.query.request import DAY_OR_COARSER, ask
 from cadran.core.result import COMPLETE
@@ -351,8 +352,8 @@ def _completeness(layer: Layer, dbt: dict[str, Any], query: Query) -> str:
     models = generated.models(dbt)
     minutes: dict[tuple[str, str], int] = {}
     for metric in query.metrics:
-        allowance = layer.reaches.allowance(metric)
-        for clock in layer.reaches.clocks(metric):
+        allowance = reach.allowance(layer, metric)
+        for clock in reach.clocks(layer, metric):
             if clock.relation not in models:
                 raise ProjectError(
                     f"{clock.relation}, which {metric} reads, is no model of the project"
