@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -135,6 +136,16 @@ def test_only_what_differs_is_published(company):
     assert done.rows == 6  # the whole, and one member of each of five dimensions
     history = revisions(company.layer, "net_revenue", "2026-09")
     assert [row["change"] for row in history] == [None, Decimal(100)]
+
+
+def test_nothing_is_asked_of_the_warehouse_while_the_ledger_is_written(company, monkeypatch):
+    # A large batch is in the file as soon as it is committed, which is then another one.
+    more_revenue(company, 20)
+    layer = cadran.open(company.root, database=company.database)
+    numbers = itertools.count()
+    monkeypatch.setattr(type(layer.warehouse), "stamp", lambda _: next(numbers))
+    assert publish(layer, ["net_revenue"], author="data@example.com")[0].rows > 0
+    assert verify(layer.warehouse, company.root / "kpi.lock").holds
 
 
 def test_kpis_that_are_asked_together_are_what_they_are_alone(layer):

@@ -215,6 +215,8 @@ class _Run:
             for values in self.measurer.measure(question):
                 measured[values.kpi].append(values)
         headers = [self._header(item, measured[item.kpi], computed_at) for item in subjects]
+        # While the ledger is written nothing can be asked of a file that it lies in.
+        warnings = {item.kpi: self.wholeness.note(item.kpi) for item in subjects}
         results, overtaken = [], []
         with self.layer.warehouse.ledger.writing(self.wait) as connection:
             for subject, header in zip(subjects, headers, strict=True):
@@ -229,7 +231,7 @@ class _Run:
                 results.append(append(writer, subject, header, self.restatement))
                 last = writer.rows(sql.last_of(subject.kpi))
                 writer.commit(self.lock)
-                results[-1].warning = self.wholeness.note(subject.kpi)
+                results[-1].warning = warnings[subject.kpi]
                 if last and not results[-1].waiting:
                     self.unchanged.keep(subject.key, last[0]["hash"])
         return results, overtaken
