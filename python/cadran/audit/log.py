@@ -11,6 +11,7 @@ import os
 import queue
 import re
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
@@ -88,6 +89,8 @@ class NoAudit:
 _LOG = logging.getLogger("cadran.access")
 _MOST = 10_000  # entries that may wait
 _WAIT = 0.25  # seconds that who asks may wait for room
+_PAUSE = 0.02  # seconds in which entries gather, so that not each of them wakes the writer
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _FILE = re.compile(r"\d{4}-\d{2}\.jsonl")
 _FIELDS = {field.name for field in fields(Entry)}
 
@@ -166,6 +169,8 @@ class Record:
             ended = entry is None
             if entry is not None:
                 self._append(entry)
+                if self._waiting.empty():
+                    time.sleep(_PAUSE)
             if self.lost > reported and (ended or self._waiting.empty()):
                 number, reported = self.lost - reported, self.lost
                 reason = f"{number} entries before this one were lost: the disk could not keep up"
@@ -178,7 +183,7 @@ class Record:
             month = f"{entry.at:%Y-%m}"
             if month != self._month:
                 self._open(month)
-            line = json.dumps(_payload(entry), ensure_ascii=False, separators=(",", ":")) + "\n"
+            line = _ENCODE(_payload(entry)) + "\n"
             content = line.encode("utf-8", "backslashreplace")
             if os.write(self._file, content) < len(content):
                 self._month = ""  # opened again, so that the torn line does not tear the next

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _BATCH = 20_000  # rows that are Python objects at the same time
 
 
@@ -34,7 +35,7 @@ def json_text(value: Any) -> str:
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(json_text, value)) + "]"
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return _ENCODE(value)
 
 
 def plain(value: Any) -> Any:
