@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
+from cadran.core.compiler.optimizer import faster
 from cadran.core.compiler.range_joins import aggregate_before_range_join
 
 # Days without a sale, a day twice in the spine, days before the first and after the last; sales
@@ -39,6 +40,9 @@ RUNNING = {
             where date_trunc('day', sold_at) between '2000-01-01' and '2026-03-10') as s
         on (s.m <= d.m) where d.m between '2026-02-01' and '2026-03-10'
         group by d.m, s.channel order by m, channel""",
+    "days that are cast": """select d.day as m, sum(s.v) as v from days as d
+        inner join (select cast(sold_at as date) as m, amount as v from sales) as s
+        on (s.m <= d.day) group by d.day order by m""",
     "a dimension by month": """select j.m as m, h.region as region, sum(j.v) as v, max(j.w) as w
         from (select d.day as day, date_trunc('month', d.day) as m, s.shop as shop,
             s.amount as v, case when s.amount is not null then 1 else 0 end as w
@@ -67,6 +71,9 @@ LEFT = {
 
 class Known:
     """Columns of the tables."""
+
+    def __init__(self, *, reads_few_rows=False):
+        self.reads_few_rows = reads_few_rows
 
     def is_time(self, relation, column):
         return self.is_local_time(relation, column) or (relation, column) == ("zones", "day")
@@ -108,6 +115,18 @@ def test_a_day_that_sees_less_or_otherwise_keeps_its_range_join(sql, answer):
     left = written(sql, Known())
     assert "ASOF" not in left
     assert answer(left) == answer(sql)
+
+
+@pytest.mark.parametrize("reads_few_rows", [False, True])
+def test_days_of_few_rows_read_one_row_too_and_weeks_of_them_add_up_all(reads_few_rows, answer):
+    known = Known(reads_few_rows=reads_few_rows)
+    running = f"-- Join Self Over Time Range\n{RUNNING['a channel']}"
+    assert "ASOF" in faster(running, "duckdb", known)
+    weeks = """select date_trunc('week', sold_at) as w, sum(amount) as v from sales s
+        group by date_trunc('week', sold_at) order by w"""
+    quicker = faster(weeks, "duckdb", known)
+    assert (quicker == weeks) is reads_few_rows
+    assert answer(quicker) == answer(weeks)
 
 
 def test_without_knowledge_of_columns_nothing_runs(answer):

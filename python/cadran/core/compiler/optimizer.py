@@ -112,7 +112,9 @@ def faster(sql: str, dialect: str, columns: Columns | None = None) -> str:
     sql = aggregate_before_range_join(sql, dialect, columns)
     sql = merge_sibling_aggregates(sql, dialect)
     if columns is not None:
-        sql = half_open_ranges(by_day_first(sql, dialect, columns), columns.is_time)
+        if not columns.reads_few_rows:
+            sql = by_day_first(sql, dialect, columns)
+        sql = half_open_ranges(sql, columns.is_time)
     return _DAY.sub(r"CAST(\1 AS DATE)", sql)
 
 

@@ -90,6 +90,7 @@ class _Known(NamedTuple):
             return self.columns.is_local_time(*place(trace, self.dialect))
         computed = trace.computed
         is_period = isinstance(computed, exp.TimestampTrunc | exp.DateTrunc)
+        is_period |= isinstance(computed, exp.Cast) and computed.is_type("date")
         return is_period and self.is_local_time(trace.select, computed.this)
 
     def has_few_values(self, select: exp.Select, expression: exp.Expression) -> bool:

@@ -11,7 +11,13 @@ ROWS = ("expressions", "from", "from_", "joins", "where")  # parts of a SELECT o
 
 
 class Columns(Protocol):
-    """What is known of the columns of a warehouse, by relation and name."""
+    """What is known of the columns of a warehouse, by relation and name.
+
+    Attributes:
+        reads_few_rows: whether fewer steps are quicker than fewer rows in each.
+    """
+
+    reads_few_rows: bool
 
     def is_time(self, relation: str, column: str) -> bool:
         """Whether a column is a date or an instant."""

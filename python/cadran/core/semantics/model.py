@@ -407,7 +407,7 @@ class SemanticModel:
 
     def _compiled(self, query: Query, columns: _Columns | None = None) -> dict[str, Any]:
         query = self.accepted(query)
-        columns = columns or _Columns(self, has_statistics=not self.reads_few_rows)
+        columns = columns or _Columns(self)
         same_days = any(map(self.is_kpi, query.metrics))
         if query.limit == 0:
             whole = replace(query, limit=None, ordered=False, order_by=())
@@ -473,6 +473,7 @@ class _Columns:
     def __init__(self, model: SemanticModel, *, has_statistics: bool = True) -> None:
         self._model = model
         self._has_statistics = has_statistics
+        self.reads_few_rows = model.reads_few_rows
         self.times: set[tuple[str, str]] = set()
         self.has_few_values = model.has_few_values
 
