@@ -14,6 +14,7 @@ import pytest
 
 import cadran
 from cadran.cli import main
+from cadran.cli.language import choose, said
 from cadran.core.layer import Layer
 from cadran.core.project import checks as settings
 from cadran.core.project import dbt
@@ -21,10 +22,9 @@ from cadran.core.project.artifacts import Project
 from cadran.errors import CardError, UnknownNameError
 from cadran.formats import strict_yaml
 from cadran.governance import report as render
-from cadran.governance import report as rule_pages
 from cadran.governance.check import check
 from cadran.governance.context import Context
-from cadran.governance.rules import Severity, objectives, registered
+from cadran.governance.rules import Severity, in_french, objectives, registered
 from cadran.governance.rules.ownership import is_near
 
 BAD = Path(__file__).parent / "bad_project"
@@ -148,8 +148,9 @@ def test_a_clean_checkout_is_judged_without_a_warehouse(demo, project_root, tmp_
 
 
 def test_the_page_of_rules_is_up_to_date(project_root):
-    page = (project_root / "docs" / "rules.md").read_text(encoding="utf-8")
-    assert page == rule_pages.page(), "run: python -m cadran.governance.report docs/rules.md"
+    for language, file in (("en", "rules.md"), ("fr", "fr/rules.md")):
+        page = (project_root / "docs" / file).read_text(encoding="utf-8")
+        assert page == render.page(language), "run: python -m cadran.governance.report docs"
 
 
 # Settings -----------------------------------------------------------------------------------------
@@ -280,6 +281,22 @@ def test_the_report_groups_findings_by_kpi(report):
     assert "mend  Name in `formula`" in block
 
 
+def test_every_finding_and_rule_is_told_in_french(report, bad, capsys, monkeypatch):
+    monkeypatch.setenv("LANG", "fr_FR.UTF-8")
+    assert main(["check", "--project-dir", str(bad.project.root), "--only", "OWN01"]) == 1
+    shown = capsys.readouterr().out
+    assert "  erreur  OWN01   aucun responsable métier n'est nommé\n" in shown
+    assert "remède Nommer la personne sous `owner.business`" in shown
+    assert "indicateurs, 1 règles" in shown
+    assert main(["check", "--explain", "OWN01"]) == 0
+    assert "Quelqu'un doit pouvoir dire ce que le chiffre signifie" in capsys.readouterr().out
+    texts = in_french()
+    for finding in report.findings:
+        assert said(finding.message) != finding.message
+        assert finding.remedy in texts or said(finding.remedy) != finding.remedy
+    choose([])
+
+
 def test_json_has_every_finding(report):
     read = json.loads(render.to_json(report))
     assert len(read["findings"]) == len(report.findings)
@@ -321,4 +338,4 @@ def test_a_rule_explains_itself(capsys):
     assert main(["check", "--explain", "all"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(registered())
     with pytest.raises(UnknownNameError):
-        rule_pages.terminal("OWN77")
+        render.terminal("OWN77")

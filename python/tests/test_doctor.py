@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from cadran.cli.language import choose, said
 from cadran.doctor import examine
 from cadran.doctor.findings import Level
 
@@ -176,3 +177,18 @@ def test_a_missing_optional_column_does_not_hide_the_rows(data):
     assert found[("shop.orders", "currency")] is Level.REJECTS
     assert found[("shop.orders", "session_id")] in {Level.STOPS, Level.NOTE}
     assert len(found) == 2
+
+
+def test_findings_are_told_in_french(data):
+    write(data, "customers", [*CUSTOMERS, "c3,FR,consumer,yesterday"])
+    (data / "shop" / "products.csv").unlink()
+    choose(["--lang", "fr"])
+    try:
+        text = ask(data).to_text(said)
+    finally:
+        choose([])
+    assert "ARRÊTE LA CONSTRUCTION  shop.products: le fichier manque\n" in text
+    assert "signed_up_at n'est pas un instant (timestamp) (1 ligne)\n" in text
+    assert "    attendu   timestamp, jamais vide\n" in text
+    assert "    remède    Écrire les instants comme 2026-01-31 23:59:59, en UTC.\n" in text
+    assert text.endswith("2 constats, 1 lignes seraient rejetées.")

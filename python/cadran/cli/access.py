@@ -13,7 +13,7 @@ from cadran.access.authorize import PolicyGate
 from cadran.access.caller import SCOPES, Caller, Limits
 from cadran.audit import log, usage
 from cadran.cli.common import FORMATS, describe, examples, open_layer, write, write_rows
-from cadran.cli.language import warn
+from cadran.cli.language import tell, warn
 from cadran.core.query.request import Query
 from cadran.core.semantics.governed import TIME
 from cadran.errors import CadranError, PolicyError, QueryError, UnknownNameError
@@ -112,7 +112,7 @@ def _list(parsed: argparse.Namespace) -> int:
 def _revoke(parsed: argparse.Namespace) -> int:
     ended = tokens.revoke(_settings(parsed).tokens, parsed.which)
     for token in ended:
-        print(f"{token.id} of {token.name} is refused from now on")
+        tell(f"{token.id} of {token.name} is refused from now on")
     if not ended:
         warn(f"{parsed.which} was revoked before")
     return 0
@@ -251,9 +251,9 @@ def _test(parsed: argparse.Namespace) -> int:
     try:
         allowed = gate.allow(caller, query, layer)
     except CadranError as problem:
-        print(f"refused: {problem}")
+        tell(f"refused: {problem}")
         return REFUSED
-    print(f"allowed as {allowed.role}")
+    tell(f"allowed as {allowed.role}")
     print(layer.compiled(allowed.query))
     if not parsed.sql_only:
         result = layer.answer(allowed.query)

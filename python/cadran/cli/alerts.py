@@ -18,7 +18,7 @@ from cadran.cli.common import (
     open_layer,
     write_rows,
 )
-from cadran.cli.language import warn
+from cadran.cli.language import tell, warn
 from cadran.core.project import artifacts
 from cadran.errors import CadranError, UnknownNameError
 from cadran.formats import periods
@@ -181,7 +181,7 @@ def _send(policies: Policies, name: str, root: Path) -> None:
         raise UnknownNameError("receiver", name, receivers)
     receiver, now = receivers[name], dt.datetime.now(dt.UTC)
     delivery.sender(receiver, root).send(message.trial(receiver.lang, now), now)
-    print(f"{name} has it.")
+    tell(f"{name} has it.")
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -201,10 +201,9 @@ def _run(parsed: argparse.Namespace) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         snapshots.watch()
-        print(
+        tell(
             f"Evaluates {len(policies.rules)} rules of {project.database} every"
-            f" {policies.every:g} s; remembers in {policies.store}. Ctrl-C stops it.",
-            flush=True,
+            f" {policies.every:g} s; remembers in {policies.store}. Ctrl-C stops it."
         )
         evaluator.run(stop)
     return 0
@@ -218,11 +217,11 @@ def _look(evaluator: Evaluator) -> int:
         for step in look.transitions
     ]
     if not look.evaluates:
-        print("Another evaluator has the lease.")
+        tell("Another evaluator has the lease.")
     elif steps:
         write_rows(steps, "table")
     else:
-        print("No alert made a step.")
+        tell("No alert made a step.")
     for rule, problem in look.problems:
         warn(f"rule {rule} cannot be evaluated: {problem}")
     return 1 if look.problems else 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cadran.charts import rows
 from cadran.charts.still import Drawing
 from cadran.cli.common import add_project, examples, open_layer
-from cadran.cli.language import said, warn
+from cadran.cli.language import said, tell, warn
 from cadran.core.project import dbt, git, lock
 from cadran.core.result import KEEPING
 from cadran.core.versions.evidence import UNPROVED
@@ -172,7 +172,7 @@ def _approve(root: Path, kpis: list[str]) -> int:
     unproved = False
     for kpi in kpis:
         tag, approval = sign(root, kpi)
-        print(f"{tag}: {approval.text}, {approval.evidence}; publish it: `git push origin {tag}`")
+        tell(f"{tag}: {approval.text}, {approval.evidence}; publish it: `git push origin {tag}`")
         unproved |= approval.state == UNPROVED
     return int(unproved)
 
@@ -228,7 +228,7 @@ def _next(layer: Layer, parsed: argparse.Namespace) -> int:
         _show(card, bumped)
     if parsed.chart:
         _chart(cards[0], results[0]).save(parsed.chart)
-        print(f"\n{parsed.chart}: both versions as a picture")
+        tell(f"\n{parsed.chart}: both versions as a picture")
     return 0
 
 
@@ -266,12 +266,12 @@ def _moved(layer: Layer, parsed: argparse.Namespace) -> list[str]:
 def _dry_run(layer: Layer, parsed: argparse.Namespace) -> int:
     for kpi in _moved(layer, parsed):
         shown = service.preview(layer, kpi, parsed.overlap, again=parsed.again)
-        print(f"{kpi}: version {shown.version} is not written")
+        tell(f"{kpi}: version {shown.version} is not written")
         _show_change(layer.card(kpi), shown)
         impact = shown.measured
         if impact.get("least") is not None:
             text = change_text(impact["least"], impact["greatest"], in_points=shown.in_points)
-            print(f"\n{kpi} changes by {text} by {shown.grain}\n")
+            tell(f"\n{kpi} changes by {text} by {shown.grain}\n")
     return 0
 
 
@@ -333,7 +333,7 @@ def _ask(
 
 def _show_change(card: Card, shown: Preview) -> None:
     for cause in shown.change.causes:
-        print(f"caused by {cause}")
+        tell(f"caused by {cause}")
     if shown.change.difference:
         print(f"\n{shown.change.difference}")
     if shown.pairs:
@@ -342,14 +342,14 @@ def _show_change(card: Card, shown: Preview) -> None:
 
 def _show(card: Card, bumped: Bumped) -> None:
     record = bumped.record
-    print(f"{bumped.path}: version {record.version} of {record.kpi}")
+    tell(f"{bumped.path}: version {record.version} of {record.kpi}")
     _show_change(card, bumped)
     if record.proof:
         proof = record.proof
-        print(f"\nproved equal: {proof['rows']:,} values by {proof['grain']}, none differs")
+        tell(f"\nproved equal: {proof['rows']:,} values by {proof['grain']}, none differs")
     if not bumped.has_card:
-        print(f"\nset `version: {record.version}` on the card of {record.kpi} yourself")
-    print("\nrow for CHANGELOG.md")
+        tell(f"\nset `version: {record.version}` on the card of {record.kpi} yourself")
+    tell("\nrow for CHANGELOG.md")
     print("| KPI | old | new | effective | restated | impact | reason |")
     print(bumped.changelog)
 

@@ -6,6 +6,7 @@ import argparse
 import os
 
 from cadran.cli.common import add_project, examples, open_layer
+from cadran.cli.language import said, speaks_french
 from cadran.cli.watch import add_watch, watched
 
 
@@ -50,13 +51,18 @@ def _check(parsed: argparse.Namespace) -> int:
     from cadran.core.project import dbt
     from cadran.governance import check
     from cadran.governance import report as render
-    from cadran.governance import report as rule_pages
+    from cadran.governance.rules import in_french
+
+    texts = in_french() if speaks_french() else {}
+
+    def say(text: str) -> str:
+        return texts.get(text) or said(text)
 
     if parsed.explain:
-        print(rule_pages.terminal(parsed.explain))
+        print(render.terminal(parsed.explain, say))
         return 0
     layer = open_layer(parsed)
     dbt.refresh(layer.project)
     report = check.check(layer, only=parsed.only or (), with_values=parsed.values, in_ci=parsed.ci)
-    print(render.FORMS[parsed.format](report))
+    print(render.FORMS[parsed.format](report, say))
     return 1 if report.has_errors else 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import begin_log, examples
+from cadran.cli.language import tell
 from cadran.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -68,5 +69,5 @@ def _say(address: str, collector: Collector) -> None:
     print(f"Events        {address}/v1/events")
     print(f"Lands in      {collector.settings.folder}  (cadran_sources: {{telemetry: ...}})")
     if collector.is_open:
-        print("No token is configured: anybody on this machine may send.")
-    print("Ctrl-C stops it.", flush=True)
+        tell("No token is configured: anybody on this machine may send.")
+    tell("Ctrl-C stops it.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import describe
-from cadran.cli.language import warn
+from cadran.cli.language import said, tell, warn
 from cadran.core.project import artifacts
 from cadran.core.warehouse import Address, postgres_load
 from cadran.errors import ProjectError, QueryError
@@ -55,7 +55,7 @@ def _doctor(parsed: argparse.Namespace) -> int:
     if parsed.format == "json":
         print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     else:
-        print(report.to_text())
+        print(report.to_text(said))
     return 0 if report.is_clean else 1
 
 
@@ -98,7 +98,7 @@ def _load(parsed: argparse.Namespace) -> int:
 
     database = artifacts.find(parsed.project_dir, None, parsed.database).database
     if not isinstance(database, Address):
-        print(f"Files are read where they lie when {database} is built: there is nothing to load.")
+        tell(f"Files are read where they lie when {database} is built: there is nothing to load.")
         return 0
     overrides = {} if parsed.domains is None else {"cadran_domains": parsed.domains}
     if parsed.sources is not None:
@@ -118,7 +118,7 @@ def _load(parsed: argparse.Namespace) -> int:
         relations[table.source, table.name] = contracts.reader(*files)
     is_watched = sys.stderr.isatty()
     counts = postgres_load.load(database, relations, _say_loading if is_watched else None)
-    print(f"{database}: {sum(counts.values()):,} rows in {len(counts)} tables")
+    tell(f"{database}: {sum(counts.values()):,} rows in {len(counts)} tables")
     return 0
 
 
@@ -221,7 +221,7 @@ def _demo(parsed: argparse.Namespace) -> int:
         force=parsed.force,
         progress=lambda text: print(text, flush=True),
     )
-    print(f"{summary.folder}: {sum(summary.rows.values()):,} rows in {summary.seconds:.1f} s")
+    tell(f"{summary.folder}: {sum(summary.rows.values()):,} rows in {summary.seconds:.1f} s")
     return 0
 
 
@@ -281,7 +281,7 @@ def _ingest(parsed: argparse.Namespace) -> int:
         progress=print,
     )
     lines = summary.requests + summary.unparsed
-    print(
+    tell(
         f"{summary.folder}: {summary.requests:,} requests of service {summary.service_id}, "
         f"{summary.unparsed:,} of {lines:,} lines kept as unparsed, {summary.seconds:.1f} s"
     )

@@ -10,7 +10,7 @@ from cadran.access import authorize
 from cadran.access import policy as policies
 from cadran.access.caller import LOCAL, Caller
 from cadran.cli.common import describe
-from cadran.cli.language import warn
+from cadran.cli.language import tell, warn
 from cadran.core.project import artifacts, names
 from cadran.core.warehouse import Confinement
 from cadran.errors import CadranError, PolicyError, QueryError, UnknownNameError
@@ -201,6 +201,6 @@ def _taken(made: Digest, stem: str, parsed: argparse.Namespace, receiver: Receiv
             print(file)
     if receiver is not None:
         delivery.Chat(receiver, parsed.project_dir).send_letter(made.letter)
-        print(f"{receiver.name} has it.")
+        tell(f"{receiver.name} has it.")
     elif parsed.out is None:
         print(written[".txt"])

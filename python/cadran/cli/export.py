@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cadran.audit import log
 from cadran.cli.common import add_language, add_project, describe, examples, open_layer
-from cadran.cli.language import warn
+from cadran.cli.language import tell, warn
 
 if TYPE_CHECKING:
     from cadran.core.layer import Layer
@@ -76,9 +76,9 @@ def _catalog(parsed: argparse.Namespace) -> int:
 
     out = parsed.out or parsed.project_dir / "target" / "catalog"
     site = catalog.build(open_layer(parsed), out)
-    print(f"{len(site.pages)} pages: open {out / 'index.html'}")
+    tell(f"{len(site.pages)} pages: open {out / 'index.html'}")
     for check in site.broken:
-        print(
+        tell(
             f"{check.kpi}: its {check.kind} does not hold in the figures"
             f" ({check.note or f'differs by up to {check.gap:.2g}'})"
         )

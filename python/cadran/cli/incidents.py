@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import add_action, add_format, add_project, examples, open_layer, write_rows
+from cadran.cli.language import tell
 from cadran.errors import QueryError
 from cadran.reliability import incidents
 
@@ -116,5 +117,5 @@ def _import(parsed: argparse.Namespace) -> int:
     rows = [row for file in parsed.files for row in incident_files.load(file)]
     target, new = incident_files.store(rows, parsed.project_dir)
     again = len({row["incident_id"] for row in rows}) - new
-    print(f"{target}: {new} new incidents, {again} that were known; `dbt build` takes them in")
+    tell(f"{target}: {new} new incidents, {again} that were known; `dbt build` takes them in")
     return 0

@@ -1,7 +1,8 @@
-"""What the command line says, in French where that is asked: help, prompts, the usual errors.
+"""What the command line says, in French where that is asked: help, prompts, errors, findings.
 
-`french.yml` has each English sentence with its French. A sentence that is not there is said in
-English, so none is ever lost; data, cards and pages have languages of their own.
+`french.yml` and `french_messages.yml` have each English sentence with its French. A sentence that
+is not there is said in English, so none is ever lost; data, cards and pages have languages of their
+own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import os
 import re
 import sys
+import textwrap
 from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
@@ -20,11 +22,15 @@ from cadran.errors import CadranError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-FILE = Path(__file__).with_name("french.yml")
+FILES = tuple(Path(__file__).with_name(name) for name in ("french.yml", "french_messages.yml"))
 LANGUAGES = ("en", "fr")
+_WIDTH = 96
 _LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set, as gettext has it
 # What is filled in and is no name of the project: it has French words of its own.
-_IN_WORDS = {"kind", "where", "names", "prompt"}
+_IN_WORDS = {
+    "act", "errors", "evidence", "kind", "language", "message", "names", "problem", "prompt",
+    "reason", "sentence", "suggestion", "warnings", "what", "where", "which", "written",
+}  # fmt: skip
 
 _is_french: ContextVar[bool] = ContextVar("is_french", default=False)
 
@@ -36,6 +42,11 @@ def choose(arguments: Sequence[str]) -> None:
     _is_french.set(flag[1] == "fr" if flag else locale.startswith("fr"))
 
 
+def speaks_french() -> bool:
+    """Whether French was chosen."""
+    return _is_french.get()
+
+
 def said(text: str) -> str:
     """The text in the language that was chosen; each sentence of it by itself."""
     if not _is_french.get():
@@ -43,9 +54,15 @@ def said(text: str) -> str:
     sentences = phrases()
     if text in sentences:
         return sentences[text]
-    for pattern, french in _patterns():
-        text = pattern.sub(partial(_filled, french), text)
+    for sentence, longest in _sentences():
+        if longest in text:
+            text = _pattern(sentence).sub(partial(_filled, sentences[sentence]), text)
     return text
+
+
+def tell(text: str) -> None:
+    """Say on stdout what was done."""
+    print(said(text), flush=True)
 
 
 def warn(text: str) -> None:
@@ -56,8 +73,11 @@ def warn(text: str) -> None:
 def _filled(french: str, found: re.Match[str]) -> str:
     values = found.groupdict()
     for name in _IN_WORDS & values.keys():
-        values[name] = phrases().get(values[name], values[name])
-    return french.format_map(values)
+        whole = said(values[name])
+        values[name] = (
+            "; ".join(map(said, values[name].split("; "))) if whole == values[name] else whole
+        )
+    return french.format_map(values) if values else french
 
 
 @cache
@@ -65,20 +85,24 @@ def phrases() -> dict[str, str]:
     """English sentences and their French."""
     from cadran.formats import strict_yaml
 
-    sentences: dict[str, str] = strict_yaml.read(FILE, CadranError)
+    sentences: dict[str, str] = {}
+    for file in FILES:
+        sentences |= strict_yaml.read(file, CadranError)
     return sentences
 
 
 @cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    whole_first = sorted(phrases().items(), key=lambda entry: -len(entry[0]))
-    return [(_pattern(text), french) for text, french in whole_first if _is_sentence(text)]
+def _sentences() -> list[tuple[str, str]]:
+    """The longest first, each with the longest piece that stands in it as it is."""
+    whole_first = sorted(filter(_is_sentence, phrases()), key=len, reverse=True)
+    return [(text, max(re.split(r"\{\w+\}", text), key=len)) for text in whole_first]
 
 
 def _is_sentence(text: str) -> bool:
     return re.search(r"\{\w+\}|[.?]$", text) is not None and " " in text
 
 
+@cache
 def _pattern(text: str) -> re.Pattern[str]:
     """Where a sentence stands in a text: from its beginning, and what fills it holds no end."""
     parts: list[str] = []
@@ -91,7 +115,7 @@ def _pattern(text: str) -> re.Pattern[str]:
         else:
             names.add(part)
             parts.append(rf"(?P<{part}>(?:(?!\. ).)*?)")
-    return re.compile(rf"(?:^|(?<=[.:] )|(?<=\? )){''.join(parts)}(?=$|\s)")
+    return re.compile(rf"(?:^|(?<=\n)|(?<=[.:] )|(?<=\? )){''.join(parts)}(?=$|\s)")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -112,8 +136,16 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().start_section(heading and said(heading))
 
     def add_text(self, text: str | None) -> None:
-        """Describe the command; what is more than its summary may have no French."""
-        super().add_text(text and said(text))
+        """Describe the command, each paragraph by itself."""
+        if not text or text == argparse.SUPPRESS:
+            super().add_text(text)
+            return
+        paragraphs = []
+        for paragraph in text.split("\n\n"):
+            line = " ".join(paragraph.split())
+            words = said(line)
+            paragraphs.append(paragraph if words == line else textwrap.fill(words, _WIDTH))
+        super().add_text("\n\n".join(paragraphs))
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help and said(action.help)

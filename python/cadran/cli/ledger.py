@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import FORMATS, describe, flags, open_layer, write_rows
-from cadran.cli.language import warn
+from cadran.cli.language import said, tell, warn
 from cadran.core import journal
 from cadran.core.ledger.verify import verify
 from cadran.core.project import lock
@@ -113,12 +113,12 @@ def _publish(parsed: argparse.Namespace) -> int:
     number = len(parsed.kpis) or sum(card.status != "draft" for card in layer.kpis())
     results: list[Published] = []
 
-    def tell(done: Published) -> None:
+    def show(done: Published) -> None:
         results.append(done)
         restated = f", {done.restated:,} of them restated" if done.restated else ""
         waits = f", {len(done.waiting):,} wait for approval" if done.waiting else ""
         outcome = "refused" if done.refused else f"{done.rows:,} values published{restated}{waits}"
-        print(f"[{len(results)}/{number}] {done.kpi}: {outcome}", flush=True)
+        print(f"[{len(results)}/{number}] {done.kpi}: {said(outcome)}", flush=True)
 
     publish(
         layer,
@@ -129,7 +129,7 @@ def _publish(parsed: argparse.Namespace) -> int:
         lock=parsed.lock,
         wait=parsed.wait,
         incomplete=parsed.incomplete,
-        progress=tell,
+        progress=show,
     )
     for note in dict.fromkeys(
         text for done in results for text in (done.note, done.warning) if text
@@ -184,7 +184,7 @@ def _verify(parsed: argparse.Namespace) -> int:
     for damage in (*verification.damages, *faults):
         warn(str(damage))
     if verification.holds and not faults:
-        print(
+        tell(
             f"{verification.rows:,} rows in {verification.head.batch:,} batches hold;"
             f" {_held_against(verification)}"
         )
@@ -224,7 +224,7 @@ def _close(parsed: argparse.Namespace) -> int:
     )
     for done in closed:
         if not done.refused:
-            print(f"{done.kpi}: {done.rows:,} values are final")
+            tell(f"{done.kpi}: {done.rows:,} values are final")
     for done in closed:
         if done.refused:
             warn(done.refused)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cadran.cli.common import describe, examples, open_layer
-from cadran.cli.language import said, warn
+from cadran.cli.language import said, tell, warn
 from cadran.core.project import dbt, git
 from cadran.errors import CadranError, ProjectError, QueryError
 from cadran.governance import bump, drafting, starting
@@ -63,7 +63,7 @@ def _init(parsed: argparse.Namespace) -> int:
         note = f"  ({said(step.note)})" if step.note else ""
         print(f"{said(step.state):<10}  {step.path}{note}")
     print()
-    print(said("Next: dbt build, then `cadran list --metrics` and `cadran new kpi METRIC`."))
+    tell("Next: dbt build, then `cadran list --metrics` and `cadran new kpi METRIC`.")
     return 0
 
 
@@ -89,7 +89,7 @@ def _demo(folder: Path) -> int:
 
     shutil.copytree(source, folder, ignore=left, dirs_exist_ok=True, symlinks=True)
     place = shlex.quote(str(folder))
-    print(said(f"The demo company is in {folder}. Next: cd {place} && cadran demo && dbt build"))
+    tell(f"The demo company is in {folder}. Next: cd {place} && cadran demo && dbt build")
     return 0
 
 
@@ -154,7 +154,7 @@ def _kpi(parsed: argparse.Namespace) -> int:
         return 1
     again = _parsed_layer(parsed)
     card = again.card(parsed.metric)
-    print(said(card.draft_note))
+    tell(card.draft_note)
     if parsed.record:
         root = again.project.root
         author = (git.user(root) if root else None) or ""
@@ -162,11 +162,9 @@ def _kpi(parsed: argparse.Namespace) -> int:
             raise QueryError("Nobody is the author: set git's user.email.")
         for path in bump.first(again, [parsed.metric], author):
             print(path)
-    print(
-        said(
-            f"Next: confirm what the comments say, then `cadran query {parsed.metric}`,"
-            " `cadran check`, and `status: certified` once the check is green."
-        )
+    tell(
+        f"Next: confirm what the comments say, then `cadran query {parsed.metric}`,"
+        " `cadran check`, and `status: certified` once the check is green."
     )
     return 0
 
@@ -183,7 +181,7 @@ def _metric(parsed: argparse.Namespace) -> int:
         _parsed_layer(parsed).metric(parsed.name)
     except CadranError as problem:
         raise ProjectError(f"It is written, and dbt does not take it: {problem}") from None
-    print(said(f"Next: `cadran query {parsed.name}`, `cadran new kpi {parsed.name}`."))
+    tell(f"Next: `cadran query {parsed.name}`, `cadran new kpi {parsed.name}`.")
     return 0
 
 
@@ -198,6 +196,6 @@ def _print_written(written: Written) -> None:
         print(path)
     if written.paths:
         count = len(written.paths)
-        print(said(f"{written.lines} lines in {count} file{'s' if count > 1 else ''}"))
+        tell(f"{written.lines} lines in {count} file{'s' if count > 1 else ''}")
     if written.unplaced:
         warn(f"put this {written.unplaced}")

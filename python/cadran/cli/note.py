@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import TEXTS, add_action, author, describe, examples, open_layer, write_rows
+from cadran.cli.language import tell
 from cadran.core.project import git
 from cadran.governance import notes
 
@@ -50,7 +51,7 @@ def _add(parsed: argparse.Namespace) -> int:
         parsed.incident,
     )  # fmt: skip
     note = notes.add(open_layer(parsed), remark, by=by)
-    print(f"note {note.number} on {note.remark.kpi}, {note.remark.period}, by {note.by}")
+    tell(f"note {note.number} on {note.remark.kpi}, {note.remark.period}, by {note.by}")
     return 0
 
 

@@ -16,7 +16,7 @@ from cadran.cli.common import (
     write,
     write_rows,
 )
-from cadran.cli.language import warn
+from cadran.cli.language import said, tell, warn
 from cadran.cli.watch import add_watch, watched
 from cadran.core.days import COMPARISONS
 from cadran.core.query.request import ask
@@ -192,9 +192,9 @@ def _sql(parsed: argparse.Namespace) -> int:
         print(layer.sql(**_question(parsed)))
         return 0
     route = layer.route(ask(**_question(parsed)))
-    print(f"Reads {route.source or 'no fact'}.")
+    tell(f"Reads {route.source or 'no fact'}.")
     for reason in route.reasons or ("No pre-aggregate sums what it asks.",):
-        print(f"- {reason}")
+        print(f"- {said(reason)}")
     return 0
 
 

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cadran.cli.common import begin_log, describe
+from cadran.cli.language import tell
 from cadran.core.project import artifacts
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ def _announce(running: Running) -> None:
         print(f"Flight SQL  {running.flight}")
     print(f"Board       {running.http}/board")
     if running.server_context.who.open:
-        print("No token is configured: any bearer is accepted. Make one: cadran token create NAME")
-    print("Ctrl-C stops it.", flush=True)
+        tell("No token is configured: any bearer is accepted. Make one: cadran token create NAME")
+    tell("Ctrl-C stops it.")
 
 
 TOKEN = "CADRAN_TOKEN"  # noqa: S105 - the name of a variable

@@ -19,7 +19,7 @@ from cadran.cli.common import (
     open_layer,
     write_rows,
 )
-from cadran.cli.language import warn
+from cadran.cli.language import said, tell, warn
 from cadran.cli.sla import add_actions
 from cadran.errors import QueryError
 from cadran.formats import numbers, periods
@@ -266,14 +266,16 @@ def _show(parsed: argparse.Namespace) -> int:
 
 def _lint(parsed: argparse.Namespace) -> int:
     findings = lint(open_layer(parsed))
+    # A program reads the same words everywhere.
+    say = said if parsed.format == "table" else str
     rows = [
-        {"code": f.code, "severity": f.severity, "slo": f.slo, "message": f.message}
+        {"code": f.code, "severity": f.severity, "slo": f.slo, "message": say(f.message)}
         for f in findings
     ]
     if rows or parsed.format != "table":
         write_rows(rows, parsed.format, parsed.output)
     else:
-        print("Nothing is wrong with the SLOs.")
+        tell("Nothing is wrong with the SLOs.")
     return 1 if findings else 0
 
 

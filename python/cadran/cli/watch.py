@@ -9,7 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cadran.cli.language import said, warn
+from cadran.cli.language import tell, warn
 from cadran.core.project import artifacts
 from cadran.errors import CadranError
 
@@ -47,7 +47,7 @@ def watched(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Name
                 except CadranError as problem:
                     warn(str(problem))
                 gc.collect()  # the warehouse is let go of, so that dbt can build it
-                print(said("Waiting for a change; Ctrl-C ends."), flush=True)
+                tell("Waiting for a change; Ctrl-C ends.")
             time.sleep(_SECONDS)
 
     return again

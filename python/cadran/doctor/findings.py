@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Level(StrEnum):
@@ -65,35 +68,42 @@ class Report:
             ],
         }
 
-    def to_text(self) -> str:
-        """The report for a person: findings by table, the worst first, then a summary."""
+    def to_text(self, say: Callable[[str], str] = str) -> str:
+        """The report for a person: findings by table, the worst first, then a summary.
+
+        Args:
+            say: has a text in another language.
+        """
         lines: list[str] = []
         order = list(Level)
         for finding in sorted(
             self.findings, key=lambda finding: (order.index(finding.level), finding.table)
         ):
-            lines += _paragraph(finding)
+            lines += _paragraph(finding, say)
         rejected = sum(self.rejected(table) for table in self.rows)
         summary = f"{len(self.rows)} tables, {sum(self.rows.values()):,} rows"
         if self.is_clean:
-            lines.append(f"{summary}: the input keeps its contract.")
+            lines.append(say(f"{summary}: the input keeps its contract."))
         else:
             count = sum(finding.level is not Level.NOTE for finding in self.findings)
             words = f"{count} finding{'s' if count > 1 else ''}"
-            lines.append(f"{summary}: {words}, {rejected:,} rows would be rejected.")
+            lines.append(say(f"{summary}: {words}, {rejected:,} rows would be rejected."))
         return "\n".join(lines)
 
 
-def _paragraph(finding: Finding) -> list[str]:
+def _paragraph(finding: Finding, say: Callable[[str], str]) -> list[str]:
     what = f"{finding.table}.{finding.column}" if finding.column else finding.table
-    rows = (
-        "" if finding.rows is None else f" ({finding.rows:,} row{'s' if finding.rows != 1 else ''})"
-    )
-    lines = [
-        f"{finding.level.value.upper()}  {what}: {finding.problem}{rows}",
-        f"    file      {finding.file}",
-        f"    expected  {finding.expected}",
+    rows = f"{finding.rows or 0:,} row{'s' if finding.rows != 1 else ''}"
+    counted = "" if finding.rows is None else f" ({say(rows)})"
+    expected = ", ".join(map(say, finding.expected.split(", ")))
+    entries = {
+        "file": finding.file,
+        "expected": say(expected),
+        "example": finding.example,
+        "remedy": say(finding.remedy),
+    }
+    return [
+        f"{say(finding.level.value.upper())}  {what}: {say(finding.problem)}{counted}",
+        *(f"    {say(name):<10}{text}" for name, text in entries.items() if text),
+        "",
     ]
-    if finding.example:
-        lines.append(f"    example   {finding.example}")
-    return [*lines, f"    remedy    {finding.remedy}", ""]

@@ -9,49 +9,56 @@ from collections import Counter
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cadran.errors import listing
-from cadran.governance.rules import Finding, Rule, Severity, of_code, registered
+from cadran.errors import ProjectError, listing
+from cadran.formats import strict_yaml
+from cadran.governance.rules import Finding, Rule, Severity, in_french, of_code, registered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cadran.governance.check import Report
 
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def to_text(report: Report) -> str:
-    """The findings by KPI, for a person, and a summary."""
+Say: TypeAlias = "Callable[[str], str]"
+
+
+def to_text(report: Report, say: Say = str) -> str:
+    """The findings by KPI, for a person, and a summary; `say` has them in another language."""
     lines: list[str] = []
     details: set[str] = set()
     for kpi, findings in groupby(report.findings, key=lambda finding: finding.kpi):
-        lines.append(kpi or "the project")
+        lines.append(kpi or say("the project"))
         for _, alike in groupby(findings, key=lambda finding: (finding.code, finding.remedy)):
-            lines += _paragraphs(list(alike), details)
+            lines += _paragraphs(list(alike), details, say)
         lines.append("")
     lines += [
-        f"waived until {waiver.until}: {finding.code} {finding.kpi}: {waiver.reason}"
+        say(f"waived until {waiver.until}: {finding.code} {finding.kpi}: {waiver.reason}")
         for finding, waiver in report.waived
     ]
     if report.not_run:
-        lines.append(f"not run: {report.not_run}")
-    return "\n".join([*lines, _summary(report)])
+        lines.append(say(f"not run: {report.not_run}"))
+    return "\n".join([*lines, _summary(report, say)])
 
 
-def _paragraphs(alike: list[Finding], details: set[str]) -> list[str]:
+def _paragraphs(alike: list[Finding], details: set[str], say: Say) -> list[str]:
     """Findings of one rule, and once how to mend them; a detail that was shown is not repeated."""
     lines = []
     for finding in alike:
         place = _place(finding)
-        lines.append(f"  {finding.severity.value:<8}{finding.code:<7} {finding.message}")
-        lines += [f"{'':<18}at    {place}"] if place else []
+        severity = say(finding.severity.value)
+        lines.append(f"  {severity:<8}{finding.code:<7} {say(finding.message)}")
+        lines += [f"{'':<18}{say('at'):<6}{place}"] if place else []
         if finding.detail in details:
-            lines.append(f"{'':<18}as above")
+            lines.append(f"{'':<18}{say('as above')}")
         elif finding.detail:
             lines += [f"{'':<18}{line}".rstrip() for line in finding.detail.splitlines()]
             details.add(finding.detail)
-    return [*lines, f"{'':<18}mend  {alike[0].remedy}"]
+    return [*lines, f"{'':<18}{say('mend'):<6}{say(alike[0].remedy)}"]
 
 
 def _place(finding: Finding) -> str:
@@ -60,20 +67,20 @@ def _place(finding: Finding) -> str:
     return f"{finding.file}:{finding.line}" if finding.line else finding.file
 
 
-def _summary(report: Report) -> str:
+def _summary(report: Report, say: Say) -> str:
     looked = f"{report.kpis} KPIs, {len(report.rules)} rules, {report.seconds:.1f} s"
     if not report.findings:
-        return f"{looked}: nothing to mend."
+        return say(f"{looked}: nothing to mend.")
     counts = [
         f"{report.count(severity)} {severity.value}{'s' if report.count(severity) != 1 else ''}"
         for severity in (Severity.ERROR, Severity.WARNING)
     ]
     most = Counter(finding.code for finding in report.findings).most_common(1)[0][0]
-    return f"{looked}: {', '.join(counts)}. Why: cadran check --explain {most}"
+    return say(f"{looked}: {', '.join(counts)}. Why: cadran check --explain {most}")
 
 
-def to_json(report: Report) -> str:
-    """The report as one JSON object."""
+def to_json(report: Report, _say: Say = str) -> str:
+    """The report as one JSON object, for machines: in English."""
     return json.dumps(
         {
             "errors": report.count(Severity.ERROR),
@@ -99,8 +106,11 @@ def _as_dict(finding: Finding) -> dict[str, Any]:
     return {name: getattr(finding, name) for name in names}
 
 
-def to_sarif(report: Report) -> str:
-    """The report as SARIF, which code scanning of GitHub, GitLab and Azure reads."""
+def to_sarif(report: Report, _say: Say = str) -> str:
+    """The report as SARIF, which code scanning of GitHub, GitLab and Azure reads.
+
+    It is in English: a finding is known again by its words.
+    """
     rules = [of_code(code) for code in report.rules]
     driver = {
         "name": "cadran check",
@@ -153,18 +163,19 @@ def _result(finding: Finding, codes: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def to_github(report: Report) -> str:
+def to_github(report: Report, say: Say = str) -> str:
     """The findings as workflow commands, which GitHub shows beside the lines of a pull request."""
     lines = []
     for finding in report.findings:
-        about = f"{finding.kpi}: {finding.message}" if finding.kpi else finding.message
+        message = say(finding.message)
+        about = f"{finding.kpi}: {message}" if finding.kpi else message
         properties = {"file": finding.file, "line": finding.line, "title": finding.code}
         fields = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
-        text = _data(f"{about}. {finding.remedy}")
+        text = _data(f"{about}. {say(finding.remedy)}")
         lines.append(f"::{finding.severity.value} {fields}::{text}")
     if report.not_run:
-        lines.append(f"::warning title=not run::{_data(report.not_run)}")
-    return "\n".join([*lines, _summary(report)])
+        lines.append(f"::warning title=not run::{_data(say(report.not_run))}")
+    return "\n".join([*lines, _summary(report, say)])
 
 
 def _data(text: str) -> str:
@@ -179,98 +190,72 @@ FORMS = {"text": to_text, "json": to_json, "sarif": to_sarif, "github": to_githu
 
 
 _WIDTH = 96
-FAMILIES = {
-    "CARD": "The card",
-    "OWN": "Ownership and meaning",
-    "OBJ": "Objectives and targets",
-    "DUP": "Duplicates",
-    "LIFE": "Life",
-    "TEC": "Technique",
-    "NUM": "Numbers",
-    "USE": "Usage",
-    "VER": "Versions",
-    "WAIV": "Waivers",
-}
-_HEAD = """\
-# The rules of `cadran check`
-
-<!-- Written from the rules by `python -m cadran.governance.report docs/rules.md`. -->
-
-`cadran check` holds every KPI against these rules and exits 1 when one with the severity *error* is
-broken. `cadran check --explain CODE` shows the same text in the terminal. A code never changes its
-meaning.
-
-Decisions of a project stand in `cadran_checks.yml` at its root: another severity with a reason, a
-waiver for one KPI with a reason and an end date, the known owners with their delegates.
-
-```yaml
-owners:
-  head.of.sales@example.com: [sales.controller@example.com]
-rules:
-  DUP03: {severity: "off", reason: Names come from the ERP and stay as they are.}
-waivers:
-  - {rule: LIFE01, kpi: net_revenue, reason: Review on 12 January., until: 2027-01-15}
-strategic_kpis: [5, 10]
-known_values: ["tests/answers/{kpi}__*.sql"]
-personal: [loyalty_number]
-unused_after: 90
-approvals: {signers: allowed_signers, required: true}
-```
-
-What the rules of versions ask of git, and how approvals are proved, stands in [The gate](gate.md).
-"""
+# Of the page in each language: its head, its families, the words beside the rules.
+_PAGE = strict_yaml.read(Path(__file__).with_name("rules") / "page.yml", ProjectError)
+FAMILIES: tuple[str, ...] = tuple(_PAGE["en"]["families"])
 
 
 def ordered() -> list[Rule]:
     """Every rule, family by family."""
-    families = list(FAMILIES)
 
     def place(rule: Rule) -> tuple[int, str]:
         is_registered = rule.family in FAMILIES
-        return (families.index(rule.family) if is_registered else len(families), rule.code)
+        return (FAMILIES.index(rule.family) if is_registered else len(FAMILIES), rule.code)
 
     return sorted(registered().values(), key=place)
 
 
-def terminal(code: str) -> str:
+def terminal(code: str, say: Say = str) -> str:
     """One rule for the terminal; `all` lists every rule.
 
     Raises:
         UnknownNameError: there is no such rule.
     """
     if code.lower() == "all":
-        return "\n".join(f"{r.code:<7} {r.severity.value:<8} {r.title}" for r in ordered())
+        return "\n".join(
+            f"{r.code:<7} {say(r.severity.value):<8} {say(r.title)}" for r in ordered()
+        )
     rule = of_code(code)
     example = "\n".join(f"    {line}".rstrip() for line in rule.example.splitlines())
-    head = f"{rule.code}  {rule.title}  ({rule.severity.value})"
+    head = f"{rule.code}  {say(rule.title)}  ({say(rule.severity.value)})"
     rationale, remedy = (
-        textwrap.fill(text, _WIDTH) for text in (rule.rationale, f"Mend: {rule.remedy}")
+        textwrap.fill(text, _WIDTH)
+        for text in (say(rule.rationale), f"{say('Mend:')} {say(rule.remedy)}")
     )
     return f"{head}\n\n{rationale}\n\n{example}\n\n{remedy}"
 
 
-def page() -> str:
+def page(language: str = "en") -> str:
     """The page of all rules, in Markdown."""
-    parts = [_HEAD]
+    words = _PAGE[language]
+    french: dict[str, str] = in_french() | words["severities"] if language == "fr" else {}
+
+    def say(text: str) -> str:
+        return french.get(text, text)
+
+    parts = [words["head"]]
     rows = [
-        f"| [{r.code}](#{r.code.lower()}) | {r.title} | {r.severity.value} |" for r in ordered()
+        f"| [{r.code}](#{r.code.lower()}) | {say(r.title)} | {say(r.severity.value)} |"
+        for r in ordered()
     ]
-    parts.append("\n".join(["| code | rule | severity |", "|---|---|---|", *rows]) + "\n")
+    parts.append("\n".join([words["table"], "|---|---|---|", *rows]) + "\n")
     for family, rules in groupby(ordered(), key=lambda rule: rule.family):
-        parts.append(f"## {FAMILIES.get(family, family)}\n")
-        parts += [_section(rule) for rule in rules]
+        parts.append(f"## {words['families'].get(family, family)}\n")
+        parts += [_section(rule, say) for rule in rules]
     return "\n".join(parts)
 
 
-def _section(rule: Rule) -> str:
+def _section(rule: Rule, say: Say) -> str:
     language = "csv" if rule.example.startswith(("kpi,", "objective,", "target,")) else "yaml"
     return (
-        f"### {rule.code}\n\n**{rule.title}** ({rule.severity.value})\n\n{rule.rationale}\n\n"
-        f"```{language}\n{rule.example}\n```\n\n{rule.remedy}\n"
+        f"### {rule.code}\n\n**{say(rule.title)}** ({say(rule.severity.value)})\n\n"
+        f"{say(rule.rationale)}\n\n```{language}\n{rule.example}\n```\n\n{say(rule.remedy)}\n"
     )
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004 - the file
-        sys.exit(f"usage: python -m cadran.governance.report FILE; rules: {listing(registered())}")
-    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the folder
+        sys.exit(f"usage: python -m cadran.governance.report DOCS; rules: {listing(registered())}")
+    for language, folder in (("en", "."), ("fr", "fr")):
+        file = Path(sys.argv[1], folder, "rules.md")
+        file.write_text(page(language), encoding="utf-8")

@@ -13,9 +13,10 @@ from cadran.governance.rules import (  # noqa: F401 - importing them registers t
 from cadran.governance.rules.registry import (
     Finding,
     Rule,
+    in_french,
     of_code,
     registered,
     rule,
 )
 
-__all__ = ["Finding", "Rule", "Severity", "of_code", "registered", "rule"]
+__all__ = ["Finding", "Rule", "Severity", "in_french", "of_code", "registered", "rule"]

@@ -221,7 +221,10 @@ def both_languages(context: Context) -> Iterator[Finding]:
                 elif key == "description" and re.sub(r"\W", "", own) == re.sub(
                     r"\W", "", translated
                 ):
-                    yield Finding(kpi=name, message=f"{which} is the {_LANGUAGES[first]} one")
+                    message = (
+                        f"the {_LANGUAGES[language]} definition is the {_LANGUAGES[first]} one"
+                    )
+                    yield Finding(kpi=name, message=message)
 
 
 _LANGUAGES = {"en": "English", "fr": "French"}

@@ -4,13 +4,14 @@
     def sunset_passed(context: Context) -> Iterator[Finding]:
         yield Finding(kpi="old_revenue", message="the sunset 2026-01-31 has passed", file=...)
 
-Its texts stand in `rules.yml` under its code: title, rationale, example and remedy. A code is
-stable: it stands in configurations, waivers and CI logs, and is never given twice.
+Its texts stand in `rules.yml` under its code: title, rationale, example and remedy, and the French
+of them. A code is stable: it stands in configurations, waivers and CI logs, and is never given
+twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,13 +48,17 @@ RuleFunction = Callable[["Context"], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule: its stable code, its texts (also its page in the documentation), its function."""
+    """One rule: its stable code, its texts (also its page in the documentation), its function.
+
+    `fr` has the French of title, rationale and remedy.
+    """
 
     code: str
     title: str
     rationale: str
     example: str
     remedy: str
+    fr: Mapping[str, str]
     severity: Severity
     find: RuleFunction
 
@@ -90,6 +95,11 @@ def rule(code: str) -> Callable[[RuleFunction], RuleFunction]:
 def registered() -> dict[str, Rule]:
     """Every rule that has been imported, by code, in the order of registration."""
     return dict(_RULES)
+
+
+def in_french() -> dict[str, str]:
+    """Each English text of a rule with its French."""
+    return {getattr(one, name): text for one in _RULES.values() for name, text in one.fr.items()}
 
 
 def of_code(code: str) -> Rule:

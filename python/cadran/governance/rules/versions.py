@@ -173,15 +173,14 @@ def equivalent_is_proved(context: Context) -> Iterator[Finding]:
             compared = [comparison.get("question") for comparison in proof.get("compared") or ()]
             if after.kind != "equivalent":
                 continue
+            text = f"version {after.version} is called equivalent"
             if not proof.get("rows") or proof.get("grain") != grain or set(compared) != set(labels):
-                text = f"is called equivalent without proof by {grain}, over {', '.join(labels)}"
+                text += f" without proof by {grain}, over {', '.join(labels)}"
             elif proof.get("differences") != 0:
-                text = f"is called equivalent, and {proof.get('differences')} of its values differ"
+                text += f", and {proof.get('differences')} of its values differ"
             else:
                 continue
-            yield Finding(
-                kpi=name, file=after.file, line=1, message=f"version {after.version} {text}"
-            )
+            yield Finding(kpi=name, file=after.file, line=1, message=text)
 
 
 @rule("VER09")
