@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from cadran.cli import main
 from cadran.cli.language import choose, said
 from cadran.doctor import examine
 from cadran.doctor.findings import Level
@@ -192,3 +194,14 @@ def test_findings_are_told_in_french(data):
     assert "    attendu   timestamp, jamais vide\n" in text
     assert "    remède    Écrire les instants comme 2026-01-31 23:59:59, en UTC.\n" in text
     assert text.endswith("2 constats, 1 lignes seraient rejetées.")
+
+
+def test_a_terminal_is_told_which_table_is_looked_at_and_a_pipe_is_not(data, capsys, monkeypatch):
+    words = ["doctor", "--sources", str(data), "--domains", "commerce", "--project-dir", str(ROOT)]
+    assert main(words) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(words) == 0
+    looked = capsys.readouterr().err.splitlines()
+    assert looked[0] == "cadran: looking at shop.customers ..."
+    assert len(looked) == 5

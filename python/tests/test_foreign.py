@@ -237,8 +237,8 @@ def test_a_project_is_given_what_it_lacks_and_a_first_kpi_takes_two_files(
 ):
     folder = with_cards(projects["old"], tmp_path / "copy", 0)
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     subprocess.run(["git", "init", "-q"], check=True)
-    subprocess.run(["git", "config", "user.email", "ana@ferries.example"], check=True)
     (folder / ".gitignore").write_text("*.duckdb\n# ours")
     before = (folder / "models" / "semantic.yml").read_text()
     assert main(["init"]) == 0
@@ -254,8 +254,17 @@ def test_a_project_is_given_what_it_lacks_and_a_first_kpi_takes_two_files(
     assert {path: path.read_bytes() for path in kept} == kept
     capsys.readouterr()
 
-    assert main(["new", "kpi", "trip_count", "--objective", "grow", "--owner", "jo@x.org"]) == 0
+    first_kpi = ["new", "kpi", "trip_count", "--objective", "grow", "--owner", "jo@x.org"]
+    assert main([*first_kpi, "--record"]) == 2  # before anything is written
+    assert "Nobody is the author: set git's user.email." in capsys.readouterr().err
+    assert (folder / "models" / "semantic.yml").read_text() == before
+    subprocess.run(["git", "config", "user.email", "ana@ferries.example"], check=True)
+    assert main([*first_kpi, "--record"]) == 0
     said = capsys.readouterr().out
+    assert "versions/trip_count/v1.yml\n" in said
+    record = yaml.safe_load((folder / "versions" / "trip_count" / "v1.yml").read_text())
+    assert (record["kind"], record["author"]) == ("first", "ana@ferries.example")
+    assert yaml.safe_load((folder / "kpi.lock").read_text())["kpis"]["trip_count"]["version"] == 1
     assert int(re.search(r"(\d+) lines in 2 files", said)[1]) <= 25
     after = (folder / "models" / "semantic.yml").read_text()
     compared = difflib.ndiff(before.splitlines(), after.splitlines())

@@ -145,6 +145,10 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 
 def _kpi(parsed: argparse.Namespace) -> int:
     layer = _parsed_layer(parsed)
+    root = layer.project.root
+    author = (git.user(root) if root and parsed.record else None) or ""
+    if parsed.record and not author:
+        raise QueryError("Nobody is the author: set git's user.email.")
     if parsed.print:
         print(drafting.card_text(layer, parsed.metric, parsed.objective or "", parsed.owner or ""))
         return 0
@@ -156,10 +160,6 @@ def _kpi(parsed: argparse.Namespace) -> int:
     card = again.card(parsed.metric)
     tell(card.draft_note)
     if parsed.record:
-        root = again.project.root
-        author = (git.user(root) if root else None) or ""
-        if not author:
-            raise QueryError("Nobody is the author: set git's user.email.")
         for path in bump.first(again, [parsed.metric], author):
             print(path)
     tell(
