@@ -285,7 +285,7 @@ def test_every_finding_and_rule_is_told_in_french(report, bad, capsys, monkeypat
     monkeypatch.setenv("LANG", "fr_FR.UTF-8")
     assert main(["check", "--project-dir", str(bad.project.root), "--only", "OWN01"]) == 1
     shown = capsys.readouterr().out
-    assert "  erreur  OWN01   aucun responsable métier n'est nommé\n" in shown
+    assert "  erreur  OWN01   le responsable métier gone@example.com n'est pas connu" in shown
     assert "remède Nommer la personne sous `owner.business`" in shown
     assert "indicateurs, 1 règles" in shown
     assert main(["check", "--explain", "OWN01"]) == 0
