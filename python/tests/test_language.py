@@ -106,6 +106,7 @@ def helps(parser):
 
 @pytest.fixture(scope="module")
 def helped():
+    choose(["--lang", "en"])
     texts = {text for _, text in COMMANDS.values()}
     for command in COMMANDS:
         [commands] = parser_of(command)._subparsers._group_actions

@@ -52,13 +52,13 @@ def _paragraphs(alike: list[Finding], details: set[str], say: Say) -> list[str]:
         place = _place(finding)
         severity = say(finding.severity.value)
         lines.append(f"  {severity:<8}{finding.code:<7} {say(finding.message)}")
-        lines += [f"{'':<18}{say('at'):<6}{place}"] if place else []
+        lines += [f"{'':<18}{say('at'):<5} {place}"] if place else []
         if finding.detail in details:
             lines.append(f"{'':<18}{say('as above')}")
         elif finding.detail:
             lines += [f"{'':<18}{line}".rstrip() for line in finding.detail.splitlines()]
             details.add(finding.detail)
-    return [*lines, f"{'':<18}{say('mend'):<6}{say(alike[0].remedy)}"]
+    return [*lines, f"{'':<18}{say('mend'):<5} {say(alike[0].remedy)}"]
 
 
 def _place(finding: Finding) -> str:
