@@ -456,15 +456,36 @@ def test_what_a_question_reads_is_proved_the_same_for_many_columns_at_once(after
             assert fingerprint.hash(sql, before) == fingerprint.hash(sql, after)
 
 
-def test_marks_of_builds_are_no_side_effect_until_somebody_edits_them(layer, project_root):
-    project = layer.project
-    assert side_effects(Graph(project, project_root), []) == {}
-    macro = project.dbt_manifest["macros"]["macro.cadran.mark_build"]
-    edited = {**macro, "macro_sql": macro["macro_sql"].replace("insert into", "replace into", 1)}
-    macros = {**project.dbt_manifest["macros"], "macro.cadran.mark_build": edited}
+HOOKS = {"on-run-start of project cadran", "on-run-end of project cadran"}
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("mark_build", HOOKS),
+        # What a call is dispatched to, on this engine and on others.
+        ("default__forget_rows", HOOKS),
+        ("spark__forget_rows", HOOKS),
+        ("postgres__date_readers", {"on-run-start of project cadran"}),
+        ("postgres__has_index", {"post-hook of model fct_orders"}),
+    ],
+)
+def test_marks_of_builds_are_no_side_effect_until_somebody_edits_them(
+    name, seen, layer, project_root
+):
+    project, nodes = layer.project, ["model.cadran.fct_orders"]
+    assert side_effects(Graph(project, project_root), nodes) == {}
+    macro = project.dbt_manifest["macros"][f"macro.cadran.{name}"]
+    edited = {**macro, "macro_sql": macro["macro_sql"] + " and more"}
+    macros = {**project.dbt_manifest["macros"], f"macro.cadran.{name}": edited}
     other = SimpleNamespace(
         dbt_manifest={**project.dbt_manifest, "macros": macros},
         semantic_manifest=project.semantic_manifest,
     )
-    found = side_effects(Graph(other, project_root), [])
-    assert set(found) == {"on-run-start of project cadran", "on-run-end of project cadran"}
+    assert set(side_effects(Graph(other, project_root), nodes)) == seen
+
+
+def test_a_reviewed_hook_is_one_whatever_variables_say(layer, project_root, monkeypatch):
+    graph = Graph(layer.project, project_root)
+    monkeypatch.setitem(graph._variables, "cadran_late_hours", 48)
+    assert side_effects(graph, []) == {}

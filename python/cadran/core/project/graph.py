@@ -212,15 +212,22 @@ class Graph:
             waiting += _depends(macro, "macros") if _is_ours(macro) else self._calls[key]
         return self._own(macros)
 
-    def called_by(self, texts: Iterable[str]) -> list[str]:
-        """The ids of the macros of this project and its packages that texts call, at any depth."""
-        waiting = [key for text in texts for key in self._called_in(text)]
+    def called_by(self, texts: Iterable[str], *, on_any_engine: bool = False) -> list[str]:
+        """The ids of the macros of this project and its packages that texts call, at any depth.
+
+        Args:
+            texts: SQL with Jinja.
+            on_any_engine: with what a call is dispatched to on other engines than this one.
+        """
+        called_in = self._called_on_any if on_any_engine else self._called_in
+        calls = self._calls_on_any if on_any_engine else self._calls
+        waiting = [key for text in texts for key in called_in(text)]
         macros: set[str] = set()
         while waiting:
             key = waiting.pop()
             if key not in macros:
                 macros.add(key)
-                waiting += self._calls[key]
+                waiting += calls[key]
         return self._own(macros)
 
     def _own(self, macros: Iterable[str]) -> list[str]:
@@ -237,11 +244,28 @@ class Graph:
     def _calls(self) -> _Calls:
         return _Calls(self._called_in, self.manifest["macros"])
 
+    @cached_property
+    def _calls_on_any(self) -> _Calls:
+        return _Calls(self._called_on_any, self.manifest["macros"])
+
     def _called_in(self, text: str) -> list[str]:
         """The ids of the macros that a text names, each by every adapter that may answer to it."""
-        calls = _CALLED.findall(text)
-        names = {name for name, _ in calls} | {given for name, given in calls if name == "dispatch"}
-        return [key for name in sorted(names) for key in self._macros_by_name.get(name, ())]
+        names = sorted(_called(text))
+        return [key for name in names for key in self._macros_by_name.get(name, ())]
+
+    def _called_on_any(self, text: str) -> list[str]:
+        """The ids of the macros that a text names, as any engine has them; dbt's own aside."""
+        return [key for name in sorted(_called(text)) for key in self._own_by_stem.get(name, ())]
+
+    @cached_property
+    def _own_by_stem(self) -> dict[str, list[str]]:
+        """The ids of macros, but dbt's, by name and by that without the engine before it."""
+        by_stem: dict[str, list[str]] = {}
+        for key in self._own(self.manifest["macros"]):
+            name = self.manifest["macros"][key]["name"]
+            for each in {name, name.partition("__")[2]}:
+                by_stem.setdefault(each, []).append(key)
+        return by_stem
 
     @cached_property
     def _macros_by_name(self) -> dict[str, list[str]]:
@@ -297,6 +321,11 @@ class _Calls(dict[str, list[str]]):
     def __missing__(self, key: str) -> list[str]:
         self[key] = self._called_in(self._macros[key]["macro_sql"])
         return self[key]
+
+
+def _called(text: str) -> set[str]:
+    calls = _CALLED.findall(text)
+    return {name for name, _ in calls} | {given for name, given in calls if name == "dispatch"}
 
 
 def _is_ours(macro: dict[str, Any]) -> bool:

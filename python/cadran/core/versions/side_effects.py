@@ -28,21 +28,27 @@ _PLACE = re.compile(r"\{\{\s*(this|target)(\.\w+)?\s*\}\}")
 # Beginnings of what may change the rows of a model, and that running its SELECT does not repeat.
 UNREPEATED = ("pre-hook", "post-hook", "SQL header", "materialization")
 _LOADED = ("column_types", "delimiter")
-# Hooks of this package, by the checksums of their texts with all that they call, that were read and
-# change no row of a model: they keep marks of builds, tell planners of new tables, and create what
-# reads texts on PostgreSQL. Another character, and they are side effects as all others are.
+# Hooks of this package that were read and change no row of a model: they keep marks of builds, tell
+# planners of new tables, and create what reads texts on PostgreSQL. By the checksums of their texts
+# with all that they call on any engine: another character, and they are side effects as all are.
 _REVIEWED = frozenset({
+    "3e102d77385e7236",  # post-hook: keep_statistics
+    "f1c00a64c7d9e585",  # on-run-start: create_readers and mark_build
+    "e190cc09ed33b7bc",  # on-run-end: mark_build_end
+})  # fmt: skip
+# The same hooks as records have them, by what they called on DuckDB.
+_RECORDED = frozenset({
     "12cc992aa9b0b193",  # post-hook: keep_statistics
     "c599e032018ae62c",  # on-run-start: create_readers and mark_build
     "834bace985df4538",  # on-run-end: mark_build_end with mark_times
-    "2fb29eb922df889d",  # on-run-start: mark_build alone, as a record has it
-    "6e990a1c98f44f94",  # on-run-end: mark_build_end alone, as a record has it
+    "2fb29eb922df889d",  # on-run-start: mark_build alone
+    "6e990a1c98f44f94",  # on-run-end: mark_build_end alone
 })  # fmt: skip
 
 
 def bearing(effects: dict[str, str]) -> dict[str, str]:
-    """Those of `side_effects` that bear on rows: all but the package's own that were read."""
-    return {name: digest for name, digest in effects.items() if digest not in _REVIEWED}
+    """Those of a record's side effects that bear on rows: the package's own hooks were read."""
+    return {name: digest for name, digest in effects.items() if digest not in _RECORDED}
 
 
 def side_effects(graph: Graph, nodes: Iterable[str]) -> dict[str, str]:
@@ -65,7 +71,18 @@ def side_effects(graph: Graph, nodes: Iterable[str]) -> dict[str, str]:
     for operation in graph.operations:
         place = f"{operation['tags'][0]} of project {operation['package_name']}"
         texts.setdefault(place, []).append(plain(operation["raw_code"]))
-    return bearing({name: _checksum(graph, content) for name, content in sorted(texts.items())})
+    return {
+        name: _checksum(graph, content)
+        for name, content in sorted(texts.items())
+        if reviewable(graph, content) not in _REVIEWED
+    }
+
+
+def reviewable(graph: Graph, texts: list[str]) -> str:
+    """A checksum of hooks with all that they call on any engine; values of variables apart."""
+    macros = {*graph.called_by(texts), *graph.called_by(texts, on_any_engine=True)}
+    bodies = [plain(graph.manifest["macros"][key]["macro_sql"]) for key in sorted(macros)]
+    return checksum(_json([texts, bodies]))[:16]
 
 
 def _of_node(graph: Graph, node: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
