@@ -33,6 +33,9 @@
                 unique_id varchar(400), state varchar(20), marked_at timestamp
             )
         {%- endcall -%}
+        {%- if state == "building" -%}
+            {{ cadran.mark_changes(names, now) }}
+        {%- endif -%}
         {%- call statement("mark_forget", auto_begin=false) -%} {{ cadran.forget_rows(mark) }} {%- endcall -%}
         {%- if names -%}
             {%- call statement("pending_forget", auto_begin=false) -%}

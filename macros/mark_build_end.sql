@@ -18,5 +18,8 @@
         {%- endif -%}
     {%- endfor -%}
     {{ cadran.mark_times(results) }}
+    {%- if execute and flags.WHICH in ["build", "run", "seed", "snapshot"] -%}
+        {{ cadran.mark_changed(results) }}
+    {%- endif -%}
     {{ cadran.mark_build("failed" if bad else "finished", bad) }}
 {%- endmacro -%}

@@ -101,6 +101,11 @@ class cadran:  # noqa: N801, it stands for the package as the models name it
         return "cast(null as timestamp)"
 
     @staticmethod
+    def changed_rows(time: str, _period: str) -> str:
+        """A condition."""
+        return f"{time} is not null"
+
+    @staticmethod
     def resolution_target_hours(priority: str) -> str:
         """A number."""
         return f"case when {priority} = 'high' then 24 end"
