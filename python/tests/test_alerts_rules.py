@@ -297,7 +297,7 @@ def test_a_receiver_that_answers_byte_by_byte_holds_up_nobody(tmp_path, monkeypa
         def drip():
             client, _ = server.accept()
             with client, contextlib.suppress(OSError):
-                for letter in b"HTTP/1.1 200 OK":
+                for letter in b"HTTP/1.1 200 OK\r\n" + b"a" * 200:
                     client.sendall(bytes([letter]))
                     time.sleep(0.2)
 
@@ -307,7 +307,7 @@ def test_a_receiver_that_answers_byte_by_byte_holds_up_nobody(tmp_path, monkeypa
         began = time.monotonic()
         with pytest.raises(CadranError, match=r"'slow' cannot be reached: \w+\.$"):
             delivery.sender(receiver, tmp_path).send(message.trial("en", NOW), NOW)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
 
 
 def test_apprise_takes_a_message_and_its_url_is_nowhere_told(tmp_path, monkeypatch):

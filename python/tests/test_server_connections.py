@@ -178,11 +178,10 @@ def test_a_slow_key_address_holds_up_no_other_client(tiny, tmp_path, monkeypatch
         for one in asking:
             one.start()
         time.sleep(0.3)
-        begun = time.monotonic()
         with connect(running) as client:
             client.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
             assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
-        assert time.monotonic() - begun < 2
+        assert not told  # they still wait for the keys
         for one in asking:
             one.join()
     assert [one.status_code for one in told] == [401] * 8

@@ -181,7 +181,7 @@ def test_a_signal_ends_the_server_soon_and_in_silence(shop, tmp_path, is_busy):
     url = f"{http}/api/v1/query?metrics=revenue&read_cache=false"
     asking = threading.Thread(target=lambda: told.append(httpx.get(url, timeout=60)))
     asking.start()
-    time.sleep(2)
+    asking.join(2 if is_busy else 60)
     begun = time.monotonic()
     server.send_signal(signal.SIGTERM)
     said = server.communicate(timeout=30)[1]

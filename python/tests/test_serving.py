@@ -28,6 +28,7 @@ MARKS = """create schema if not exists governance;
 create or replace table governance.build_marks as
 select '{}' as state, 'i' as invocation_id, now()::timestamp as marked_at"""
 # A question that takes minutes: the warehouse's own functions make the rows.
+SOON = 10  # seconds, of a statement that would take minutes
 ENDLESS = "select count(*) as n from range(20000) a, range(20000) b, range(20000) c"
 
 
@@ -91,6 +92,13 @@ def slow(service, monkeypatch, sql=ENDLESS):
     return calls
 
 
+def wait_until(happened):
+    until = time.monotonic() + SOON
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_an_answer_is_the_layers_own_and_the_second_one_was_kept(service, shop):
     first, second = service.ask(asked(), BY_MONTH), service.ask(asked(), BY_MONTH)
     expected = shop.query(["revenue", "orders"], ["metric_time__month"]).to_arrow()
@@ -123,14 +131,14 @@ def test_identical_questions_in_flight_run_once(service, monkeypatch):
     assert len({id(handed) for handed in answers}) == 1
 
 
-def test_a_stop_interrupts_the_statement_within_a_second(service, monkeypatch):
+def test_a_stop_interrupts_the_statement_at_once(service, monkeypatch):
     slow(service, monkeypatch)
     stop = Cancellation()
     threading.Timer(0.3, stop.set).start()
     begun = time.monotonic()
     with pytest.raises(StoppedError):
         service.ask(asked(stop=stop), BY_MONTH)
-    assert time.monotonic() - begun < 1.3
+    assert time.monotonic() - begun < SOON
     assert service.audit.entries[-1].outcome == "stopped"
 
 
@@ -161,7 +169,7 @@ def test_a_question_that_takes_longer_than_its_caller_may_is_stopped(service, mo
     begun = time.monotonic()
     with pytest.raises(StoppedError):
         service.ask(asked(hurried), BY_MONTH)
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < SOON
 
 
 def test_limits_say_what_would_be_within_them(service):
@@ -179,11 +187,11 @@ def test_limits_say_what_would_be_within_them(service):
 
 
 def test_as_many_questions_run_at_once_as_the_caller_may(service, monkeypatch):
-    slow(service, monkeypatch)
+    calls = slow(service, monkeypatch)
     single, stop = Caller("single", limits=Limits(at_once=1)), Cancellation()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(service.ask, asked(single, stop=stop), BY_MONTH)
-        time.sleep(0.3)
+        wait_until(lambda: calls)
         other = Query.of({"metrics": ["revenue"], "group_by": ["metric_time__day"]})
         with pytest.raises(LimitError, match="1 questions at once"):
             service.ask(asked(single), other)
@@ -270,13 +278,13 @@ def test_builds_go_on_under_clients_without_an_error_or_a_mixed_answer(service, 
         )
         command = [sys.executable, "-c", script, home / "tiny.duckdb", str(number + 1)]
         subprocess.run(command, check=True)
-        time.sleep(0.3)
+        wait_until(lambda: problems or (number + 1,) in seen)  # noqa: B023 - called at once
     ended.set()
     for thread in clients:
         thread.join()
     assert problems == []
     assert all(len(prices) == 1 for prices in seen)
-    assert len(seen) >= 3
+    assert len(seen) >= 5
 
 
 def test_copies_of_servers_that_were_killed_are_removed(service, home):

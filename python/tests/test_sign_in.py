@@ -306,7 +306,7 @@ def test_a_provider_that_is_away_or_drips_is_told_of_in_time_and_holds_up_nobody
         def do_GET(self):
             self.send_response(200)
             self.end_headers()
-            for _ in range(50):
+            for _ in range(200):
                 with contextlib.suppress(OSError):  # the board has gone
                     self.wfile.write(b" ")
                     self.wfile.flush()
@@ -335,7 +335,7 @@ def test_a_provider_that_is_away_or_drips_is_told_of_in_time_and_holds_up_nobody
         assert client.get("/health/live").status_code == 200
         assert waiting.is_alive()  # who asks something else does not wait with it
         waiting.join()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
     server.shutdown()
     server.server_close()
     assert replies[0].status_code == 502
