@@ -16,11 +16,14 @@ import pyarrow as pa
 import pytest
 
 import cadran
+from cadran.access.caller import LOCAL
 from cadran.cli import main
 from cadran.core.query.filters import read
 from cadran.core.query.request import Fields
 from cadran.core.warehouse.duckdb_local import answer
 from cadran.errors import QueryError
+from cadran.serving.service import QueryService, RequestContext
+from cadran.serving.snapshots import SnapshotStore
 
 ORDERED_AGAIN = {
     "name": "ordered_again", "expr": None, "inputs": [], "type": "conversion",
@@ -122,6 +125,13 @@ def test_no_day_is_compared_with_another_one_because_its_own_does_not_exist(open
     assert march == {"03-28": 0, "03-29": 0, "03-30": None, "03-31": None}
     months = shop.query("growth", "metric_time__month", start="2024-02-01", end="2024-02-29")
     assert float(months.to_arrow().column("growth")[0].as_py()) == pytest.approx(29 / 28 - 1)
+
+
+def test_an_offset_with_a_range_and_a_filter_is_right_on_paper(opened):
+    shop, of_france = opened(MONTH_BEFORE), "customer__country = 'FR'"
+    february = {"start": "2026-02-01", "end": "2026-02-10"}
+    answer = shop.query("more_than_before", "metric_time__month", of_france, **february)
+    assert answer.to_arrow()["more_than_before"].to_pylist() == [Decimal("70.70")]  # 80.80 - 10.10
 
 
 def test_of_a_metric_without_a_card_it_is_said_that_a_day_stands_for_several(opened):
@@ -267,6 +277,22 @@ def test_a_value_that_does_not_exist_is_told_with_those_near_it(shop):
         ).note
         == ""
     )
+
+
+@pytest.mark.parametrize("name", ["more_than_before", "amount_3_days", "amount_month_to_date"])
+def test_values_are_told_also_of_what_means_something_only_by_time(opened, name):
+    shop = opened(MONTH_BEFORE)
+    time, never = "metric_time__month", "customer__country = 'fr'"
+    empty = shop.query(name, time, never, start="2026-02-01", end="2026-02-10")
+    assert empty.to_arrow().num_rows == 0
+    assert "customer__country has no value 'fr'; near: 'FR'." in empty.note
+    assert shop.dimension_values("customer__country", name) == ["DE", "FR"]
+    service = QueryService(SnapshotStore(shop))
+    context = RequestContext(LOCAL, "rest")
+    assert service.values(context, "customer__country", (name,)) == ["DE", "FR"]
+    service.close()
+    with pytest.raises(QueryError, match=f"{name} reads other periods .* metric_time__day"):
+        shop.query(name, "customer__country")
 
 
 def test_a_sum_beyond_64_bits_is_exact_and_the_others_stay_whole_numbers(opened):

@@ -365,9 +365,11 @@ class Layer(SemanticModel):
             UnknownNameError: the metrics have no such dimension.
             NotGovernedError: it is not on the card of a KPI among them.
         """
-        sql, query = self.plan_values(ask(metrics, [dimension], governed=governed))
-        table = self.warehouse.arrow(sql, dates(query))
-        return sorted(value for value in table.column(0).to_pylist() if value is not None)
+        query = ask(metrics, [dimension], governed=governed)
+        by_period = self.by_period(query)
+        sql, query = self.plan_values(query) if by_period == query else self.plan(by_period)
+        values = self.warehouse.arrow(sql, dates(query)).column(0).to_pylist()
+        return sorted({value for value in values if value is not None})
 
     def _answer(  # noqa: PLR0913 - what an answer carries beside its rows
         self,

@@ -364,6 +364,7 @@ class QueryService(MetadataService):
         They are in order, without NULL.
         """
         query = Query.of({"group_by": [dimension], "metrics": metrics})
+        query = self.snapshots.current.layer.by_period(query)
         column = self.ask(context, query).table.column(0)
         return sorted({value for value in column.to_pylist() if value is not None})
 

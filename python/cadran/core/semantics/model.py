@@ -358,6 +358,11 @@ class SemanticModel:
             return None  # the question itself is refused, in its own words
         return {"parts": None, "times": [], "group_by": []}
 
+    def by_period(self, query: Query) -> Query:
+        """A question by time as well, where a metric of it means nothing without one."""
+        cards = [self.card(name) for name in query.metrics if name in self._carded]
+        return self.ranges.by_period(query, cards)
+
     def plan_values(self, query: Query) -> tuple[str, Query]:
         """The SQL of the values of the one dimension that a question groups by, and the question.
 

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.query.filters import days_of, read
-from cadran.core.query.request import DAY_OR_COARSER, GRAINS
+from cadran.core.query.request import DAY_OR_COARSER, GRAINS, GroupBy
+from cadran.core.semantics.governed import TIME
 from cadran.core.semantics.metrics import fills_gaps
 from cadran.errors import QueryError, listing
 from cadran.formats import periods
@@ -20,7 +21,8 @@ from cadran.formats import periods
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cadran.core.query.request import Fields, GroupBy, Query
+    from cadran.core.project.cards import Card
+    from cadran.core.query.request import Fields, Query
     from cadran.core.semantics.metrics import MetricGraph
 
 
@@ -43,6 +45,7 @@ class Ranges:
             QueryError: there is one.
         """
         self._refuse_open_range(query)
+        self._refuse_without_time(query)
         self._refuse_offsets(query)
         self._refuse_mixed_range(query)
 
@@ -107,6 +110,18 @@ class Ranges:
         ]
         return " ".join(sentence for sentence in sentences if sentence)
 
+    def by_period(self, query: Query, cards: Iterable[Card]) -> Query:
+        """A question by time as well, where a metric of it means nothing without one.
+
+        The period is the longest at which all can be asked.
+        """
+        if not any(map(self._graph.needs_time, query.metrics)):
+            return query
+        grains = set(DAY_OR_COARSER).intersection(*(card.grains for card in cards))
+        grains = grains.intersection(*map(self._even_grains, query.metrics))
+        longest = max(grains, key=GRAINS.index, default=None)
+        return replace(query, group_by=(*query.group_by, GroupBy(TIME, longest)))
+
     def with_days_of_filters(self, query: Query) -> Query:
         """A question whose filters on the day also stand as its range, which is pushed down.
 
@@ -155,6 +170,19 @@ class Ranges:
                 raise QueryError(
                     f"{name} is cumulative: with start or end it needs metric_time in group_by,"
                     " such as metric_time__day."
+                )
+
+    def _refuse_without_time(self, query: Query) -> None:
+        """A window, a period to date and an offset are those of a period.
+
+        Raises:
+            QueryError: a metric has one, and the question groups by no time.
+        """
+        for name in query.metrics:
+            if self._graph.needs_time(name) and not self._groups_by_time(query):
+                raise QueryError(
+                    f"{name} reads other periods than its own: it needs metric_time in group_by,"
+                    f" such as metric_time__{next(iter(self._even_grains(name)), 'day')}."
                 )
 
     def _refuse_mixed_range(self, query: Query) -> None:
