@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 import cadran
+from cadran.core.warehouse.duckdb import Session
 
 D = dt.date
 
@@ -127,6 +128,37 @@ def test_sql_runs_nothing_and_is_what_query_runs(tiny, tmp_path):
     assert "GROUP BY" in sql.upper()
     with pytest.raises(cadran.WarehouseError, match="dbt build"):
         absent.query(["orders"], ["metric_time__day"])
+
+
+class Counted:
+    """Rows of which DuckDB asks the columns each time that a statement over them is bound."""
+
+    def __init__(self, table):
+        self.table, self.bound = table, 0
+
+    def __arrow_c_schema__(self):
+        self.bound += 1
+        return self.table.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+def test_a_question_is_bound_once(shop, monkeypatch):
+    asked = {"metrics": ["revenue", "orders"], "group_by": ["metric_time__month"]}
+    right, real = shop.query(**asked), shop.warehouse.arrow
+    models = shop.project.semantic_manifest["semantic_models"]
+    orders = next(m["node_relation"]["relation_name"] for m in models if m["name"] == "orders")
+    counted = Counted(real(f"select * from {orders}"))
+    with Session(shop.warehouse._cursor()).table("counted", counted):
+        counted.bound = 0
+
+        def over_counted(sql, *more):
+            return real(sql.replace(orders, "counted"), *more)
+
+        monkeypatch.setattr(shop.warehouse, "arrow", over_counted)
+        assert rows(shop.query(**asked)) == rows(right)
+    assert counted.bound == 1
 
 
 def test_threads_share_a_layer(shop):
