@@ -1,20 +1,24 @@
 """Random questions over any semantic manifests: Cadran's rows are those of MetricFlow's own SQL.
 
-    python python/tests/random_questions.py --database FILE [--questions N] [--seed N] MANIFEST...
-    python python/tests/random_questions.py --schema FILE.sql ...   # makes the database itself
+    python python/tests/random_questions.py [--database FILE MANIFEST] [--suite FOLDER] ...
 
-A MANIFEST is a semantic manifest or a folder of them. Each question is asked of `Layer.query`, and
-of the warehouse by the SQL that MetricFlow writes for it. Where they differ because MetricFlow's
-statement is one that Cadran corrects (see `cadran.core.compiler.corrections`), the question is
-counted under that name, once its rows are those of the corrected statement; anything else is
-printed, and the exit status is 1.
+Asked are the definitions of a built project, and each of those in the folder `semantic_manifests`
+of a suite, over the tables that its `schema.sql` makes: MetricFlow's own suite is such a one. Each
+question is asked of `Layer.query`, and of the warehouse by the SQL that MetricFlow writes for it.
+Where they differ because MetricFlow's statement is one that Cadran corrects (see
+`cadran.core.compiler.corrections`), the question is counted under that name, once its rows are
+those of the corrected statement; anything else is printed, and the exit status is 1.
+
+The questions come in parts. With `--record`, each part is written down when it was asked, and one
+that stands there for the same seed is not asked again: a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import math
-import os
 import random
 import sys
 import tempfile
@@ -33,14 +37,15 @@ from cadran.core.query.request import GRAINS, ask
 from cadran.errors import CadranError
 
 DIALECT = "duckdb"
+PART = 500
 
 
 class Asker:
     """Random questions of one manifest; the same ones for the same seed."""
 
-    def __init__(self, layer, seed):
-        self.layer = layer
-        self.random = random.Random(seed)  # noqa: S311 - it only has to be repeatable
+    def __init__(self, layer, name):
+        self.layer, self.name = layer, name
+        self.random = random.Random(name)  # noqa: S311 - it only has to be repeatable
         self.names = sorted(layer.metric_graph.metrics)
         self._values = {}
 
@@ -164,21 +169,54 @@ def correction(sql, query):
     return "counts of nothing" if not query.group_by else "days that another month lacks"
 
 
-def run(layers, questions, seed, report=print):
-    """Ask so many questions of the layers in turn; how many came out how."""
-    askers = [Asker(layer, f"{seed} {at}") for at, layer in enumerate(layers)]
+def run(askers, questions, seed, report=print):
+    """Ask so many questions in turn; how many of each manifest came out how."""
     counts = Counter()
+    for asker in askers:
+        asker.random.seed(f"{seed} {asker.name}")
     for number in range(questions):
         asker = askers[number % len(askers)]
         asked = asker.question()
         try:
-            name, difference = outcome(asker.layer, asked)
+            outcome_name, difference = outcome(asker.layer, asked)
         except Exception as error:  # noqa: BLE001 - a question that nobody foresaw
-            name, difference = "error", f"{type(error).__name__}: {error}"
-        counts[name] += 1
+            outcome_name, difference = "error", f"{type(error).__name__}: {error}"
+        counts[asker.name, outcome_name] += 1
         if difference:
-            report(f"{name}: {asked}\n    {difference[:600]}")
+            report(f"{asker.name}, {outcome_name}: {asked}\n    {difference[:600]}")
     return counts
+
+
+def recorded(file, seed, names):
+    """The parts that were asked already, with what came of them."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file and file.exists() else []
+    parts = [part for part in map(json.loads, lines) if part["of"] == [seed, *names]]
+    return {
+        tuple(part["part"]): Counter({(m, o): n for m, o, n in part["counts"]}) for part in parts
+    }  # fmt: skip
+
+
+def in_parts(askers, questions, seed, file):
+    """Ask part by part; yields of each its number, the counts, and whether they stood there."""
+    names = [asker.name for asker in askers]
+    known = recorded(file, seed, names)
+    for first in range(0, questions, PART):
+        part = first, min(PART, questions - first)
+        if part in known:
+            yield part, known[part], True
+            continue
+        counts = run(askers, part[1], f"{seed} {first}", say)
+        if file:
+            came = [[*names, count] for names, count in counts.items()]
+            line = {"of": [seed, *names], "part": part, "counts": came}
+            with file.open("a", encoding="utf-8") as record:
+                record.write(json.dumps(line) + "\n")
+        yield part, counts, False
+
+
+def say(text):
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def manifests(paths):
@@ -186,29 +224,55 @@ def manifests(paths):
         yield from sorted(path.glob("*.json")) if path.is_dir() else [path]
 
 
+def opened(options):
+    """The manifests by name, each with a layer over its warehouse."""
+    if options.manifest:
+        layer = cadran.open(
+            manifest=options.manifest, database=options.database, plan_cache=False
+        )  # fmt: skip
+        yield Asker(layer, "project")
+    if options.suite:
+        suite = Path(options.suite).resolve()
+        database = Path(tempfile.mkdtemp()) / "cases.duckdb"
+        with contextlib.chdir(suite), duckdb.connect(str(database)) as connection:
+            connection.execute((suite / "schema.sql").read_text(encoding="utf-8"))
+        for manifest in manifests([suite / "semantic_manifests"]):
+            layer = cadran.open(manifest=manifest, database=database, plan_cache=False)
+            yield Asker(layer, manifest.stem)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("manifests", nargs="+", metavar="MANIFEST")
-    place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--database", help="the DuckDB file")
-    place.add_argument("--schema", help="SQL that makes the tables, run in its own folder")
+    parser.add_argument("manifest", nargs="?", help="the semantic manifest of a built project")
+    parser.add_argument("--database", help="its DuckDB file")
+    parser.add_argument("--suite", help="a folder of manifests with the tables that they read")
     parser.add_argument("--questions", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--record", type=Path, help="where the parts are written down")
     options = parser.parse_args()
-    paths, database = [path.resolve() for path in manifests(options.manifests)], options.database
-    if options.schema:
-        database = Path(tempfile.mkdtemp()) / "cases.duckdb"
-        schema = Path(options.schema).resolve()
-        os.chdir(schema.parent)
-        with duckdb.connect(str(database)) as connection:
-            connection.execute(schema.read_text(encoding="utf-8"))
-    started = time.time()
-    layers = [cadran.open(manifest=p, database=database, plan_cache=False) for p in paths]
-    counts = run(layers, options.questions, options.seed)
-    lines = [f"{count:7,}  {name}" for name, count in counts.most_common()]
-    took = f"{options.questions:7,}  questions, seed {options.seed}, {time.time() - started:.0f} s"
-    sys.stdout.write("\n".join([*lines, took, ""]))
-    return 1 if counts["different"] + counts["only we fail"] + counts["error"] else 0
+    askers = list(opened(options))
+    if not askers:
+        parser.error("name a manifest, a suite, or both")
+    started, counts, earlier = time.time(), Counter(), 0
+    parts = in_parts(askers, options.questions, options.seed, options.record)
+    for (first, _), of_part, was_known in parts:
+        counts += of_part
+        earlier += of_part.total() if was_known else 0
+        if not was_known:
+            say(f"from {first:,}: {counts.total():,} questions, {time.time() - started:.0f} s")
+    return summary(counts, f"seed {options.seed}, {earlier:,} of an earlier run")
+
+
+def summary(counts, run_name):
+    """Say what came of all questions; the exit status."""
+    outcomes, sources = Counter(), Counter()
+    for (manifest, outcome_name), count in counts.items():
+        outcomes[outcome_name] += count
+        sources[manifest] += count
+    for names in (sources, outcomes):
+        say("\n".join(f"{count:7,}  {name}" for name, count in names.most_common()))
+    say(f"{counts.total():7,}  questions, {run_name}")
+    return 1 if outcomes["different"] + outcomes["only we fail"] + outcomes["error"] else 0
 
 
 if __name__ == "__main__":
