@@ -93,8 +93,9 @@ def test_a_weighed_span_counts_for_those_it_stands_for_and_is_no_line(tmp_path):
     assert landed(tmp_path, "request_lines") == []
 
 
-def test_a_weight_that_is_no_whole_number_is_refused(tmp_path):
-    (batch,) = collected(tmp_path, spans(1, state="ot=th:4"), sampled="weigh")  # 3 of 4 are kept
+@pytest.mark.parametrize("state", ["th:4", "th:ffffffffffffff", "p:62"])  # 3 of 4 are kept
+def test_a_weight_that_is_no_whole_number_is_refused(tmp_path, state):
+    (batch,) = collected(tmp_path, spans(1, state=f"ot={state}"), sampled="weigh")
     assert batch.rejected == 1
     assert "no whole number" in batch.message
 
@@ -272,19 +273,40 @@ def test_a_gauge_is_no_count(tmp_path):
     assert (batch.rejected, "requests is a gauge" in batch.message) == (1, True)
 
 
-def test_a_counter_that_a_mapping_names_counts_without_latency(tmp_path):
+HITS = {"name": "hits", "service": "app", "route": "path", "status": "code"}
+
+
+def hits(value):
     start = a_minute_ago()
     export = ExportMetricsServiceRequest()
     metric = export.resource_metrics.add().scope_metrics.add().metrics.add(name="hits")
     metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 1
     point = metric.sum.data_points.add(
-        start_time_unix_nano=start, time_unix_nano=start + 1, as_double=3.0
+        start_time_unix_nano=start, time_unix_nano=start + 1, as_double=value
     )
-    for key, value in (("app", "Web Site"), ("path", "/x"), ("code", "503")):
-        point.attributes.add(key=key).value.string_value = value
-    mapping = {"name": "hits", "service": "app", "route": "path", "status": "code"}
-    measured(tmp_path, export.SerializeToString(), metrics=[mapping])
+    for key, text in (("app", "Web Site"), ("path", "/x"), ("code", "503")):
+        point.attributes.add(key=key).value.string_value = text
+    return export.SerializeToString()
+
+
+def test_a_counter_that_a_mapping_names_counts_without_latency(tmp_path):
+    measured(tmp_path, hits(3.0), metrics=[HITS])
     assert counts(tmp_path) == [("web_site", "/x", 3, 3, 0, 0)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, 2.0**63, 2.0**31, -1.0])
+def test_what_no_counter_counts_is_refused_and_holds_up_no_other(tmp_path, value):
+    bad, good = measured(tmp_path, hits(value), hits(3.0), metrics=[HITS])
+    assert (bad.rejected, good.rejected) == (1, 0)
+    assert counts(tmp_path) == [("web_site", "/x", 3, 3, 0, 0)]
+
+
+def test_a_histogram_of_more_than_a_minute_can_have_is_refused_and_holds_up_no_other(tmp_path):
+    point = {"bounds": CONTRACT, "start": a_minute_ago(), "at": a_minute_ago() + 1}
+    large = histogram([1 << 63, *[0] * 8], cumulative=False, **point)
+    bad, good = measured(tmp_path, large, histogram([2, *[0] * 8], cumulative=False, **point))
+    assert (bad.rejected, good.rejected) == (1, 0)
+    assert counts(tmp_path) == [("shop", "/a", 2, 0, 0, 0)]
 
 
 # Logs
@@ -324,6 +346,7 @@ def test_lines_read_as_they_come_and_whole_logs_read_alike(tmp_path):
         '1.2.3.4 - - [99/May/2015:00:30:03 +0200] "GET / HTTP/1.1" 200 5',
         '1.2.3.4 - - [17/May/2015:00:30:03 +0200] "GET / HTTP/1.1" 999 5',
         '1.2.3.4 - - [17/May/2015:00:30:03 +0200] "post / HTTP/1.1" 200 5',
+        f'1.2.3.4 - - [17/May/2015:00:30:03 +0200] "GET / HTTP/1.1" 200 5 "-" "x" {"9" * 40}.5',
         "garbage",
     ]
     log = tmp_path / "access.log"

@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cramjam
 import httpx
@@ -48,7 +49,7 @@ from telemetry_fixtures import (
 
 from cadran.access import tokens
 from cadran.errors import ProjectError
-from cadran.telemetry import compaction, landing, settings
+from cadran.telemetry import compaction, landing, parts, settings
 from cadran.telemetry.landing import FullError, Record, WriteAhead
 from cadran.telemetry.records import BOUNDS
 
@@ -220,7 +221,20 @@ def test_headers_have_a_limit(process):
     address = process.address.removeprefix("http://").split(":")
     with socket.create_connection((address[0], int(address[1])), 10) as connection:
         connection.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000)
-        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 431")
+
+
+def test_a_connection_that_says_nothing_is_closed(tmp_path):
+    hasty = (
+        "import sys; from cadran.cli import main; from cadran.telemetry import collector;"
+        " collector._SECONDS = collector._SLACK = 0.2; sys.exit(main(['collect', '--port', '0']))"
+    )
+    command = [sys.executable, "-c", hasty]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as started:
+        address = started.stdout.readline().split()[1].removeprefix("http://").split(":")
+        with socket.create_connection((address[0], int(address[1])), 10) as silent:
+            assert silent.recv(1) == b""
+        started.terminate()
 
 
 def test_only_a_token_for_sending_sends(tmp_path):
@@ -298,6 +312,17 @@ def test_a_wrong_setting_is_named(tmp_path, text, sentence):
         settings.read(tmp_path, {})
 
 
+def test_a_file_that_somebody_named_must_exist(tmp_path, certificate):
+    tls = {"certificate": certificate[0], "key": tmp_path / "none.key"}
+    for flags in ({"tokens": Path("none.json")}, {"tls": tls}):
+        with pytest.raises(ProjectError, match=r"names .*none\.\w+, which does not exist"):
+            settings.read(tmp_path, flags)
+    (tmp_path / "cadran_tokens.json").symlink_to("none.json")
+    with pytest.raises(ProjectError, match="tokens of the collector names"):
+        settings.read(tmp_path, {})
+    assert settings.read(tmp_path, {}, runs=False).folder  # as a server reads it
+
+
 # Once, and never lost
 
 
@@ -366,6 +391,37 @@ def test_parts_written_before_a_crash_are_written_again_and_not_twice(tmp_path, 
     assert landed(tmp_path, "requests", "request_count") == []  # not committed: not given
     collected(tmp_path, body, spans(9, first=30))
     assert landed(tmp_path, "requests", "request_count") == [(3,)]
+
+
+def test_a_segment_that_cannot_be_landed_is_set_aside_and_holds_up_nobody(tmp_path, monkeypatch):
+    real, refused = parts.write, []
+
+    def refuse_the_first(folder, segment, rows):
+        if not refused:
+            refused.append(segment)
+            raise OverflowError("a value that no column holds")
+        real(folder, segment, rows)
+
+    monkeypatch.setattr(parts, "write", refuse_the_first)
+    first, second = spans(1), spans(1, 2, first=5)
+    collected(tmp_path, first)
+    collected(tmp_path, first, second)  # what is set aside is not taken again
+    assert landed(tmp_path, "requests", "request_count") == [(2,)]
+    (aside,) = (tmp_path / "wal").rglob("*.wal")
+    assert aside == tmp_path / "wal" / "aside" / f"{refused[0]}.wal"
+    assert [record.body for record in landing.records(aside)] == [first]
+
+
+def test_what_was_taken_is_landed_after_a_kill_though_the_limits_are_others(tmp_path):
+    process = Process(tmp_path, flush=60)
+    send = post("", gzip.compress(spans(*[1] * 5000)), content_encoding="gzip")
+    url = f"{process.address}/v1/traces"
+    assert httpx.post(url, content=send["content"], headers=send["headers"]).status_code == 200
+    process.kill()
+    (tmp_path / settings.FILE).write_text("{folder: landed, limits: {disk: 1, body: 0.01}}")
+    process.start()
+    process.stop()
+    assert landed(process.folder, "requests", "request_count") == [(5000,)]
 
 
 def test_killed_at_random_moments_under_load_all_that_was_answered_counts_once(tmp_path):

@@ -10,9 +10,8 @@ import time
 import httpx
 import pytest
 
-from cadran.access import authentication
+from cadran.access import authentication, connections
 from cadran.core.project import artifacts
-from cadran.server import connections
 from cadran.server.flight import server as flight
 from cadran.server.run import serving
 from cadran.server.settings import Settings
@@ -23,7 +22,7 @@ POSTED = b"POST /api/v1/query HTTP/1.1\r\nhost: localhost\r\ncontent-type: appli
 @pytest.fixture
 def hasty(monkeypatch):
     """A request has to come within half a second, which only tests of that may ask for."""
-    monkeypatch.setattr(connections, "SECONDS", 0.5)
+    monkeypatch.setattr(connections.Connection, "seconds", 0.5)
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from cadran.access import authorize, exposure
+from cadran.access.connections import Connection
 from cadran.audit.log import Counting
 from cadran.core.warehouse import Confinement
 from cadran.errors import ProjectError
 from cadran.server import health
-from cadran.server.connections import Connection
 from cadran.server.http import Hosts, ServerContext, address, host_names
 from cadran.serving import memory
 from cadran.serving.execution import MEGABYTE
@@ -119,7 +119,7 @@ def prepare(project: Project, settings: Settings) -> tuple[ServerContext, Counti
         cache_bytes=int(settings.cache * MEGABYTE),
         seconds=settings.seconds,
     )
-    snapshots.refresh(force=True)
+    snapshots.begin()
     service.gate.check(snapshots.current.layer)
     return ServerContext(service, authenticator, settings), counting
 
@@ -134,7 +134,7 @@ def _landed(project: Project) -> Path:
 
     if project.root is None:
         raise ProjectError("live needs a dbt project, whose models it runs: name its folder.")
-    return settings.read(project.root, {}).folder
+    return settings.read(project.root, {}, runs=False).folder
 
 
 @contextlib.contextmanager

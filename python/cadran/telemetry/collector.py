@@ -32,6 +32,7 @@ from starlette.routing import Route
 from cadran.access import exposure
 from cadran.access.authentication import Bearers
 from cadran.access.caller import Meter
+from cadran.access.connections import Connection
 from cadran.errors import LimitError, UnauthenticatedError
 from cadran.telemetry import uptime
 from cadran.telemetry.landing import FullError, Landing, Record
@@ -54,10 +55,11 @@ _NAMES = {number: name for name, number in _OTLP.items()}
 _READERS = {REMOTE_WRITE: "remote_write", EVENTS: "events", LINES: "log_tail"}
 _JSON, _GZIP, _SNAPPY = 1, 2, 4
 _PROTOBUF_TYPE, _JSON_TYPE = "application/x-protobuf", "application/json"
+_ANY = 1 << 40  # bytes
 _SECONDS = 30  # in which a body has to come
+_SLACK = 5.0  # seconds more until a connection is closed: the body is refused in OTLP before
 _GRACE = 5
 _KEEP_ALIVE = 75  # seconds: exporters send once a minute over one connection
-_CONNECTIONS = 1000
 _WAIT = {"Retry-After": "5"}
 # Of google.rpc.Code, which OTLP wants in what it answers.
 _CODES = {400: 3, 401: 16, 403: 7, 408: 4, 413: 3, 415: 3, 421: 3, 429: 8, 503: 14}
@@ -177,12 +179,12 @@ class Collector:
         return module.read(body, self._rules, received)  # type: ignore[no-any-return]
 
     def _decode(self, record: Record) -> Batch:
-        """Read a record again after a crash."""
-        body = self._unpack(record.body, record.form)
+        """Read a record again after a crash; it was taken, whatever the limit is now."""
+        body = self._unpack(record.body, record.form, _ANY)
         return self._read(record.kind, record.form, body, record.received)
 
-    def _unpack(self, packed: bytes, form: int) -> bytes:
-        most = self._rules.max_body
+    @staticmethod
+    def _unpack(packed: bytes, form: int, most: int) -> bytes:
         if form & _SNAPPY:
             from cadran.telemetry import remote_write
 
@@ -237,8 +239,8 @@ class Collector:
             raise LimitError("too many bodies are worked on: send again.", retry_after=1.0)
         self._bodies += 1
         try:
-            packed = await self._body(request)
-            batch = await self.take(kind, form, packed, self._unpack(packed, form))
+            packed, most = await self._body(request), self._rules.max_body
+            batch = await self.take(kind, form, packed, self._unpack(packed, form, most))
         finally:
             self._bodies -= 1
         if kind == REMOTE_WRITE:
@@ -432,12 +434,14 @@ def collect(settings: Settings, listening: Callable[[str, Collector], None]) -> 
     def fail() -> None:
         server.should_exit = True
 
+    class Limited(Connection):
+        longest_head = settings.limits.header
+        seconds = _SECONDS + _SLACK
+
     config = uvicorn.Config(
         collector.app(fail), host=settings.host, port=settings.port, log_level="warning",
         access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE,
-        timeout_keep_alive=_KEEP_ALIVE,
-        limit_concurrency=_CONNECTIONS, loop="uvloop",
-        http="h11", ws="none", h11_max_incomplete_event_size=settings.limits.header, **tls,
+        timeout_keep_alive=_KEEP_ALIVE, loop="uvloop", http=Limited, ws="none", **tls,
     )  # fmt: skip
     listener = config.bind_socket()
     server = _Server(config)

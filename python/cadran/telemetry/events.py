@@ -88,7 +88,10 @@ def read(body: bytes, rules: Rules, received: int) -> Batch:
     batch = Batch()
     earliest, latest = rules.window(received)
     for event in events if isinstance(events, list) else [events]:
-        row = row_of(event)
+        try:
+            row = row_of(event)
+        except OverflowError:
+            raise UnreadableError("a time lies outside the years that there are.") from None
         if event.type == "probe" and not instant(earliest) <= event.probed_at <= instant(latest):
             batch.reject(rules.outside)
             continue

@@ -140,7 +140,7 @@ def open_live(
     if manifest is not None:
         raise ProjectError("live needs a dbt project, whose models it runs: name its folder alone.")
     layer = open_layer(root, database=database)
-    store = opened(layer.project, layer.project, settings.read(root, {}).folder)
+    store = opened(layer.project, layer.project, settings.read(root, {}, runs=False).folder)
     store.warehouse.freshen = store.refresh
     return Layer(layer.project, plan_cache=plan_cache, opened=store.warehouse)
 

@@ -1,6 +1,7 @@
 """Written down before it is answered: write-ahead segments, and what becomes of them.
 
     wal/<segment>.wal                                     bodies as they came
+    wal/aside/<segment>.wal                               those that cannot be landed
     parts/<table>/date=2026-11-24/hour=09/<segment>.parquet   their rows, by table and hour
     state/<segment>.json                                  what changed in `State` by them
     telemetry/<table>/...                                 whole minutes for the build: `compaction`
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cadran.errors import CadranError, LimitError, ProjectError
 from cadran.formats.files import sync_folder, write_file
-from cadran.telemetry.records import Rows
+from cadran.telemetry.records import MOST, Rows
 from cadran.telemetry.settings import MEGABYTE
 from cadran.telemetry.state import RefusedPointError, State
 
@@ -85,6 +86,7 @@ class _Segment:
     opened: float
     rows: Rows
     size: int = 0
+    is_whole: bool = True
     changes: dict[str, dict[str, object]] = field(default_factory=dict)
 
 
@@ -366,6 +368,9 @@ class Landing:
             return
         if delta is None:
             return
+        if max(delta) > MOST:
+            batch.reject(f"a point of {point.service} counts {max(delta)}; it can have {MOST}.")
+            return
         if not rows.count_point(point, self.state.route(point.service, point.route), delta):
             batch.note(
                 f"histogram of {point.service} has no buckets at 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5"
@@ -411,8 +416,9 @@ class Landing:
                     continue
                 try:
                     batch = self._decode(record)
-                except ValueError as problem:  # it could be read when it was answered
-                    _LOG.error("%s: a body cannot be read again: %s", path, problem)
+                except Exception:  # noqa: BLE001 - it could be read when it was answered
+                    _LOG.exception("%s: a body cannot be read again", path)
+                    segment.is_whole = False
                     continue
                 requests = self.counts["requests"]
                 self._add(segment, record, batch)
@@ -441,7 +447,7 @@ class Landing:
                 try:
                     await asyncio.to_thread(self._land, segment)
                     break
-                except OSError as problem:
+                except (OSError, MemoryError) as problem:
                     _LOG.error("cannot land segment %s, will try again: %s", segment.id, problem)
                     await asyncio.sleep(_RETRY)
             self.committed = segment.id
@@ -455,10 +461,22 @@ class Landing:
     def _land(self, segment: _Segment) -> None:
         from cadran.telemetry import parts
 
-        parts.write(self.folder, segment.id, segment.rows)
+        try:
+            parts.write(self.folder, segment.id, segment.rows)
+        except (OSError, MemoryError):
+            raise
+        except Exception:  # noqa: BLE001 - those that follow must not wait for it
+            _LOG.exception("segment %s cannot be landed", segment.id)
+            segment.is_whole = False
         content = json.dumps(segment.changes).encode()
         write_file(self.folder / "state" / f"{segment.id}.json", lambda aside: _put(aside, content))
-        (self.folder / "wal" / f"{segment.id}.wal").unlink(missing_ok=True)
+        written = self.folder / "wal" / f"{segment.id}.wal"
+        if segment.is_whole:
+            written.unlink(missing_ok=True)
+        else:  # what follows is landed all the same
+            (written.parent / "aside").mkdir(exist_ok=True)
+            written.replace(written.parent / "aside" / written.name)
+            self.counts["segments_aside"] += 1
 
     def _merge_states(self) -> None:
         """Replace the changes that are written down by one whole state."""

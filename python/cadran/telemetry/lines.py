@@ -15,6 +15,7 @@ _REQUEST_TIME, _IDENTIFIER = re.compile(access_log.REQUEST_TIME), re.compile(acc
 _ORIGIN, _PATH = re.compile(r"^[a-zA-Z]+://[^/]*"), re.compile(r"^[^?#]*")
 _MALFORMED = "(malformed)"
 _LONGEST = 100_000  # characters of a line
+_LONGEST_TIME = 10**12  # seconds of a request
 
 
 def request(service: str, line: str, key: str) -> Request | None:
@@ -28,7 +29,7 @@ def request(service: str, line: str, key: str) -> Request | None:
     target = _REQUEST.match(match[2])
     time = _REQUEST_TIME.search(match[4] or "")
     duration = None
-    if time:
+    if time and Decimal(time[1]) < _LONGEST_TIME:
         milliseconds = (Decimal(time[1]) * 1000).to_integral_value(ROUND_HALF_UP)
         duration = int(milliseconds) * MILLISECOND
     return Request(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from cadran.telemetry import lines
 from cadran.telemetry.records import (
+    MOST,
     NO_ROUTE,
     Batch,
     Point,
@@ -114,7 +116,7 @@ def traces(body: bytes, rules: Rules, received: int, *, is_json: bool) -> Batch:
                 batch.requests.append(
                     Request(
                         service, _route(attributes, span.name), start,
-                        _first(attributes, _METHODS), status, end - start, is_timeout, weight,
+                        _method(attributes), status, end - start, is_timeout, weight,
                         f"{span.trace_id.hex()}-{span.span_id.hex()}",
                     )
                 )  # fmt: skip
@@ -268,7 +270,7 @@ class _MetricReader:
 
     def _sum(self, point: NumberDataPoint) -> tuple[int, ...] | None:
         value = point.as_double if point.WhichOneof("value") == "as_double" else point.as_int
-        if value < 0 or value != int(value):
+        if not 0 <= value < math.inf or value != int(value):
             self._batch.reject(f"{self._metric.name} counts {value}; a count is a whole number.")
             return None
         return (int(value),)
@@ -382,6 +384,11 @@ def _route(attributes: Attributes[str, str], name: str) -> str:
     return short(name) or NO_ROUTE
 
 
+def _method(attributes: Attributes[str, str]) -> str | None:
+    method = _first(attributes, _METHODS)
+    return None if method is None else short(method)
+
+
 def _outcome(
     attributes: Attributes[str, str], names: tuple[str, ...] = _STATUSES
 ) -> tuple[int | None, bool]:
@@ -413,7 +420,7 @@ def _logged(service: str, record: Any, key: str) -> Request | None:
     nanoseconds = int(seconds * 1e9) if seconds is not None and 0 <= seconds < 1e6 else None  # noqa: PLR2004
     return Request(
         service, _route(attributes, ""), record.time_unix_nano or record.observed_time_unix_nano,
-        _first(attributes, _METHODS), status or 200, nanoseconds, is_timeout, 1, key,
+        _method(attributes), status or 200, nanoseconds, is_timeout, 1, key,
     )  # fmt: skip
 
 
@@ -439,11 +446,13 @@ def _digest(pairs: list[tuple[str, str]]) -> str:
 
 @lru_cache(maxsize=1000)
 def _weight(trace_state: str, declared: float) -> int:
-    """How many requests a span stands for; 0 where that is no whole number."""
+    """How many requests a span stands for; 0 where that is no whole number that counts."""
     probability = _probability(trace_state)
-    weight = 1 / (declared if probability is None else probability)
-    near = round(weight)
-    return near if abs(weight - near) <= _NEAR * weight else 0
+    share = declared if probability is None else probability
+    if share * MOST < 1:
+        return 0
+    near = round(1 / share)
+    return near if abs(1 / share - near) <= _NEAR / share else 0
 
 
 def _probability(trace_state: str) -> float | None:
@@ -459,7 +468,7 @@ def _probability(trace_state: str) -> float | None:
                     return 1 - int(text[:14].ljust(14, "0"), 16) / _ALWAYS
                 if name == "p":
                     return float(2.0 ** -int(text))
-            except ValueError:
+            except (ValueError, OverflowError):
                 return None
     return None
 

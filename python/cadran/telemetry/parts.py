@@ -18,7 +18,7 @@ from cadran.formats.files import write_file
 from cadran.telemetry.records import CELL, HOUR, MILLISECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from cadran.telemetry.records import Request, Rows
@@ -63,18 +63,27 @@ SCHEMAS = {
 
 
 def write(folder: Path, segment: str, rows: Rows) -> None:
-    """Write the rows of a segment to its parts.
+    """Write the rows of a segment to its parts, or none of them where they are no rows of a table.
 
     Raises:
         OSError: the disk refuses.
+        ValueError, OverflowError: a value does not fit its column.
     """
+    for path, table in list(_parts(folder, segment, rows)):
+        save(path, table)
+
+
+def _parts(folder: Path, segment: str, rows: Rows) -> Iterator[tuple[Path, pa.Table]]:
+    def part(table: str, hour: int | None, made: pa.Table) -> tuple[Path, pa.Table]:
+        return place(folder, table, hour) / f"{segment}.parquet", made
+
     by_hour: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for (service, route, minute), cell in rows.cells.items():
         by_hour[minute // HOUR].append((service, route, minute // 1000, *cell))
     for hour, cells in by_hour.items():
-        _write(folder, "requests", hour, segment, _table(CELLS, zip(*cells, strict=True)))
+        yield part("requests", hour, _table(CELLS, zip(*cells, strict=True)))
     for hour, requests in rows.lines.items():
-        _write(folder, "request_lines", hour, segment, _lines(requests))
+        yield part("request_lines", hour, _lines(requests))
     for table, entries in rows.tables.items():
         schema = SCHEMAS[table]
         if table == "probes":
@@ -82,9 +91,9 @@ def write(folder: Path, segment: str, rows: Rows) -> None:
             for row in entries:
                 hours[int(row["probed_at"].timestamp() * 1e9) // HOUR].append(row)
             for hour, probes in hours.items():
-                _write(folder, table, hour, segment, pa.Table.from_pylist(probes, schema))
+                yield part(table, hour, pa.Table.from_pylist(probes, schema))
         else:
-            _write(folder, table, None, segment, pa.Table.from_pylist(entries, schema))
+            yield part(table, None, pa.Table.from_pylist(entries, schema))
 
 
 def place(folder: Path, table: str, hour: int | None) -> Path:
@@ -125,10 +134,6 @@ def segment_of(name: str) -> str:
 def save(path: Path, table: pa.Table) -> None:
     """Write a table so that it is there wholly or not at all."""
     write_file(path, lambda aside: pq.write_table(table, aside, compression="zstd"))
-
-
-def _write(folder: Path, table: str, hour: int | None, segment: str, rows: pa.Table) -> None:
-    save(place(folder, table, hour) / f"{segment}.parquet", rows)
 
 
 def _table(schema: pa.Schema, columns: Iterable[Any]) -> pa.Table:

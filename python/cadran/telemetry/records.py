@@ -36,6 +36,7 @@ _REACHED = [range(len(COUNTS) + first, GAPS) for first in range(len(BOUNDS) + 1)
 ROUTES = 200  # of a service; further ones are `other`
 NO_ROUTE = "(no route)"
 SERVER_ERROR, CLIENT_ERROR, NO_STATUS = 500, 400, 600
+MOST = (1 << 31) - 1  # requests in one entry, as the contract's integers hold
 _AHEAD = HOUR  # a clock may be ahead by so much
 _REASONS = 100
 _NAME = 500  # characters of a route, a method, a region

@@ -207,15 +207,16 @@ def service_id(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:200]
 
 
-def read(root: Path, flags: dict[str, Any]) -> Settings:
+def read(root: Path, flags: dict[str, Any], *, runs: bool = True) -> Settings:
     """The settings of a collector.
 
     Args:
         root: the folder that paths in the file are relative to.
         flags: what the command line says; None means nothing.
+        runs: whether a collector will run by them, which needs the files that they name.
 
     Raises:
-        ProjectError: a key is unknown, or holds what it cannot hold.
+        ProjectError: a key is unknown, holds what it cannot hold, or names a file that lacks.
     """
     path = root / FILE
     content = strict_yaml.read(path, ProjectError) if path.exists() else None
@@ -224,7 +225,14 @@ def read(root: Path, flags: dict[str, Any]) -> Settings:
         content = {**(content or {}), **values}
     settings = strict_yaml.parsed_as(Settings, content, str(path), ProjectError)
     placed: dict[str, Any] = {"folder": root / settings.folder, "tokens": root / settings.tokens}
+    # Without tokens anybody on this machine may send: who named a file meant it.
+    is_named = "tokens" in settings.model_fields_set or placed["tokens"].is_symlink()
+    named = {"tokens": placed["tokens"]} if is_named else {}
     if settings.tls:
         files = {"certificate": root / settings.tls.certificate, "key": root / settings.tls.key}
         placed["tls"] = Tls(**files)
+        named |= files
+    for key, place in named.items():
+        if runs and not place.exists():
+            raise ProjectError(f"{key} of the collector names {place}, which does not exist.")
     return settings.model_copy(update=placed)

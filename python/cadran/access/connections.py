@@ -16,21 +16,27 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 if TYPE_CHECKING:
     import asyncio
 
-LONGEST_HEAD = 65_536  # bytes of a request's line and headers
-SECONDS = 20.0  # in which a request has to come, from its first byte or the connection on
 STALLED = 60.0  # seconds after which a client that takes no more of its answer is left
 MOST = 1000  # connections at the same time
 _LINGER = 1.0  # seconds in which a client may read why it was refused
 _SLICE = 65_536
 _DETAILS = {
     408: "The request did not come whole in time.",
-    431: f"The line and the headers of the request have more than {LONGEST_HEAD:,} bytes.",
+    431: "The line and the headers of the request have more than {longest_head:,} bytes.",
     503: "There are too many connections: try again in a moment.",
 }
 
 
 class Connection(HttpToolsProtocol):
-    """One connection, as uvicorn holds it, with an end to everything."""
+    """One connection, as uvicorn holds it, with an end to everything.
+
+    Attributes:
+        longest_head: bytes of a request's line and headers.
+        seconds: in which a request has to come, from its first byte or the connection on.
+    """
+
+    longest_head = 65_536
+    seconds = 20.0
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         """Begin without a byte."""
@@ -64,10 +70,10 @@ class Connection(HttpToolsProtocol):
             super().data_received(part)
             if self._in_head:
                 self._head += len(part) if began_in_head else 0
-                if self._head > LONGEST_HEAD:
+                if self._head > self.longest_head:
                     self._refuse(431)
-        idle = self.cycle is None or self.cycle.response_complete
-        if (self._in_message or idle) and self._deadline is None:
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if (self._in_message or is_idle) and self._deadline is None:
             self._await_request()
 
     def on_message_begin(self) -> None:
@@ -79,7 +85,7 @@ class Connection(HttpToolsProtocol):
         """The head is whole: work on it unless it is too long."""
         self._in_head = False
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > LONGEST_HEAD:
+        if size > self.longest_head:
             self._refuse(431)
         elif not self._refused:
             super().on_headers_complete()
@@ -109,7 +115,7 @@ class Connection(HttpToolsProtocol):
 
     def _await_request(self) -> None:
         if not self._refused:
-            self._deadline = self.loop.call_later(SECONDS, self._late)
+            self._deadline = self.loop.call_later(self.seconds, self._late)
 
     def _came(self) -> None:
         if self._deadline is not None:
@@ -136,7 +142,8 @@ class Connection(HttpToolsProtocol):
         self._came()
         self._unset_keepalive_if_required()
         title = HTTPStatus(status).phrase
-        body = json.dumps({"title": title, "status": status, "detail": _DETAILS[status]}).encode()
+        detail = _DETAILS[status].format(longest_head=self.longest_head)
+        body = json.dumps({"title": title, "status": status, "detail": detail}).encode()
         head = (
             f"HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
