@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -228,15 +228,11 @@ def test_a_build_that_failed_or_is_under_way_is_not_taken_over(service, home):
     write(home, MARKS.format("building"))
     with pytest.raises(WarehouseError, match="marked 'building'"):
         service.snapshots.refresh()
-    held = "import duckdb,sys; c = duckdb.connect(sys.argv[1]); print(1, flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", held, home / "tiny.duckdb"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    ) as writer:  # fmt: skip
-        writer.stdout.readline()
-        with pytest.raises(WarehouseError, match="held by another process"):
-            service.snapshots.refresh()
-        writer.communicate(b"\n")
+    with (
+        held(home / "tiny.duckdb"),
+        pytest.raises(WarehouseError, match="held by another process"),
+    ):
+        service.snapshots.refresh()
     assert revenue(service.ask(asked(), BY_MONTH)) == ["30.30", "121.20"]
     write(home, MARKS.format("finished"))
     assert service.snapshots.refresh()
@@ -288,14 +284,72 @@ def test_builds_go_on_under_clients_without_an_error_or_a_mixed_answer(service, 
 
 
 def test_copies_of_servers_that_were_killed_are_removed(service, home):
-    left = home / "target" / "cadran" / "serving" / "999999999"
+    serving = home / "target" / "cadran" / "serving"
+    left = serving / "1-abcd" / "1"
     left.mkdir(parents=True)
     service.snapshots.refresh(force=True)
     assert not left.exists()
-    kept = home / "target" / "cadran" / "serving" / str(os.getpid())
-    assert kept.exists()
+    (kept,) = serving.iterdir()
     service.close()
     assert not kept.exists()
+
+
+@pytest.fixture
+def begun(found):
+    """Begins a server's states, and ends them with the test."""
+    stores = []
+
+    def begin():
+        stores.append(SnapshotStore(found, confined=Confinement()))
+        stores[-1].begin()
+        return stores[-1]
+
+    yield begin
+    for store in stores:
+        store.close()
+
+
+def by_month(store):
+    with store.layer() as layer:
+        return [str(row["revenue"]) for row in layer.answer(BY_MONTH).to_arrow().to_pylist()]
+
+
+@contextlib.contextmanager
+def held(file):
+    """While another process writes a file, as a build does."""
+    code = "import duckdb,sys; c = duckdb.connect(sys.argv[1]); print(1, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        writer.stdout.readline()
+        yield
+        writer.communicate(b"\n")
+
+
+def test_a_server_that_begins_beside_a_build_serves_what_a_killed_one_had(begun, home):
+    killed = begun()
+    killed._copies._lock.close()  # as the system does for a process that ends
+    write(home, "update shop.orders set amount = 1;" + MARKS.format("building"))
+    with held(home / "tiny.duckdb"):
+        first = begun()
+    assert first.current.id == killed.current.id
+    assert by_month(first) == ["30.30", "121.20"]
+    assert "held by another process" in first.problem
+    first._copies._lock.close()
+    second = begun()  # the build was killed as well
+    assert by_month(second) == ["30.30", "121.20"]
+    assert "marked 'building'" in second.problem
+    write(home, MARKS.format("finished"))
+    assert second.refresh()
+    assert (by_month(second), second.problem) == (["2.00", "3.00"], "")
+
+
+def test_a_server_that_finds_a_build_half_done_and_nothing_else_says_so(begun, home):
+    write(home, "update shop.orders set amount = 1;" + MARKS.format("building"))
+    store = begun()
+    assert by_month(store) == ["2.00", "3.00"]
+    assert "marked 'building'" in store.problem
+    assert not list(home.glob("target/cadran/serving/*/*/state.json"))  # nobody takes it for whole
 
 
 def test_the_warehouse_of_a_server_reaches_no_file_and_changes_no_setting(service, home):

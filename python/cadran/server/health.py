@@ -46,9 +46,11 @@ def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
         return JSONResponse({"status": "live"})
 
     async def ready(_: Request) -> Response:
-        state = server_context.service.snapshots.current
-        stale = await server_context.run(server_context.service.snapshots.stale)
-        warning = {"stale": stale} if stale else {}
+        snapshots = server_context.service.snapshots
+        state = snapshots.current
+        stale = await server_context.run(snapshots.stale)
+        warnings = {"stale": stale, "behind": snapshots.problem}
+        warning = {name: sentence for name, sentence in warnings.items() if sentence}
         hot = state.hot
         live = {"live": {"from": instant(hot.cut), "late": dict(hot.late)}} if hot else {}
         return JSONResponse({"status": "ready", "state": state.id, **warning, **live})

@@ -12,15 +12,12 @@ import contextlib
 import datetime as dt
 import hashlib
 import logging
-import os
-import secrets
 import shutil
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from cadran.access.gate import Allowed
@@ -30,12 +27,14 @@ from cadran.core.project.artifacts import Project
 from cadran.core.semantics.governed import TIME
 from cadran.core.warehouse import Address, Remote
 from cadran.core.warehouse.postgres_builds import DatabaseSource, ServedPostgres
-from cadran.core.warehouse.snapshot import FileSource, opened
-from cadran.errors import ProjectError, WarehouseError
+from cadran.core.warehouse.snapshot import FileSource, UnfinishedBuildError, opened
+from cadran.errors import BusyError, ProjectError, WarehouseError
 from cadran.formats import periods
+from cadran.serving.copies import Copies, seal, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
+    from pathlib import Path
 
     from cadran.core.query.request import Query
     from cadran.core.result import Break, Result
@@ -147,7 +146,13 @@ class Snapshot:
 
 
 class SnapshotStore:
-    """The state that is served now, and those before it that still answer."""
+    """The state that is served now, and those before it that still answer.
+
+    Attributes:
+        problem: why that is not the last build, where it is not.
+        listeners: called with each state that takes over.
+        move_listeners: called with a state whose live rows moved.
+    """
 
     def __init__(
         self,
@@ -172,14 +177,12 @@ class SnapshotStore:
         self._every = every
         self._landed = landed
         home = project.semantic_manifest_path.parent / "cadran" / "serving"
-        self._home = folder or home
-        # One folder for each: two servers of a project in one process end apart.
-        self._folder = self._home / str(os.getpid()) / secrets.token_hex(4)
+        self._copies = Copies(folder or home)
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._current: Snapshot | None = None
         self._stamp: object = None
-        self._last_problem = ""
+        self.problem = ""
         self._number = 0
         self._looked = (-_LOOK_EVERY, 0, "")
         self._closing = False
@@ -240,20 +243,21 @@ class SnapshotStore:
         assert self._current is not None  # noqa: S101 - `refresh` made one or raised
         return self._current
 
-    def refresh(self, *, force: bool = False) -> bool:
+    def refresh(self, *, force: bool = False, left: Path | None = None) -> bool:
         """Take over what was built since, if its build has ended well; returns whether it did.
 
         Args:
             force: take it whatever became of the last build.
+            left: the state that a server before has left, which is taken instead.
 
         Raises:
             WarehouseError: it is being written, or did not end well; the state of now stays.
         """
         with self._making:
-            stamp = self._source.stamp()
+            stamp = self._source.stamp() if left is None else None
             if stamp == self._stamp and self._current is not None:
                 return False
-            fresh = self._make(unfinished=force)
+            fresh = self._make(unfinished=force, left=left)
             lost = self._current.tables & fresh.wanted - fresh.tables if self._current else set()
             if lost:
                 _remove(fresh)
@@ -270,10 +274,41 @@ class SnapshotStore:
                     previous.is_current = False
         if previous is not None and idle:
             _remove(previous)
+        self._copies.sweep()
+        self.problem = ""
         _LOG.info("serving state %s", fresh.id)
         for listener in self.listeners:
             listener(fresh)
         return True
+
+    def begin(self) -> None:
+        """Make the first state: of the last build, if that has ended well.
+
+        If it is under way or did not, of the build before, where a server that was killed has left
+        its copy of it; else whatever there is.
+
+        Raises:
+            WarehouseError: there is none.
+        """
+        left = self._copies.left()
+        self._copies.sweep(but=left)
+        try:
+            self.refresh()
+        except WarehouseError as problem:
+            is_building = isinstance(problem, (BusyError, UnfinishedBuildError))
+            if left is not None and is_building and isinstance(self._source, FileSource):
+                with contextlib.suppress(OSError):  # of other models, or another server was quicker
+                    self.refresh(left=left)
+                    self._say("serving the build before", problem)
+                    return
+            self.refresh(force=True)
+            self._say("serving what there is", problem)
+
+    def _say(self, what: str, problem: Exception) -> None:
+        """Log once why the last build is not served, or not as it should be."""
+        if str(problem) != self.problem:
+            _LOG.warning("%s: %s", what, problem)
+        self.problem = str(problem)
 
     def stale(self) -> str:
         """What says that the definitions served are older than the project's files; else empty.
@@ -322,9 +357,7 @@ class SnapshotStore:
         if state is not None:
             state.layer.close()
         self._source.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self._folder.parent.rmdir()  # unless another one of this process stands there
+        self._copies.close()
 
     def _follow(self) -> None:
         last_problem = ""
@@ -352,30 +385,27 @@ class SnapshotStore:
                 continue
             try:
                 self.refresh(force=self._forced)
-                self._last_problem, self._forced = "", False
+                self._forced = False
             except (WarehouseError, ProjectError, OSError) as problem:
-                # Being written, or not built well: the state of now goes on. Said once.
-                if str(problem) != self._last_problem:
-                    _LOG.warning("still serving the state before: %s", problem)
-                self._last_problem = str(problem)
+                # Being written, or not built well: the state of now goes on.
+                self._say("still serving the state before", problem)
 
-    def _make(self, *, unfinished: bool) -> Snapshot:
-        _sweep(self._home)
+    def _make(self, *, unfinished: bool, left: Path | None) -> Snapshot:
         self._number += 1
-        folder = self._folder / str(self._number)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._copies.new() if left is None else self._copies.adopted(left)
+        known = {} if left is None else sealed(folder)
         target = folder / "warehouse.duckdb"
         fresh = Project(
             self._project.semantic_manifest_path, self._project.database, self._project.root
         )
-        parsed_at = dbt.parsed_at(fresh)
+        parsed_at = known.get("parsed_at", dbt.parsed_at(fresh))
         try:
             origin, served = self._source, None
             if isinstance(origin, DatabaseSource):
                 served = origin.take(unfinished=unfinished, confined=self._confined)
-            else:
+            elif left is None:
                 origin.take(target, fresh.marks_schema, unfinished=unfinished)
-            for name in _ARTEFACTS:
+            for name in _ARTEFACTS if left is None else ():
                 source = fresh.semantic_manifest_path.with_name(name)
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(source, folder / name)
@@ -385,7 +415,7 @@ class SnapshotStore:
             )  # fmt: skip
             stamp = self._confirmed(served)
             text = f"{copied.fingerprint} {stamp}"
-            identity = hashlib.sha256(text.encode()).hexdigest()[:16]
+            identity = known.get("id", hashlib.sha256(text.encode()).hexdigest()[:16])
             confined = self._confined and replace(self._confined, spill=folder / "spill")
             hot = self._hot(fresh, copied, confined, served)
             warehouse: Warehouse = (
@@ -399,6 +429,8 @@ class SnapshotStore:
                 for model in copied.semantic_manifest["semantic_models"]
                 if (relation := model["node_relation"])
             )
+            if served is None and not unfinished:
+                seal(folder, {"id": identity, "parsed_at": parsed_at})
             return Snapshot(
                 identity, layer, folder, wanted, wanted & there, parsed_at=parsed_at, hot=hot
             )
@@ -435,10 +467,3 @@ def _remove(state: Snapshot) -> None:
     state.layer.close()
     if state.folder is not None:
         shutil.rmtree(state.folder, ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what servers that are no more have left."""
-    for entry in folder.glob("*"):
-        if entry.name.isdigit() and not Path(f"/proc/{entry.name}").exists():
-            shutil.rmtree(entry, ignore_errors=True)

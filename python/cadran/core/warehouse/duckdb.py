@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.warehouse import dialects
 from cadran.core.warehouse.dialects import literal, quoted
-from cadran.errors import LimitError, StoppedError, WarehouseError
+from cadran.errors import BusyError, LimitError, StoppedError, WarehouseError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -273,7 +273,8 @@ class DuckDB:
                     time.sleep(_PAUSE)
                     continue
                 waited = f" Waited {wait:g} s." if wait else ""
-                raise WarehouseError(self._refusal(error) + waited) from error
+                kind = BusyError if _is_held_elsewhere(error) else WarehouseError
+                raise kind(self._refusal(error) + waited) from error
             return root
 
     def _attach(self, root: duckdb.DuckDBPyConnection, mode: str) -> None:
@@ -297,7 +298,7 @@ class DuckDB:
 
         says = str(error).strip().splitlines()[0]
         text = says.casefold()
-        if "lock" in text and "conflict" in text:
+        if _is_held_elsewhere(error):
             return (
                 f"{self.path} is held by another process, probably a build or a board: DuckDB lets"
                 f" no one read while another process writes, nor write while another reads. Wait"
@@ -426,6 +427,12 @@ def whole_numbers(
 
 def _whole_type(kind: str, *, wide: bool) -> str:
     return "decimal(38, 0)" if wide and kind in {"HUGEINT", "UHUGEINT", "UBIGINT"} else "bigint"
+
+
+def _is_held_elsewhere(error: Exception) -> bool:
+    """Whether another process has the file."""
+    text = str(error).strip().partition("\n")[0].casefold()
+    return "lock" in text and "conflict" in text
 
 
 def _is_held_here(error: Exception) -> bool:
