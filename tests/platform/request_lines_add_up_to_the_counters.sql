@@ -1,5 +1,6 @@
 {#- Where raw request lines exist, they add up by minute to the counters of that minute: requests,
-    5xx, timeouts, 4xx and, where every duration is known, each latency bucket. -#}
+    5xx, timeouts, 4xx and, where every duration is known, each latency bucket. The last two hours
+    may have landed between the two, and are left to the next build. -#}
 with
 
 lines_by_minute as (
@@ -36,6 +37,7 @@ lines_by_minute as (
         ) as le_5000_count,
         sum(case when duration_ms > 5000 then 1 else 0 end) as gt_5000_count
     from {{ ref('fct_request_lines') }}
+    where {{ cadran.has_settled('minute_at') }}
     group by service_id, route, minute_at
 ),
 
