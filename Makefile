@@ -7,6 +7,7 @@ TARGET ?= $(CADRAN_TARGET)
 SOAK ?= 10
 PYTHONS ?= 3.12 3.13 3.14
 QUESTIONS ?= 20000
+SEED ?= 1
 PREAGGREGATED ?= 2000
 ROWS ?= 20000000
 
@@ -139,8 +140,9 @@ bench-server: .venv/.stamp ## Speed of `cadran serve` against the layer in proce
 	@command -v wrk > /dev/null || apt-get install -y -qq wrk > /dev/null
 	@.venv/bin/python benchmarks/server.py --soak $(SOAK)
 
-test-random: .venv/.stamp ## Random questions against MetricFlow's own rows (QUESTIONS=20000)
-	@.venv/bin/python python/tests/random_questions.py --questions $(QUESTIONS) \
+test-random: .venv/.stamp ## Random questions against MetricFlow's own rows (QUESTIONS=20000, SEED, SUITE=folder, RECORD=file)
+	@.venv/bin/python python/tests/random_questions.py --questions $(QUESTIONS) --seed $(SEED) \
+		$(if $(SUITE),--suite $(SUITE)) $(if $(RECORD),--record $(RECORD)) \
 		--database warehouse.duckdb target/semantic_manifest.json
 
 test-preaggregates: .venv/.stamp ## Random questions with and without pre-aggregates (PREAGGREGATED=2000)
@@ -159,9 +161,9 @@ bench-collector: .venv/.stamp ## Speed of `cadran collect`: events a second, ack
 bench-live: .venv/.stamp ## From an event to its SLO's status: lag, ticks, memory (needs `make demo`)
 	@.venv/bin/python benchmarks/live.py
 
-test-kills: .venv/.stamp ## Kill collector and server 20 times under load: what was acknowledged counts once
-	@CADRAN_TEST_KILLS=20 .venv/bin/python -m pytest python/tests/test_collect_server.py \
-		python/tests/test_hot.py -k killed_at_random
+test-kills: .venv/.stamp ## Kill collector, server and builds 20 times under load: what was acknowledged counts once (10 minutes)
+	@CADRAN_TEST_KILLS=20 .venv/bin/python -m pytest -s python/tests/test_live_killed.py \
+		python/tests/test_collect_server.py python/tests/test_hot.py -k killed
 
 test-live-chain: .venv/.stamp ## Collector, server, demo and a real Alertmanager together, killed on the way (8 minutes)
 	@CADRAN_TEST_CHAIN=1 .venv/bin/python -m pytest -s python/tests/test_live_chain.py

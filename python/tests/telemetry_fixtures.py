@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -203,6 +204,50 @@ class Process:
     def stop(self):
         self.process.terminate()
         assert self.process.wait(60) == 0, self.errors.read_text()
+
+
+FILES = ("dbt_project.yml", "vars.yml", "profiles.yml", "cadran_checks.yml", "cadran_names.yml",
+         "models", "macros", "metrics", "semantic_models", "seeds", "tests", "contracts",
+         "versions", "kpi.lock")  # fmt: skip
+
+
+def project_at(folder, root, demo):
+    """The demo's project in a folder, with a warehouse of its own."""
+    assert demo.returncode == 0, demo.log[-3000:]
+    for name in FILES:
+        if (root / name).exists():
+            (folder / name).symlink_to(root / name)
+    shutil.copytree(demo.target, folder / "target")
+    shutil.copy(demo.database, folder / "warehouse.duckdb")
+    return folder
+
+
+class Server:
+    """`cadran serve --live` as a process of its own, on one port."""
+
+    def __init__(self, home, *options):
+        self.home, self.options, self.port = home, options, 0
+        self.log = home / "server.log"
+        self.start()
+
+    def start(self):
+        command = [
+            sys.executable, "-m", "cadran", "serve", "--live", *self.options,
+            "--port", str(self.port), "--flight-port", "0", "--project-dir", self.home,
+        ]  # fmt: skip
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.home,
+                env=os.environ | {"CADRAN_DATABASE": str(self.home / "warehouse.duckdb")},
+            )  # fmt: skip
+        line = self.process.stdout.readline()
+        assert line.startswith("HTTP"), self.log.read_text()[-3000:]
+        self.address = line.split()[1]
+        self.port = int(self.address.rpartition(":")[2])
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
 
 def as_json(export):

@@ -10,7 +10,6 @@ import datetime as dt
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,13 +18,14 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 from itertools import pairwise
 from types import SimpleNamespace
+from unittest import mock
 
 import duckdb
 import httpx
 import pytest
 import yaml
 from alert_lab import SECRET, Hook
-from telemetry_fixtures import Process
+from telemetry_fixtures import Process, Server, project_at
 from test_alerts_prometheus import wait_for, with_alertmanager
 
 from cadran.reliability.alerts.store import Store
@@ -41,21 +41,12 @@ LEAST_UNITS, LEAST_BAD = 100, 5  # of the policy: below, a tier stays silent
 # Seconds between kills: in the outage, and while tiers resolve.
 KILLS = ((25, 55), (90, 110), (60, 90))
 MINUTE = dt.timedelta(minutes=1)
-FILES = ("dbt_project.yml", "vars.yml", "profiles.yml", "cadran_checks.yml", "cadran_names.yml",
-         "models", "macros", "metrics", "semantic_models", "seeds", "tests", "contracts",
-         "versions", "kpi.lock")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def home(demo, project_root, tmp_path_factory):
     """The demo's project with a warehouse of its own, whose tiers have short windows."""
-    assert demo.returncode == 0, demo.log[-3000:]
-    folder = tmp_path_factory.mktemp("home")
-    for name in FILES:
-        if (project_root / name).exists():
-            (folder / name).symlink_to(project_root / name)
-    shutil.copytree(demo.target, folder / "target")
-    shutil.copy(demo.database, folder / "warehouse.duckdb")
+    folder = project_at(tmp_path_factory.mktemp("home"), project_root, demo)
     with duckdb.connect(folder / "warehouse.duckdb") as db:
         for tier, (long, short) in WINDOWS.items():
             db.execute(
@@ -69,35 +60,6 @@ def log(text):
     """Say how far it is."""
     sys.stdout.write(f"{dt.datetime.now(dt.UTC):%H:%M:%S}  {text}\n")
     sys.stdout.flush()
-
-
-class Server:
-    """`cadran serve --live --alerts` as a process of its own, on one port."""
-
-    def __init__(self, home):
-        self.home, self.port = home, 0
-        self.start()
-
-    def start(self):
-        command = [
-            sys.executable, "-m", "cadran", "serve", "--live", "--alerts", "alerts.yml",
-            "--port", str(self.port), "--flight-port", "0", "--project-dir", self.home,
-        ]  # fmt: skip
-        with (self.home / "server.log").open("a") as log:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.home,
-                env=os.environ | {
-                    "CADRAN_DATABASE": str(self.home / "warehouse.duckdb"), "HOOK_SECRET": SECRET,
-                },
-            )  # fmt: skip
-        line = self.process.stdout.readline()
-        assert line.startswith("HTTP"), (self.home / "server.log").read_text()[-3000:]
-        self.address = line.split()[1]
-        self.port = int(self.address.rpartition(":")[2])
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def demo_sends(address, *arguments):
@@ -194,7 +156,8 @@ def ran(home, tool, tmp_path_factory):
         }  # fmt: skip
         (home / "alerts.yml").write_text(yaml.safe_dump(rules))
         with contextlib.ExitStack() as running:
-            collector, server = Process(home), Server(home)
+            running.enter_context(mock.patch.dict(os.environ, {"HOOK_SECRET": SECRET}))
+            collector, server = Process(home), Server(home, "--alerts", "alerts.yml")
             for process in (collector, server):
                 running.callback(process.kill)
             log("collector and server listen")
