@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import subprocess
@@ -10,15 +11,19 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from cadran.access.caller import LOCAL, Caller, Limits
 from cadran.core.project import artifacts
 from cadran.core.query.request import Query
 from cadran.core.warehouse import Confinement
 from cadran.errors import LimitError, StoppedError, UnknownNameError, WarehouseError
+from cadran.server.health import routes
 from cadran.serving.execution import Cache, Cancellation
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
@@ -348,7 +353,9 @@ def test_a_server_that_finds_a_build_half_done_and_nothing_else_says_so(begun, h
     write(home, "update shop.orders set amount = 1;" + MARKS.format("building"))
     store = begun()
     assert by_month(store) == ["2.00", "3.00"]
-    assert "marked 'building'" in store.problem
+    context = SimpleNamespace(service=SimpleNamespace(snapshots=store), run=asyncio.to_thread)
+    told = TestClient(Starlette(routes=routes(context, None))).get("/health").json()
+    assert "marked 'building'" in told["behind"]
     assert not list(home.glob("target/cadran/serving/*/*/state.json"))  # nobody takes it for whole
 
 
