@@ -49,7 +49,7 @@ def routes(server_context: ServerContext, counting: Counting) -> list[Route]:
         snapshots = server_context.service.snapshots
         state = snapshots.current
         stale = await server_context.run(snapshots.stale)
-        warnings = {"stale": stale, "behind": snapshots.problem}
+        warnings = {"stale": stale, "behind": snapshots.behind}
         warning = {name: sentence for name, sentence in warnings.items() if sentence}
         hot = state.hot
         live = {"live": {"from": instant(hot.cut), "late": dict(hot.late)}} if hot else {}

@@ -26,9 +26,10 @@ from cadran.core.project import dbt
 from cadran.core.project.artifacts import Project
 from cadran.core.semantics.governed import TIME
 from cadran.core.warehouse import Address, Remote
+from cadran.core.warehouse.duckdb import HeldError
 from cadran.core.warehouse.postgres_builds import DatabaseSource, ServedPostgres
 from cadran.core.warehouse.snapshot import FileSource, UnfinishedBuildError, opened
-from cadran.errors import BusyError, ProjectError, WarehouseError
+from cadran.errors import ProjectError, WarehouseError
 from cadran.formats import periods
 from cadran.serving.copies import Copies, seal, sealed
 
@@ -51,6 +52,10 @@ select lower(table_schema) as schema, lower(table_name) as name from information
 _FINE = frozenset({"minute", "hour"})
 _MARGIN = dt.timedelta(days=2)  # between a day of a business calendar and an instant of UTC
 _QUESTIONS = 4096  # of which it is known what they read
+_TOLD: dict[type, str] = {
+    HeldError: "the warehouse is being written",
+    UnfinishedBuildError: "the last build did not end well",
+}
 _ARTEFACTS = ("semantic_manifest.json", "manifest.json")
 
 
@@ -150,6 +155,7 @@ class SnapshotStore:
 
     Attributes:
         problem: why that is not the last build, where it is not.
+        behind: the same for whoever asks, without names of this machine.
         listeners: called with each state that takes over.
         move_listeners: called with a state whose live rows moved.
     """
@@ -182,7 +188,7 @@ class SnapshotStore:
         self._making = threading.Lock()
         self._current: Snapshot | None = None
         self._stamp: object = None
-        self.problem = ""
+        self.problem = self.behind = ""
         self._number = 0
         self._looked = (-_LOOK_EVERY, 0, "")
         self._closing = False
@@ -275,7 +281,7 @@ class SnapshotStore:
         if previous is not None and idle:
             _remove(previous)
         self._copies.sweep()
-        self.problem = ""
+        self.problem = self.behind = ""
         _LOG.info("serving state %s", fresh.id)
         for listener in self.listeners:
             listener(fresh)
@@ -295,7 +301,7 @@ class SnapshotStore:
         try:
             self.refresh()
         except WarehouseError as problem:
-            is_building = isinstance(problem, (BusyError, UnfinishedBuildError))
+            is_building = isinstance(problem, (HeldError, UnfinishedBuildError))
             if left is not None and is_building and isinstance(self._source, FileSource):
                 with contextlib.suppress(OSError):  # of other models, or another server was quicker
                     self.refresh(left=left)
@@ -309,6 +315,8 @@ class SnapshotStore:
         if str(problem) != self.problem:
             _LOG.warning("%s: %s", what, problem)
         self.problem = str(problem)
+        told = _TOLD.get(type(problem), "the last build cannot be served, as the log says")
+        self.behind = f"{what}: {told}.".capitalize()
 
     def stale(self) -> str:
         """What says that the definitions served are older than the project's files; else empty.

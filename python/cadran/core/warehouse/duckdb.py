@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core.warehouse import dialects
 from cadran.core.warehouse.dialects import literal, quoted
-from cadran.errors import BusyError, LimitError, StoppedError, WarehouseError
+from cadran.errors import LimitError, StoppedError, WarehouseError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -41,6 +41,10 @@ _WHOLE = (
 warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
 
 _PAUSE = 0.05  # seconds between two tries at a file that another process holds
+
+
+class HeldError(WarehouseError):
+    """Another process has the file."""
 
 
 class DuckDB:
@@ -273,7 +277,7 @@ class DuckDB:
                     time.sleep(_PAUSE)
                     continue
                 waited = f" Waited {wait:g} s." if wait else ""
-                kind = BusyError if _is_held_elsewhere(error) else WarehouseError
+                kind = HeldError if _is_held_elsewhere(error) else WarehouseError
                 raise kind(self._refusal(error) + waited) from error
             return root
 
