@@ -312,6 +312,38 @@ def test_a_wrong_setting_is_named(tmp_path, text, sentence):
         settings.read(tmp_path, {})
 
 
+def test_a_large_body_is_read_beside_those_that_are_small(tmp_path):
+    async def both():
+        taker = collector(tmp_path)
+        app, order = taker.app(), []
+        large = as_json(spans(*[1] * 5000))
+
+        async def send(form, body):
+            await taker.take(1, form, body, body)
+            order.append(form)
+
+        async with app.router.lifespan_context(app):
+            await taker.landing.ready.wait()
+            await asyncio.gather(send(1, large), send(0, spans(1, first=9000)))
+        return order
+
+    assert asyncio.run(both()) == [0, 1]
+    assert landed(tmp_path, "requests", "sum(request_count)") == [(5001,)]
+
+
+def test_what_requests_hold_counts_as_memory_until_they_are_answered(tmp_path):
+    async def ask():
+        taker = collector(tmp_path, limits={"disk": 1, "memory": 0.01, "body": 0.02})
+        transport = httpx.ASGITransport(app=taker.app())
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            packed = post("/v1/traces", gzip.compress(bytes(15_000)), content_encoding="gzip")
+            plain = post("/v1/traces", bytes(15_000))
+            answers = [await client.request(**request) for request in (packed, plain)]
+        return [answer.status_code for answer in answers], taker._held
+
+    assert asyncio.run(ask()) == ([429, 429], 0)
+
+
 def test_a_file_that_somebody_named_must_exist(tmp_path, certificate):
     tls = {"certificate": certificate[0], "key": tmp_path / "none.key"}
     for flags in ({"tokens": Path("none.json")}, {"tls": tls}):

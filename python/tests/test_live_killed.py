@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(
 PARTS = ("collector", "server", "build")
 SENDERS, EACH_SECOND = 3, 40
 RETRIES = 120  # seconds for which an exporter sends a batch again
-MODELS = ("+fct_requests_minutely+",)
+MODELS = ("source:telemetry+", "+fct_requests_minutely+")
 WITHOUT = ("unit_test", "saved_query")
 BY_MINUTE = {"metrics": "request_count", "group_by": "metric_time__minute"}
 
@@ -76,7 +76,7 @@ class Sender:
             BatchSpanProcessor(self.exporter, schedule_delay_millis=200, max_queue_size=20_000)
         )
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._send)
+        self._thread = threading.Thread(target=self._send, daemon=True)
         self._thread.start()
 
     def _send(self):
@@ -100,7 +100,7 @@ class Builds:
         self.home, self.statuses = home, []
         self.process = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._build)
+        self._thread = threading.Thread(target=self._build, daemon=True)
         self._thread.start()
 
     def once(self, *more):
@@ -137,7 +137,7 @@ class Reader(threading.Thread):
     """Asks the server for all requests again and again."""
 
     def __init__(self, server, senders):
-        super().__init__()
+        super().__init__(daemon=True)
         self._server, self._senders, self._ended = server, senders, threading.Event()
         self.answers, self.excess, self.others = 0, [], []
 

@@ -287,7 +287,7 @@ def test_values_are_told_also_of_what_means_something_only_by_time(opened, name)
     assert empty.to_arrow().num_rows == 0
     assert "customer__country has no value 'fr'; near: 'FR'." in empty.note
     assert shop.dimension_values("customer__country", name) == ["DE", "FR"]
-    service = QueryService(SnapshotStore(shop))
+    service = QueryService(SnapshotStore(shop.project))
     context = RequestContext(LOCAL, "rest")
     assert service.values(context, "customer__country", (name,)) == ["DE", "FR"]
     service.close()

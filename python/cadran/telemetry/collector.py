@@ -56,6 +56,8 @@ _READERS = {REMOTE_WRITE: "remote_write", EVENTS: "events", LINES: "log_tail"}
 _JSON, _GZIP, _SNAPPY = 1, 2, 4
 _PROTOBUF_TYPE, _JSON_TYPE = "application/x-protobuf", "application/json"
 _ANY = 1 << 40  # bytes
+_LARGE = 256_000  # bytes of a body that is read beside the event loop
+_AT_ONCE = 2  # of such bodies
 _SECONDS = 30  # in which a body has to come
 _SLACK = 5.0  # seconds more until a connection is closed: the body is refused in OTLP before
 _GRACE = 5
@@ -101,7 +103,8 @@ class Collector:
         self._rules = Rules(settings)
         self.landing = Landing(settings, self._decode, time.time_ns)
         self.landing.open()
-        self._bodies = 0
+        self._bodies = self._held = 0
+        self._large = asyncio.Semaphore(_AT_ONCE)
         self._compaction = asyncio.Lock()
         self.failed: BaseException | None = None
 
@@ -164,7 +167,11 @@ class Collector:
         digest = hashlib.blake2b(body, digest_size=16, person=bytes([kind, form & _JSON])).digest()
         record = Record(kind, form, received, digest, packed)
         self.landing.check_room(len(body))
-        batch = self._read(kind, form, body, received)
+        if len(body) < _LARGE:
+            batch = self._read(kind, form, body, received)
+        else:  # seconds, in which the others are still answered
+            async with self._large:
+                batch = await asyncio.to_thread(self._read, kind, form, body, received)
         await self.landing.take(record, batch, len(body))
         return batch
 
@@ -238,11 +245,16 @@ class Collector:
         if self._bodies >= self.settings.limits.bodies:
             raise LimitError("too many bodies are worked on: send again.", retry_after=1.0)
         self._bodies += 1
+        held, most = 0, self._rules.max_body
         try:
-            packed, most = await self._body(request), self._rules.max_body
-            batch = await self.take(kind, form, packed, self._unpack(packed, form, most))
+            held += self._hold(min(_declared(request, most), most))
+            packed = await self._body(request)
+            body = self._unpack(packed, form, most)
+            held += self._hold(len(body) if form & (_GZIP | _SNAPPY) else 0)
+            batch = await self.take(kind, form, packed, body)
         finally:
             self._bodies -= 1
+            self._held -= held
         if kind == REMOTE_WRITE:
             return Response(status_code=204)
         if kind == EVENTS:
@@ -251,6 +263,16 @@ class Collector:
 
         message = otlp.answer(_NAMES[kind], batch.rejected, batch.message)
         return _respond(message, form, 200)
+
+    def _hold(self, size: int) -> int:
+        """Count bytes that a request holds until it is answered.
+
+        Raises:
+            LimitError: there is no memory for them now.
+        """
+        self.landing.check_room(self._held + size)
+        self._held += size
+        return size
 
     def _know(self, request: Request) -> None:
         """See that the sender may send."""
@@ -275,8 +297,7 @@ class Collector:
 
     async def _body(self, request: Request) -> bytes:
         most = self._rules.max_body
-        declared = request.headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > most:
+        if _declared(request, 0) > most:
             raise OverflowError(most)
         chunks, size = [], 0
         try:
@@ -367,6 +388,12 @@ def _load() -> None:
     """Load what the first body needs, while the collector listens already."""
     for name in ("otlp", "compaction"):
         importlib.import_module(f"cadran.telemetry.{name}")
+
+
+def _declared(request: Request, otherwise: int) -> int:
+    """How long a body is said to be."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else otherwise
 
 
 def _is_json(request: Request) -> bool:

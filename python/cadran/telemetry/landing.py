@@ -415,7 +415,7 @@ class Landing:
                 if self.state.has(record.body_hash.hex(), record.received):
                     continue
                 try:
-                    batch = self._decode(record)
+                    batch = await asyncio.to_thread(self._decode, record)
                 except Exception:  # noqa: BLE001 - it could be read when it was answered
                     _LOG.exception("%s: a body cannot be read again", path)
                     segment.is_whole = False
