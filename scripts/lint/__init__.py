@@ -96,6 +96,10 @@ class cadran:  # noqa: N801, it stands for the package as the models name it
         return f"select minute_at from {sli_minutes}"
 
     @staticmethod
+    def has_settled(column: str) -> str:
+        return f"coalesce({column} < cast('2026-01-01' as timestamp), true)"
+
+    @staticmethod
     def read_again_from(_relation: object, _column: str) -> str:
         """A time."""
         return "cast(null as timestamp)"
