@@ -97,6 +97,7 @@ class cadran:  # noqa: N801, it stands for the package as the models name it
 
     @staticmethod
     def has_settled(column: str) -> str:
+        """A condition."""
         return f"coalesce({column} < cast('2026-01-01' as timestamp), true)"
 
     @staticmethod
