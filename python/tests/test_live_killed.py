@@ -182,7 +182,10 @@ def served(server):
     """Requests by minute, as the server answers."""
     reply = httpx.get(f"{server.address}/api/v1/query", params=BY_MINUTE, timeout=60)
     assert reply.status_code == 200, reply.text
-    return [(row["metric_time__minute"], row["request_count"]) for row in reply.json()["rows"]]
+    return [
+        (dt.datetime.fromisoformat(row["metric_time__minute"]), row["request_count"])
+        for row in reply.json()["rows"]
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -238,12 +241,12 @@ def ran(home):
 
 def by_minute(times):
     """How many of these instants, in microseconds, fall into each minute."""
-    rows = pa.table({"at": pa.array(times, pa.int64())})
+    rows = pa.table({"began": pa.array(times, pa.int64())})
     connection = duckdb.connect()
     connection.register("taken", rows)
     return connection.execute(
-        "select strftime(date_trunc('minute', make_timestamp(at)), '%Y-%m-%dT%H:%M:%S'), count(*)"
-        " from taken group by 1 order by 1"
+        "select date_trunc('minute', make_timestamp(began)), count(*) from taken"
+        " group by 1 order by 1"
     ).fetchall()
 
 
@@ -251,10 +254,7 @@ def test_what_was_acknowledged_is_landed_built_and_served_once_in_its_minute(ran
     assert [sender.exporter.refused for sender in ran.senders] == [[]] * SENDERS
     right = by_minute([at for sender in ran.senders for at in sender.exporter.taken])
     log(f"{sum(count for _, count in right):,} acknowledged in {len(right)} minutes")
-    sums = (
-        "select strftime(minute_at, '%Y-%m-%dT%H:%M:%S'), sum(request_count)::bigint"
-        " from {} group by 1 order by 1"
-    )
+    sums = "select minute_at, sum(request_count)::bigint from {} group by 1 order by 1"
     files = f"'{ran.home}/landed/telemetry/requests/**/*.parquet', union_by_name = true"
     assert duckdb.sql(sums.format(f"read_parquet({files})")).fetchall() == right
     with duckdb.connect(str(ran.home / "warehouse.duckdb"), read_only=True) as built:
