@@ -144,7 +144,7 @@ def test_the_one_with_fewest_rows_is_read(sides):
 
 def test_random_questions_have_the_same_rows_with_and_without(sides):
     differences = []
-    counts = preaggregated.ask_all([sides], 10, 6, differences.append)
+    counts = preaggregated.ask_all([sides], 14, 5, differences.append)
     assert differences == []
     assert counts["routed"] > 2
 
