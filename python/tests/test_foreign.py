@@ -62,6 +62,7 @@ ASKED = [
     (["drivers", "complaints_per_trip"], 0, "omplaint"),
     (["slo", "status"], 2, "write `slos` on a KPI's card"),
     (["sla", "status"], 2, "There is no contract"),
+    (["impact"], 2, "this project has no `incident_count`"),
     (["export", "ossie", "--output", "OUT/ossie.yml"], 0, ""),
     (["export", "powerbi", "--output", "OUT/powerbi"], 0, ""),
     (["export", "superset", "--output", "OUT/superset"], 0, ""),
@@ -275,7 +276,11 @@ def test_a_project_is_given_what_it_lacks_and_a_first_kpi_takes_two_files(
     assert card.grains == ("day", "week", "month", "quarter", "year")
     assert "trip__operator" in card.dimensions
     assert "trip_count is a draft." in with_layer.query("trip_count", "metric_time__month").note
+    by_one = card_text(with_layer, "fare_revenue", "grow", "ana@ferries.example")
+    assert "# owner: {business: ana@ferries.example, technical: who.computes@" in by_one
     with_layer.close()
+    assert main(["publish"]) == 0
+    assert "every KPI is a draft. Name one, or certify its card." in capsys.readouterr().err
     assert main(["new", "kpi", "trip_count"]) == 2
     assert "has a card already" in capsys.readouterr().err
 

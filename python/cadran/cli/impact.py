@@ -60,7 +60,13 @@ def add(parser: argparse.ArgumentParser, _name: str) -> None:
 def _impact(parsed: argparse.Namespace) -> int:
     if parsed.publish:
         return _publish(parsed)
-    source = Source.of(open_layer(parsed))
+    layer = open_layer(parsed)
+    if "incident_count" not in layer.metric_graph.metrics and not parsed.dose:
+        raise QueryError(
+            "What incidents cost is estimated from `incident_count`, `order_count` and other"
+            " metrics of the demo's domains (docs/impact.md), and this project has no `incident_count`."
+        )
+    source = Source.of(layer)
     if parsed.dose:
         return _dose(dose.response(source, parsed.dose, parsed.service), parsed)
     if parsed.service:

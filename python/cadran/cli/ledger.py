@@ -131,6 +131,8 @@ def _publish(parsed: argparse.Namespace) -> int:
         incomplete=parsed.incomplete,
         progress=show,
     )
+    if not results:
+        warn("Nothing is published: every KPI is a draft. Name one, or certify its card.")
     for note in dict.fromkeys(
         text for done in results for text in (done.note, done.warning) if text
     ):

@@ -96,8 +96,10 @@ def close(  # noqa: PLR0913 - each is one decision of who closes
     newest = _newest(layer)
     names = chosen or sorted(newest)
     missing = [name for name in names if name not in newest]
-    if missing or not names:
-        label = ", ".join(missing) or "anything"
+    if not names:
+        raise QueryError("Nothing was published yet: run `cadran publish`.")
+    if missing:
+        label = ", ".join(missing)
         raise QueryError(f"Nothing of {label} was published: run `cadran publish` first.")
     registered = {card.name for card in layer.kpis()}
     if approver is not None:

@@ -71,10 +71,11 @@ def card_text(layer: Layer, metric: str, objective: str = "", owner: str = "") -
     direction = "down" if _WORSE.search(metric) else "up"
     root = layer.project.root
     technical = (git.user(root) if root else None) or ""
+    technical = "" if technical == owner else technical  # two people answer for a KPI
     today = dt.datetime.now(dt.UTC).date()
     review = today.replace(year=today.year + 1, day=min(today.day, 28))
     formula = _formula(layer, definition)
-    has_owner = owner and technical and owner != technical
+    has_owner = owner and technical
     lines = [
         "status: draft",
         f"tier: operational  {_CONFIRM}: strategic where the whole company decides on it",
@@ -82,7 +83,8 @@ def card_text(layer: Layer, metric: str, objective: str = "", owner: str = "") -
         "scope: global",
         ("" if has_owner else "# ")
         + f"owner: {{business: {owner or 'who.answers@example.com'},"
-        + f" technical: {technical or 'who.computes@example.com'}}}",
+        + f" technical: {technical or 'who.computes@example.com'}}}"
+        + ("" if has_owner else "  # two people"),
         f"unit: {json.dumps(unit, ensure_ascii=False)}  {_CONFIRM}",
         f"direction: {direction}  {_CONFIRM}: up, down or band",
         f"decimals: {decimals}",

@@ -241,7 +241,8 @@ def folder_of(root: Path, key: str, default: str) -> str:
 def _repository(root: Path) -> Path:
     """The top of the git repository that the project stands in; itself where there is none."""
     top = git.output(root, "rev-parse", "--show-toplevel", timeout=10)
-    return Path(top.strip()) if top else root
+    found = Path(top.strip()) if top else root
+    return root if found == root.resolve() else found
 
 
 def _documents(root: Path) -> Iterator[Any]:

@@ -106,7 +106,9 @@ def load(project_dir: Path, overrides: dict[str, Any] | None = None) -> Contract
     files = sorted((project_dir / "models" / "staging").glob("*/_*__sources.yml"))
     if not files:
         raise ProjectError(
-            f"{project_dir} has no input contract: none of models/staging/*/_*__sources.yml exists."
+            f"{project_dir.resolve()} has no input contract: none of"
+            " models/staging/*/_*__sources.yml exists. `cadran doctor` holds raw data against"
+            " these; a project without them needs no doctor."
         )
     staging = settings.get("models", {}).get(settings["name"], {}).get("staging", {})
     tables: list[Table] = []
