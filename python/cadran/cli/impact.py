@@ -64,7 +64,8 @@ def _impact(parsed: argparse.Namespace) -> int:
     if "incident_count" not in layer.metric_graph.metrics and not parsed.dose:
         raise QueryError(
             "What incidents cost is estimated from `incident_count`, `order_count` and other"
-            " metrics of the demo's domains (docs/impact.md), and this project has no `incident_count`."
+            " metrics of the demo's domains (docs/impact.md), and this project has no"
+            " `incident_count`."
         )
     source = Source.of(layer)
     if parsed.dose:
