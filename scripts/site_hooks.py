@@ -22,6 +22,8 @@ PYTHON = "api.md"
 _ELSEWHERE = re.compile(
     r"(?<!!)\[([^\]]+)\]\((?!https?:|#)(?:examples/[^)]*|[^)#]*(?<!\.md)(?<!\.png)(?<!\.svg))\)"
 )
+# What stands before a sign in French keeps with it, but in code and within tags.
+_CODE = re.compile(r"(<pre.*?</pre>|<code.*?</code>|<[^>]+>)", re.DOTALL)
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -44,3 +46,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     elif "/" not in source:
         markdown = markdown.replace("](../", "](")
     return _ELSEWHERE.sub(r"\1", markdown)
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """A French page, in which no line begins with a sign such as a colon."""
+    if not page.file.src_uri.startswith(("fr/", "README.fr")):
+        return html
+    parts = _CODE.split(html)
+    parts[::2] = [re.sub(r" ([:;?!»])", "\u00a0\\1", text) for text in parts[::2]]
+    return "".join(parts).replace("« ", "«\u00a0")

@@ -132,7 +132,8 @@ def _publish(parsed: argparse.Namespace) -> int:
         progress=show,
     )
     if not results:
-        warn("Nothing is published: every KPI is a draft. Name one, or certify its card.")
+        drafts = "Nothing is published: every KPI is a draft. Name one, or certify its card."
+        warn(layer.without_kpis or drafts)
     for note in dict.fromkeys(
         text for done in results for text in (done.note, done.warning) if text
     ):
