@@ -145,7 +145,7 @@ def test_what_a_command_refuses_or_finds_has_its_french():
         if " " in text and not text.startswith("¤ ¤ not defined")  # said in parts
         if (words := left_in_english(text))
     }
-    assert not left
+    assert not left, "write their French in python/cadran/cli/french_messages.yml"
 
 
 @pytest.mark.parametrize(
@@ -223,4 +223,13 @@ def test_a_sentence_that_has_no_french_stays_whole_beside_one_that_has():
     )
     assert said("There is no KPI 'x' in this question. Allowed: none.") == (
         "« x » (indicateur) n'existe pas dans cette question. Possibles : rien."
+    )
+    assert said("m.yml: KPI 'a', key 'tier': is 5; it takes one of strategic, other.") == (
+        "m.yml : indicateur « a », clé « tier » : vaut 5 ; il faut l'un de strategic, other."
+    )
+    assert said("c.yml, key 'owners': is 5; it takes a list of texts.") == (
+        "c.yml, clé « owners » : vaut 5 ; il faut une liste de textes."
+    )
+    assert said("c.yml, key 'owners': is unknown; did you mean 'owner'.") == (
+        "c.yml, clé « owners » : est inconnu ; s'agit-il de « owner »."
     )

@@ -28,8 +28,8 @@ _WIDTH = 96
 _LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set, as gettext has it
 # What is filled in and is no name of the project: it has French words of its own.
 _IN_WORDS = {
-    "act", "errors", "evidence", "kind", "language", "message", "names", "problem", "prompt",
-    "reason", "sentence", "suggestion", "warnings", "what", "where", "which", "written",
+    "act", "errors", "evidence", "expected", "kind", "language", "message", "names", "problem",
+    "prompt", "reason", "sentence", "suggestion", "warnings", "what", "where", "which", "written",
 }  # fmt: skip
 
 _is_french: ContextVar[bool] = ContextVar("is_french", default=False)
@@ -114,8 +114,12 @@ def _pattern(text: str) -> re.Pattern[str]:
             parts.append(f"(?P={part})")
         else:
             names.add(part)
-            parts.append(rf"(?P<{part}>(?:(?!\. ).)*?)")
-    return re.compile(rf"(?:^|(?<=\n)|(?<=[.:] )|(?<=\? )){''.join(parts)}(?=$|\s)")
+            # What begins a sentence ends before another could begin.
+            stop = r"[.:] " if place == 1 and not parts[0] else r"\. "
+            parts.append(rf"(?P<{part}>(?:(?!{stop}).)*?)")
+    # What is filled in at the end goes on to the end of the sentence.
+    end = r"(?=\.?$|\. )" if text.endswith("}") else r"(?=$|\s)"
+    return re.compile(rf"(?:^|(?<=\n)|(?<=[.:] )|(?<=\? )){''.join(parts)}{end}")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
