@@ -230,6 +230,9 @@ def test_a_sentence_that_has_no_french_stays_whole_beside_one_that_has():
     assert said("c.yml, key 'owners': is 5; it takes a list of texts.") == (
         "c.yml, clé « owners » : vaut 5 ; il faut une liste de textes."
     )
+    assert said(
+        "batch 4: the end was cut off: batch 5 was anchored, batch 4 is the last, says x"
+    ) == ("lot 4 : la fin a été coupée : le lot 5 était ancré, le lot 4 est le dernier, dit x")
     assert said("c.yml, key 'owners': is unknown; did you mean 'owner'.") == (
         "c.yml, clé « owners » : est inconnu ; s'agit-il de « owner »."
     )

@@ -107,15 +107,17 @@ def _pattern(text: str) -> re.Pattern[str]:
     """Where a sentence stands in a text: from its beginning, and what fills it holds no end."""
     parts: list[str] = []
     names: set[str] = set()
-    for place, part in enumerate(re.split(r"\{(\w+)\}", text)):
+    pieces = re.split(r"\{(\w+)\}", text)
+    for place, part in enumerate(pieces):
         if not place % 2:
             parts.append(re.escape(part))
         elif part in names:
             parts.append(f"(?P={part})")
         else:
             names.add(part)
-            # What begins a sentence ends before another could begin.
-            stop = r"[.:] " if place == 1 and not parts[0] else r"\. "
+            # What is no sentence itself, nor the last, ends before another could begin.
+            is_long = part in _IN_WORDS or place == len(pieces) - 2
+            stop = r"\. " if is_long else r"[.:] "
             parts.append(rf"(?P<{part}>(?:(?!{stop}).)*?)")
     # What is filled in at the end goes on to the end of the sentence.
     end = r"(?=\.?$|\. )" if text.endswith("}") else r"(?=$|\s)"
