@@ -323,7 +323,7 @@ class _Cells:
         cells = Tables.of(every, len(finer), self.time(finer))
         small = hidden(cells, least)
         keys = small[cells.finest]
-        if not is_whole:
+        if keys and not is_whole:
             keys = _torn(self.count(finer, whole=False), small, cells.finest, places)
         return {tuple(key[place] for place in places) for key in keys}
 

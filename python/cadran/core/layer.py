@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from cadran.core import warehouse
 from cadran.core.comparison import Comparison
-from cadran.core.ledger.reader import VIEWS, History, Reader, has_ledger, with_published
+from cadran.core.ledger.reader import (
+    VIEWS,
+    History,
+    Reader,
+    has_ledger,
+    versioned,
+    with_published,
+)
 from cadran.core.project import artifacts
 from cadran.core.query.request import DAY_OR_COARSER, GroupBy, Query, ask
 from cadran.core.reach import Reaches
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cadran.core.project.cards import Card
+    from cadran.core.reach import Reach
     from cadran.core.versions.evidence import Evidence
     from cadran.core.versions.frozen import Versions
     from cadran.core.versions.meaning import SemanticFingerprints
@@ -72,7 +80,9 @@ class Layer(SemanticModel):
         self._opened = opened
         self._has_ledger = False
         self._column_types: dict[str, dict[str, str]] = {}
-        self._reaches: tuple[object, Reaches] | None = None  # and the state of the warehouse
+        # Each with the state of the warehouse that it was read of.
+        self._reaches: tuple[object, Reaches] | None = None
+        self._versioned: tuple[object, frozenset[str]] | None = None
 
     def query(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave its users
         self,
@@ -283,7 +293,14 @@ class Layer(SemanticModel):
         """How far the sources of metrics reach in the warehouse as it stands."""
         stamp, known = self.warehouse.stamp(), self._reaches
         if known is None or stamp != known[0]:
-            known = self._reaches = stamp, Reaches(self, self.query)
+            known = self._reaches = stamp, Reaches(self, self.warehouse.arrow)
+        return known[1]
+
+    def versioned(self) -> frozenset[str]:
+        """The KPIs of which values by several versions were published, as the warehouse stands."""
+        stamp, known = self.warehouse.stamp(), self._versioned
+        if known is None or stamp is None or stamp != known[0]:
+            known = self._versioned = stamp, versioned(self.warehouse)
         return known[1]
 
     def complete_through(self, name: str) -> dt.date | None:
@@ -325,14 +342,17 @@ class Layer(SemanticModel):
             WarehouseError: the warehouse cannot be read, or holds no data.
         """
         end = self._end_of_spine()
-        reaches = []
-        for card in self.kpis():
+        names = [card.name for card in self.kpis()]
+        reaches: list[Reach] = []
+        for group in (names, *([name] for name in names)):
             try:
-                reaches += self.reaches.of(card.name)
+                reaches += self.reaches.of(*group)
             except (BusyError, LimitError, StoppedError):
                 raise
             except CadranError:
                 continue  # what cannot be asked is told when its values are
+            if group is names:
+                break  # else one of them spoils no other
         ends = [(reach.until - dt.timedelta(microseconds=1)).date() for reach in reaches]
         return min(end, max(ends, default=end))
 
@@ -389,7 +409,7 @@ class Layer(SemanticModel):
         else:
             table = self.warehouse.arrow(sql, dates(query))
         table = arranged(table, query)
-        history = History(self.warehouse, query, cards, reader)
+        history = History(self.warehouse, query, cards, self.versioned, reader)
         return Result(
             table, sql, query, cards, governed=governed, history=history, note=note,
             watermark=watermark, source=source,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cadran.errors import QueryError
 from cadran.formats import periods
@@ -13,7 +14,8 @@ from cadran.formats import periods
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cadran.core.result import Result
+    import pyarrow as pa
+
     from cadran.core.semantics.model import SemanticModel
 
 _DAY = dt.timedelta(days=1)
@@ -65,22 +67,26 @@ class Clock:
 
 
 class Reaches:
-    """How far the sources of a layer's metrics reach; each is asked once."""
+    """How far the sources of a layer's metrics reach; each is read once."""
 
-    def __init__(self, model: SemanticModel, query: Callable[..., Result]) -> None:
-        """Take the definitions, and what answers questions; nothing is asked yet."""
+    def __init__(self, model: SemanticModel, rows: Callable[[str], pa.Table]) -> None:
+        """Take the definitions, and what gives the rows of a statement; nothing is read yet."""
         self._model = model
-        self._query = query
+        self._rows = rows
         self._reaches: dict[str, Reach | None] = {}
-        self._leaves: dict[tuple[str, ...], list[str]] = {}
+        self._clocks: dict[tuple[str, ...], list[Clock]] = {}
         self._now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
     def of(self, *metrics: str) -> list[Reach]:
-        """The reach of each source of some metrics that is not empty."""
-        if metrics not in self._leaves:
-            self._leaves[metrics] = sorted(self._model.metric_graph.leaves(*metrics))
-        leaves = self._leaves[metrics]
-        return [reach for leaf in leaves if (reach := self._reach(leaf))]
+        """The reach of each source of some metrics that is not empty; one statement reads them."""
+        if metrics not in self._clocks:
+            leaves = sorted(self._model.metric_graph.leaves(*metrics))
+            self._clocks[metrics] = [_clock(self._model, leaf) for leaf in leaves]
+        clocks = self._clocks[metrics]
+        unread = {c.dimension: c for c in clocks if c.dimension not in self._reaches}
+        if unread:
+            self._read(list(unread.values()))
+        return [reach for clock in clocks if (reach := self._reaches[clock.dimension])]
 
     def stalest(self, metric: str) -> Reach | None:
         """How far the stalest source of a metric reaches; None when they are empty."""
@@ -115,21 +121,21 @@ class Reaches:
             return False
         return any(reach.first.date() > first + _LATE_START for reach in reaches)
 
-    def _reach(self, leaf: str) -> Reach | None:
-        clock = _clock(self._model, leaf)
-        time = clock.dimension
-        if time not in self._reaches:
-            name = f"{time}__{clock.grain}"
-            table = self._query((), [name], min_max_only=True).to_arrow()
-            instants = [_instant(column[0].as_py()) for column in table.columns]
-            ends = [instant for instant in instants if instant is not None]
-            self._reaches[time] = self._reach_of(clock, min(ends), max(ends)) if ends else None
-        return self._reaches[time]
+    def _read(self, clocks: list[Clock]) -> None:
+        import pyarrow.compute as pc
 
-    def _reach_of(self, clock: Clock, first: dt.datetime, last: dt.datetime) -> Reach | None:
-        table = self._query((), [f"{clock.dimension}__day"], ordered=False).to_arrow()
-        moments = map(_instant, table.column(0).to_pylist())
-        days = sorted({day for day in moments if day is not None})
+        statement = " union all ".join(itertools.starmap(_statement, enumerate(clocks)))
+        table = self._rows(f"select * from ({statement}) as every_day order by place")
+        places = table.column("place").to_pylist()
+        for place, clock in enumerate(clocks):
+            rows = table.slice(bisect.bisect_left(places, place), places.count(place))
+            ends = pc.min(rows.column("first_at")).as_py(), pc.max(rows.column("last_at")).as_py()
+            self._reaches[clock.dimension] = self._reach(clock, *ends, rows) if len(rows) else None
+
+    def _reach(
+        self, clock: Clock, first: dt.datetime, last: dt.datetime, rows: pa.Table
+    ) -> Reach | None:
+        days = sorted(map(_midnight, rows.column("day").to_pylist()))
         # The business day may be ahead of UTC.
         latest = self._now + _DAY
         past = [day for day in days if day <= latest]
@@ -184,7 +190,17 @@ def _clock(definitions: SemanticModel, leaf: str) -> Clock:
     )  # fmt: skip
 
 
-def _instant(value: Any) -> dt.datetime | None:
-    if isinstance(value, dt.datetime) or value is None:
-        return value
-    return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - UTC without a zone
+def _statement(place: int, clock: Clock) -> str:
+    """The SQL of the days on which a source has rows, with its first and its last instant."""
+    grain, instants = clock.grain, f"select cast({clock.expr} as timestamp) as instant"
+    return (
+        f"select {place} as place, cast(instant as date) as day,"
+        f" date_trunc('{grain}', min(instant)) as first_at,"
+        f" date_trunc('{grain}', max(instant)) as last_at"
+        f" from ({instants} from {clock.relation}) as instants"
+        " where instant is not null group by cast(instant as date)"
+    )
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime(day.year, day.month, day.day)  # noqa: DTZ001 - UTC without a zone

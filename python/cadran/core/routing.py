@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 _FLOATS = {"DOUBLE", "FLOAT", "REAL"}
 _LOCAL_TIMES = {"DATE", "TIMESTAMP"}
 _MANY = 100_000  # rows from which on a pre-aggregate is summed by day before it is by week
-_TIMES = "select unique_id, began_at, ended_at, checksum from {}.build_times"
-_PENDING = "select unique_id from {}.build_pending"
+_MARKS = """
+select unique_id, began_at, ended_at, checksum, false as is_pending from {0}.build_times
+union all select unique_id, null, null, null, true from {0}.build_pending
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +246,11 @@ class Router:
         warehouse = self._warehouse()
         schema = quoted(self._built[1], warehouse.dialect)
         try:
-            times = warehouse.arrow(_TIMES.format(schema)).to_pylist()
-            pending = warehouse.arrow(_PENDING.format(schema)).column("unique_id").to_pylist()
+            rows = warehouse.arrow(_MARKS.format(schema)).to_pylist()
         except WarehouseError:
             return {}, frozenset()
-        return {row["unique_id"]: row for row in times}, frozenset(pending)
+        pending = frozenset(row["unique_id"] for row in rows if row["is_pending"])
+        return {row["unique_id"]: row for row in rows if not row["is_pending"]}, pending
 
     def _observed(self, item: Preaggregate, seen: _Seen) -> _State:
         problem = item.problem or _unproved(item, *seen.marks)
@@ -269,9 +271,12 @@ class Router:
         fact = semantic["node_relation"]["relation_name"]
         time = preaggregates.time_of(self._model, item.fact)
         expression = time["expr"] or time["name"]
-        kinds = warehouse.column_types(f"select {expression} as instant from {fact}")
-        if kinds["instant"] not in _LOCAL_TIMES:
-            return _State(f"{item.fact.time} is {kinds['instant']}, whose days depend on a zone")
+        kind = warehouse.column_types(f"select * from {fact}").get(expression)
+        if kind is None:
+            instants = warehouse.column_types(f"select {expression} as instant from {fact}")
+            kind = instants["instant"]
+        if kind not in _LOCAL_TIMES:
+            return _State(f"{item.fact.time} is {kind}, whose days depend on a zone")
         types = warehouse.column_types(f"select * from {item.relation_name}")
         floats = frozenset(
             component.column

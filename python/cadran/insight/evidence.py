@@ -91,6 +91,8 @@ def breaks_within(
     Raises:
         QueryError: they do, and may not.
     """
+    if card.name not in source.layer.versioned():
+        return ()
     grain = "month" if "month" in card.grains else card.grains[0]
     answer = source.ask([card.name], [f"metric_time__{grain}"], start=days.start, end=days.end)
     within = tuple(

@@ -23,6 +23,8 @@ from cadran.core.warehouse.dialects import literal, quoted
 from cadran.errors import QueryError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cadran.core.project.cards import Card
     from cadran.core.query.request import Field, Query
     from cadran.core.warehouse import Warehouse
@@ -30,12 +32,21 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class History:
-    """What the ledger tells about the values of an answer; it is read when it is asked."""
+    """What the ledger tells about the values of an answer; it is read when it is asked.
+
+    Attributes:
+        warehouse: in which the ledger lies.
+        query: the question.
+        cards: of its KPIs.
+        versioned: gives the KPIs that have values by several versions in it.
+        reader: that gave the values; None where they were computed now.
+    """
 
     warehouse: Warehouse
     query: Query
     cards: dict[str, Card]
-    reader: Reader | None = None  # that gave the values; None where they were computed now
+    versioned: Callable[[], frozenset[str]]
+    reader: Reader | None = None
 
     @cached_property
     def versions(self) -> dict[str, tuple[int, ...]]:
@@ -51,7 +62,9 @@ class History:
             return self.reader.breaks(in_series=True)
         times = [group for group in self.query.group_by if group.base == "metric_time"]
         grains = [group.asked_grain for group in times if not group.date_part]
-        if len(times) != 1 or not all(grains) or not self.cards or not has_ledger(self.warehouse):
+        if len(times) != 1 or not all(grains) or not self.cards:
+            return ()
+        if self.versioned().isdisjoint(self.cards):
             return ()
         query = replace(self.query, metrics=tuple(self.cards), where=(), group_by=tuple(times))
         return Reader(self.warehouse, query, None, None).breaks(in_series=False)
@@ -87,6 +100,16 @@ def instant(text: str | dt.date) -> dt.datetime:
 def has_ledger(warehouse: Warehouse) -> bool:
     """Whether the warehouse has a ledger."""
     return bool(warehouse.ledger.arrow(sql.EXISTS).to_pylist()[0]["there"])
+
+
+def versioned(warehouse: Warehouse) -> frozenset[str]:
+    """The KPIs that have values by several versions in the ledger: no other one has breaks."""
+    if not has_ledger(warehouse):
+        return frozenset()
+    rows = warehouse.ledger.arrow(
+        f"select kpi from {sql.ROWS} group by kpi having count(distinct version) > 1"
+    )
+    return frozenset(rows.column("kpi").to_pylist())
 
 
 class Reader:

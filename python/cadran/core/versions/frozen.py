@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadran.core.compiler.optimizer import faster
-from cadran.core.ledger.reader import History, Reader, has_ledger
+from cadran.core.ledger.reader import History, Reader, has_ledger, versioned
 from cadran.core.result import Result, arranged, dates
 from cadran.core.semantics.governed import TIME, govern
 from cadran.core.versions.definition import DIALECT
@@ -232,7 +232,9 @@ class Versions:
                 table = self._warehouse.ledger.arrow(sql, dates(query))
         return Result(
             arranged(table, query), sql, query, cards, governed=True, note=note,
-            history=History(self._warehouse, query, cards, reader),
+            history=History(
+                self._warehouse, query, cards, partial(versioned, self._warehouse), reader
+            ),
             reach=None if reader else reach,
         )  # fmt: skip
 

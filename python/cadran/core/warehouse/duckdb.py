@@ -40,6 +40,12 @@ _WHOLE = (
 # It would rather have a relation; see `DuckDB.arrow`.
 warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
 
+_WHOLE_TABLE = "select * from "
+_COLUMNS = """
+select '"' || concat_ws('"."', database_name, schema_name, table_name) || '"' as relation,
+    column_name, data_type
+from duckdb_columns() where database_name = {} and not internal order by column_index
+"""
 _PAUSE = 0.05  # seconds between two tries at a file that another process holds
 
 
@@ -73,6 +79,7 @@ class DuckDB:
         self._confined = confined
         self._root: duckdb.DuckDBPyConnection | None = None
         self._stamp: tuple[int, int] | None = None
+        self._types: tuple[object, dict[str, dict[str, str]]] | None = None
         self._lock = threading.Lock()
         self._local = threading.local()
 
@@ -155,8 +162,22 @@ class DuckDB:
 
     def column_types(self, sql: str) -> dict[str, str]:
         """The columns of a statement with DuckDB's names of their types; nothing is computed."""
+        if sql.startswith(_WHOLE_TABLE):
+            types = self._types_by_relation().get(sql.removeprefix(_WHOLE_TABLE))
+            if types is not None:
+                return dict(types)
         rows = self.arrow(f"describe {sql}").to_pylist()
         return {row["column_name"]: row["column_type"] for row in rows}
+
+    def _types_by_relation(self) -> dict[str, dict[str, str]]:
+        """The same of every table of the file by its name in full; read once a state of it."""
+        stamp, known = self.stamp(), self._types
+        if known is None or stamp != known[0]:
+            types: dict[str, dict[str, str]] = {}
+            for row in self.arrow(_COLUMNS.format(literal(self.catalog))).to_pylist():
+                types.setdefault(row["relation"], {})[row["column_name"]] = row["data_type"]
+            known = self._types = stamp, types
+        return known[1]
 
     def distinct_values(self, relation: str, column: str) -> int | None:
         """About how many values a column has, by the statistics of its table; None of a view."""
