@@ -309,7 +309,7 @@ def test_an_alert_has_fired_from_its_first_firing_state_to_the_next_that_is_none
     ]  # fmt: skip
     slow = {Key("budget_burn", "a:b", "slow"): SimpleNamespace(facts={"kpi": "hidden"})}
     store = SimpleNamespace(history=lambda most: rows[::-1][:most], standings=lambda: slow)
-    source = SimpleNamespace(layer=layer)
+    source = Source.of(layer)
     whole = Reader(source, View(), lambda _: True)
     fired = alerts.firings(whole, store, Words("en"), {"a:b": "B"})
     assert [(one.subject, one.began.minute, one.ended and one.ended.minute) for one in fired] == [

@@ -7,6 +7,7 @@ import math
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cadran.core.recent import Recent
@@ -19,8 +20,11 @@ from cadran.insight.view import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
+    import pyarrow as pa
+
     from cadran.core.project.cards import Card
-    from cadran.core.result import Break
+    from cadran.core.query.request import Query
+    from cadran.core.result import Break, Rows
     from cadran.core.targets import Target
     from cadran.insight.source import Source
     from cadran.insight.view import View
@@ -94,6 +98,7 @@ class Reader:
             beside the layer's answers is told to nobody else.
         of_state: what was read of this state of the data, whoever asked; rights come after it.
         of_build: what takes long and was read of this build, with when; live rows do not void it.
+        is_live: whether rows come in between two builds.
     """
 
     source: Source
@@ -101,7 +106,14 @@ class Reader:
     whole: Callable[[str], bool]
     of_state: Recent[tuple[Any]] = field(default_factory=lambda: Recent(MOST_KEPT))
     of_build: Recent[tuple[float, Any]] = field(default_factory=lambda: Recent(MOST_KEPT))
+    is_live: bool = False
+    _together: tuple[str, ...] = ()
     _through: dict[str, dt.date | None] = field(default_factory=dict)
+    _answers: dict[Query, list[Rows]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Let answers about several KPIs answer questions about one of them."""
+        self.source = replace(self.source, answer=partial(self._answer, self.source.answer))
 
     def cached(self, key: Hashable, read: Callable[[], _T]) -> _T:
         """What is read once for a state of the data; two that ask at once may both read it."""
@@ -138,8 +150,9 @@ class Reader:
         """The last whole day of a KPI that is not after the end of the data."""
         if name not in self._through:
             try:
-                day = self.source.complete_through(name)
+                # First, since it reads how far all sources reach at once.
                 end = self.cached("last_day", self.source.layer.last_day)
+                day = self.source.complete_through(name)
                 self._through[name] = None if day is None else min(day, end)
             except ENDING:
                 raise
@@ -150,7 +163,7 @@ class Reader:
     def last_day(self) -> dt.date:
         """The last day of the data; today where nothing says until when it goes."""
         try:
-            return self.source.layer.last_day()
+            return self.cached("last_day", self.source.layer.last_day)
         except ENDING:
             raise
         except CadranError:
@@ -163,7 +176,7 @@ class Reader:
 
     def readings(self, cards: Sequence[Card], *, history: int = SHOWN) -> list[Reading]:
         """Each KPI in its window; questions are shared by those of the same days and filters."""
-        groups: dict[tuple[Window, tuple[str, ...]], list[Card]] = defaultdict(list)
+        groups: dict[tuple[str, ...], list[tuple[Card, Window]]] = defaultdict(list)
         readings: dict[str, Reading] = {}
         for card in cards:
             through = self.through(card.name)
@@ -176,12 +189,10 @@ class Reader:
             if through < window.first:
                 readings[card.name] = Reading(card, window, problem="empty")
                 continue
-            filters = tuple(sorted(self.view.filters)) if self._takes_filters(card) else ()
-            groups[window, filters].append(card)
-        for (window, filters), group in groups.items():
-            where = self.view.where if filters else ()
-            is_filtered = bool(filters) or not self.view.filters
-            readings |= self._of_group(group, window, where, history, is_filtered=is_filtered)
+            groups[self.view.where if self._takes_filters(card) else ()].append((card, window))
+        for where, group in groups.items():
+            is_filtered = bool(where) or not self.view.filters
+            readings |= self._of_group(group, where, history, is_filtered=is_filtered)
         return [readings[card.name] for card in cards]
 
     def card(self, name: str) -> Card:
@@ -191,6 +202,39 @@ class Reader:
             UnknownNameError: there is none of that name, or not for whoever asks.
         """
         return card_of(self.source, name)
+
+    def together(self, cards: Iterable[Card]) -> Reader:
+        """The same reader, which asks at once of several KPIs what is asked of one of them.
+
+        It is for analyses that ask the same of each.
+        """
+        names = tuple(card.name for card in cards if self.whole(card.name))
+        return replace(self, _together=names)
+
+    def _answer(self, answer: Callable[[Query], Rows], query: Query) -> Rows:
+        """What answers a question, of one KPI that is seen as a whole out of one about several.
+
+        What has no value there is not there in an answer about the KPI alone, and never hidden.
+        """
+        key = replace(query, metrics=())
+        if len(query.metrics) != 1:
+            rows = answer(query)
+            self._answers.setdefault(key, []).append(rows)
+            return rows
+        (kpi,) = query.metrics
+        if not self.source.sees(kpi) or not self.whole(kpi):
+            return answer(query)
+        if kpi in self._together and key not in self._answers:
+            try:
+                self._answer(answer, replace(query, metrics=self._together))
+            except ENDING:
+                raise
+            except CadranError:
+                self._answers[key] = []  # one of them cannot be asked so: each is asked alone
+        for rows in self._answers.get(key, ()):
+            if kpi in rows.table.column_names:
+                return _Part.of(rows, kpi, [group.column for group in query.group_by])
+        return answer(query)
 
     def compared(self, compare: str) -> Reader:
         """The same reader with another comparison."""
@@ -251,42 +295,36 @@ class Reader:
 
     def _of_group(
         self,
-        cards: list[Card],
-        window: Window,
+        group: list[tuple[Card, Window]],
         where: tuple[str, ...],
         history: int,
         *,
         is_filtered: bool,
     ) -> dict[str, Reading]:
-        names = [card.name for card in cards]
-        time = f"metric_time__{window.grain}"
-        begin = periods.shifted(window.first, window.grain, 1 - history)
         problems: dict[str, str] = {}
-        # Closed periods apart: what is live moves the running one alone.
-        end = periods.last_of(window.first, window.grain)
-        by_start: list[dict[str, Any]] = []
-        breaks: tuple[Break, ...] = ()
-        closed = window.first - _DAY if window.is_running else end
-        for first, last in [(begin, closed)] + [(window.first, end)] * window.is_running:
-            if first <= last:
-                rows, more = self._rows(names, [time], where, first, last, problems)
-                by_start, breaks = by_start + rows, breaks + more
+        courses, breaks = self._courses(group, where, history, problems)
         # What means something only by time has no value over days.
         needs_time = self.source.layer.metric_graph.needs_time
-        timed = [name for name in names if needs_time(name)]
-        plain = [name for name in names if name not in timed]
-        now: list[dict[str, Any]] = [row for row in by_start if row[time] == window.first]
-        if window.is_running and plain:
-            now, _ = self._rows(plain, [], where, window.first, window.last, problems)
-        before: list[dict[str, Any]] = []
-        if plain:
-            before, _ = self._rows(plain, [], where, window.base_first, window.base_last, problems)
-        ends = self._at_ends([c for c in cards if c.name in timed], window, where)
+        plain = [(card.name, window) for card, window in group if not needs_time(card.name)]
+        now = self._over_days(
+            {name: (one.first, one.last) for name, one in plain if one.is_running}, where, problems
+        )
+        # A base that is a period of the course has the value that it has there.
+        before = {
+            name: courses[name][window.base_first]
+            for name, window in plain
+            if not window.is_running and courses[name].get(window.base_first) is not None
+        }
+        before |= self._over_days(
+            {name: (w.base_first, w.base_last) for name, w in plain if name not in before},
+            where, problems,
+        )  # fmt: skip
+        ends = self._at_ends([one for one in group if needs_time(one[0].name)], where)
         readings = {}
-        for card in cards:
-            series = {row[time]: row.get(card.name) for row in by_start if row[time] is not None}
-            value = now[0].get(card.name) if now else None
-            base = before[0].get(card.name) if before else None
+        for card, window in group:
+            series = courses[card.name]
+            value = now.get(card.name) if window.is_running else series.get(window.first)
+            base = before.get(card.name)
             reaches = self.source.layer.reaches
             if base is not None and reaches.begins_within(card.name, window.base_first):
                 base = None
@@ -294,7 +332,7 @@ class Reader:
                 value, base = ends[card.name]
             if value is None:
                 value = series.get(window.first)
-                is_told = card.name in timed and not window.is_running
+                is_told = needs_time(card.name) and not window.is_running
                 base = series.get(window.base_first) if is_told else base
             target = self.target(card, window.grain, window.first)
             # What comes together over the period is held against its target once it is over.
@@ -312,23 +350,75 @@ class Reader:
             )  # fmt: skip
         return readings
 
+    def _courses(
+        self,
+        group: list[tuple[Card, Window]],
+        where: tuple[str, ...],
+        history: int,
+        problems: dict[str, str],
+    ) -> tuple[dict[str, dict[dt.date, Any]], list[Break]]:
+        """KPIs by the periods until those of their windows, and where they changed their meaning.
+
+        Where rows come in, closed periods are asked apart: they move the running one alone.
+        """
+        spans: dict[tuple[dt.date, dt.date], list[str]] = defaultdict(list)
+        grain = self.view.grain
+        for card, window in group:
+            begin = periods.shifted(window.first, grain, 1 - history)
+            end = periods.last_of(window.first, grain)
+            if self.is_live and window.is_running:
+                spans[window.first, end].append(card.name)
+                end = window.first - _DAY
+            if begin <= end:
+                spans[begin, end].append(card.name)
+        courses: dict[str, dict[dt.date, Any]] = {card.name: {} for card, _ in group}
+        breaks: list[Break] = []
+        time = f"metric_time__{grain}"
+        for (first, last), names in spans.items():
+            rows, more = self._rows(names, [time], where, first, last, problems)
+            breaks += more
+            for row in rows:
+                if row[time] is not None:
+                    for name in names:
+                        courses[name][row[time]] = row.get(name)
+        return courses, breaks
+
+    def _over_days(
+        self,
+        days: dict[str, tuple[dt.date, dt.date]],
+        where: tuple[str, ...],
+        problems: dict[str, str],
+    ) -> dict[str, Any]:
+        """The values of KPIs over the days of each."""
+        values: dict[str, Any] = {}
+        for (first, last), names in _by_days(days).items():
+            rows, _ = self._rows(names, [], where, first, last, problems)
+            values |= {name: rows[0].get(name) for name in names if rows}
+        return values
+
     def _at_ends(
-        self, cards: list[Card], window: Window, where: tuple[str, ...]
+        self, group: list[tuple[Card, Window]], where: tuple[str, ...]
     ) -> dict[str, tuple[Any, Any]]:
         """KPIs that have a value at a day and none over days: that of the last day of each."""
-        ends = {}
-        for card in cards:
-            is_cumulative = self.source.layer.metric(card.name)["type"] == "cumulative"
-            if not is_cumulative or "day" not in card.grains:
-                continue
-            values: list[Any] = []
-            faults: dict[str, str] = {}
-            for day in (window.last, window.base_last):
-                rows, _ = self._rows([card.name], ["metric_time__day"], where, day, day, faults)
-                values.append(rows[0][card.name] if rows else None)
-            if not faults:
-                ends[card.name] = values[0], values[1]
-        return ends
+        metric = self.source.layer.metric
+        levels = {
+            card.name: window
+            for card, window in group
+            if metric(card.name)["type"] == "cumulative" and "day" in card.grains
+        }
+        faults: dict[str, str] = {}
+        values: list[dict[str, Any]] = []
+        for days in (
+            {name: (one.last, one.last) for name, one in levels.items()},
+            {name: (one.base_last, one.base_last) for name, one in levels.items()},
+        ):
+            at: dict[str, Any] = {}
+            for (day, _), names in _by_days(days).items():
+                rows, _ = self._rows(names, ["metric_time__day"], where, day, day, faults)
+                at |= {name: rows[0].get(name) for name in names if rows}
+            values.append(at)
+        now, before = values
+        return {name: (now.get(name), before.get(name)) for name in levels if name not in faults}
 
     def _rows(  # noqa: PLR0913, PLR0917 - a question and where its faults go
         self,
@@ -339,7 +429,7 @@ class Reader:
         last: dt.date,
         problems: dict[str, str],
     ) -> tuple[list[dict[str, Any]], tuple[Break, ...]]:
-        """Rows of all KPIs at once; one by one where that fails, so that one spoils no other."""
+        """Rows of all KPIs at once; by halves where that fails, so that one spoils no other."""
         try:
             result = self.source.ask(names, group_by, where=where, start=first, end=last)
         except ENDING:
@@ -352,13 +442,39 @@ class Reader:
             return _finite(result.table.to_pylist()), result.breaks
         merged: dict[Any, dict[str, Any]] = {}
         breaks: tuple[Break, ...] = ()
-        for name in names:
-            rows, more = self._rows([name], group_by, where, first, last, problems)
+        middle = len(names) // 2
+        for half in (names[:middle], names[middle:]):
+            rows, more = self._rows(half, group_by, where, first, last, problems)
             breaks += more
             for row in rows:
                 key = tuple(row.get(column) for column in group_by)
                 merged.setdefault(key, {}).update(row)
         return list(merged.values()), breaks
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What an answer about several KPIs says of one of them."""
+
+    table: pa.Table
+    breaks: tuple[Break, ...]
+    note: str
+
+    @classmethod
+    def of(cls, rows: Rows, kpi: str, groups: list[str]) -> _Part:
+        table = rows.table.select([*groups, kpi])
+        table = table.filter(table.column(kpi).is_valid())
+        return cls(table, tuple(b for b in rows.breaks if b.kpi == kpi), rows.note)
+
+
+def _by_days(
+    days: dict[str, tuple[dt.date, dt.date]],
+) -> dict[tuple[dt.date, dt.date], list[str]]:
+    """The names of each range of days, of the ranges by name."""
+    names: dict[tuple[dt.date, dt.date], list[str]] = defaultdict(list)
+    for name, span in days.items():
+        names[span].append(name)
+    return names
 
 
 def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
