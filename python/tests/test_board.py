@@ -24,6 +24,7 @@ from cadran.charts import page, plots
 from cadran.charts.picture import End, Plot, apart, scale
 from cadran.core.targets import Status, Target
 from cadran.formats.numbers import axis_texts, short
+from cadran.insight import forecast
 from cadran.insight.readings import Reader
 from cadran.insight.source import Source
 from cadran.insight.view import View, Window, period_of, period_text
@@ -258,19 +259,54 @@ def test_what_is_not_there_is_told_on_a_page(board, path, status, sentence):
 
 
 def test_a_page_asks_few_statements_and_none_once_they_are_kept(rest_project, another):
-    # What is read once of each source is not a page's: how far it reaches, its columns.
-    with another(rest_project) as running:
+    # The first visit after a build, of questions whose plans are kept; then other filters.
+    for _ in range(2):
+        with another(rest_project) as running:
+            layer = running.server_context.service.snapshots.current.layer
+            asked, run = [], layer.warehouse.arrow
+            layer.warehouse.arrow = lambda sql, *rest, run=run, to=asked: (
+                to.append(sql) or run(sql, *rest)
+            )
+            with httpx.Client(base_url=running.http, timeout=60) as client:
+                assert client.get("/board").status_code == 200
+                first = len(asked)
+                asked.clear()
+                assert client.get("/board?compare=year&f.order_id__channel=web").status_code == 200
+                assert 0 < len(asked) <= 25, len(asked)
+                asked.clear()
+                assert client.get("/board").status_code == 200
+                assert asked == []
+    assert first <= 25
+
+
+def test_what_is_asked_of_each_of_several_kpis_is_asked_of_all_at_once(layer):
+    names = ("order_count", "net_revenue", "tickets_opened")
+    asked, source = [], Source.of(layer)
+    answer = source.answer
+    counted = replace(source, answer=lambda query: asked.append(query) or answer(query))
+    reader = Reader(counted, View(), lambda _: True)
+    cards = [layer.card(name) for name in names]
+    for card in cards:
+        together = forecast.to_end(reader.together(cards).source, card.name, "week")
+        assert together == forecast.to_end(source, card.name, "week")
+    assert {query.metrics for query in asked} == {names}
+    hides = Reader(counted, View(), lambda kpi: kpi != "net_revenue")
+    asked.clear()
+    for card in cards[:2]:
+        forecast.to_end(hides.together(cards).source, card.name, "week")
+    assert {query.metrics for query in asked} == {names[::2], names[1:2]}
+
+
+def test_before_the_first_reader_pages_are_read_for_each_set_of_rights(rest_project, another):
+    with another(rest_project) as running, httpx.Client(base_url=running.http) as client:
         layer = running.server_context.service.snapshots.current.layer
+        for warm in running.server_context.warmers:
+            warm()
         asked, run = [], layer.warehouse.arrow
         layer.warehouse.arrow = lambda sql, *rest: asked.append(sql) or run(sql, *rest)
-        with httpx.Client(base_url=running.http, timeout=60) as client:
-            assert client.get("/board").status_code == 200
-            asked.clear()
-            assert client.get("/board?compare=year&f.order_id__channel=web").status_code == 200
-            assert 0 < len(asked) <= 25, len(asked)
-            asked.clear()
-            assert client.get("/board").status_code == 200
-            assert asked == []
+        for path in ("/board", "/board/kpis", "/board/levels", "/board/impact"):
+            assert client.get(path, params={"lang": "fr"}, timeout=60).status_code == 200
+        assert asked == []
 
 
 def test_a_page_that_is_kept_is_recorded_and_is_of_its_reader_and_its_data_alone(

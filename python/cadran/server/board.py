@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ from cadran.server.packs import Packs
 from cadran.server.problems import problem_of
 from cadran.server.sign_in import SignIn, to_sign_in
 from cadran.serving import notes
-from cadran.serving.service import RequestContext
+from cadran.serving.service import WARM_UP, RequestContext
 from cadran.web import pages
 from cadran.web.render import asset, rendered, style
 
@@ -51,7 +52,10 @@ if TYPE_CHECKING:
     from cadran.core.query.request import Query
     from cadran.core.result import Rows
     from cadran.server.http import ServerContext
+    from cadran.web.pages import Page
 
+_LOG = logging.getLogger("cadran.server")
+_FIRST = ("", "kpis", "levels", "impact")  # pages that most readers open first
 _HEARTBEAT = 15.0  # seconds
 _LOOK = 0.25  # seconds between two looks at what moved
 _APART = 1.0  # seconds between two changes that are told, and for which live facts are kept
@@ -67,6 +71,7 @@ _MEDIA = {"css": "text/css", "js": "text/javascript"}
 def routes(server_context: ServerContext) -> list[Route]:
     """The pages, their assets, the stream, and signing in and out."""
     board = Board(server_context)
+    server_context.warmers.append(board.warm)
     return [
         Route("/board/assets/{digest}/{name}", board.asset),
         Route("/board/events", board.events),
@@ -162,35 +167,17 @@ class Board:
         parameters = parse_qsl(request.url.query, keep_blank_values=True)
         view = View(lang=lang)
         service = self._server_context.service
+        context = RequestContext(caller, "board", is_page=True)
         try:
             view = View.read(parameters, lang)
-            context = RequestContext(caller, "board", is_page=True)
-            facts = self._facts()  # before the data are taken: newer ones may be kept as older
-            with service.source(context) as source:
-                answer = source.answer
-
-                def noted(query: Query) -> Rows:
-                    asked.update(dict.fromkeys(query.metrics))
-                    return answer(query)
-
-                source = replace(source, answer=noted)  # noqa: PLW2901 - the same, with notes
-                whole = cache(partial(service.sees_whole, caller))
-                reader = Reader(source, view, whole, *facts)
-                words = Words(
-                    view.lang,
-                    service_levels.zone(reader),
-                    more=names.words(source.layer.project.root, view.lang),
-                )
-                page = pages.page(
-                    request.path_params.get("path", ""), reader, words,
-                    question=dict(parameters).get("q", ""), alerts=self._server_context.alerts,
-                )  # fmt: skip
-                text = rendered(
-                    page.template, words, view=view, pages=pages.NAVIGATION, here=page.here,
-                    path=request.url.path, events="/board/events",
-                    signed_in=not self._server_context.who.open,
-                    writes=notes.SCOPE in caller.scopes, **page.content,
-                )  # fmt: skip
+            path, question = request.path_params.get("path", ""), dict(parameters).get("q", "")
+            page, words = self._made(context, view, path, question, asked)
+            text = rendered(
+                page.template, words, view=view, pages=pages.NAVIGATION, here=page.here,
+                path=request.url.path, events="/board/events",
+                signed_in=not self._server_context.who.open,
+                writes=notes.SCOPE in caller.scopes, **page.content,
+            )  # fmt: skip
         except Exception as problem:  # noqa: BLE001 - told on a page, recorded under a number
             return self._refused(problem, view)
         if not asked:  # service levels and incidents are read beside the layer
@@ -198,6 +185,42 @@ class Board:
         if self._of_state[0] == mark and service.snapshots.current.hot is None:
             self._pages.put(key, _Page(text, mark, tuple(asked), time.monotonic()))
         return html(text, 200)
+
+    def _made(
+        self, context: RequestContext, view: View, path: str, question: str, asked: dict[str, None]
+    ) -> tuple[Page, Words]:
+        """What a page holds, and its words; the metrics that it takes are added to `asked`."""
+        service = self._server_context.service
+        facts = self._facts()  # before the data are taken: newer ones may be kept as older
+        with service.source(context) as source:
+            answer = source.answer
+
+            def noted(query: Query) -> Rows:
+                asked.update(dict.fromkeys(query.metrics))
+                return answer(query)
+
+            source = replace(source, answer=noted)  # noqa: PLW2901 - the same, with notes
+            whole = cache(partial(service.sees_whole, context.caller))
+            is_live = service.snapshots.current.hot is not None
+            reader = Reader(source, view, whole, *facts, is_live=is_live)
+            words = Words(
+                view.lang,
+                service_levels.zone(reader),
+                more=names.words(source.layer.project.root, view.lang),
+            )
+            alerts = self._server_context.alerts
+            return pages.page(path, reader, words, question=question, alerts=alerts), words
+
+    def warm(self) -> None:
+        """Read beforehand what the first pages show, for each set of rights."""
+        for caller in self._server_context.service.gate.everyone():
+            for path in _FIRST:
+                if self._server_context.ending.is_set():
+                    return
+                try:
+                    self._made(RequestContext(caller, WARM_UP), View(), path, "", {})
+                except CadranError as problem:
+                    _LOG.warning("warm-up of /board/%s: %s", path, problem)
 
     def _facts(self) -> tuple[Recent[tuple[Any]], Recent[tuple[float, Any]]]:
         """What was read of the state that the data is in now, and what took long of the build."""

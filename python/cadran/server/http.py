@@ -49,6 +49,7 @@ class ServerContext:
         parts: what a protocol keeps between its routes and its running.
         alerts: what the alerts of this server are remembered in; None where it evaluates none.
         ending: is set once the server ends, so that streams end with it.
+        warmers: what is called after each build, so that the first who asks need not wait.
     """
 
     service: QueryService
@@ -58,12 +59,14 @@ class ServerContext:
     parts: dict[str, object] = field(default_factory=dict)
     alerts: Store | None = None
     ending: threading.Event = field(default_factory=threading.Event)
+    warmers: list[Callable[[], object]] = field(default_factory=list)
     _logins: ThreadPoolExecutor = field(init=False)
     _unknown: int = 0
     _running: int = 0
 
     def __post_init__(self) -> None:
         """Start the pool; its threads come when they are needed."""
+        self.warmers.append(self.service.warm)
         self.workers = ThreadPoolExecutor(self.settings.workers, thread_name_prefix="question")
         self._logins = ThreadPoolExecutor(_LOGINS, thread_name_prefix="login")
 

@@ -252,13 +252,17 @@ def _evaluating(
 
 
 class _Warmth:
-    """Answers saved queries beforehand, in a worker thread."""
+    """Answers beforehand what the first readers ask, in a worker thread."""
 
     def __init__(self, server_context: ServerContext) -> None:
         self._server_context = server_context
 
     def __call__(self, _: Snapshot | None = None) -> None:
-        self._server_context.workers.submit(self._server_context.service.warm)
+        self._server_context.workers.submit(self._warm)
+
+    def _warm(self) -> None:
+        for warm in self._server_context.warmers:
+            warm()
 
 
 class _Server(uvicorn.Server):

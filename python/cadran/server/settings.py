@@ -81,7 +81,7 @@ class SharedSettings(Strict):
         policy: the policy file.
         audit: the folder of the record of questions.
         must_record: answer no question that cannot be written into the record.
-        warm: answer the saved queries beforehand.
+        warm: answer beforehand what is asked first: saved queries and pages of the board.
         alerts: the file of alert policies that the server evaluates too; None evaluates none.
         origins: origins of pages that may call the server from a browser.
         hosts: names by which clients reach it, beside those of this machine.

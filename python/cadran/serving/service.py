@@ -64,7 +64,7 @@ def versioned(allowed: Allowed, layer: Layer) -> tuple[str, ...]:
 _LOG = logging.getLogger("cadran.serving")
 _HEAVY = 1.0  # seconds from which on a question is a heavy one
 _AUTHORIZED = 4096  # judgements that are remembered
-_WARM_UP = "warm-up"
+WARM_UP = "warm-up"  # the protocol of what the server asks itself
 _SIDES = "sides"  # what a state keeps of the sides of its KPIs
 _Done = TypeVar("_Done")
 
@@ -378,7 +378,7 @@ class QueryService(MetadataService):
         for caller in callers or self.gate.everyone():
             for saved in self.saved_queries(caller):
                 try:
-                    self.ask(RequestContext(caller, _WARM_UP), Query(saved_query=saved["name"]))
+                    self.ask(RequestContext(caller, WARM_UP), Query(saved_query=saved["name"]))
                     done += 1
                 except CadranError as problem:
                     _LOG.warning("warm-up of %s: %s", saved["name"], problem)
@@ -476,7 +476,7 @@ class QueryService(MetadataService):
         try:
             self._refuse_if_ending()
             entitled(context.caller, "query")
-            if context.protocol != _WARM_UP and not context.is_page:
+            if context.protocol != WARM_UP and not context.is_page:
                 self.meter.count(self.spender(context.caller))
             with self.snapshots.use() as state:
                 allowed = self._authorize(context.caller, query, state)
