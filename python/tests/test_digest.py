@@ -8,6 +8,7 @@ import re
 import socketserver
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -83,6 +84,32 @@ def test_promises_and_links_are_those_of_the_board(sent, layer):
         assert f"{ADDRESS}/board/levels?lang={words.lang}" in form
         assert "period=2026-10" in form
         assert "None" not in form
+
+
+def test_the_promises_of_a_period_that_is_over_are_those_of_its_end(layer):
+    (row,) = layer.warehouse.arrow(
+        "select 1 - sum(bad_units) / sum(allowed_units) as left_over"
+        " from reliability.fct_slo_slices_minutely"
+        " where slo_id = 'availability_28d:checkout' and not is_excluded"
+        " and date_trunc('month', timezone('Europe/Paris', timezone('UTC', minute_at)))"
+        " = date '2026-09-01'"
+    ).to_pylist()
+    view = View(start=dt.date(2026, 9, 1))
+    reader, words = Reader(Source.of(layer), view, lambda _: True), Words("en")
+    now = {level.id: level.left for level in service_levels.levels(reader, words)}
+    (level,) = (
+        level
+        for level in service_levels.standing(reader, words, reader.window(layer.kpis())).levels
+        if level.id == "availability_28d:checkout"
+    )
+    assert level.left == words.share(row["left_over"], 1) != now[level.id]
+    made = digest(reader, words, name="The company")
+    assert "What was left on 30 Sep 2026 of the error budget of the period" in made.text
+    week = digest(
+        replace(reader, view=replace(view, grain="week", start=dt.date(2026, 9, 7))),
+        words, name="The company",
+    )  # fmt: skip
+    assert "What is left of each error budget now" in week.text
 
 
 def test_a_mail_needs_nothing_that_mail_clients_cut(sent):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cadran.charts import plots
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cadran.charts.picture import Grid, Segment, Tone
     from cadran.core.layer import Layer
     from cadran.insight.readings import Reader
+    from cadran.insight.view import Window
     from cadran.insight.wording import Words
     from cadran.reliability.status import Status
 
@@ -26,6 +27,7 @@ _SECONDS = 2.0  # between two readings of budgets that move
 _WATCH = 0.25  # of the budget left, from which on it is to be watched
 _MONTHS = 13
 _MINUTES_OF_DAY = 1440
+_GRAINS = ("month", "quarter", "year")  # of the periods whose budgets are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,12 @@ def statuses(reader: Reader) -> list[Status]:
     every = reader.cached_for(
         "statuses", lambda: _or_none(status.statuses, reader.source.layer), _SECONDS
     )
-    return sorted(
-        (one for one in every if reader.whole(one.kpi)),
-        key=lambda one: (one.remaining_rate is None, one.remaining_rate or 0.0, one.slo_id),
-    )
+    return sorted((one for one in every if reader.whole(one.kpi)), key=_threat)
+
+
+def _threat(one: Status) -> tuple[bool, float, str]:
+    """The order in which SLOs are threatened."""
+    return one.remaining_rate is None, one.remaining_rate or 0.0, one.slo_id
 
 
 def zone(reader: Reader) -> str:
@@ -87,6 +91,35 @@ def zone(reader: Reader) -> str:
 def levels(reader: Reader, w: Words) -> list[Level]:
     """The same in words."""
     return [level_of(one, w) for one in statuses(reader)]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Service levels, and in words of when they are."""
+
+    levels: list[Level]
+    sub: str
+
+
+def standing(reader: Reader, w: Words, window: Window | None) -> Standing:
+    """The service levels at the end of a period: those of now until there are later data."""
+    now = levels(reader, w)
+    if window is None or not now or window.is_running or window.last >= reader.last_day():
+        return Standing(now, w("levels_sub"))
+    if window.grain not in _GRAINS:
+        return Standing(now, w("levels_now"))
+    rows = {row["slo_id"]: row for row in _periods(reader, window.grain, [one.id for one in now])
+            if row["period_start"] == window.first}  # fmt: skip
+    ended = [_ended(one.status, rows[one.id], w) for one in now if one.id in rows]
+    ended.sort(key=lambda level: _threat(level.status))
+    return Standing(ended, w("levels_past", day=w.day(window.last)))
+
+
+def _ended(one: Status, period: dict[str, Any], w: Words) -> Level:
+    """An SLO as its budget was at the end of a period, which was kept or not."""
+    rates = {name: period[name] for name in ("target", "consumed_rate", "remaining_rate")}
+    level = level_of(replace(one, **rates, burn_rate_1h=None, hours_to_exhaustion=None), w)
+    return replace(level, tone="ok", state=w("state_held")) if level.tone == "near" else level
 
 
 def level_of(one: Status, w: Words) -> Level:
@@ -165,8 +198,12 @@ def heat(reader: Reader, w: Words, levels: list[Level]) -> Heat | None:
 
 def months_of(reader: Reader, slo_ids: list[str]) -> list[dict[str, Any]]:
     """The budgets of every month of these SLOs, in order."""
-    key = ("months", *slo_ids)
-    return reader.cached_for(key, lambda: status.history(reader.source.layer, slo_ids, "month"))
+    return _periods(reader, "month", slo_ids)
+
+
+def _periods(reader: Reader, grain: str, slo_ids: list[str]) -> list[dict[str, Any]]:
+    key = ("budgets", grain, *slo_ids)
+    return reader.cached_for(key, lambda: status.history(reader.source.layer, slo_ids, grain))
 
 
 def _or_none(read: Callable[[Layer], list[_T]], layer: Layer) -> list[_T]:

@@ -98,7 +98,7 @@ def digest(reader: Reader, w: Words, *, name: str, address: str = "") -> Digest:
     _check_filters(reader)
     # Links lead to this period, also when they are followed in another one.
     reader = replace(reader, view=replace(reader.view, start=window.first))
-    readings = [overview.with_outlook(reader, one) for one in reader.readings(cards)]
+    readings = overview.with_outlooks(reader, reader.readings(cards))
     if all(one.value is None for one in readings):
         raise QueryError(
             f"Nothing is to be told of {w.period(window.first, window.grain)}: no KPI that may be"
@@ -116,7 +116,8 @@ def digest(reader: Reader, w: Words, *, name: str, address: str = "") -> Digest:
         pictures["course.png"] = png(
             still(replace(course.plot, events=()), width=_CHART, height=_CHART_HEIGHT)
         )
-    levels = service_levels.levels(reader, w)
+    standing = service_levels.standing(reader, w, window)
+    levels = standing.levels
     content: dict[str, Any] = {
         "title": _title(name, window, w),
         "name": name,
@@ -128,6 +129,7 @@ def digest(reader: Reader, w: Words, *, name: str, address: str = "") -> Digest:
         "course": course,
         "breakdown": parts,
         "levels": levels[:_MOST_LEVELS],
+        "levels_sub": standing.sub,
         "left_out": max(len(levels) - _MOST_LEVELS, 0),
         "contracts": level_pages.contracts(reader, w, _month(reader, window)) if levels else None,
         "running": [row for row in service_levels.incidents(reader) if row["restored_at"] is None],

@@ -48,9 +48,9 @@ class Course:
 def overview(reader: Reader, w: Words) -> dict[str, Any]:
     """What the overview holds."""
     cards = reader.cards("strategic") or reader.cards()[:12]
-    readings = [with_outlook(reader, one) for one in reader.readings(cards)]
+    readings = with_outlooks(reader, reader.readings(cards))
     window = reader.window(cards)
-    levels = service_levels.levels(reader, w)
+    standing = service_levels.standing(reader, w, window)
     focused = focus(readings)
     until = max(filter(None, (reader.through(card.name) for card in cards)), default=None)
     return {
@@ -60,8 +60,9 @@ def overview(reader: Reader, w: Words) -> dict[str, Any]:
         "until": until,
         "page": controls(reader, w, "/board", until),
         "tiles": [(one, tile_plot(one)) for one in readings],
-        "levels": levels[:8],
-        "heat": service_levels.heat(reader, w, levels),
+        "levels": standing.levels[:8],
+        "levels_sub": standing.sub,
+        "heat": service_levels.heat(reader, w, standing.levels),
         "running": [
             row for row in service_levels.incidents(reader) if row["restored_at"] is None
         ],
@@ -72,13 +73,17 @@ def overview(reader: Reader, w: Words) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def with_outlook(reader: Reader, reading: Reading) -> Reading:
-    """A reading of a running period, with what is to be expected where it has a target."""
-    is_open = reading.target is not None and reading.status is Status.NONE
-    expected = forecast_of(reader, reading) if is_open else None
-    if expected is None:
-        return reading
-    return replace(reading, outlook=outlook(reading, expected), expected=expected.value)
+def with_outlooks(reader: Reader, readings: Sequence[Reading]) -> list[Reading]:
+    """Readings, those of running periods with what is to be expected where they have a target."""
+    waiting = [one for one in readings if one.target and one.status is Status.NONE]
+    reader = reader.together(one.card for one in waiting)
+    ahead = {one.card.name: forecast_of(reader, one) for one in waiting}
+    return [
+        replace(one, outlook=outlook(one, expected), expected=expected.value)
+        if (expected := ahead.get(one.card.name))
+        else one
+        for one in readings
+    ]
 
 
 def sentences(readings: Sequence[Reading], w: Words) -> list[str]:
