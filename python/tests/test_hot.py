@@ -5,14 +5,17 @@ import json
 import random
 import re
 import shutil
+import subprocess
 import time
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from alert_lab import Clock, evaluating, policies
 from telemetry_fixtures import (
     BY_TIME,
     CUT,
@@ -38,6 +41,11 @@ from cadran.errors import ProjectError
 from cadran.serving.service import QueryService, RequestContext
 from cadran.serving.snapshots import SnapshotStore
 from cadran.telemetry import hot, parts
+
+pytest_plugins = ["rest_fixtures"]
+
+BROWSER = Path(__file__).with_name("browser")
+TOOLS = Path(__file__).resolve().parents[2] / "target" / "browser"
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +236,60 @@ def test_an_answer_is_kept_until_what_it_reads_moves_and_says_how_far_it_reaches
         assert built.table["request_count"].to_pylist() == [counted]
     finally:
         service.close()
+
+
+def test_an_alert_and_what_is_at_stake_appear_on_a_page_that_stays_open(
+    live, raw, whole, tool, another
+):
+    """A page of the board in a browser, while what is landed begins to fail."""
+    root, until = live.project.root, CUT + dt.timedelta(minutes=20)
+    (root / "cadran_collect.yml").write_text("folder: landed\n", encoding="utf-8")
+    clock, script = Clock(f"{until}"), BROWSER / "live.mjs"
+    burn = {"slos": ["availability_28d:checkout"], "tiers": ["fast"]}
+    rules = policies(root, rules=[{"name": "burn", "burn": burn}])
+    rows = cells(raw, f"service_id = 'checkout' and minute_at >= timestamp '{CUT}'"
+                 f" and minute_at < timestamp '{until}'")  # fmt: skip
+    many = pa.array([50] * len(rows))  # an alert needs a hundred requests
+    counts = dict.fromkeys(("request_count", "error_5xx_count"), many)
+    failing = pa.table({name: counts.get(name, rows[name]) for name in rows.column_names})
+    with (
+        another(live.project, live=True) as running,
+        evaluating(rules, None, root, clock) as evaluator,
+    ):
+        context = running.server_context
+        evaluator._layer = context.service.snapshots.layer
+        context.alerts = evaluator.store
+        address = f"{running.http}/board?lang=fr&compare=year&f.order_id__channel=web"
+        command = ["node", script, TOOLS, tool("browser"), address]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as browser:
+            assert browser.stdout.readline() == "open\n"
+            assert evaluator.look().transitions == ()
+            land(live.folder, "requests", failing, 10)
+            deadline = time.monotonic() + 30
+            while not evaluator.look().transitions:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            shown = json.loads(browser.stdout.readline())
+        (now,) = evaluator.store.standings().values()
+        began = dt.datetime.fromisoformat(now.facts["active_at"])
+    assert shown["after"] == shown["before"]
+    assert shown["before"]["stayed"]
+    assert shown["before"]["navigations"] == 1
+    assert (shown["loads"], shown["errors"]) == (0, [])
+    (alert,) = shown["appeared"]
+    assert alert["title"].endswith("Paiement")
+    since = pc.greater_equal(failing["minute_at"], pa.scalar(began.replace(tzinfo=None)))
+    failed = pc.sum(pc.add(failing["error_5xx_count"], failing["timeout_count"]).filter(since))
+    (orders,) = whole.execute(
+        f"""with days as (select max(ordered_date) as last from marts.fct_orders)
+        select {failed} * (
+            select count(*) from marts.fct_orders, days where ordered_date > last - 28
+        ) / (
+            select sum(request_count) + {pc.sum(many)} from marts.fct_requests_minutely, days
+            where service_id = 'checkout' and minute_at >= last - 27 and minute_at < '{CUT}'
+        )"""
+    ).fetchone()
+    assert alert["stake"].startswith(f"{orders:.0f} commande")
 
 
 def test_a_model_that_was_changed_since_the_build_is_refused(live, compiled, monkeypatch):
