@@ -9,18 +9,19 @@ const { chromium: engine } = require("playwright-core");
 const axe = require.resolve("axe-core/axe.min.js");
 const LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 const PAGES = ["/board", "/board/kpis/net_revenue", "/board/teams/commerce", "/board/search?q=rev"];
-const VIEWS = [[1440, "light", "fr"], [1024, "dark", "en"], [390, "dark", "fr"]];
+const TABLES = ["/board/levels", "/board/incidents", "/board/impact"]; // widest on a tablet
+const VIEWS = [[1440, "light", "fr", PAGES], [768, "dark", "en", [...PAGES, ...TABLES]], [390, "dark", "fr", PAGES]];
 
 const browser = await engine.launch({ executablePath: chromium, args: ["--no-sandbox"] });
 const found = [];
-for (const [width, colorScheme, lang] of VIEWS) {
+for (const [width, colorScheme, lang, pages] of VIEWS) {
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true });
   const page = await context.newPage();
   page.on("pageerror", (error) => found.push({ page: page.url(), rule: "script", what: String(error) }));
   page.on("request", (request) => {
     if (!request.url().startsWith(url) && !request.url().startsWith("data:")) found.push({ page: page.url(), rule: "network", what: request.url() });
   });
-  for (const name of PAGES) {
+  for (const name of pages) {
     const where = `${name} ${width} ${colorScheme} ${lang}`;
     await page.goto(`${url}${name}${name.includes("?") ? "&" : "?"}lang=${lang}`);
     await page.waitForFunction(() => document.documentElement.dataset.ready === "1");
