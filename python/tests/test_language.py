@@ -157,6 +157,7 @@ def test_what_a_command_refuses_or_finds_has_its_french():
             "cadran list: argument --format : 'xml' n'est pas un choix possible",
         ),
         (["new", "kpi"], "cadran new kpi: arguments obligatoires : METRIC (voir cadran new kpi"),
+        (["slo", "import", "no.yml"], "cadran: Il n'y a pas de fichier no.yml."),
         (["list", "--project-dir", "FOLDER"], "cadran: Il n'y a pas de dbt_project.yml dans /"),
         (["init", "--project-dir", "FOLDER"], "lancer d'abord `dbt init`, ou `cadran init --demo"),
     ],

@@ -201,6 +201,8 @@ def _sentence(problem: Exception) -> str:
     text = " ".join(str(problem).split()) or type(problem).__name__
     if isinstance(problem, CadranError):
         return _PYTHON.sub(lambda found: _FLAGS[found[0]], text)
+    if isinstance(problem, FileNotFoundError) and problem.filename:
+        return f"There is no file {problem.filename}."
     if isinstance(problem, (OSError, ImportError)):
         return text
     return f"{type(problem).__name__}: {text} (run it again with --debug for the traceback)"

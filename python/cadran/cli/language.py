@@ -28,8 +28,9 @@ _WIDTH = 96
 _LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set, as gettext has it
 # What is filled in and is no name of the project: it has French words of its own.
 _IN_WORDS = {
-    "act", "errors", "evidence", "expected", "kind", "language", "message", "names", "problem",
-    "prompt", "reason", "sentence", "suggestion", "warnings", "what", "where", "which", "written",
+    "act", "errors", "evidence", "examples", "expected", "kind", "language", "message", "names",
+    "problem", "prompt", "reason", "sentence", "suggestion", "warnings", "what", "where", "which",
+    "written",
 }  # fmt: skip
 
 _is_french: ContextVar[bool] = ContextVar("is_french", default=False)
