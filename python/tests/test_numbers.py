@@ -264,6 +264,36 @@ def test_only_complete_periods_leaves_the_running_one_out(shop):
             shop.query("orders", complete=True, **asked)
 
 
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"start": "0001-01-01T00:00+14:00"}, "no year of UTC"),
+        ({"end": "9999-12-31T23:59-14:00"}, "no year of UTC"),
+        ({"start": "0001-01-01", "compare": "previous"}, "give a later start"),
+        ({"start": "0001-01-01", "compare": "year"}, "give a later start"),
+        ({"start": "0001-01-01", "compare": "same_days"}, "give a later start"),
+        ({"limit": 1 << 63}, "a whole number from 0 to 9223372036854775807"),
+    ],
+)
+def test_what_lies_beyond_the_calendar_or_all_numbers_is_refused_in_a_sentence(
+    shop, asked, sentence
+):
+    for groups in ("metric_time__day", ()):
+        with pytest.raises(QueryError, match=sentence):
+            shop.query("amount", groups, **asked)
+
+
+def test_a_range_to_the_end_of_the_calendar_is_compared_as_one_without_an_end(shop):
+    for last in ("9999-12-31", "9999-06-30"):
+        asked = shop.query("amount", "metric_time__month", end=last, compare="previous")
+        assert (
+            asked.to_arrow()
+            == shop.query("amount", "metric_time__month", compare="previous").to_arrow()
+        )
+    empty = shop.query("amount", "metric_time__year", start="9999-12-31", compare="previous")
+    assert empty.to_arrow().num_rows == 0
+
+
 # Values -------------------------------------------------------------------------------------------
 
 

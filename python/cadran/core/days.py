@@ -80,8 +80,19 @@ def base_of(days: Days, comparison: str = "previous", grain: str | None = None) 
 
     Raises:
         UnknownNameError: there is no such comparison.
+        QueryError: the calendar has no days so far back.
     """
     check(comparison)
+    try:
+        return _base_of(days, comparison, grain)
+    except (OverflowError, ValueError):
+        raise QueryError(
+            f"There are no days so far before {days.start} to compare with: give a later start, or"
+            " an earlier end."
+        ) from None
+
+
+def _base_of(days: Days, comparison: str, grain: str | None) -> Days:
     length = (days.length - 1) * _DAY
     if comparison == "same_days":
         start = days.start - -(-days.length // periods.OF_WEEK) * periods.OF_WEEK * _DAY

@@ -85,8 +85,11 @@ def shifted(start: dt.date, grain: str, steps: int) -> dt.date:
 
 
 def last_of(start: dt.date, grain: str) -> dt.date:
-    """The last day of the period."""
-    return shifted(start, grain, 1) - dt.timedelta(days=1)
+    """The last day of the period; of one that the calendar does not hold whole, that of it."""
+    try:
+        return shifted(start, grain, 1) - dt.timedelta(days=1)
+    except (OverflowError, ValueError):
+        return dt.date.max
 
 
 def last_complete(until: dt.date, grain: str) -> dt.date:

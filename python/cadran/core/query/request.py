@@ -192,8 +192,9 @@ def ask(  # noqa: PLR0913, PLR0917 - these are the names that dbt-sl-sdk gave it
         raise QueryError("Nothing is asked: name at least one metric or one dimension.")
     if len(set(query.metrics)) < len(query.metrics):
         raise QueryError(f"A metric stands twice in the question: {', '.join(query.metrics)}.")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-        raise QueryError(f"limit is {limit!r}; it takes a whole number from 0 up.")
+    is_number = isinstance(limit, int) and not isinstance(limit, bool)
+    if limit is not None and not (is_number and 0 <= limit <= MOST_ROWS):
+        raise QueryError(f"limit is {limit!r}; it takes a whole number from 0 to {MOST_ROWS}.")
     if query.start and query.end and query.start > query.end:
         raise QueryError(
             f"start {query.start:%Y-%m-%d} is after end {query.end:%Y-%m-%d}; exchange the two."
@@ -225,13 +226,17 @@ def _instant(
                 f"{name} is '{text}'; it takes an ISO date such as 2026-01-31."
             ) from None
     if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+        try:
+            return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+        except OverflowError:
+            raise QueryError(f"{name} is {value}, which no year of UTC holds.") from None
     if isinstance(value, dt.date):
         # A date that ends a range means its whole day: 23:59 of a metric by the minute is in it.
         return dt.datetime.combine(value, dt.time.max if closes_day else dt.time.min)
     raise QueryError(f"{name} is {value!r}; it takes a date or an ISO date as text.")
 
 
+MOST_ROWS = (1 << 63) - 1  # that a limit can say
 _EVERY_GRAIN = (
     *("nanosecond", "microsecond", "millisecond", "second", "minute", "hour"),
     *("day", "week", "month", "quarter", "year"),
