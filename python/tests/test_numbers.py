@@ -309,6 +309,13 @@ def test_a_value_that_does_not_exist_is_told_with_those_near_it(shop):
     )
 
 
+def test_of_many_values_that_do_not_exist_some_are_told(shop):
+    many = ", ".join(f"'{number:0300}'" for number in range(1000))
+    note = shop.query("orders", where=f"customer__country in ({many})").note
+    assert note.count("has no value") == 5
+    assert len(note) < 1000
+
+
 @pytest.mark.parametrize("name", ["more_than_before", "amount_3_days", "amount_month_to_date"])
 def test_values_are_told_also_of_what_means_something_only_by_time(opened, name):
     shop = opened(MONTH_BEFORE)

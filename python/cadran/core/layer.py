@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 _LOCAL_TIMES = frozenset({"DATE", "TIMESTAMP"})
 _TIMES = _LOCAL_TIMES | {"TIMESTAMP WITH TIME ZONE"}
 _FEW = 100
+_TOLD, _SHOWN = 5, 100  # values of a filter that do not exist, and characters of each
 
 
 class Layer(SemanticModel):
@@ -452,9 +453,9 @@ class Layer(SemanticModel):
             name = comparison.field.group.column
             values = self.dimension_values(name, query.metrics, governed=False) if wanted else []
             by_folded = {str(value).casefold().strip(): str(value) for value in values}
-            for text in wanted:
-                if text in by_folded.values():
-                    continue
+            known = set(by_folded.values())
+            unknown = [text[:_SHOWN] for text in wanted if text not in known]
+            for text in unknown[:_TOLD]:
                 near = difflib.get_close_matches(text.casefold().strip(), by_folded, 3, 0.5)
                 meant = f"; near: {', '.join(repr(by_folded[one]) for one in near)}" if near else ""
                 notes.append(f"{name} has no value {text!r}{meant}.")
