@@ -178,6 +178,7 @@ def ran(home, tool, tmp_path_factory):
             wait_for(lambda: states_of(steps_of(home))["resolved"] >= len(WINDOWS), 150)
             wait_for(lambda: heard(chat.bodies) == states_of(steps_of(home)), 60)
             log("all has resolved")
+            time.sleep(5)  # what was sent last is landed after a second, and hot after another
             asked = {"metrics": "request_count", "start": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"}
             served = httpx.get(f"{server.address}/api/v1/query", params=asked, timeout=60).json()
             server.process.terminate()
