@@ -149,6 +149,18 @@ def test_what_lands_turn_by_turn_gives_the_rows_of_what_landed_at_once(live, raw
     assert_equal(whole, store.warehouse)
 
 
+def test_what_says_how_many_days_there_are_follows_the_days_and_what_is_whole_the_minutes(live):
+    tables = {table.name: table for table in live.open().warehouse.plan.tables}
+    night = dt.datetime(2026, 10, 31, 23, 59)  # noqa: DTZ001 - as rows have it, UTC
+    before, after = night - dt.timedelta(minutes=1), night + dt.timedelta(minutes=1)
+    bounds, spine = tables["time_bounds"], tables["time_spine_minute"]
+    assert (bounds.each, spine.each) == ("whole", "whole")
+    assert [each.is_due(night, before) for each in (bounds, spine)] == [False, True]
+    assert [each.is_due(after, night) for each in (bounds, spine)] == [True, True]
+    assert bounds.is_due(night, None)
+    assert not bounds.is_due(None, night)
+
+
 def test_what_comes_for_a_built_minute_is_late_and_changes_nothing(live, raw):
     folder = live.folder
     land_day(raw, folder)

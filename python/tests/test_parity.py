@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -175,6 +175,26 @@ def test_a_question_of_a_live_layer_says_how_far_it_reaches(live, there, raw, tm
     # The build is left alone. Its pre-aggregates have the rows that the test took away.
     built = Layer(there.project, opened=there.warehouse, is_routed=False)
     assert built.query(**asked).to_arrow().equals(before.to_arrow())
+
+
+def test_a_day_that_begins_gives_the_spine_its_minutes_and_the_next_minute_none(live, raw):
+    store = live()
+    columns = [name.split()[0] for name in store.warehouse.plan.sources["requests"].split(",")]
+    counted = "select count(*) as n, count(distinct minute_at) as one, max(minute_at) as last"
+    spine = f"{counted} from utilities.time_spine_minute"
+    before = store.warehouse.arrow(spine).to_pylist()[0]
+    night = datetime.combine(END, time(23, 59))
+    moved, counters = [], raw.cursor()
+    for at in (night, night + timedelta(minutes=1), night + timedelta(minutes=2)):
+        rows = counters.sql(
+            f"select {', '.join(columns)} from"
+            f" (select * replace (timestamp '{at}' as minute_at) from telemetry.requests limit 1)"
+        ).to_arrow_table()
+        moved.append(store.warehouse.take({"requests": rows}, [at], at))
+    assert ["utilities__time_spine_minute" in keys for keys in moved] == [False, True, False]
+    after = store.warehouse.arrow(spine).to_pylist()[0]
+    assert after["n"] == after["one"] == before["n"] + 24 * 60
+    assert after["last"].date() == END + timedelta(days=1)
 
 
 def test_nothing_is_hot_beside_a_build_that_goes_on(live, there):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from cadran.core.project.artifacts import Project
 
-_EACH = ("minute", "hour", "whole")
+_WHOLE = ("day", "whole")  # made anew from all rows, once a day or a minute
+_EACH = ("minute", "hour", *_WHOLE)
 _WAYS = (*_EACH, "view")
 
 
@@ -100,7 +101,8 @@ class _Planner:
 
     def _table(self, key: str, node: dict[str, Any], way: str) -> HotTable:
         time = node["config"].get("event_time")
-        if way != "whole" and not time:
+        each = "whole" if way in _WHOLE else way
+        if each != "whole" and not time:
             raise ProjectError(
                 f"{node['name']} is live by {way}, so its `event_time` has to name the column that"
                 " tells it."
@@ -108,8 +110,9 @@ class _Planner:
         inputs = {
             self._key(dep) for parent in node["depends_on"]["nodes"] for dep in self._inputs(parent)
         }
-        sql = self._rewritten(key, "all" if way == "whole" else way)
-        return HotTable(node["schema"], node["alias"], way, time, sql, frozenset(inputs))
+        sql = self._rewritten(key, "all" if each == "whole" else way)
+        name = node["schema"], node["alias"]
+        return HotTable(*name, each, time, sql, frozenset(inputs), is_daily=way == "day")
 
     def _rests_on(self, key: str) -> frozenset[str]:
         """The keys of the hot tables and sources that rows of a node rest on, its own included."""

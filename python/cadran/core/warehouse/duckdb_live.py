@@ -267,8 +267,6 @@ class LiveDuckDB(DuckDB):
         hourly: bool,
     ) -> set[str]:
         """Make what reads something that moved; the keys of all tables that moved by it."""
-        # What is made whole follows the minutes, not each second of them.
-        is_later = last is not None and (self._last_minute is None or last > self._last_minute)
         made: set[str] = set()
         for table in self.plan.tables:
             hot = _hot("rows", table.key)
@@ -278,7 +276,9 @@ class LiveDuckDB(DuckDB):
             elif not table.inputs & (moved | made):
                 continue
             if table.each == "whole":
-                if is_later and self._replace(cursor, hot, table.sql):
+                # It follows the minutes, not each second of them.
+                is_due = table.is_due(last, self._last_minute)
+                if is_due and self._replace(cursor, hot, table.sql):
                     made.add(table.key)
                 continue
             cursor.execute(
@@ -287,8 +287,7 @@ class LiveDuckDB(DuckDB):
             )
             cursor.execute(f"insert into {hot} by name {table.sql}")
             made.add(table.key)
-        if is_later:
-            self._last_minute = last
+        self._last_minute = max(filter(None, (self._last_minute, last)), default=None)
         return made
 
     @staticmethod

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
 HOT = "_hot"  # the database of hot rows
@@ -24,6 +25,7 @@ class HotTable:
         time: the column that tells the minute or hour; None where `whole` has none.
         sql: makes its rows of what was touched.
         inputs: keys of hot tables and sources that it reads.
+        is_daily: whether a `whole` one follows the days alone, and not the minutes.
     """
 
     schema: str
@@ -32,11 +34,23 @@ class HotTable:
     time: str | None
     sql: str
     inputs: frozenset[str]
+    is_daily: bool = False
 
     @property
     def key(self) -> str:
         """Its name among the hot tables."""
         return f"{self.schema}__{self.name}"
+
+    def is_due(self, last: dt.datetime | None, made_at: dt.datetime | None) -> bool:
+        """Whether one that is made whole is made anew, once a minute or once a day.
+
+        Args:
+            last: the last minute that was touched.
+            made_at: the last one that was when such tables were made.
+        """
+        if last is None or made_at is None:
+            return last is not None
+        return last.date() > made_at.date() if self.is_daily else last > made_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -347,8 +347,6 @@ class LivePostgres(ServedPostgres):
         hourly: bool,
     ) -> set[str]:
         """Make what reads something that moved; the keys of all tables that moved by it."""
-        # What is made whole follows the minutes, not each second of them.
-        is_later = last is not None and (self._last_minute is None or last > self._last_minute)
         made: set[str] = set()
         hour = self.cut.replace(minute=0) if self.is_begun else min(self._hours)
         for table in self.plan.tables:
@@ -366,11 +364,14 @@ class LivePostgres(ServedPostgres):
                 session.execute(
                     f"insert into {hot} ({columns}) select {columns} from ({_closed(sql)}) as made"
                 )
-            elif not (is_later and self._replace(session, hot, sql)):
+            # It follows the minutes, not each second of them.
+            elif not (
+                table.is_due(last, self._last_minute)
+                and self._replace(session, hot, sql, _since(table, hour))
+            ):
                 continue
             made.add(table.key)
-        if is_later:
-            self._last_minute = last
+        self._last_minute = max(filter(None, (self._last_minute, last)), default=None)
         return made
 
     def _replace_touched(self, session: psycopg.Connection[Any], table: HotTable, sql: str) -> None:
@@ -389,24 +390,27 @@ class LivePostgres(ServedPostgres):
         session.execute(f"analyze {hot}")
 
     @staticmethod
-    def _replace(session: psycopg.Connection[Any], hot: str, sql: str) -> bool:
-        """Make a table whole; whether it has other rows than before. Rows that stay are left."""
+    def _replace(session: psycopg.Connection[Any], hot: str, sql: str, since: str) -> bool:
+        """Make a table whole, or what may be hot of it; whether it has other rows than before.
+
+        Rows that stay are left.
+        """
         columns = _columns(session, hot)
-        before = f"select {columns} from {hot}"
+        before = f"select {columns} from {hot}{since}"
         made = f"select {columns} from made_whole"
         session.execute(
             f"create temporary table made_whole on commit drop as select {columns}"
-            f" from ({_closed(sql)}) as made"
+            f" from ({_closed(sql)}) as made{since}"
         )
         gone, is_more = session.execute(
             f"select (select count(*) from ({before} except {made}) as gone),"
-            f" (select count(*) from {hot})"
+            f" (select count(*) from {hot}{since})"
             f" + (select count(*) from ({made} except {before}) as new)"
             " = (select count(*) from made_whole)"
         ).fetchone() or (1, False)
         # A spine has a row more; where rows go the table is small.
         if gone or not is_more:
-            session.execute(f"delete from {hot}")
+            session.execute(f"delete from {hot}{since}")
             before = f"{before} limit 0"
         new = session.execute(
             f"insert into {hot} ({columns}) {made} except all ({before})"
@@ -539,6 +543,11 @@ def _closed(sql: str) -> str:
 
 def _built(table: HotTable) -> str:
     return f"{quoted(table.schema)}.{quoted(table.name)}"
+
+
+def _since(table: HotTable, hour: dt.datetime) -> str:
+    """The condition on rows of a whole table that may be hot, where it has a time."""
+    return f" where {quoted(table.time)} >= {_instant(hour)}" if table.time else ""
 
 
 def _instant(at: dt.datetime) -> str:
