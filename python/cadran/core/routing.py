@@ -289,10 +289,7 @@ class Router:
                 *(one.column for one in item.components if one.column not in floats),
             ]
         )  # fmt: skip
-        again = self._model.kept(
-            ("SQL of a preaggregate", item.name, item.checksum),
-            lambda: preaggregates.sql_of(self._model, item),
-        )
+        again = preaggregates.sql_of(self._model, item)
         statement = (
             f"with again as ({again}\n),\n"
             f"differing as (select {columns} from again\n"

@@ -251,8 +251,14 @@ def sql_of(model: SemanticModel, preaggregate: Preaggregate, *, dialect: str | N
     manifest = model.project.semantic_manifest | {"metrics": [*metrics, rows], "saved_queries": []}
     names = [component.column for component in preaggregate.components]
     groups = [preaggregate.period, *preaggregate.dimensions]
-    other = SemanticModel(project_of(model, manifest, dialect), plan_cache=False)
-    return other.stable_sql(ask([*names, ROWS], groups, governed=False, ordered=False))
+
+    def compiled() -> str:
+        other = SemanticModel(project_of(model, manifest, dialect), plan_cache=False)
+        return other.stable_sql(ask([*names, ROWS], groups, governed=False, ordered=False))
+
+    # It follows from the definitions alone, so that no process has to compile it again.
+    sql: str = model.kept(("SQL of a pre-aggregate", dialect, names, groups), compiled)
+    return sql
 
 
 def _of_all_rows(metric: dict[str, Any], aggregation: dict[str, Any]) -> dict[str, Any]:
