@@ -309,6 +309,16 @@ def test_before_the_first_reader_pages_are_read_for_each_set_of_rights(rest_proj
         assert asked == []
 
 
+def test_a_server_that_ends_reads_no_page_beforehand(rest_project, another, monkeypatch):
+    with another(rest_project) as running:
+        context, questions = running.server_context, []
+        monkeypatch.setattr(context.service, "ask", lambda *asked: questions.append(asked))
+        context.ending.set()
+        for warm in context.warmers[1:]:
+            warm()
+        assert questions == []
+
+
 def test_a_page_that_is_kept_is_recorded_and_is_of_its_reader_and_its_data_alone(
     rest_project, another
 ):

@@ -24,7 +24,9 @@ from cadran.core.project import names
 from cadran.core.recent import Recent
 from cadran.errors import (
     CadranError,
+    ClosingError,
     NotAllowedError,
+    StoppedError,
     UnauthenticatedError,
     UnknownNameError,
 )
@@ -196,6 +198,8 @@ class Board:
             answer = source.answer
 
             def noted(query: Query) -> Rows:
+                if context.protocol == WARM_UP and self._server_context.ending.is_set():
+                    raise StoppedError("The server ends.")
                 asked.update(dict.fromkeys(query.metrics))
                 return answer(query)
 
@@ -215,10 +219,10 @@ class Board:
         """Read beforehand what the first pages show, for each set of rights."""
         for caller in self._server_context.service.gate.everyone():
             for path in _FIRST:
-                if self._server_context.ending.is_set():
-                    return
                 try:
                     self._made(RequestContext(caller, WARM_UP), View(), path, "", {})
+                except (StoppedError, ClosingError):
+                    return
                 except CadranError as problem:
                     _LOG.warning("warm-up of /board/%s: %s", path, problem)
 
