@@ -54,7 +54,7 @@ def full(home):
 
 
 def test_a_warehouse_without_the_tables_is_not_taken_over(shop, tmp_path):
-    service = QueryService(SnapshotStore(shop, every=0.05), audit=NoAudit())
+    service = QueryService(SnapshotStore(shop, every=600), audit=NoAudit())
     asked = RequestContext(LOCAL, "rest", read_cache=False)
     try:
         before = service.ask(asked, REVENUE)
