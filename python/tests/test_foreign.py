@@ -240,6 +240,7 @@ def test_a_project_is_given_what_it_lacks_and_a_first_kpi_takes_two_files(
     folder = with_cards(projects["old"], tmp_path / "copy", 0)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.delenv("CADRAN_AUTHOR", raising=False)
     subprocess.run(["git", "init", "-q"], check=True)
     (folder / ".gitignore").write_text("*.duckdb\n# ours")
     before = (folder / "models" / "semantic.yml").read_text()

@@ -446,7 +446,7 @@ def test_what_makes_no_sense_is_said_in_a_sentence(post, sdk):
         sdk.compile_sql(metrics=["net_revenu"])
     with pytest.raises(TransportQueryError, match="There is no metric 'net_revenu'"):
         sdk.dimensions(metrics=["net_revenu"])
-    with pytest.raises(QueryFailedError, match="it takes a whole number from 0 up"):
+    with pytest.raises(QueryFailedError, match="limit is -1; it takes a whole number from 0 to"):
         sdk.query(metrics=["net_revenue"], limit=-1)
     alias = [{"name": "net_revenue", "alias": "sales"}]
     _, result = answered(post, metrics=alias)

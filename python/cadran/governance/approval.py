@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +48,7 @@ def check_approver(layer: Layer, kpis: Iterable[str], approver: str, author: str
 
 def current_author(layer: Layer) -> str:
     """Who is at work: CADRAN_AUTHOR, git's user, or the user of this machine."""
-    author = os.environ.get("CADRAN_AUTHOR")
-    return author or git.user(_folder(layer)) or getpass.getuser()
+    return git.user(_folder(layer)) or getpass.getuser()
 
 
 def revision(layer: Layer) -> str | None:

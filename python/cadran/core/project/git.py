@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,9 @@ def output(
 
 
 def user(folder: Path) -> str | None:
-    """The address of whoever is at work, as git has it."""
-    return (output(folder, "config", "user.email", timeout=10) or "").strip() or None
+    """The address of whoever is at work: that of CADRAN_AUTHOR, else git's."""
+    author = os.environ.get("CADRAN_AUTHOR")
+    return author or (output(folder, "config", "user.email", timeout=10) or "").strip() or None
 
 
 def revision(folder: Path) -> str | None:
