@@ -1,7 +1,7 @@
 """What mkdocs needs to know of this repository: pages beside `docs/`, and the page of Python.
 
-Pages of the root link to `docs/x.md`, and pages of `docs/` to `../x.md`; on the site all
-of them stand in one folder.
+Pages of the root link to `docs/x.md`, and pages of `docs/` to `../x.md`, French ones to
+`../../x.md`; on the site all of them stand in one folder, the French in one below.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         markdown = markdown.replace("](docs/", "](").replace('src="docs/', 'src="')
     elif "/" not in source:
         markdown = markdown.replace("](../", "](")
+    else:
+        markdown = markdown.replace("](../../", "](../")
     return _ELSEWHERE.sub(r"\1", markdown)
 
 
